@@ -1,0 +1,1 @@
+"""From LabelMe files to the outlines of a mask subset."""

@@ -1,0 +1,1 @@
+"""Published numbers of the field as data, each with its source."""

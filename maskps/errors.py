@@ -1,0 +1,73 @@
+"""Every error that a user can cause, as one tree.
+
+    MaskpsError
+    |-- InputFileError       a file is missing, cut off, or not what its name promises
+    |-- AnnotationError      a file can be read but says something impossible (box, pid, polygon)
+    |-- ConfigError          an unknown key, a value out of range, options that contradict each other
+    |-- OutputExistsError    a result would overwrite something the user has
+    `-- TrainingError        a non-finite loss, an interrupted or mismatching run
+
+A message has four parts: where, what was expected, what was found, what to try.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MaskpsError(Exception):
+    """Base of all errors raised for the user's sake.
+
+    Args:
+        where: file, image, shape index, option: the place a person would look at first.
+        expected: what should be there.
+        found: what is there.
+        hint: what to try next.
+    """
+
+    def __init__(
+        self, where: str | Path, *, expected: str = "", found: str = "", hint: str = ""
+    ) -> None:
+        self.where = str(where)
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+        super().__init__(self.where, expected, found, hint)
+
+    def __str__(self) -> str:
+        parts = [self.where]
+        if self.expected:
+            parts.append(f"  expected: {self.expected}")
+        if self.found:
+            parts.append(f"  found:    {self.found}")
+        if self.hint:
+            parts.append(f"  try:      {self.hint}")
+        return "\n".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments: the default pickling of exceptions (worker processes) would lose them.
+        return _rebuild, (type(self), self.where, self.expected, self.found, self.hint)
+
+
+def _rebuild(cls: type[MaskpsError], where: str, expected: str, found: str, hint: str) -> MaskpsError:
+    return cls(where, expected=expected, found=found, hint=hint)
+
+
+class InputFileError(MaskpsError):
+    """A file is missing, unreadable, cut off, or of another kind than expected."""
+
+
+class AnnotationError(MaskpsError):
+    """The content of an annotation contradicts the data set's rules."""
+
+
+class ConfigError(MaskpsError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class OutputExistsError(MaskpsError):
+    """An output exists already and `--force` was not given."""
+
+
+class TrainingError(MaskpsError):
+    """Training cannot go on, or a run cannot be continued."""

@@ -1,0 +1,105 @@
+"""Files written whole or not at all, and outputs that are never overwritten unasked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from maskps.errors import InputFileError, OutputExistsError
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` to write to; renames it over `path` if the block succeeds.
+
+    After an exception or a kill the old file, if any, is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_atomically(folder: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yields a temporary folder beside `folder`; renames it to `folder` if the block succeeds.
+
+    With `force` an existing folder is replaced, after the new one is complete.
+
+    Raises:
+        OutputExistsError: `folder` exists, is not empty, and `force` is false.
+    """
+    check_output(folder, force=force)
+    folder = Path(os.path.abspath(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+            folder.replace(old / folder.name)
+            temporary.replace(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Raises OutputExistsError if `path` is a file or a folder with content, unless `force`."""
+    if force or not path.exists():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    raise OutputExistsError(
+        path,
+        expected="a new path, or an empty folder",
+        found="an existing " + ("folder with content" if path.is_dir() else "file"),
+        hint="choose another path, or replace it with --force",
+    )
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `content` as UTF-8 JSON, indented, whole or not at all."""
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, *, what: str) -> Any:
+    """Returns the content of a JSON file; a byte-order mark is accepted.
+
+    Args:
+        what: what the file should be, for the error message, e.g. "the subset's record".
+
+    Raises:
+        InputFileError: the file is missing, not UTF-8, cut off, or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputFileError(path, expected=what, found="no such file") from error
+    except json.JSONDecodeError as error:
+        raise InputFileError(
+            path,
+            expected=f"{what} as JSON",
+            found=f"{error.msg} at line {error.lineno}, column {error.colno}",
+            hint="the file may be cut off; copy or make it again",
+        ) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise InputFileError(path, expected=f"{what} as UTF-8 JSON", found=str(error)) from error
