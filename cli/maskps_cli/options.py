@@ -1,0 +1,38 @@
+"""Option groups and error handling that the commands share."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maskps import MaskpsError, __version__
+
+
+class MaskpsGroup(click.Group):
+    """A command group that turns every `MaskpsError` into one message and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+        try:
+            return super().invoke(ctx)
+        except MaskpsError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt as error:
+            raise click.ClickException(str(error) or "interrupted; nothing half-written was left") from error
+
+
+root_argument = click.argument("root", type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table: same numbers.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bars, no remarks on stderr.")
+force_option = click.option("--force", is_flag=True, help="Replace an existing result of this command.")
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: number of cores]"
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...; auto takes an accelerator if there is one."
+)
+version_option = click.version_option(__version__, prog_name="maskps")
