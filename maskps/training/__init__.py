@@ -1,0 +1,1 @@
+"""Training: settings, batches, the loop, checkpoints. Importing `maskps.training.config` needs no torch."""
