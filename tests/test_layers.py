@@ -54,7 +54,9 @@ def test_stages_of_maskps_import_only_downwards(stage: str) -> None:
 
 def test_every_stage_is_in_the_order_above() -> None:
     folders = {
-        path.name for path in PACKAGES["maskps"].iterdir() if path.is_dir() and (path / "__init__.py").is_file()
+        path.name
+        for path in PACKAGES["maskps"].iterdir()
+        if path.is_dir() and (path / "__init__.py").is_file()
     }
     assert folders == set(STAGES)
 

@@ -93,6 +93,7 @@ def build_subset(
       maskps-data build-subset scenes --out subset --labelme scenes/truth/labelme
     """
     from maskps.datasets import open_dataset
+
     from maskps_annotation import build_subset_from_labelme
 
     dataset = open_dataset(root)

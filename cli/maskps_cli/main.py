@@ -66,6 +66,7 @@ def train(
     """
     from maskps.datasets import open_dataset
     from maskps.subset import open_subset
+
     from maskps.training import StepReport, load_config
     from maskps.training import train as train_network
 
@@ -106,6 +107,7 @@ def evaluate(root: Path, run: Path, gallery_size: int, device: str, as_json: boo
     from maskps.datasets import open_dataset, protocol_path
     from maskps.evaluation import evaluate_search, read_protocol
     from maskps.inference import extract_detections
+
     from maskps.training import load_run
 
     dataset = open_dataset(root)

@@ -25,14 +25,19 @@ class MaskpsGroup(click.Group):
 
 
 root_argument = click.argument("root", type=click.Path(path_type=Path))
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table: same numbers.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: the same numbers.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bars, no remarks on stderr.")
 force_option = click.option("--force", is_flag=True, help="Replace an existing result of this command.")
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw."
+)
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: number of cores]"
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...; auto takes an accelerator if there is one."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, ...; auto: an accelerator if any.",
 )
 version_option = click.version_option(__version__, prog_name="maskps")

@@ -1,0 +1,84 @@
+"""Files are written whole or not at all, and nothing of the user's is replaced."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from maskps import InputFileError, OutputExistsError
+from maskps.files import check_output, folder_written_atomically, read_json, write_json, written_atomically
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), written_atomically(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), folder_written_atomically(tmp_path / "out", record="r.json") as folder:
+        (folder / "r.json").write_text("{}")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_force_replaces_a_folder_of_ours(tmp_path: Path) -> None:
+    for content in ("one", "two"):
+        with folder_written_atomically(tmp_path / "out", record="r.json", force=True) as folder:
+            (folder / "r.json").write_text(content)
+    assert (tmp_path / "out" / "r.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_force_does_not_replace_a_folder_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputExistsError, match="did not make"):
+        check_output(tmp_path, record="r.json", force=True)
+
+
+@pytest.mark.parametrize("record", ["r.json", "other.json"])
+def test_without_force_nothing_is_replaced(tmp_path: Path, record: str) -> None:
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(OutputExistsError):
+        check_output(tmp_path, record=record)
+
+
+def test_an_empty_folder_and_a_new_path_may_be_filled(tmp_path: Path) -> None:
+    check_output(tmp_path, record="r.json")
+    check_output(tmp_path / "new", record="r.json")
+
+
+def test_json_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "é"})
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
+    assert read_json(tmp_path / "b.json", what="a record") == {"name": "é"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b'{"a": [1, 2', "line 1"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"[" * 100_000, "JSON"),
+    ],
+)
+def test_bad_json_is_one_clear_error(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputFileError, match=f"(?s){path}.*{message}"):
+        read_json(path, what="a record")
+
+
+def test_errors_survive_the_way_back_from_a_worker_process() -> None:
+    error = InputFileError("a.mat", expected="a file", found="none", hint="look again")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is InputFileError
+    assert str(again) == str(error) == "a.mat\n  expected: a file\n  found:    none\n  try:      look again"
