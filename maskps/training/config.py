@@ -50,54 +50,52 @@ class TrainConfig:
     """
 
     # -- network (Sec. 3.2) -----------------------------------------------------------------------------
-    backbone: str = _setting("resnet50")  # [4.2]; also "resnet101" (Table 3), "tiny": see model.backbone
-    backbone_weights: str = _setting("imagenet")  # [4.2]; "imagenet", "none", or the path of a file
+    backbone: str = _setting("resnet50")  # [4.2]; also "resnet101" (Table 3) and "tiny"
+    pretrained: str = _setting("imagenet")  # [4.2]; also "shipped", "none", or the path of a weight file
+    frozen_stages: int = _setting(1, low=0, high=4)  # [OIM] 1 = conv1 and its norm, 2 = also res2, ...
+    freeze_batch_norm: str = _setting("stem", choices=("stem", "all", "none"))  # [OIM]
     embedding_dim: int = _setting(256, low=1)  # [3.2] d of f_id
-    mask_channels: int = _setting(256, low=1)  # Mask R-CNN, which [4.2] follows: the transposed convolution
-    roi_size: int = _setting(14, low=2)  # RoIAlign output before res5, which halves it to m = 7 [3.2]
-    roi_sampling_ratio: int = _setting(2, low=0)  # RoIAlign samples per bin side [3.2 names RoIAlign only]
-    frozen_norms: str = _setting("stem", choices=("stem", "all", "none"))  # [OIM] batch norms of the stem
-    frozen_stem_layers: int = _setting(1, low=0, high=4)  # [OIM] 1 = conv1 and its norm; 2 = also res2; ...
+    roi_pool: int = _setting(14, low=2)  # [3.2] RoIAlign output; res5 halves it to m = 7; masks are 2m x 2m
+    mask_channels: int = _setting(256, low=1)  # Mask R-CNN, which [4.2] follows: of the mask branch
+    detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled from
 
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------
     shorter_side: int = _setting(600, low=16)  # [4.2]
     longest_side: int = _setting(1000, low=16)  # [OIM] the limit that wins over shorter_side
-    flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; half of the images, drawn anew
+    flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; of each image, drawn every epoch
 
     # -- region proposals -------------------------------------------------------------------------------
-    anchor_sizes: tuple[float, ...] = _setting((128.0, 256.0, 512.0), above=0)  # [OIM] 8, 16, 32 x stride 16
+    anchor_sizes: tuple[int, ...] = _setting((128, 256, 512), low=1)  # [OIM] 8, 16, 32 x stride 16
     anchor_ratios: tuple[float, ...] = _setting((0.5, 1.0, 2.0), above=0)  # [OIM] height / width
     rpn_channels: int = _setting(512, low=1)  # [OIM] of its 3x3 convolution
-    rpn_foreground_iou: float = _setting(0.7, low=0, high=1)  # [OIM]
-    rpn_background_iou: float = _setting(0.3, low=0, high=1)  # [OIM]
-    rpn_batch_per_image: int = _setting(256, low=1)  # [OIM]
-    rpn_foreground_fraction: float = _setting(0.5, low=0, high=1)  # [OIM]
-    rpn_nms_iou: float = _setting(0.7, low=0, high=1)  # [OIM]
-    rpn_train_pre_nms: int = _setting(12000, low=1)  # [OIM] proposals kept before / after suppression
-    rpn_train_post_nms: int = _setting(2000, low=1)  # [OIM]
-    rpn_test_pre_nms: int = _setting(6000, low=1)  # [OIM]
-    rpn_test_post_nms: int = _setting(300, low=1)  # [OIM]
-    rpn_min_size: float = _setting(16.0, low=0)  # [OIM] a proposal's shortest permitted side
+    rpn_batch_size: int = _setting(256, low=1)  # [OIM] anchors per image
+    rpn_pre_nms_top_n_train: int = _setting(12000, low=1)  # [OIM]
+    rpn_pre_nms_top_n_test: int = _setting(6000, low=1)  # [OIM]
+    rpn_post_nms_top_n_train: int = _setting(2000, low=1)  # [OIM]
+    rpn_post_nms_top_n_test: int = _setting(300, low=1)  # [OIM]
+    rpn_nms: float = _setting(0.7, low=0, high=1)  # [OIM]
 
     # -- regions of interest ----------------------------------------------------------------------------
-    roi_foreground_iou: float = _setting(0.5, low=0, high=1)  # [OIM] below it: background
-    roi_batch_per_image: int = _setting(128, low=1)  # [OIM]
+    rois_per_image: int = _setting(128, low=1)  # [OIM]
     roi_foreground_fraction: float = _setting(0.25, low=0, high=1)  # [OIM]
+    box_score_threshold: float = _setting(0.05, low=0, high=1)  # [OIM] at test time; search uses >= 0.5
+    box_nms: float = _setting(0.4, low=0, high=1)  # [OIM]
+    detections_per_image: int = _setting(300, low=1)  # [OIM] the number of proposals
 
     # -- losses (Eqs. 1-7) ------------------------------------------------------------------------------
     oim_temperature: float = _setting(0.1, above=0)  # [OIM] tau of Eq. (3)
     oim_momentum: float = _setting(0.5, low=0, high=1)  # [OIM] beta of Eq. (4)
     oim_queue_length: int = _setting(5000, low=0)  # [OIM] Q of Eq. (3)
-    masks: bool = _setting(True)  # False: the same run without the mask loss (lambda = 0 everywhere)
-    mask_targets: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
-    mask_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) writes a sum
+    masks: bool = _setting(True)  # False: the same run, the same data order, and no mask anywhere
+    mask_target: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
+    mask_loss_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) has a sum
     allow_missing_masks: bool = _setting(False)  # [ours] train although outlines of the subset are missing
-    weight_rpn_cls: float = _setting(1.0, low=0)  # Eq. (7): every weight is 1
-    weight_rpn_reg: float = _setting(1.0, low=0)
-    weight_rcnn_cls: float = _setting(1.0, low=0)
-    weight_rcnn_reg: float = _setting(1.0, low=0)
-    weight_id: float = _setting(1.0, low=0)
-    weight_mask: float = _setting(1.0, low=0)  # lambda for images with masks; 0 for the others, always
+    rpn_cls_weight: float = _setting(1.0, low=0)  # Eq. (7): every weight is 1
+    rpn_reg_weight: float = _setting(1.0, low=0)
+    rcnn_cls_weight: float = _setting(1.0, low=0)
+    rcnn_reg_weight: float = _setting(1.0, low=0)
+    id_weight: float = _setting(1.0, low=0)
+    mask_weight: float = _setting(1.0, low=0)  # lambda of images with masks; the others have 0, always
 
     # -- optimisation (Sec. 4.2) ------------------------------------------------------------------------
     epochs: int = _setting(12, low=1)  # [4.2]
@@ -112,11 +110,6 @@ class TrainConfig:
     bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0)  # [OIM] ... and do not decay
     gradient_clip: float = _setting(0.0, low=0)  # [ours] largest gradient norm; 0 = not limited
-
-    # -- detection at test time -------------------------------------------------------------------------
-    detection_score: float = _setting(0.05, low=0, high=1)  # [OIM]; the search itself uses >= 0.5
-    detection_nms_iou: float = _setting(0.4, low=0, high=1)  # [OIM]
-    detections_per_image: int = _setting(300, low=1)  # [OIM] the number of proposals
 
     # -- the run ----------------------------------------------------------------------------------------
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
@@ -137,18 +130,12 @@ class TrainConfig:
                 found=f"{self.longest_side}",
                 hint="raise longest_side or lower shorter_side",
             )
-        if self.rpn_background_iou > self.rpn_foreground_iou:
-            raise ConfigError(
-                "rpn_background_iou",
-                expected=f"at most rpn_foreground_iou = {self.rpn_foreground_iou}",
-                found=f"{self.rpn_background_iou}",
-            )
 
     @property
     def loss_weights(self) -> dict[str, float]:
         """The weight of each of the six losses, by the loss's name."""
         names = ("rpn_cls", "rpn_reg", "rcnn_cls", "rcnn_reg", "id", "mask")
-        return {f"loss_{name}": getattr(self, f"weight_{name}") for name in names}
+        return {f"loss_{name}": getattr(self, f"{name}_weight") for name in names}
 
 
 def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -257,9 +244,9 @@ def _types() -> dict[str, Any]:
 
 def _checked(key: str, value: Any, wanted: Any) -> Any:
     """Returns `value` as `wanted`; whole numbers pass as floats, lists as tuples, nothing else."""
-    if wanted == tuple[float, ...]:
+    if typing.get_origin(wanted) is tuple:
         if isinstance(value, list | tuple):
-            return tuple(_checked(key, entry, float) for entry in value)
+            return tuple(_checked(key, entry, typing.get_args(wanted)[0]) for entry in value)
     elif wanted is float:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
