@@ -1,0 +1,1 @@
+"""Measuring person search: protocols, matching, metrics. Nothing here imports torch."""

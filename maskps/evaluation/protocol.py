@@ -1,0 +1,123 @@
+"""The test protocol of person search: who is searched for, where, and what is true.
+
+One protocol is a list of queries, each with a gallery of scenes of its own and the boxes in them that
+show the query's person. 2,900 queries with 4,000 gallery scenes each are one integer array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class SearchProtocol:
+    """Queries, their galleries and the true boxes, as columns.
+
+    The true boxes of query q are the rows `truth_offsets[q]:truth_offsets[q + 1]` of the truth columns.
+    Boxes are xyxy in pixels of the original scene, taken as the files give them: nothing is subtracted
+    from MATLAB's 1-based numbers, as in the released evaluators.
+
+    Attributes:
+        image_names: (M,) str, every scene that occurs, as a query's or in a gallery; unique.
+        query_scenes: (Q,) int32, rows of `image_names`.
+        query_boxes: (Q, 4) float32.
+        query_ids: (Q,) str, the data set's own identity of each query.
+        query_hard: (Q,) bool, the "ishard" mark of CUHK-SYSU.
+        galleries: (Q, G) int32, rows of `image_names`; -1 fills up shorter galleries at their end.
+        truth_offsets: (Q + 1,) int64, from 0 to T, never decreasing.
+        truth_positions: (T,) int32, column of `galleries` that holds the box; rising within a query, since
+            a gallery entry has at most one true box. A scene that is listed twice is two entries.
+        truth_boxes: (T, 4) float32.
+        truth_hard: (T,) bool.
+
+    Raises:
+        AnnotationError: shapes, rows, positions or boxes that cannot be.
+    """
+
+    image_names: NDArray[np.str_]
+    query_scenes: NDArray[np.int32]
+    query_boxes: NDArray[np.float32]
+    query_ids: NDArray[np.str_]
+    query_hard: NDArray[np.bool_]
+    galleries: NDArray[np.int32]
+    truth_offsets: NDArray[np.int64]
+    truth_positions: NDArray[np.int32]
+    truth_boxes: NDArray[np.float32]
+    truth_hard: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        queries, truths, images = len(self.query_scenes), len(self.truth_positions), len(self.image_names)
+        for name, shape in {
+            "image_names": (images,),
+            "query_scenes": (queries,),
+            "query_boxes": (queries, 4),
+            "query_ids": (queries,),
+            "query_hard": (queries,),
+            "truth_offsets": (queries + 1,),
+            "truth_positions": (truths,),
+            "truth_boxes": (truths, 4),
+            "truth_hard": (truths,),
+        }.items():
+            _check(getattr(self, name).shape == shape, name, f"shape {shape}", getattr(self, name).shape)
+        shape = self.galleries.shape
+        _check(len(shape) == 2 and shape[0] == queries, "galleries", f"shape ({queries}, gallery size)", shape)
+        names, counts = np.unique(self.image_names, return_counts=True)
+        _check(not (counts > 1).any(), "image_names", "every name once", names[counts > 1][:1])
+        _check_rows("query_scenes", self.query_scenes, 0, images)
+        _check_rows("galleries", self.galleries, -1, images)
+        ragged = (self.galleries[:, :-1] < 0) & (self.galleries[:, 1:] >= 0)
+        _check(not ragged.any(), "galleries", "-1 only at the end of a gallery", _first_row(ragged))
+        offsets = self.truth_offsets
+        rising = offsets[0] == 0 and offsets[-1] == truths and (np.diff(offsets) >= 0).all()
+        _check(bool(rising), "truth_offsets", f"rising from 0 to {truths}", offsets)
+        query = self.query_of_truth
+        outside = (self.truth_positions < 0) | (self.truth_positions >= self.lengths[query])
+        _check(not outside.any(), "truth_positions", "positions in the query's gallery", _first_row(outside))
+        falling = (np.diff(query) == 0) & (np.diff(self.truth_positions) <= 0)
+        _check(not falling.any(), "truth_positions", "rising within a query", _first_row(falling))
+        for name in ("query_boxes", "truth_boxes"):
+            bad = ~np.isfinite(getattr(self, name)).all(axis=1)
+            _check(not bad.any(), name, "finite numbers", _first_row(bad))
+
+    @property
+    def num_queries(self) -> int:
+        return len(self.query_scenes)
+
+    @property
+    def gallery_size(self) -> int:
+        """Length of the longest gallery."""
+        return self.galleries.shape[1]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(Q,) int64: how many entries each query's gallery has."""
+        return np.count_nonzero(self.galleries >= 0, axis=1).astype(np.int64)
+
+    @property
+    def query_of_truth(self) -> NDArray[np.int64]:
+        """(T,) int64: the query of each true box."""
+        return np.repeat(np.arange(self.num_queries, dtype=np.int64), np.diff(self.truth_offsets))
+
+    @property
+    def truth_scenes(self) -> NDArray[np.int32]:
+        """(T,) int32: the scene of each true box, a row of `image_names`."""
+        return self.galleries[self.query_of_truth, self.truth_positions]
+
+
+def _check(condition: bool, name: str, expected: str, found: object) -> None:
+    if not condition:
+        raise AnnotationError(f"SearchProtocol.{name}", expected=expected, found=str(found))
+
+
+def _check_rows(name: str, rows: NDArray[np.int32], least: int, images: int) -> None:
+    bad = (rows < least) | (rows >= images)
+    _check(not bad.any(), name, f"{least} to {images - 1}, rows of image_names", rows[bad][:1])
+
+
+def _first_row(bad: NDArray[np.bool_]) -> str:
+    return f"otherwise in row {np.argwhere(bad)[0][0]}" if bad.any() else ""
