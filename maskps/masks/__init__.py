@@ -1,0 +1,26 @@
+"""Outlines of persons, exact mask targets cut from them, and the files they live in."""
+
+from maskps.masks.coverage import coverage, mask_targets, pad_edges
+from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_labelme, write_labelme
+from maskps.masks.outlines import (
+    Outline,
+    flip_edges,
+    outline_from_polygons,
+    outline_from_shapely,
+    scale_edges,
+)
+
+__all__ = [
+    "LabelMeFile",
+    "LabelMeShape",
+    "Outline",
+    "coverage",
+    "flip_edges",
+    "mask_targets",
+    "outline_from_polygons",
+    "outline_from_shapely",
+    "pad_edges",
+    "read_labelme",
+    "scale_edges",
+    "write_labelme",
+]

@@ -1,0 +1,281 @@
+"""LabelMe files, read and written by our own codec: tolerant in, strict out.
+
+Files of LabelMe 3 to 7 and of tools that write its dialect are read; what had to be put right is told in
+`LabelMeFile.notes`. What is written opens in LabelMe 6 and 7. Keys we do not know survive. LabelMe itself is
+never imported: it is a GUI program without a Python interface.
+
+Points are x, y in the continuous frame of LabelMe's canvas, (0, 0) at the outer corner of the first pixel:
+the frame of `maskps.structures`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import AnnotationError, InputFileError
+from maskps.files import read_json, write_json
+
+LABELME_VERSION = "6.3.1"
+"""Version that written files carry: the format of LabelMe 6, which 7 reads as well."""
+
+_POINTS_NEEDED = {
+    "polygon": (3, None),
+    "rectangle": (2, 2),
+    "oriented_rectangle": (4, 4),
+    "rotation": (4, 4),  # X-AnyLabeling's name of the same
+    "quadrilateral": (4, 4),
+    "circle": (2, 2),
+    "line": (2, 2),
+    "linestrip": (2, None),
+    "point": (1, 1),
+    "points": (1, None),
+    "mask": (2, 2),
+}
+_FILE_KEYS = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
+_SHAPE_KEYS = ("label", "points", "group_id", "shape_type", "flags")
+
+
+@dataclass(frozen=True)
+class LabelMeShape:
+    """One drawn shape.
+
+    Attributes:
+        label: what the annotator called it.
+        points: (K, 2) float64, x, y in pixels of the image; K >= 3 for a polygon, 2 opposite corners for a
+            rectangle.
+        shape_type: "polygon", "rectangle", ...
+        group_id: shapes with the same label and group are one instance; None: on its own.
+        flags: ticked or unticked marks, e.g. {"hole": True}.
+        extra: all other keys of the shape, e.g. "description", "mask" (base64), private ones of ours.
+    """
+
+    label: str
+    points: NDArray[np.float64]
+    shape_type: str = "polygon"
+    group_id: int | None = None
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabelMeFile:
+    """The annotation of one image.
+
+    Attributes:
+        image_path: as written in the file, relative to it. Never followed by us: images are found by name.
+        width, height: size of the image in pixels, None where the file does not tell.
+        shapes: in drawing order.
+        flags: marks of the whole image, e.g. {"done": True}.
+        extra: all other top-level keys. Embedded pixels (`imageData`) are not kept.
+        notes: what the reader had to put right; not written.
+    """
+
+    image_path: str
+    width: int | None
+    height: int | None
+    shapes: tuple[LabelMeShape, ...]
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def read_labelme(path: Path) -> LabelMeFile:
+    """Returns the content of a LabelMe file.
+
+    Accepted with a note: no `shape_type` (LabelMe before 3.6.12: a polygon), a number as label, a `group_id`
+    such as "3" or 3.0, an upright rectangle of four points (X-AnyLabeling). Accepted silently: a byte-order
+    mark, missing sizes, missing or null flags.
+
+    Raises:
+        InputFileError: missing, cut off, not JSON, or not a LabelMe file.
+        AnnotationError: a shape that cannot be meant; the message names its index.
+    """
+    content = read_json(path, what="a LabelMe file")
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise InputFileError(
+            path,
+            expected="a LabelMe file: an object with a list 'shapes'",
+            found=f"an object without it, keys {sorted(content)[:6]}"
+            if isinstance(content, dict)
+            else f"a JSON {type(content).__name__}",
+        )
+    notes: list[str] = []
+    image_path = content.get("imagePath")
+    if image_path is not None and not isinstance(image_path, str):
+        raise AnnotationError(path, expected="imagePath as text", found=repr(image_path)[:60])
+    return LabelMeFile(
+        image_path=image_path or "",
+        width=_read_size(content, "imageWidth", path),
+        height=_read_size(content, "imageHeight", path),
+        shapes=tuple(
+            _read_shape(shape, f"{path} shape {index}", notes) for index, shape in enumerate(content["shapes"])
+        ),
+        flags=_read_flags(content.get("flags"), str(path)),
+        extra={key: value for key, value in content.items() if key not in _FILE_KEYS},
+        notes=tuple(notes),
+    )
+
+
+def write_labelme(path: Path, file: LabelMeFile) -> None:
+    """Writes a file that LabelMe 6 and 7 open, whole or not at all.
+
+    Raises:
+        AnnotationError: a shape that LabelMe would refuse or misread: too few or too many points for its
+            type, a coordinate that is not finite, a size that is missing.
+    """
+    if file.width is None or file.height is None:
+        raise AnnotationError(path, expected="the image's width and height", found="None")
+    shapes = []
+    for index, shape in enumerate(file.shapes):
+        where = f"{path} shape {index} ('{shape.label}')"
+        points = np.asarray(shape.points, dtype=np.float64)
+        _check_points(points, shape.shape_type, where)
+        extra = dict(shape.extra)
+        shapes.append(
+            {
+                "label": shape.label,
+                "points": points.tolist(),
+                "group_id": shape.group_id,
+                "description": extra.pop("description", ""),
+                "shape_type": shape.shape_type,
+                "flags": dict(shape.flags),
+                "mask": extra.pop("mask", None),
+                **{key: value for key, value in extra.items() if key not in _SHAPE_KEYS},
+            }
+        )
+    content = {
+        "version": LABELME_VERSION,
+        "flags": dict(file.flags),
+        "shapes": shapes,
+        "imagePath": file.image_path,
+        "imageData": None,
+        "imageHeight": file.height,
+        "imageWidth": file.width,
+        **{key: value for key, value in file.extra.items() if key not in _FILE_KEYS},
+    }
+    write_json(path, content)
+
+
+def _read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
+    if not isinstance(shape, dict):
+        raise AnnotationError(where, expected="an object", found=f"a JSON {type(shape).__name__}")
+    label = _read_label(shape.get("label"), where, notes)
+    where = f"{where} ('{label}')"
+    shape_type = shape.get("shape_type")
+    if shape_type is None:
+        shape_type = "polygon"
+        notes.append(f"{where}: no shape_type, taken as a polygon")
+    points = _read_points(shape.get("points"), where)
+    if shape_type == "rectangle" and len(points) == 4:
+        points = _upright_corners(points, where)
+        notes.append(f"{where}: rectangle of four points, taken by two corners")
+    _check_points(points, shape_type, where)
+    if shape_type == "mask" and not isinstance(shape.get("mask"), str):
+        raise AnnotationError(where, expected="a mask shape with its bitmap", found="no 'mask'")
+    extra = {key: value for key, value in shape.items() if key not in _SHAPE_KEYS}
+    for key in ("mask", "description"):
+        if not extra.get(key):
+            extra.pop(key, None)
+    return LabelMeShape(
+        label=label,
+        points=points,
+        shape_type=shape_type,
+        group_id=_read_group(shape.get("group_id"), where, notes),
+        flags=_read_flags(shape.get("flags"), where),
+        extra=extra,
+    )
+
+
+def _read_label(label: Any, where: str, notes: list[str]) -> str:
+    if isinstance(label, str):
+        return label
+    if isinstance(label, (int, float)) and not isinstance(label, bool):
+        notes.append(f"{where}: the label is the number {label}, taken as text")
+        return str(label)
+    raise AnnotationError(where, expected="a label as text", found=repr(label)[:60])
+
+
+def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
+    if group is None or (isinstance(group, int) and not isinstance(group, bool)):
+        return group
+    if isinstance(group, float) and group.is_integer():
+        number = int(group)
+    elif isinstance(group, str) and group.strip().lstrip("-").isdecimal() and len(group) < 20:
+        number = int(group)
+    else:
+        raise AnnotationError(where, expected="group_id as a whole number or null", found=repr(group)[:60])
+    notes.append(f"{where}: group_id {group!r} taken as {number}")
+    return number
+
+
+def _read_flags(flags: Any, where: str) -> dict[str, bool]:
+    if flags is None:
+        return {}
+    if not isinstance(flags, dict) or not all(isinstance(value, bool) for value in flags.values()):
+        raise AnnotationError(where, expected="flags as names with true or false", found=repr(flags)[:60])
+    return flags
+
+
+def _read_size(content: dict[str, Any], key: str, path: Path) -> int | None:
+    size = content.get(key)
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
+        raise AnnotationError(path, expected=f"{key} as a whole number above 0", found=repr(size)[:60])
+    return size
+
+
+def _read_points(points: Any, where: str) -> NDArray[np.float64]:
+    if not isinstance(points, list) or not points:
+        raise AnnotationError(
+            where, expected="a list of [x, y] points", found="none" if not points else repr(points)[:60]
+        )
+    for index, point in enumerate(points):
+        if (
+            not isinstance(point, list)
+            or len(point) != 2
+            or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in point)
+            or not all(abs(value) < 1e9 for value in point)  # NaN and infinity fail this as well
+        ):
+            raise AnnotationError(
+                f"{where} point {index}", expected="[x, y] in pixels", found=repr(point)[:60]
+            )
+    return np.array(points, dtype=np.float64)
+
+
+def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> None:
+    if not isinstance(shape_type, str) or shape_type not in _POINTS_NEEDED:
+        raise AnnotationError(
+            where, expected=f"a shape_type out of {', '.join(_POINTS_NEEDED)}", found=repr(shape_type)[:60]
+        )
+    low, high = _POINTS_NEEDED[shape_type]
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise AnnotationError(where, expected="finite x, y points", found=f"an array {points.shape}")
+    if not low <= len(points) <= (high or math.inf):
+        raise AnnotationError(
+            where,
+            expected=f"{low} points{'' if high else ' or more'} for a {shape_type}",
+            found=f"{len(points)}",
+            hint="draw the shape again, or delete it",
+        )
+
+
+def _upright_corners(points: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    low, high = points.min(axis=0), points.max(axis=0)
+    at_corner = np.isclose(points, low) | np.isclose(points, high)
+    turns = (~np.isclose(points, np.roll(points, 1, axis=0))).sum(axis=1)
+    if not at_corner.all() or not (turns == 1).all():
+        raise AnnotationError(
+            where,
+            expected="two opposite corners, or the four corners of an upright rectangle",
+            found=f"{points.tolist()}",
+            hint="draw it as a polygon",
+        )
+    return np.stack([low, high])

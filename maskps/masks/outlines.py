@@ -1,0 +1,197 @@
+"""Outlines: the vector shape of one person's visible part, with holes, in several parts where it is cut.
+
+The frame is that of images: x to the right, y down, (0, 0) at the outer corner of the first pixel. A ring
+encloses the shoelace area sum(x_i y_{i+1} - x_{i+1} y_i) / 2: positive for outer rings, negative for holes.
+Everything that uses an orientation (`maskps.masks.coverage`) relies on this one definition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import ArrayLike, NDArray
+
+from maskps.errors import AnnotationError
+
+REPAIR_LIMIT = 0.005
+"""A polygon whose repair changes its area by more than this share is an error, not a silent repair."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """One person's visible shape.
+
+    Attributes:
+        rings: each (K, 2) float64, x, y, pixels of the original scene, not closed (first != last). An outer
+            ring, of positive shoelace area, is followed by its holes, of negative area; parts are disjoint.
+            `outline_from_polygons` and `outline_from_shapely` make rings that keep these rules.
+    """
+
+    rings: tuple[NDArray[np.float64], ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rings
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels, holes taken off."""
+        return float(sum(ring_area(ring) for ring in self.rings))
+
+    @property
+    def bounds(self) -> NDArray[np.float64]:
+        """(4,) float64 xyxy of the smallest box around it; zeros if empty."""
+        if self.is_empty:
+            return np.zeros(4)
+        points = np.concatenate(self.rings)
+        return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+    def edges(self) -> NDArray[np.float64]:
+        """Returns (E, 4) float64 rows x0, y0, x1, y1, one per edge of every ring, in ring order."""
+        if self.is_empty:
+            return np.zeros((0, 4))
+        return np.concatenate([np.hstack([ring, np.roll(ring, -1, axis=0)]) for ring in self.rings])
+
+    def scaled(self, sx: float, sy: float) -> Outline:
+        """Returns the outline in an image resized by these factors, both above 0."""
+        return Outline(tuple(ring * (sx, sy) for ring in self.rings))
+
+    def flipped(self, width: float) -> Outline:
+        """Returns the outline in the left-right mirrored image of this width: x becomes width - x.
+
+        The rings are walked backwards, so that outer rings stay positive.
+        """
+        return Outline(tuple((ring * (-1, 1) + (width, 0))[::-1] for ring in self.rings))
+
+    def parts(self) -> Iterator[tuple[NDArray[np.float64], list[NDArray[np.float64]]]]:
+        """Yields each outer ring with the holes in it."""
+        outer: NDArray[np.float64] | None = None
+        holes: list[NDArray[np.float64]] = []
+        for ring in self.rings:
+            if ring_area(ring) < 0:
+                holes.append(ring)
+                continue
+            if outer is not None:
+                yield outer, holes
+            outer, holes = ring, []
+        if outer is not None:
+            yield outer, holes
+
+    def to_shapely(self) -> shapely.MultiPolygon:
+        """Returns the same shape for shapely's set operations."""
+        return shapely.MultiPolygon([shapely.Polygon(outer, holes) for outer, holes in self.parts()])
+
+
+def ring_area(ring: NDArray[np.float64]) -> float:
+    """Returns the signed shoelace area of a (K, 2) ring, which need not be closed."""
+    x, y = (ring - ring[0]).T  # from its first point on: exact for small rings far from the origin
+    return float(np.dot(x, np.roll(y, -1)) - np.dot(np.roll(x, -1), y)) / 2
+
+
+def outline_from_polygons(
+    polygons: Sequence[ArrayLike], *, holes: Sequence[ArrayLike] = (), where: str
+) -> Outline:
+    """Returns the union of the polygons without the holes, as valid, disjoint, oriented rings.
+
+    A polygon that crosses itself is repaired if that changes its area by at most `REPAIR_LIMIT` (a spike, a
+    loop at a corner); otherwise nobody knows what was meant. A single valid polygon keeps its vertices as
+    they are.
+
+    Args:
+        polygons: each (K, 2), x, y, pixels, in either direction, closed or not.
+        holes: likewise; cut out of the union.
+        where: file and shape, for the error message.
+
+    Raises:
+        AnnotationError: fewer than 3 points, a coordinate that is not finite, no area, or a polygon that
+            crosses itself; the message names the crossing point.
+    """
+    parts = [_valid_polygon(polygon, where) for polygon in polygons]
+    shape = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+    if len(holes):
+        shape = shapely.difference(shape, shapely.union_all([_valid_polygon(hole, where) for hole in holes]))
+    outline = outline_from_shapely(shape)
+    if outline.is_empty:
+        raise AnnotationError(
+            where,
+            expected="a polygon with an area",
+            found="nothing that is left of it" if len(holes) else "no polygon",
+            hint="check which shapes are marked as holes" if len(holes) else "",
+        )
+    return outline
+
+
+def outline_from_shapely(geometry: Any) -> Outline:
+    """Returns the polygons of a shapely geometry as an outline; lines and points in it are dropped.
+
+    An invalid geometry is made valid by shapely's structure method.
+    """
+    if not geometry.is_valid:
+        geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+    rings: list[NDArray[np.float64]] = []
+    for polygon in shapely.get_parts(geometry, return_index=False):
+        if polygon.geom_type == "MultiPolygon":  # inside a collection
+            rings += outline_from_shapely(polygon).rings
+        elif polygon.geom_type == "Polygon" and polygon.area > 0:
+            rings.append(_oriented(polygon.exterior, +1))
+            rings += [_oriented(hole, -1) for hole in polygon.interiors]
+    return Outline(tuple(rings))
+
+
+def flip_edges(edges: Any, width: float) -> Any:
+    """Returns (..., 4) edges mirrored left-right: x becomes width - x.
+
+    The end points are swapped, so that the orientation of the rings stays. numpy or torch.
+    """
+    flipped = edges[..., [2, 3, 0, 1]]
+    flipped[..., 0::2] = width - flipped[..., 0::2]
+    return flipped
+
+
+def scale_edges(edges: Any, sx: float, sy: float) -> Any:
+    """Returns (..., 4) edges in an image resized by these factors. numpy or torch."""
+    scaled = edges[..., [0, 1, 2, 3]]
+    scaled[..., 0::2] *= sx
+    scaled[..., 1::2] *= sy
+    return scaled
+
+
+def _oriented(ring: Any, sign: int) -> NDArray[np.float64]:
+    points = shapely.get_coordinates(ring)[:-1]
+    return points if ring_area(points) * sign > 0 else points[::-1]
+
+
+def _valid_polygon(polygon: ArrayLike, where: str) -> Any:
+    points = np.asarray(polygon, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise AnnotationError(where, expected="a polygon of finite x, y points", found=f"shape {points.shape}")
+    if len(points) < 3:
+        raise AnnotationError(where, expected="a polygon of 3 points or more", found=f"{len(points)}")
+    shape = shapely.Polygon(points)
+    if shape.is_valid and shape.area > 0:
+        return shape
+    drawn = abs(ring_area(points))
+    repaired = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    if drawn == 0 and repaired.area == 0:
+        raise AnnotationError(
+            where, expected="a polygon with an area", found="points on one line", hint="draw it again"
+        )
+    change = abs(repaired.area - drawn) / repaired.area if repaired.area > 0 else np.inf
+    if change > REPAIR_LIMIT:
+        raise AnnotationError(
+            where,
+            expected="a polygon that does not cross itself",
+            found=f"a crossing at {_crossing_point(shape)}; untangling it changes the area by {change:.1%}",
+            hint="move the points there, or draw the parts as polygons of their own",
+        )
+    return repaired
+
+
+def _crossing_point(shape: Any) -> str:
+    numbers = re.findall(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", shapely.is_valid_reason(shape))
+    return "({:.1f}, {:.1f})".format(*map(float, numbers[-2:])) if len(numbers) >= 2 else "an unknown point"
