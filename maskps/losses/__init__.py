@@ -1,0 +1,9 @@
+"""The six losses of Sec. 4.2: those of the RPN, the RoI head, OIM and the masks, and their sum."""
+
+from __future__ import annotations
+
+from maskps.losses.mask import mask_loss
+from maskps.losses.oim import OIMLoss
+from maskps.losses.total import LOSS_NAMES, total_loss
+
+__all__ = ["LOSS_NAMES", "OIMLoss", "mask_loss", "total_loss"]

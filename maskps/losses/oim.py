@@ -1,0 +1,119 @@
+"""Online instance matching: the identification loss, Eqs. (3) to (5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskps.structures import BACKGROUND_PID, UNLABELED_PID
+
+
+class OIMLoss(nn.Module):
+    """Matches embeddings against a table of the labeled persons and a queue of the unlabeled ones.
+
+    The state is kept in buffers, so that it travels with the state dict:
+
+    - `lookup_table` (N, D) float32: row i - 1 holds the L2-normalised embedding of pid i (v in Eq. (3));
+    - `circular_queue` (Q, D) float32: the latest Q embeddings of unlabeled persons (u in Eq. (3));
+    - `queue_position` () int64: the slot that is written next.
+
+    Rows and slots that were never written are zero vectors. As in the release (Xiao et al. 2017) they take
+    part in Eq. (3) with logit 0.
+
+    Args:
+        num_pids: N; labeled pids are 1..N.
+        dim: D, length of an embedding.
+        queue_length: Q. The paper does not state it; 5000 is the release's for CUHK-SYSU. 0 turns it off.
+        temperature: tau in Eq. (3). The paper does not state it; 0.1 is the release's (its "scale 10").
+        momentum: beta in Eq. (4); 0.5 as in the release.
+    """
+
+    lookup_table: Tensor
+    circular_queue: Tensor
+    queue_position: Tensor
+
+    def __init__(
+        self,
+        num_pids: int,
+        dim: int = 256,
+        queue_length: int = 5000,
+        temperature: float = 0.1,
+        momentum: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.momentum = momentum
+        self.register_buffer("lookup_table", torch.zeros(num_pids, dim))
+        self.register_buffer("circular_queue", torch.zeros(queue_length, dim))
+        self.register_buffer("queue_position", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, embeddings: Tensor, pids: Tensor) -> Tensor:
+        """Returns the mean of -log p_id over the labeled embeddings, Eqs. (3) and (5), a scalar.
+
+        In training mode the table and the queue are updated afterwards (`update`), so the loss sees both
+        as they were before this batch. Computed in float32 also under autocast.
+
+        Args:
+            embeddings: (R, D) float, L2-normalised.
+            pids: (R,) int64; 1..N labeled, `UNLABELED_PID` unlabeled (go to the queue only),
+                `BACKGROUND_PID` ignored.
+
+        Returns:
+            A zero with a gradient (of zeros) when no embedding is labeled; cross entropy alone gives NaN.
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = embeddings.to(self.lookup_table.dtype)
+            is_labeled = pids > BACKGROUND_PID
+            labeled = embeddings[is_labeled]
+            if len(labeled) == 0:
+                loss = embeddings.sum() * 0.0
+            else:
+                # `cat` copies, so the update below cannot reach what backward() needs.
+                prototypes = torch.cat([self.lookup_table, self.circular_queue])
+                logits = labeled @ prototypes.T / self.temperature
+                loss = F.cross_entropy(logits, pids[is_labeled] - 1)
+            if self.training:
+                self.update(embeddings, pids)
+        return loss
+
+    @torch.no_grad()
+    def update(self, embeddings: Tensor, pids: Tensor) -> None:
+        """Moves the rows of the labeled pids towards their embeddings, and queues the unlabeled ones.
+
+        Eq. (4), and then each row is L2-normalised again, as Xiao et al. write (their released Caffe code
+        does not, see docs/decisions). Several embeddings of one pid are applied one after the other in
+        the order given, as in the release.
+
+        Args:
+            embeddings: (R, D) float, L2-normalised.
+            pids: (R,) int64, as for `forward`.
+        """
+        embeddings = embeddings.detach().to(self.lookup_table.dtype)
+        self._update_table(embeddings, pids)
+        self._push(embeddings[pids == UNLABELED_PID])
+
+    def _update_table(self, embeddings: Tensor, pids: Tensor) -> None:
+        # Different pids are independent: round k takes the k-th embedding of every pid at once.
+        chosen = torch.where(pids > BACKGROUND_PID)[0]
+        if len(chosen) == 0:
+            return
+        chosen = chosen[torch.argsort(pids[chosen], stable=True)]
+        rows = pids[chosen] - 1
+        _, counts = torch.unique_consecutive(rows, return_counts=True)
+        firsts = torch.cumsum(counts, 0) - counts
+        occurrence = torch.arange(len(rows), device=rows.device) - torch.repeat_interleave(firsts, counts)
+        by_round = torch.argsort(occurrence, stable=True)
+        for members in by_round.split(torch.bincount(occurrence).tolist()):
+            row = rows[members]
+            mixed = self.momentum * self.lookup_table[row] + (1 - self.momentum) * embeddings[chosen[members]]
+            self.lookup_table[row] = F.normalize(mixed, dim=1)
+
+    def _push(self, unlabeled: Tensor) -> None:
+        length = len(self.circular_queue)
+        if length == 0 or len(unlabeled) == 0:
+            return
+        kept = unlabeled[-length:]
+        offsets = torch.arange(len(unlabeled) - len(kept), len(unlabeled), device=unlabeled.device)
+        self.circular_queue[(self.queue_position + offsets) % length] = kept
+        self.queue_position.copy_((self.queue_position + len(unlabeled)) % length)

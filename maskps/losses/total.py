@@ -1,0 +1,39 @@
+"""The multi-task loss, Eq. (7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from maskps.errors import ConfigError
+
+LOSS_NAMES = ("loss_rpn_cls", "loss_rpn_reg", "loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask")
+"""The "6 losses" of Sec. 4.2, in the order of Eq. (7)."""
+
+
+def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float] | None = None) -> Tensor:
+    """Returns L_RPN + L_RCNN + L_identification + lambda L_mask, Eq. (7), a scalar.
+
+    The rule "lambda = 1 when the input image contains labeled segmentation masks, otherwise 0" is already
+    in `loss_mask`: it is taken over the proposals with mask, so an image without masks adds nothing to it,
+    and it is 0 (with a gradient of zeros) when no image of the batch has any. The weight given here
+    multiplies lambda: {"loss_mask": 0.0} trains without masks, everything else equal.
+
+    Args:
+        losses: exactly the six scalars named in `LOSS_NAMES`.
+        weights: factors for some of them; 1 for the others, as in the paper.
+
+    Raises:
+        ConfigError: a weight for a loss that does not exist.
+    """
+    weights = weights or {}
+    if unknown := sorted(set(weights) - set(LOSS_NAMES)):
+        raise ConfigError(
+            "loss weights", expected=f"names among {', '.join(LOSS_NAMES)}", found=", ".join(unknown)
+        )
+    assert set(losses) == set(LOSS_NAMES), f"losses are {sorted(losses)}"
+    total = losses[LOSS_NAMES[0]] * weights.get(LOSS_NAMES[0], 1.0)
+    for name in LOSS_NAMES[1:]:
+        total = total + losses[name] * weights.get(name, 1.0)
+    return total

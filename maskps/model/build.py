@@ -1,0 +1,72 @@
+"""From settings to a network: the only place that knows both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from maskps.losses.mask import MaskReduction
+from maskps.losses.oim import OIMLoss
+from maskps.model.backbone import split_resnet
+from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.proposals import build_rpn
+from maskps.model.roi_heads import DetectionFeature, MaskTarget, RoIHeads
+
+if TYPE_CHECKING:
+    from maskps.training.config import TrainConfig
+
+
+def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:
+    """Returns the network of these settings, initialised from `config.seed`, on the CPU, in training mode.
+
+    The same settings give the same weights to the bit; torch's default generator is left as it was.
+
+    Args:
+        config: all settings of a run; those of the network and the losses are read here.
+        num_pids: labeled training identities, the rows of OIM's table.
+
+    Raises:
+        ConfigError, InputFileError: as `split_resnet`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        stem, res5 = split_resnet(
+            config.backbone,
+            pretrained=config.pretrained,
+            frozen_stages=config.frozen_stages,
+            freeze_batch_norm=config.freeze_batch_norm,
+        )
+        rpn = build_rpn(
+            stem.out_channels,
+            channels=config.rpn_channels,
+            anchor_sizes=config.anchor_sizes,
+            anchor_ratios=config.anchor_ratios,
+            batch_size=config.rpn_batch_size,
+            pre_nms_top_n=(config.rpn_pre_nms_top_n_train, config.rpn_pre_nms_top_n_test),
+            post_nms_top_n=(config.rpn_post_nms_top_n_train, config.rpn_post_nms_top_n_test),
+            nms=config.rpn_nms,
+        )
+        id_loss = OIMLoss(
+            num_pids,
+            dim=config.embedding_dim,
+            queue_length=config.oim_queue_length,
+            temperature=config.oim_temperature,
+            momentum=config.oim_momentum,
+        )
+        roi_heads = RoIHeads(
+            res5,
+            id_loss,
+            mask_channels=config.mask_channels,
+            rois_per_image=config.rois_per_image,
+            foreground_fraction=config.roi_foreground_fraction,
+            roi_pool=config.roi_pool,
+            score_threshold=config.box_score_threshold,
+            nms_threshold=config.box_nms,
+            detections_per_image=config.detections_per_image,
+            # The settings check these names; mypy sees only that they are text.
+            detection_feature=cast(DetectionFeature, config.detection_feature),
+            mask_target=cast(MaskTarget, config.mask_target),
+            mask_reduction=cast(MaskReduction, config.mask_loss_reduction),
+        )
+        return MaskGuidedPersonSearch(stem, rpn, roi_heads)

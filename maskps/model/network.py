@@ -1,0 +1,136 @@
+"""The mask-guided person-search network, Fig. 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork
+
+from maskps.model.backbone import Stem
+from maskps.model.roi_heads import STRIDE, RoIHeads
+from maskps.model.sampling import generators_of
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+"""Of ImageNet, RGB in 0..1: what torchvision's weights were trained with."""
+
+
+class MaskGuidedPersonSearch(nn.Module):
+    """Detection, identification and segmentation on shared features (Sec. 3.2).
+
+    Image -> stem (conv1..res4) -> RPN -> RoIAlign -> res5 -> F_p, from which the box head, the embedding and
+    the mask branch are computed.
+
+    Args:
+        stem: first part of the backbone, (B, 3, H, W) -> (B, C4, H/16, W/16).
+        rpn: proposals on these features.
+        roi_heads: everything after.
+    """
+
+    image_mean: Tensor
+    image_std: Tensor
+
+    def __init__(self, stem: Stem, rpn: RegionProposalNetwork, roi_heads: RoIHeads) -> None:
+        super().__init__()
+        self.stem = stem
+        self.rpn = rpn
+        self.roi_heads = roi_heads
+        # Constants of the code, not of a run: they move with the model but are not saved.
+        self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("image_std", torch.tensor(IMAGE_STD)[:, None, None], persistent=False)
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Returns the six losses in training mode (targets needed), the detections otherwise.
+
+        Args:
+            images: per image (3, h, w) float, RGB in 0..1; sizes may differ.
+            targets: per image, all in pixels of that (resized) image:
+                boxes (n, 4) float32 xyxy; pids (n,) int64, 1..N or `UNLABELED_PID`;
+                mask_present (n,) bool; mask_edges, a list of n (E, 4) float32 arrays of outline edges
+                (x0, y0, x1, y1), (0, 4) where there is no mask; and optionally seed, an int that decides
+                which anchors and RoIs of this image are sampled (without it torch's default generator does).
+                n may be 0. Persons without area are ignored.
+
+        Returns:
+            Training: the six scalars of `maskps.losses.LOSS_NAMES`, all finite and with gradients for
+            every kind of image. Otherwise per image a dict of boxes (k, 4) float32 xyxy in pixels of the
+            resized image, scores (k,), embeddings (k, D) L2-normalised, and pooled (k, C5), best first.
+        """
+        batch = self._batch(images)
+        features = self.stem(batch.tensors)
+        if not self.training:
+            proposals, _ = self.rpn(batch, {"res4": features})
+            return self.roi_heads.detect(features, proposals, batch.image_sizes)
+
+        assert targets is not None and len(targets) == len(images), "training needs a target per image"
+        targets = [_with_area(target) for target in targets]
+        generators = generators_of([target.get("seed") for target in targets])
+        self.rpn.fg_bg_sampler.generators = generators
+        self.roi_heads.sampler.generators = generators
+        proposals, rpn_losses = self.rpn(batch, {"res4": features}, targets)
+        return {
+            "loss_rpn_cls": rpn_losses["loss_objectness"],
+            "loss_rpn_reg": rpn_losses["loss_rpn_box_reg"],
+            **self.roi_heads.losses(features, proposals, targets),
+        }
+
+    def embed_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Returns per image the (n, D) embeddings pooled from given boxes: the features of queries.
+
+        Args:
+            images: as for `forward`.
+            boxes: per image (n, 4) float32, xyxy, pixels of the resized image; n may be 0.
+        """
+        return [self.roi_heads.embed(pooled) for pooled in self.pool_boxes(images, boxes)]
+
+    def pool_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Returns per image the (n, C5) pooled features f_p of given boxes; arguments as `embed_boxes`."""
+        regions = self._regions(images, boxes)
+        return list(regions.mean(dim=(2, 3)).split([len(rows) for rows in boxes]))
+
+    def predict_masks(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Returns per image the (n, 14, 14) foreground probabilities of the masks in given boxes.
+
+        Not needed for search: the mask branch guides the training only. Arguments as `embed_boxes`.
+        """
+        probabilities = self.roi_heads.mask_head(self._regions(images, boxes)).float().sigmoid()
+        return list(probabilities.split([len(rows) for rows in boxes]))
+
+    def _regions(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        return self.roi_heads.region_features(self.stem(self._batch(images).tensors), list(boxes))
+
+    def _batch(self, images: Sequence[Tensor]) -> ImageList:
+        """Returns the normalised images in one tensor, zero-padded right and below to multiples of 16."""
+        height = max(image.shape[1] for image in images)
+        width = max(image.shape[2] for image in images)
+        shape = (len(images), 3, _round_up(height, STRIDE), _round_up(width, STRIDE))
+        tensors = images[0].new_zeros(shape)
+        for row, image in zip(tensors, images, strict=True):
+            row[:, : image.shape[1], : image.shape[2]] = (image - self.image_mean) / self.image_std
+        return ImageList(tensors, [(image.shape[1], image.shape[2]) for image in images])
+
+
+def _round_up(size: int, multiple: int) -> int:
+    return (size + multiple - 1) // multiple * multiple
+
+
+def _with_area(target: dict[str, Any]) -> dict[str, Any]:
+    """Returns the target without persons whose box has no area: their box targets would be infinite."""
+    boxes = target["boxes"]
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    if bool(has_area.all()):
+        return target
+    kept = torch.where(has_area)[0]
+    return {
+        **target,
+        "boxes": boxes[kept],
+        "pids": target["pids"][kept],
+        "mask_present": target["mask_present"][kept],
+        "mask_edges": [target["mask_edges"][row] for row in kept.tolist()],
+    }

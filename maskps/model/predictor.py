@@ -1,0 +1,125 @@
+"""A trained network as functions of an image: numpy outside, tensors inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maskps.boxes import clip_boxes
+from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.resize import resize_image
+
+Feature = Literal["embedding", "pooled"]
+
+
+class ImageDetections(NamedTuple):
+    """The persons found in one image, best first.
+
+    Attributes:
+        boxes: (n, 4) float32, xyxy, pixels of the original image, clipped at its border.
+        scores: (n,) float32 in 0..1.
+        embeddings: (n, D) float32, L2-normalised.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+
+
+class Predictor:
+    """Detects persons, and embeds given boxes, in images of any size.
+
+    The network is put to evaluation mode for each call and back into the mode it was in afterwards.
+
+    Args:
+        model: the network; it is moved to `device`.
+        shorter_side: pixels of the shorter side after resizing (Sec. 4.2), as in training.
+        longest_side: limit of the longer side, as in training.
+        device: where to compute.
+        feature: the vector that persons are compared by: "embedding" is f_id (256 numbers, Sec. 3.2),
+            "pooled" is f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper says both. Either is
+            L2-normalised, so Euclidean distance and cosine similarity rank alike.
+    """
+
+    def __init__(
+        self,
+        model: MaskGuidedPersonSearch,
+        shorter_side: int = 600,
+        longest_side: int = 1000,
+        device: str | torch.device = "cpu",
+        *,
+        feature: Feature = "embedding",
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        self.shorter_side = shorter_side
+        self.longest_side = longest_side
+        self.feature = feature
+
+    def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
+        """Returns the persons in an image (H, W, 3) uint8 RGB."""
+        tensor, scale = self._prepared(image)
+        with self._evaluating():
+            (found,) = self.model([tensor])
+        boxes = _numpy(found["boxes"]) / np.array(scale * 2, dtype=np.float32)
+        height, width = image.shape[:2]
+        key = "embeddings" if self.feature == "embedding" else "pooled"
+        return ImageDetections(
+            clip_boxes(boxes, width, height), _numpy(found["scores"]), _unit(_numpy(found[key]))
+        )
+
+    def embed(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the (n, D) float32 L2-normalised features of persons at known boxes, as for queries.
+
+        Args:
+            image: (H, W, 3) uint8, RGB.
+            boxes: (n, 4) xyxy, pixels of the original image; n may be 0.
+        """
+        tensor, scaled = self._scaled(image, boxes)
+        with self._evaluating():
+            if self.feature == "embedding":
+                (features,) = self.model.embed_boxes([tensor], [scaled])
+            else:
+                (features,) = self.model.pool_boxes([tensor], [scaled])
+        return _unit(_numpy(features))
+
+    def masks(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the (n, 14, 14) foreground probabilities within given boxes; arguments as `embed`."""
+        tensor, scaled = self._scaled(image, boxes)
+        with self._evaluating():
+            (masks,) = self.model.predict_masks([tensor], [scaled])
+        return _numpy(masks)
+
+    def _prepared(self, image: NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
+        tensor, scale = resize_image(image, self.shorter_side, self.longest_side)
+        return tensor.to(self.device), scale
+
+    def _scaled(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        tensor, scale = self._prepared(image)
+        rows = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array(scale * 2, dtype=np.float32)
+        return tensor, torch.from_numpy(rows).to(self.device)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self.model.train(was_training)
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return tensor.float().cpu().numpy()
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.maximum(norms, 1e-12)).astype(np.float32)

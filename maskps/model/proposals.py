@@ -1,0 +1,79 @@
+"""The region proposal network: torchvision's, put together for one feature map of stride 16."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.rpn import RegionProposalNetwork
+
+from maskps.model.sampling import SeededSampler
+
+
+class ProposalHead(nn.Module):
+    """A 3x3 convolution, then objectness and box deltas of every anchor.
+
+    torchvision's RPNHead, except that the width of the 3x3 convolution is free: 512 on the 1024 channels of
+    res4 in Faster R-CNN and in the OIM release.
+    """
+
+    def __init__(self, in_channels: int, channels: int, num_anchors: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.objectness = nn.Conv2d(channels, num_anchors, 1)
+        self.deltas = nn.Conv2d(channels, num_anchors * 4, 1)
+        for parameter in self.parameters():
+            if parameter.dim() == 1:
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.normal_(parameter, std=0.01)
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Returns objectness (B, A, h, w) and deltas (B, 4 A, h, w) for each (B, C, h, w)."""
+        hidden = [F.relu(self.conv(level)) for level in features]
+        return [self.objectness(level) for level in hidden], [self.deltas(level) for level in hidden]
+
+
+def build_rpn(
+    in_channels: int,
+    *,
+    channels: int = 512,
+    anchor_sizes: Sequence[int] = (128, 256, 512),
+    anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+    batch_size: int = 256,
+    pre_nms_top_n: tuple[int, int] = (12000, 6000),
+    post_nms_top_n: tuple[int, int] = (2000, 300),
+    nms: float = 0.7,
+) -> RegionProposalNetwork:
+    """Returns the RPN of Sec. 3.2, trained by Eq. (1) on objectness and Eq. (2) on the box deltas.
+
+    Anchors are positive from IoU 0.7 (and the best ones of each person), negative below 0.3; half of a
+    batch is positive at most. The paper gives none of these numbers: all are the OIM release's. As in the
+    release, Eq. (2) is used in its scaled form, quadratic below 1/9 (the release's "sigma 3"). Anchors that
+    cross the border take part, as in torchvision; the release leaves them out.
+
+    Args:
+        channels: width of the 3x3 convolution.
+        anchor_sizes: square roots of the anchors' areas, in pixels of the resized image.
+        anchor_ratios: height over width.
+        batch_size: anchors per image in the two losses.
+        pre_nms_top_n: proposals that enter the suppression in (training, test).
+        post_nms_top_n: proposals that are kept in (training, test).
+        nms: IoU above which the lower-scored of two proposals goes.
+    """
+    anchors = AnchorGenerator((tuple(anchor_sizes),), (tuple(anchor_ratios),))
+    rpn = RegionProposalNetwork(
+        anchors,
+        ProposalHead(in_channels, channels, anchors.num_anchors_per_location()[0]),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=batch_size,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": pre_nms_top_n[0], "testing": pre_nms_top_n[1]},
+        post_nms_top_n={"training": post_nms_top_n[0], "testing": post_nms_top_n[1]},
+        nms_thresh=nms,
+    )
+    rpn.fg_bg_sampler = SeededSampler(batch_size, 0.5)
+    return rpn

@@ -1,0 +1,42 @@
+"""The one resize that training, detection and query features share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def resized_size(height: int, width: int, shorter_side: int, longest_side: int) -> tuple[int, int]:
+    """Returns (height, width) after the shorter side became `shorter_side` pixels (Sec. 4.2).
+
+    The aspect ratio stays (up to rounding); if the longer side would exceed `longest_side`, that one
+    decides. The paper states no longest side; 1000 is the OIM release's.
+    """
+    scale = min(shorter_side / min(height, width), longest_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize_image(
+    image: NDArray[np.uint8], shorter_side: int, longest_side: int
+) -> tuple[Tensor, tuple[float, float]]:
+    """Returns the resized image as (3, h, w) float32 in 0..1, and its exact scale (sx, sy).
+
+    Bilinear with antialiasing, in uint8. A point (x, y) of the original lies at (sx x, sy y): sx and sy are
+    new over old size, not the wanted ratio, so that boxes and outlines stay on the pixels.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        shorter_side: pixels of the shorter side, see `resized_size`.
+        longest_side: upper limit of the longer side in pixels.
+    """
+    height, width = image.shape[:2]
+    size = resized_size(height, width, shorter_side, longest_side)
+    # A (1, 3, H, W) view of HWC memory is channels-last, for which the uint8 kernel is fastest.
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    if size != (height, width):
+        pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
+    tensor = pixels[0].to(torch.float32, memory_format=torch.contiguous_format) / 255.0
+    return tensor, (size[1] / width, size[0] / height)

@@ -1,0 +1,248 @@
+"""Everything behind RoIAlign: res5, the box head, the identification head and the mask branch (Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.models.detection._utils import BoxCoder, Matcher
+from torchvision.ops import box_iou, clip_boxes_to_image, nms, remove_small_boxes, roi_align
+
+from maskps.losses.mask import MaskReduction, mask_loss
+from maskps.losses.oim import OIMLoss
+from maskps.masks.coverage import mask_targets
+from maskps.model.backbone import Res5
+from maskps.model.mask_head import MaskHead
+from maskps.model.sampling import SeededSampler
+from maskps.structures import BACKGROUND_PID
+
+DetectionFeature = Literal["proposal", "detection"]
+MaskTarget = Literal["binary", "soft"]
+
+STRIDE = 16
+"""Pixels of the image per cell of the features of res4."""
+
+
+@dataclass(frozen=True)
+class SampledRois:
+    """The RoIs of a training step, rows in the order of the images.
+
+    Attributes:
+        boxes: per image (r, 4) float32, xyxy, pixels of the resized image.
+        is_foreground: (R,) bool, IoU >= 0.5 with a person.
+        pids: (R,) int64, the pid of that person (labeled or not), `BACKGROUND_PID` if there is none.
+        persons: (R,) int64, that person's row among all persons of the batch; only for foreground.
+        matched_boxes: (R, 4) float32, that person's box; the RoI's own for background.
+    """
+
+    boxes: list[Tensor]
+    is_foreground: Tensor
+    pids: Tensor
+    persons: Tensor
+    matched_boxes: Tensor
+
+
+class RoIHeads(nn.Module):
+    """Turns proposals into losses (training) or into detections with embeddings.
+
+    Args:
+        res5: second part of the backbone, (R, C4, 14, 14) -> F_p (R, C5, 7, 7).
+        id_loss: OIM with its table and queue; its `lookup_table` sets the length of an embedding.
+        mask_channels: width of the mask branch.
+        rois_per_image: RoIs per image in training.
+        foreground_fraction: share of them that is foreground, at most. 0.25 in the OIM release.
+        roi_pool: cells per side of RoIAlign; a mask has as many.
+        score_threshold: detections at or below this score are dropped.
+        nms_threshold: IoU above which the lower-scored of two detections goes.
+        detections_per_image: the best so many are kept.
+        detection_feature: where a detection's features are pooled: "proposal" is the proposal that it was
+            refined from (one pass, as in the OIM release); "detection" pools again from the refined box,
+            which is how query features are made, at the price of a second pass of res5 over the few
+            detections. The paper does not say.
+        mask_target: "binary" (covered area >= 0.5 of a cell) or "soft" (the covered fraction).
+        mask_reduction: see `mask_loss`.
+    """
+
+    def __init__(
+        self,
+        res5: Res5,
+        id_loss: OIMLoss,
+        *,
+        mask_channels: int = 256,
+        rois_per_image: int = 128,
+        foreground_fraction: float = 0.25,
+        roi_pool: int = 14,
+        score_threshold: float = 0.05,
+        nms_threshold: float = 0.4,
+        detections_per_image: int = 300,
+        detection_feature: DetectionFeature = "proposal",
+        mask_target: MaskTarget = "binary",
+        mask_reduction: MaskReduction = "mean",
+    ) -> None:
+        super().__init__()
+        self.res5 = res5
+        self.id_loss = id_loss
+        # With one foreground class, the release's 8 class-specific box outputs hold 4 that never get a
+        # gradient; these are the other 4.
+        self.classifier = nn.Linear(res5.out_channels, 2)
+        self.regressor = nn.Linear(res5.out_channels, 4)
+        self.embedding = nn.Linear(res5.out_channels, id_loss.lookup_table.shape[1])
+        self.mask_head = MaskHead(res5.out_channels, mask_channels)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.normal_(self.regressor.weight, std=0.001)
+        nn.init.kaiming_normal_(self.embedding.weight)
+        for layer in (self.classifier, self.regressor, self.embedding):
+            nn.init.zeros_(layer.bias)
+
+        self.roi_pool = roi_pool
+        self.score_threshold = score_threshold
+        self.nms_threshold = nms_threshold
+        self.detections_per_image = detections_per_image
+        self.detection_feature = detection_feature
+        self.mask_target = mask_target
+        self.mask_reduction = mask_reduction
+        self.matcher = Matcher(0.5, 0.5, allow_low_quality_matches=False)
+        self.sampler = SeededSampler(rois_per_image, foreground_fraction)
+        # Standard deviations 0.1, 0.1, 0.2, 0.2 of the targets, as in Fast R-CNN and the release.
+        self.box_coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+
+    def region_features(self, features: Tensor, boxes: list[Tensor]) -> Tensor:
+        """Returns F_p (R, C5, 7, 7) of boxes (per image (r, 4), xyxy, resized image) by RoIAlign and res5."""
+        regions = roi_align(
+            features, boxes, self.roi_pool, spatial_scale=1 / STRIDE, sampling_ratio=2, aligned=True
+        )
+        return self.res5(regions)
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Returns f_id (R, D), L2-normalised, of pooled features f_p (R, C5)."""
+        return F.normalize(self.embedding(pooled).float(), dim=1)
+
+    def losses(
+        self, features: Tensor, proposals: list[Tensor], targets: Sequence[dict[str, Any]]
+    ) -> dict[str, Tensor]:
+        """Returns loss_rcnn_cls, loss_rcnn_reg, loss_id and loss_mask of a batch, and updates OIM's state.
+
+        Args:
+            features: (B, C4, h, w), of res4.
+            proposals: per image (n, 4) float32; the persons' own boxes are added to them.
+            targets: per image a dict as for `MaskGuidedPersonSearch.forward`.
+        """
+        rois = self.sample(proposals, targets)
+        if len(rois.pids) == 0:
+            zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0
+            return dict.fromkeys(("loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask"), zero)
+        regions = self.region_features(features, rois.boxes)
+        pooled = regions.mean(dim=(2, 3))
+        loss_cls, loss_reg = self._box_losses(pooled, rois)
+        foreground = rois.is_foreground
+        return {
+            "loss_rcnn_cls": loss_cls,
+            "loss_rcnn_reg": loss_reg,
+            "loss_id": self.id_loss(self.embed(pooled[foreground]), rois.pids[foreground]),
+            "loss_mask": self._mask_loss(regions, rois, targets),
+        }
+
+    def detect(
+        self, features: Tensor, proposals: list[Tensor], image_sizes: Sequence[tuple[int, int]]
+    ) -> list[dict[str, Tensor]]:
+        """Returns per image boxes (k, 4), scores (k,), embeddings (k, D) and pooled (k, C5), best first.
+
+        Boxes are clipped at `image_sizes` (height, width). k may be 0.
+        """
+        pooled = self.region_features(features, proposals).mean(dim=(2, 3))
+        deltas = self.regressor(pooled).float()
+        boxes = self.box_coder.decode(deltas, proposals)[:, 0]
+        scores = self.classifier(pooled).float().softmax(dim=1)[:, 1]
+        counts = [len(rows) for rows in proposals]
+        found = []
+        for image_boxes, image_scores, image_pooled, size in zip(
+            boxes.split(counts), scores.split(counts), pooled.split(counts), image_sizes, strict=True
+        ):
+            image_boxes = clip_boxes_to_image(image_boxes, size)
+            kept = torch.where(image_scores > self.score_threshold)[0]
+            kept = kept[remove_small_boxes(image_boxes[kept], 1.0)]
+            kept = kept[nms(image_boxes[kept], image_scores[kept], self.nms_threshold)]
+            kept = kept[: self.detections_per_image]
+            found.append(
+                {"boxes": image_boxes[kept], "scores": image_scores[kept], "pooled": image_pooled[kept]}
+            )
+        if self.detection_feature == "detection":
+            again = self.region_features(features, [one["boxes"] for one in found]).mean(dim=(2, 3))
+            for one, refined in zip(found, again.split([len(one["boxes"]) for one in found]), strict=True):
+                one["pooled"] = refined
+        for one in found:
+            one["embeddings"] = self.embed(one["pooled"])
+        return found
+
+    @torch.no_grad()
+    def sample(self, proposals: list[Tensor], targets: Sequence[dict[str, Any]]) -> SampledRois:
+        """Returns the RoIs of a training step: proposals and the persons' own boxes, at most 128 an image.
+
+        A RoI is foreground from IoU 0.5 on, and belongs to the person that it overlaps most (the first on
+        ties); all other RoIs are background.
+        """
+        candidates = [
+            torch.cat([boxes, target["boxes"]]) for boxes, target in zip(proposals, targets, strict=True)
+        ]
+        matches = [
+            self._match(boxes, target["boxes"]) for boxes, target in zip(candidates, targets, strict=True)
+        ]
+        positives, negatives = self.sampler([(match >= 0).to(torch.int64) for match in matches])
+        boxes, foreground, pids, persons, matched = [], [], [], [], []
+        first_person = 0
+        for rows, match, positive, negative, target in zip(
+            candidates, matches, positives, negatives, targets, strict=True
+        ):
+            chosen = torch.cat([torch.where(positive)[0], torch.where(negative)[0]])
+            match, rows = match[chosen], rows[chosen]
+            is_foreground = match >= 0
+            # A last row stands for "nobody", so that images without persons need no case of their own.
+            pid_or_background = F.pad(target["pids"], (0, 1), value=BACKGROUND_PID)
+            box_or_any = F.pad(target["boxes"], (0, 0, 0, 1))
+            boxes.append(rows)
+            foreground.append(is_foreground)
+            pids.append(pid_or_background[match])
+            persons.append(match + first_person)
+            matched.append(torch.where(is_foreground[:, None], box_or_any[match], rows))
+            first_person += len(target["boxes"])
+        return SampledRois(
+            boxes=boxes,
+            is_foreground=torch.cat(foreground),
+            pids=torch.cat(pids),
+            persons=torch.cat(persons),
+            matched_boxes=torch.cat(matched),
+        )
+
+    def _match(self, boxes: Tensor, persons: Tensor) -> Tensor:
+        """Returns (n,) int64: the row of the person each box belongs to, -1 for background."""
+        if len(persons) == 0 or len(boxes) == 0:
+            return torch.full((len(boxes),), -1, dtype=torch.int64, device=boxes.device)
+        return self.matcher(box_iou(persons, boxes))
+
+    def _box_losses(self, pooled: Tensor, rois: SampledRois) -> tuple[Tensor, Tensor]:
+        """Returns L_RCNN: cross entropy, Eq. (1), and smooth L1, Eq. (2), both per sampled RoI."""
+        foreground = rois.is_foreground
+        loss_cls = F.cross_entropy(self.classifier(pooled).float(), foreground.to(torch.int64))
+        boxes = torch.cat(rois.boxes)[foreground]
+        wanted = self.box_coder.encode_single(rois.matched_boxes[foreground], boxes)
+        deltas = self.regressor(pooled[foreground]).float()
+        return loss_cls, F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="sum") / len(pooled)
+
+    def _mask_loss(self, regions: Tensor, rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
+        """Returns L_mask, Eq. (6), over the proposals with mask; the targets are cut at the proposals."""
+        has_mask = torch.cat([target["mask_present"] for target in targets])
+        # The row for "nobody" again: persons of a batch without any.
+        with_mask = F.pad(has_mask, (0, 1))[rois.persons] & rois.is_foreground
+        logits = self.mask_head(regions[with_mask])
+        outlines = [edges for target in targets for edges in target["mask_edges"]]
+        if not len(logits):
+            return mask_loss(logits, logits.detach())
+        boxes = torch.cat(rois.boxes)[with_mask]
+        edges = pad_sequence(outlines, batch_first=True)[rois.persons[with_mask]]
+        wanted = mask_targets(edges, boxes, size=logits.shape[-1], soft=self.mask_target == "soft")
+        return mask_loss(logits, wanted, reduction=self.mask_reduction)
