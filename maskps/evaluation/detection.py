@@ -1,0 +1,117 @@
+"""Pedestrian detection measured: recall and AP at IoU 0.5 against all annotated persons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.boxes import box_iou
+from maskps.errors import AnnotationError
+from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.metrics import average_precision
+from maskps.structures import SceneTable
+
+IOU_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """Recall and AP of a detector, with the thresholds without which they mean nothing.
+
+    Attributes:
+        recall: found persons / annotated persons.
+        average_precision: AP over all detections, multiplied by the recall (as the released evaluator does).
+        persons: annotated persons that were looked for.
+        detections: detections at or above the score threshold.
+        scenes: scenes looked at.
+        score_threshold: 0.5 in the first release; later code bases use 0.01 and are not comparable.
+        iou_threshold: IoU that counts as found.
+    """
+
+    recall: float
+    average_precision: float
+    persons: int
+    detections: int
+    scenes: int
+    score_threshold: float
+    iou_threshold: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the numbers as plain values, fractions at full precision."""
+        return {
+            "recall": self.recall,
+            "AP": self.average_precision,
+            "persons": self.persons,
+            "detections": self.detections,
+            "scenes": self.scenes,
+            "score_threshold": self.score_threshold,
+            "iou_threshold": self.iou_threshold,
+        }
+
+
+def evaluate_detection(
+    scenes: SceneTable, detections: Detections, *, score_threshold: float = 0.5
+) -> DetectionResult:
+    """Returns recall and AP of the detections in these scenes, labeled and unlabeled persons alike.
+
+    A detection is right if a person is its best overlap, it is that person's best overlap, and their IoU
+    is at least 0.5 (first of equals): the rule of the released evaluator, with IoU in float32 as there.
+    Scenes without a person count their detections as wrong (the released code fails on them).
+
+    Raises:
+        AnnotationError: a scene that the detections lack; no person in any scene.
+    """
+    if scenes.num_persons == 0:
+        raise AnnotationError("scenes", expected="annotated persons", found="none in any scene")
+    rows = _rows_of(scenes, detections)
+    is_kept = detections.scores >= float(score_threshold)
+    is_match = np.zeros(len(detections), dtype=np.bool_)
+    is_seen = np.zeros(len(detections), dtype=np.bool_)
+    for scene, row in enumerate(rows):
+        span = np.arange(detections.offsets[row], detections.offsets[row + 1])
+        span = span[is_kept[span]]
+        is_seen[span] = True
+        persons = scenes.boxes[scenes.offsets[scene] : scenes.offsets[scene + 1]]
+        is_match[span] = mutual_best(box_iou(persons, detections.boxes[span]))
+    recall = float(is_match.sum() / scenes.num_persons)
+    precision = average_precision(is_match[is_seen], detections.scores[is_seen])
+    return DetectionResult(
+        recall=recall,
+        average_precision=precision * recall,
+        persons=scenes.num_persons,
+        detections=int(is_seen.sum()),
+        scenes=len(scenes),
+        score_threshold=float(score_threshold),
+        iou_threshold=IOU_THRESHOLD,
+    )
+
+
+def mutual_best(iou: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Returns (m,) bool: the detections that are the best of their best person, at IoU >= 0.5.
+
+    Args:
+        iou: (n, m) of n persons with m detections; either may be 0.
+    """
+    if iou.size == 0:
+        return np.zeros(iou.shape[1], dtype=np.bool_)
+    rounded = iou.astype(np.float32)
+    best_person = rounded.argmax(axis=0)
+    columns = np.arange(rounded.shape[1])
+    is_mutual = rounded.argmax(axis=1)[best_person] == columns
+    return is_mutual & (rounded[best_person, columns] >= IOU_THRESHOLD)
+
+
+def _rows_of(scenes: SceneTable, detections: Detections) -> NDArray[np.int64]:
+    place = {str(name): row for row, name in enumerate(detections.image_names)}
+    missing = [str(name) for name in scenes.names if str(name) not in place]
+    if missing:
+        raise AnnotationError(
+            f"detections, image '{missing[0]}'",
+            expected=f"all {len(scenes)} scenes, also those without a detection",
+            found=f"{len(missing)} of them are not among the {detections.num_images} images",
+            hint="run the network on these scenes",
+        )
+    return np.array([place[str(name)] for name in scenes.names], dtype=np.int64)

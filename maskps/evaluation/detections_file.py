@@ -1,0 +1,224 @@
+"""Detections of many scenes as columns, and their file: how any code base's detections get scored."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import AnnotationError, InputFileError
+from maskps.files import written_atomically
+
+FORMAT = "maskps-detections"
+VERSION = 1
+
+_DTYPES: dict[str, type] = {
+    "image_names": np.str_,
+    "offsets": np.int64,
+    "boxes": np.float32,
+    "scores": np.float32,
+    "embeddings": np.float32,
+    "query_embeddings": np.float32,
+}
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a network found in M scenes, and its embeddings of a protocol's Q queries.
+
+    The detections of image i are the rows `offsets[i]:offsets[i + 1]` of the three detection columns;
+    an image without detections has none.
+
+    Attributes:
+        image_names: (M,) str, unique.
+        offsets: (M + 1,) int64, from 0 to N, never decreasing.
+        boxes: (N, 4) float32, xyxy, pixels of the original scene.
+        scores: (N,) float32, the detector's confidence.
+        embeddings: (N, D) float32; L2-normalised, so that their dot product is the cosine.
+        query_embeddings: (Q, D) float32, likewise, in the order of the protocol's queries.
+
+    Raises:
+        AnnotationError: shapes that do not fit together, a doubled name, a number that is not finite,
+            a box whose corners are the wrong way round.
+    """
+
+    image_names: NDArray[np.str_]
+    offsets: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    query_embeddings: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        images, rows = len(self.image_names), len(self.scores)
+        expected_ndim = {"embeddings": 2, "query_embeddings": 2, "scores": 1, "image_names": 1}
+        for name, dimensions in expected_ndim.items():
+            array = getattr(self, name)
+            if array.ndim != dimensions:
+                raise AnnotationError(
+                    f"detections, {name}", expected=f"{dimensions} dimension(s)", found=f"shape {array.shape}"
+                )
+        dim = self.query_embeddings.shape[1]
+        for name, shape in (("offsets", (images + 1,)), ("boxes", (rows, 4)), ("embeddings", (rows, dim))):
+            found = getattr(self, name).shape
+            if found != shape:
+                raise AnnotationError(
+                    f"detections, {name}",
+                    expected=f"shape {shape}: {images} images, {rows} scores, query embeddings of {dim}",
+                    found=f"shape {found}",
+                )
+        if self.offsets[0] != 0 or self.offsets[-1] != rows or (np.diff(self.offsets) < 0).any():
+            raise AnnotationError(
+                "detections, offsets",
+                expected=f"rising from 0 to the number of detections, {rows}",
+                found=f"{self.offsets[:3]} ... {self.offsets[-3:]}",
+            )
+        names, counts = np.unique(self.image_names, return_counts=True)
+        if (counts > 1).any():
+            raise AnnotationError(
+                "detections, image_names",
+                expected="every image once",
+                found=f"'{names[counts > 1][0]}' {counts.max()} times",
+                hint="join the detections of one image into one run of rows",
+            )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("boxes", "scores", "embeddings"):
+            array = getattr(self, name)
+            bad = np.asarray(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
+            if bad.any():
+                raise AnnotationError(
+                    f"detections, {name} of {self._describe(bad)}",
+                    expected="finite numbers",
+                    found=f"NaN or infinity in {bad.sum()} of {len(bad)} rows",
+                )
+        bad = np.asarray(~np.isfinite(self.query_embeddings).all(axis=1))
+        if bad.any():
+            raise AnnotationError(
+                f"detections, query_embeddings row {np.flatnonzero(bad)[0]}",
+                expected="finite numbers",
+                found=f"NaN or infinity in {bad.sum()} of {len(bad)} rows",
+            )
+        bad = (self.boxes[:, 2] < self.boxes[:, 0]) | (self.boxes[:, 3] < self.boxes[:, 1])
+        if bad.any():
+            raise AnnotationError(
+                f"detections, boxes of {self._describe(bad)}",
+                expected="corners x0, y0, x1, y1 with x1 >= x0 and y1 >= y0",
+                found=f"{self.boxes[bad][0].tolist()}, and {bad.sum()} such boxes in all",
+                hint="if the boxes are x, y, width, height, add the first two to the last two",
+            )
+
+    def _describe(self, bad: NDArray[np.bool_]) -> str:
+        row = int(np.flatnonzero(bad)[0])
+        image = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        return f"'{self.image_names[image]}', row {row}"
+
+    @classmethod
+    def from_images(
+        cls,
+        image_names: Sequence[str],
+        boxes: Sequence[NDArray],
+        scores: Sequence[NDArray],
+        embeddings: Sequence[NDArray],
+        query_embeddings: NDArray,
+    ) -> Detections:
+        """Returns the columns of per-image arrays: (n, 4), (n,) and (n, D) for each image; n may be 0."""
+        dim = np.asarray(query_embeddings).shape[-1]
+        counts = [len(one) for one in scores]
+        return cls(
+            image_names=np.array(list(image_names), dtype=np.str_),
+            offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
+            boxes=np.concatenate([np.zeros((0, 4), np.float32), *boxes]).astype(np.float32),
+            scores=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
+            embeddings=np.concatenate([np.zeros((0, dim), np.float32), *embeddings]).astype(np.float32),
+            query_embeddings=np.asarray(query_embeddings, dtype=np.float32),
+        )
+
+    @property
+    def num_images(self) -> int:
+        return len(self.image_names)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def write_detections(path: Path, detections: Detections) -> None:
+    """Writes the detections as .npz, whole or not at all; the same detections give the same bytes."""
+    columns = {name: getattr(detections, name) for name in _DTYPES}
+    with written_atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, format=np.array(FORMAT), version=np.array(VERSION), **columns)
+
+
+def read_detections(path: Path) -> Detections:
+    """Returns the detections of an .npz file that we or any other code base wrote.
+
+    Needed are the arrays of `Detections`, under these names; other float widths are converted. `format`
+    and `version` may be missing, as `np.savez` with the six arrays is all that other code has to do.
+
+    Raises:
+        InputFileError: no such file, cut off, no .npz, pickled, a missing array, another format.
+        AnnotationError: the arrays contradict each other (see `Detections`).
+    """
+    arrays = _read_arrays(path)
+    found_format = str(arrays.get("format", FORMAT))
+    found_version = str(arrays.get("version", VERSION))
+    if (found_format, found_version) != (FORMAT, str(VERSION)):
+        raise InputFileError(
+            path,
+            expected=f"format {FORMAT}, version {VERSION}",
+            found=f"format {found_format}, version {found_version}",
+            hint="the file is another one, or comes from a newer maskps",
+        )
+    missing = [name for name in _DTYPES if name not in arrays]
+    if missing:
+        raise InputFileError(
+            path,
+            expected="the arrays " + ", ".join(_DTYPES),
+            found=f"no {', '.join(missing)}; there are: {', '.join(sorted(arrays)) or 'none'}",
+        )
+    columns = {name: _converted(path, name, arrays[name], dtype) for name, dtype in _DTYPES.items()}
+    try:
+        return Detections(**columns)
+    except AnnotationError as error:
+        raise AnnotationError(
+            f"{path}: {error.where}", expected=error.expected, found=error.found, hint=error.hint
+        ) from error
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray]:
+    kind = "detections as .npz (zip of arrays, no pickles)"
+    try:
+        # Opened here: numpy leaves its own handle open when the content is not what it expects.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise InputFileError(path, expected=kind, found="no such file") from error
+    except ValueError as error:
+        # numpy's words for an array of Python objects, and for a file that is neither .npy nor .npz.
+        pickled = "allow_pickle" in str(error) or "pickled" in str(error)
+        raise InputFileError(
+            path,
+            expected=kind,
+            found="pickled Python objects, which are never loaded" if pickled else str(error),
+            hint="save names as an array of str and ragged lists as one array with offsets",
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputFileError(
+            path, expected=kind, found=f"{error}", hint="the file may be cut off; copy or make it again"
+        ) from error
+    except (OSError, AttributeError, TypeError) as error:
+        # A bare .npy array is no context manager and has no `files`.
+        raise InputFileError(path, expected=kind, found=f"{error}") from error
+
+
+def _converted(path: Path, name: str, array: NDArray, dtype: type) -> NDArray:
+    allowed = {np.str_: "US", np.int64: "iu", np.float32: "fiu"}[dtype]
+    if array.dtype.kind not in allowed:
+        raise InputFileError(path, expected=f"{name} as {dtype.__name__}", found=f"an array of {array.dtype}")
+    return array.astype(dtype)
