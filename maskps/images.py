@@ -1,0 +1,58 @@
+"""Image files: read them, see that they are there; with errors that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskps.errors import InputFileError
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Returns an image file as (H, W, 3) uint8, RGB.
+
+    The pixels are taken as stored: an EXIF orientation is not applied, because the boxes of person-search
+    data sets refer to the stored pixels. Other colour modes are converted.
+
+    Raises:
+        InputFileError: the file is missing, cut off, or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except FileNotFoundError as error:
+        raise InputFileError(
+            path,
+            expected=f"the image '{path.name}'",
+            found="no such file",
+            hint="copy the data set's images there again",
+        ) from error
+    # A broken PNG is a SyntaxError for Pillow, and a bomb neither OSError nor ValueError.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputFileError(
+            path,
+            expected=f"the image '{path.name}', whole",
+            found=str(error),
+            hint="the file is broken or cut off; copy it again",
+        ) from error
+
+
+def check_images(folder: Path, names: Sequence[str], *, what: str) -> None:
+    """Raises one InputFileError that counts the images that are not in `folder` and names the first few.
+
+    Args:
+        what: what these images are, for the message, e.g. "training images".
+    """
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        more = ", ..." if len(missing) > 5 else ""
+        raise InputFileError(
+            folder,
+            expected=f"{len(names)} {what}",
+            found=f"{len(missing)} of them are not there: {', '.join(missing[:5])}{more}",
+            hint="unpack the data set's images into this folder",
+        )

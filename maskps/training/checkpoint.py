@@ -1,0 +1,73 @@
+"""Checkpoints: weights, table and queue, optimiser and step of a run, in one file without pickled code."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskps.errors import InputFileError
+from maskps.files import written_atomically
+
+FORMAT = "maskps-checkpoint"
+VERSION = 1
+_KEYS = {"format", "version", "step", "num_pids", "model", "optimizer"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `step` steps.
+
+    Attributes:
+        step: steps done.
+        num_pids: rows of the look-up table, the number of training identities.
+        model: the network's state dict; OIM's table, queue and position are buffers in it.
+        optimizer: the optimiser's state dict.
+    """
+
+    step: int
+    num_pids: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint, whole or not at all: a kill leaves the earlier one in place."""
+    content = {"format": FORMAT, "version": VERSION, **vars(checkpoint)}
+    with written_atomically(path) as temporary:
+        torch.save(content, temporary)
+
+
+def read_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
+    """Returns a checkpoint with its tensors on `device`. Nothing in the file is executed.
+
+    Raises:
+        InputFileError: no such file, cut off, pickled code in it, or not a checkpoint of ours.
+    """
+    hint = "the file is broken or another program's; go back to a copy, or train anew with --force"
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise InputFileError(path, expected="a checkpoint", found="no such file") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise InputFileError(
+            path,
+            expected=f"a checkpoint ({FORMAT})",
+            found=f"{type(error).__name__}: {first_line}",
+            hint=hint,
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputFileError(path, expected=f"a checkpoint ({FORMAT})", found="another file", hint=hint)
+    if content.get("version") != VERSION or set(content) != _KEYS:
+        raise InputFileError(
+            path,
+            expected=f"a checkpoint of version {VERSION} with {', '.join(sorted(_KEYS))}",
+            found=f"version {content.get('version')} with {', '.join(sorted(map(str, content)))}",
+            hint="it comes from another version of maskps; use that one",
+        )
+    return Checkpoint(**{key: content[key] for key in ("step", "num_pids", "model", "optimizer")})

@@ -1,0 +1,250 @@
+"""Training batches: which images, in which order, resized and flipped together with boxes and outlines.
+
+Everything random is drawn from (seed, epoch, scene), never from a state that runs on: the same batches
+come whatever the number of worker processes and wherever a run is resumed, with masks and without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from maskps.boxes import flip_boxes
+from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, TrainingError
+from maskps.images import read_image
+from maskps.masks.outlines import flip_edges, scale_edges
+from maskps.model.resize import resize_image
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import Subset
+from maskps.training.config import TrainConfig
+
+_ORDER, _SCENE = 1, 2
+"""First entry of the seeds of the two kinds of random draws, so that they are independent."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one step, as the network takes them.
+
+    Attributes:
+        names: names of the scenes.
+        images: (3, h, w) float32, 0..1, RGB, each of its own size.
+        targets: per image a dict of "boxes" (n, 4) float32 xyxy in the resized image, "pids" (n,) int64,
+            "mask_edges" (n tensors of (E, 4) float32, in the resized image; (0, 4) where there is no mask),
+            "mask_present" (n,) bool, and "seed", the int from which anchors and RoIs are sampled.
+    """
+
+    names: list[str]
+    images: list[Tensor]
+    targets: list[dict[str, Any]]
+
+    def to(self, device: torch.device) -> Batch:
+        """Returns the batch with its tensors on `device`; "seed" stays a number."""
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            return [moved(entry) for entry in value] if isinstance(value, list) else value
+
+        targets = [{key: moved(value) for key, value in target.items()} for target in self.targets]
+        return Batch(self.names, moved(self.images), targets)
+
+    def pin_memory(self) -> Batch:
+        """Returns the batch with its images in page-locked memory; called by torch's loader."""
+        return Batch(self.names, [image.pin_memory() for image in self.images], self.targets)
+
+
+class SceneDataset(Dataset[Batch]):
+    """The training scenes of a data set; an item is one (epoch, scene row) as a batch of one image.
+
+    All training scenes are in it, also those without a labeled person and without any person.
+
+    Args:
+        subset: the mask subset; None trains without masks, as `config.masks = False` does.
+
+    Raises:
+        AnnotationError: a person whose box has no width or no height, or no training scene at all.
+        TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
+    """
+
+    def __init__(self, dataset: PersonSearchDataset, subset: Subset | None, config: TrainConfig) -> None:
+        self.dataset = dataset
+        self.config = config
+        self.edges = mask_edges(dataset, subset, config)
+        self._decoded: dict[int, NDArray[np.uint8]] = {}
+        boxes = dataset.train.boxes
+        if len(dataset.train) == 0:
+            raise AnnotationError(dataset.root, expected="training scenes", found="none")
+        empty = np.flatnonzero((boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]))
+        if len(empty):
+            raise AnnotationError(
+                f"scene '{dataset.train.names[dataset.train.scene_of_person[empty[0]]]}'",
+                expected="boxes with a width and a height",
+                found=f"{boxes[empty[0]].tolist()}, and {len(empty)} such boxes in all",
+            )
+
+    def __len__(self) -> int:
+        return len(self.dataset.train)
+
+    def __getitem__(self, item: tuple[int, int]) -> Batch:
+        epoch, row = item
+        config, scene = self.config, self.dataset.train[row]
+        rng = np.random.default_rng([_SCENE, config.seed, epoch, row])
+        is_flipped = bool(rng.random() < config.flip_probability)
+        sampling_seed = int(rng.integers(2**63))
+
+        image, (scale_x, scale_y) = resize_image(self._pixels(row), config.shorter_side, config.longest_side)
+        width = image.shape[2]
+        boxes = scene.boxes * np.array([scale_x, scale_y, scale_x, scale_y])
+        first = int(self.dataset.train.offsets[row])
+        edges = [
+            scale_edges(self.edges.get(first + person, _NO_EDGES), scale_x, scale_y)
+            for person in range(len(scene))
+        ]
+        if is_flipped:
+            image = image.flip(2)
+            boxes = flip_boxes(boxes, width)
+            edges = [flip_edges(one, width) for one in edges]
+        target = {
+            "boxes": torch.from_numpy(boxes.astype(np.float32)),
+            "pids": torch.from_numpy(scene.pids.astype(np.int64)),
+            "mask_edges": [torch.from_numpy(one.astype(np.float32)) for one in edges],
+            "mask_present": torch.tensor([len(one) > 0 for one in edges], dtype=torch.bool),
+            "seed": sampling_seed,
+        }
+        return Batch([scene.name], [image], [target])
+
+    def _pixels(self, row: int) -> NDArray[np.uint8]:
+        if row in self._decoded:
+            return self._decoded[row]
+        scene = self.dataset.train[row]
+        path = self.dataset.image_path(scene.name)
+        pixels = read_image(path)
+        found = (pixels.shape[1], pixels.shape[0])
+        if scene.size is not None and scene.size != found:
+            raise InputFileError(
+                path,
+                expected=f"{scene.size[0]} x {scene.size[1]} pixels, as the annotation says",
+                found=f"{found[0]} x {found[1]}",
+                hint="the boxes refer to the released image; do not resize or turn it",
+            )
+        if self.config.cache_images:
+            self._decoded[row] = pixels
+        return pixels
+
+
+_NO_EDGES = np.zeros((0, 4))
+
+
+def mask_edges(
+    dataset: PersonSearchDataset, subset: Subset | None, config: TrainConfig
+) -> dict[int, NDArray[np.float64]]:
+    """Returns the outline of every person with a mask as (E, 4) edges, by person row of `dataset.train`.
+
+    Empty when `config.masks` is off: no person has a mask then, and everything else is the same.
+
+    Raises:
+        ConfigError: masks are on and there is no subset.
+        TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
+    """
+    if not config.masks:
+        return {}
+    if subset is None:
+        raise ConfigError(
+            "masks",
+            expected="a mask subset to train with",
+            found="none",
+            hint="give the folder of maskps-data build-subset with --subset, or train with --no-masks",
+        )
+    missing = np.flatnonzero(subset.masks.states == MaskState.MISSING)
+    if len(missing) and not config.allow_missing_masks:
+        wanted = np.count_nonzero(subset.masks.states != MaskState.NOT_APPLICABLE)
+        scenes = np.unique(dataset.train.scene_of_person[missing])
+        raise TrainingError(
+            "mask subset",
+            expected=f"an outline of each of its {wanted} labeled persons",
+            found=f"{len(missing)} persons without one, in {len(scenes)} images, the first of them "
+            f"'{dataset.train.names[scenes[0]]}'",
+            hint="draw them and build the subset again with --labelme, train with --no-masks, or accept it "
+            "with --set allow_missing_masks=true: they then count as persons without mask",
+        )
+    present = np.flatnonzero(subset.masks.states == MaskState.PRESENT)
+    return {int(row): subset.masks.outlines[int(row)].edges() for row in present}
+
+
+def steps_per_epoch(num_scenes: int, batch_size: int) -> int:
+    """Returns the number of batches an epoch has; the last one holds what is left."""
+    return -(-num_scenes // batch_size)
+
+
+def epoch_order(num_scenes: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Returns the (num_scenes,) order of an epoch's scene rows, from the seed and the epoch alone."""
+    return np.random.default_rng([_ORDER, seed, epoch]).permutation(num_scenes)
+
+
+def batches(scenes: SceneDataset, *, first_step: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+    """Yields the batches of a whole run from step `first_step` (counted from 0) to its end.
+
+    One loader serves all epochs, so its processes neither restart nor idle between them.
+
+    Raises:
+        MaskpsError: what went wrong with an image, also when it did so in a worker process.
+    """
+    config = scenes.config
+    per_epoch = steps_per_epoch(len(scenes), config.batch_size)
+    items: list[list[tuple[int, int]]] = []
+    for epoch in range(first_step // per_epoch, config.epochs):
+        order = epoch_order(len(scenes), seed=config.seed, epoch=epoch).tolist()
+        done = max(0, first_step - epoch * per_epoch)
+        for start in range(done * config.batch_size, len(order), config.batch_size):
+            items.append([(epoch, row) for row in order[start : start + config.batch_size]])
+    loader = DataLoader(
+        _Guarded(scenes),
+        batch_sampler=items,
+        collate_fn=_joined,
+        num_workers=config.num_workers,
+        worker_init_fn=_ignore_interrupts,
+        pin_memory=pin_memory,
+    )
+    for batch in loader:
+        if isinstance(batch, MaskpsError):
+            raise batch
+        yield batch
+
+
+class _Guarded(Dataset["Batch | MaskpsError"]):
+    """Hands errors over as items: a loader that raises them itself buries the message in a traceback."""
+
+    def __init__(self, scenes: SceneDataset) -> None:
+        self.scenes = scenes
+
+    def __getitem__(self, item: tuple[int, int]) -> Batch | MaskpsError:
+        try:
+            return self.scenes[item]
+        except MaskpsError as error:
+            return error
+
+
+def _joined(items: list[Batch | MaskpsError]) -> Batch | MaskpsError:
+    joined = Batch([], [], [])
+    for item in items:
+        if isinstance(item, MaskpsError):
+            return item
+        joined.names.extend(item.names)
+        joined.images.extend(item.images)
+        joined.targets.extend(item.targets)
+    return joined
+
+
+def _ignore_interrupts(worker: int) -> None:
+    # Ctrl-C reaches the whole process group; the main process ends the step and then its workers.
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,55 @@
+"""The optimiser and its learning rate (Sec. 4.2)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from maskps.training.config import TrainConfig
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
+    """Returns SGD over the parameters that train: one group of weights, one of biases.
+
+    The paper says SGD and the rate only. As in the OIM release, biases (those of norms too) learn
+    `bias_lr_factor` times as fast and have a weight decay of their own, `bias_weight_decay`.
+    """
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    biases = [parameter for name, parameter in named if name.endswith("bias")]
+    weights = [parameter for name, parameter in named if not name.endswith("bias")]
+    return torch.optim.SGD(
+        [
+            {"params": weights, "weight_decay": config.weight_decay, "rate_factor": 1.0},
+            {
+                "params": biases,
+                "weight_decay": config.bias_weight_decay,
+                "rate_factor": config.bias_lr_factor,
+            },
+        ],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+    )
+
+
+def learning_rate(config: TrainConfig, step: int, *, steps_per_epoch: int) -> float:
+    """Returns the rate of a step, counted from 0, for the weights; biases have it times their factor.
+
+    - "steps" (Sec. 4.2): multiplied by `lr_factor` from the first step after each of `lr_steps` epochs;
+    - "cosine": half a cosine from `learning_rate` down to 0 at the end of the run.
+
+    Over the first `warmup_steps` steps it also rises linearly; the paper has none.
+    """
+    if config.schedule == "cosine":
+        rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
+    else:
+        passed = sum(step >= round(epochs * steps_per_epoch) for epochs in config.lr_steps)
+        rate = config.learning_rate * config.lr_factor**passed
+    return rate * min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else rate
+
+
+def set_learning_rate(optimizer: torch.optim.SGD, rate: float) -> None:
+    """Gives every group of `build_optimizer` this rate times its own factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate_factor"]
