@@ -1,18 +1,19 @@
 """Exact mask targets: the covered fraction of every cell of a grid in a box, without a bitmap.
 
-For each edge and each row of cells, take the part of the edge inside the row: its signed height dy and its end
-abscissae, with minimum a and maximum b. The area to the right of that part, up to the column line t, is
+For each edge and each row of cells, take the part of the edge inside the row: its signed height dy and its
+end abscissae, with minimum a and maximum b. The area to the right of that part, up to the column line t, is
 dy G(t) with
 
     G(t) = 0                       t <= a
            (t - a)^2 / (2 (b - a)) a <= t <= b
            t - (a + b) / 2         t >= b
 
-Rings that keep the orientation of `maskps.masks.outlines` walk down (dy > 0) on the right of the covered area
-and up on its left, so minus the sum over edges, differenced over t = 0, 1, ..., size, is the covered area of each
-cell. Parts left of the box count in full, parts right of it not at all: boxes may cut the person anywhere.
+Rings that keep the orientation of `maskps.masks.outlines` walk down (dy > 0) on the right of the covered
+area and up on its left, so minus the sum over edges, differenced over t = 0, 1, ..., size, is the covered
+area of each cell. Parts left of the box count in full, parts right of it not at all: boxes may cut the
+person anywhere.
 
-One expression for numpy and torch; torch is imported only when a tensor comes in. The result carries no gradient.
+One expression for numpy and torch; torch is never imported here. The result carries no gradient.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def coverage(edges: Any, boxes: Any, size: int = 14) -> Any:
     """Returns the covered fraction of each cell of a size x size grid in each box.
 
     Args:
-        edges: (N, E, 4) x0, y0, x1, y1 per edge, numpy or torch, one outline per box (`pad_edges`), or (E, 4):
-            one outline for all boxes. Zero-length edges count nothing.
+        edges: (N, E, 4) x0, y0, x1, y1 per edge, numpy or torch, one outline per box (`pad_edges`), or
+            (E, 4): one outline for all boxes. Zero-length edges count nothing.
         boxes: (N, 4) xyxy in the frame of the edges.
 
     Returns:
@@ -56,6 +57,23 @@ def mask_targets(edges: Any, boxes: Any, *, size: int = 14, soft: bool = False) 
     """
     fractions = coverage(edges, boxes, size)
     return fractions if soft else fractions >= THRESHOLD
+
+
+def coverage_in_chunks(
+    edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 16
+) -> NDArray[np.float64]:
+    """Returns `coverage` of many outlines, a few at a time, so that memory stays small.
+
+    Args:
+        edges: N arrays (E_i, 4).
+        boxes: (N, 4) xyxy.
+    """
+    result = np.zeros((len(edges), size, size))
+    order = np.argsort([len(part) for part in edges], kind="stable")  # alike in length: little padding
+    for start in range(0, len(order), chunk):
+        rows = order[start : start + chunk]
+        result[rows] = coverage(pad_edges([edges[row] for row in rows]), boxes[rows], size)
+    return result
 
 
 def pad_edges(edges: Sequence[Any]) -> Any:
@@ -110,7 +128,8 @@ def _or_one(divisor: Any, xp: Any) -> Any:
 
 
 def _range(count: int, like: Any, xp: Any) -> Any:
-    return xp.arange(count, dtype=like.dtype) if xp is np else xp.arange(count, dtype=like.dtype, device=like.device)
+    place = {} if xp is np else {"device": like.device}
+    return xp.arange(count, dtype=like.dtype, **place)
 
 
 def _as(values: Any, like: Any) -> Any:
@@ -127,20 +146,3 @@ def _same_kind(edges: Any, boxes: Any) -> tuple[Any, Any, Any]:
 
 def _without_gradient(xp: Any) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if xp is np else xp.no_grad()
-
-
-def coverage_in_chunks(
-    edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 16
-) -> NDArray[np.float64]:
-    """Returns `coverage` of many outlines, a few at a time, so that memory stays small.
-
-    Args:
-        edges: N arrays (E_i, 4).
-        boxes: (N, 4) xyxy.
-    """
-    result = np.zeros((len(edges), size, size))
-    order = np.argsort([len(part) for part in edges], kind="stable")  # alike in length: little padding
-    for start in range(0, len(order), chunk):
-        rows = order[start : start + chunk]
-        result[rows] = coverage(pad_edges([edges[row] for row in rows]), boxes[rows], size)
-    return result

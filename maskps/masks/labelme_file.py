@@ -11,6 +11,7 @@ the frame of `maskps.structures`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,7 +116,8 @@ def read_labelme(path: Path) -> LabelMeFile:
         width=_read_size(content, "imageWidth", path),
         height=_read_size(content, "imageHeight", path),
         shapes=tuple(
-            _read_shape(shape, f"{path} shape {index}", notes) for index, shape in enumerate(content["shapes"])
+            _read_shape(shape, f"{path} shape {index}", notes)
+            for index, shape in enumerate(content["shapes"])
         ),
         flags=_read_flags(content.get("flags"), str(path)),
         extra={key: value for key, value in content.items() if key not in _FILE_KEYS},
@@ -205,12 +207,10 @@ def _read_label(label: Any, where: str, notes: list[str]) -> str:
 def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
     if group is None or (isinstance(group, int) and not isinstance(group, bool)):
         return group
-    if isinstance(group, float) and group.is_integer():
-        number = int(group)
-    elif isinstance(group, str) and group.strip().lstrip("-").isdecimal() and len(group) < 20:
-        number = int(group)
-    else:
+    is_whole = isinstance(group, float) and group.is_integer()
+    if not is_whole and not (isinstance(group, str) and re.fullmatch(r"-?\d{1,18}", group)):
         raise AnnotationError(where, expected="group_id as a whole number or null", found=repr(group)[:60])
+    number = int(group)
     notes.append(f"{where}: group_id {group!r} taken as {number}")
     return number
 

@@ -169,7 +169,8 @@ def _oriented(ring: Any, sign: int) -> NDArray[np.float64]:
 def _valid_polygon(polygon: ArrayLike, where: str) -> Any:
     points = np.asarray(polygon, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise AnnotationError(where, expected="a polygon of finite x, y points", found=f"shape {points.shape}")
+        found = f"an array {points.shape} with a value that is not finite or not x, y"
+        raise AnnotationError(where, expected="a polygon of finite x, y points", found=found)
     if len(points) < 3:
         raise AnnotationError(where, expected="a polygon of 3 points or more", found=f"{len(points)}")
     shape = shapely.Polygon(points)

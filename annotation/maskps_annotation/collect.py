@@ -1,0 +1,283 @@
+"""From the LabelMe files of annotators to one outline per labeled person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from maskps.boxes import box_iou, xywh_to_xyxy
+from maskps.errors import AnnotationError, InputFileError, MaskpsError
+from maskps.findings import Finding, raise_on_errors
+from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_labelme
+from maskps.masks.outlines import Outline, outline_from_polygons
+from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.subset import SubsetRecord, build_subset
+
+BOX_KEY = "maskps_box"
+"""Private key of a LabelMe shape: the box [x, y, width, height] of the person it belongs to."""
+
+HOLE_FLAG = "hole"
+"""Shape flag: the shape is cut out of its person instead of added."""
+
+MIN_FIT = 0.3
+"""Smallest IoU of an outline's bounding box and a person's box that makes them belong together."""
+
+_POLYGON_TYPES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilateral")
+_BOX_TOLERANCE = 0.01  # pixels; boxes are float32
+
+
+@dataclass
+class _Instance:
+    """The shapes of one person; `person` is its index in the scene where the shapes tell it."""
+
+    where: str
+    person: int | None
+    polygons: list[NDArray[np.float64]] = field(default_factory=list)
+    holes: list[NDArray[np.float64]] = field(default_factory=list)
+
+
+def outlines_from_labelme(
+    folder: Path,
+    train: SceneTable,
+    *,
+    scene_rows: NDArray[np.int64],
+    train_ids: NDArray[np.str_] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[int, Outline], list[Finding]]:
+    """Returns the outlines of labeled persons in LabelMe files, and everything that was noticed.
+
+    The file of a scene is `folder/<stem of its name>.json`. Whom a shape belongs to is told by its private
+    key "maskps_box"; else by a label that is an identity of the scene; else shapes of the same label and
+    group_id are one person (a shape without group_id is one of its own), found by the best fit of boxes:
+    the assignment of greatest total IoU, each at least `MIN_FIT`, among all persons of the scene, so that
+    the outline of an unlabeled person does not go to a labeled neighbour.
+
+    Polygons and rectangles of one person are united, those with the flag "hole" cut out. Outlines of
+    unlabeled persons are not used: the paper annotates labeled persons only (Sec. 3.1). Points outside the
+    image stay: targets are cut at boxes.
+
+    Args:
+        scene_rows: (K,) scenes to look for.
+        train_ids: (N,) str, the data set's own identity of pid i at [i - 1], e.g. "p3219". Without it, the
+            labels "p12" and "12" mean pid 12.
+        progress: called with (scenes done, scenes to do).
+
+    Returns:
+        Person row of `train` -> outline; and the findings, "error" where a drawing cannot be used, "warning"
+        where a file or the outline of a labeled person is missing or fits nobody.
+
+    Raises:
+        InputFileError: `folder` is not a folder.
+    """
+    if not folder.is_dir():
+        raise InputFileError(folder, expected="a folder of LabelMe files (*.json)", found="no such folder")
+    pid_of_id = None if train_ids is None else {str(name): pid for pid, name in enumerate(train_ids, start=1)}
+    outlines: dict[int, Outline] = {}
+    findings: list[Finding] = []
+    for done, row in enumerate(scene_rows.tolist(), start=1):
+        scene = train[row]
+        path = folder / f"{Path(scene.name).stem}.json"
+        if not path.is_file():
+            message = f"no LabelMe file {path.name}; its masks are missing"
+            findings.append(Finding("warning", scene.name, message))
+        else:
+            try:
+                file = read_labelme(path)
+            except MaskpsError as error:
+                findings.append(_finding(error))
+            else:
+                findings += [Finding("info", scene.name, note) for note in file.notes]
+                found = _outlines_of_scene(file, path.name, scene.boxes, scene.pids, pid_of_id, findings)
+                outlines |= {int(train.offsets[row]) + person: outline for person, outline in found.items()}
+                absent = [i for i in np.flatnonzero(scene.is_labeled).tolist() if i not in found]
+                findings += [
+                    Finding("warning", path.name, f"no outline of box {i} (pid {scene.pids[i]})")
+                    for i in absent
+                ]
+        if progress is not None:
+            progress(done, len(scene_rows))
+    return outlines, findings
+
+
+def build_subset_from_labelme(
+    dataset: PersonSearchDataset,
+    out: Path,
+    labelme: Path | None,
+    *,
+    seed: int = 0,
+    portion_size: int = 5,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[SubsetRecord, list[Finding]]:
+    """Draws the mask subset of a data set and fills it with the outlines of LabelMe files.
+
+    Args:
+        labelme: folder of the LabelMe files; None draws the subset with every mask MISSING.
+        progress: called with (scenes done, scenes to do) while the files are read.
+
+    Returns:
+        The record, and the findings of level "warning" and "info".
+
+    Raises:
+        AnnotationError: a drawing that cannot be used; names the first and how many there are.
+        MaskpsError: as `build_subset`.
+    """
+    findings: list[Finding] = []
+
+    def read_outlines(scene_rows: NDArray[np.int64]) -> dict[int, Outline]:
+        assert labelme is not None
+        outlines, noticed = outlines_from_labelme(
+            labelme, dataset.train, scene_rows=scene_rows, train_ids=dataset.train_ids, progress=progress
+        )
+        raise_on_errors(noticed, hint="correct the drawings in LabelMe and build the subset again")
+        findings.extend(noticed)
+        return outlines
+
+    record = build_subset(
+        dataset,
+        out,
+        seed=seed,
+        portion_size=portion_size,
+        outlines=None if labelme is None else read_outlines,
+        force=force,
+    )
+    return record, findings
+
+
+def _outlines_of_scene(
+    file: LabelMeFile,
+    name: str,
+    boxes: NDArray[np.float32],
+    pids: NDArray[np.int64],
+    pid_of_id: dict[str, int] | None,
+    findings: list[Finding],
+) -> dict[int, Outline]:
+    """Returns the outline of each labeled person that has one, by index within the scene."""
+    known: dict[int, Outline] = {}
+    unknown: list[tuple[_Instance, Outline]] = []
+    for instance in _instances(file, name, boxes, pids, pid_of_id, findings):
+        if instance.person is not None and pids[instance.person] <= 0:
+            continue
+        try:
+            outline = outline_from_polygons(instance.polygons, holes=instance.holes, where=instance.where)
+        except AnnotationError as error:
+            findings.append(_finding(error))
+            continue
+        if instance.person is not None:
+            known[instance.person] = outline
+        else:
+            unknown.append((instance, outline))
+    free = np.array([person for person in range(len(pids)) if person not in known], dtype=np.int64)
+    fits = _best_fit([outline for _, outline in unknown], boxes, free)
+    for (instance, outline), person in zip(unknown, fits, strict=True):
+        if person is None:
+            message = "fits the box of no person; draw it in place or delete it"
+            findings.append(Finding("warning", instance.where, message))
+        elif pids[person] > 0:
+            known[person] = outline
+    return known
+
+
+def _instances(
+    file: LabelMeFile,
+    name: str,
+    boxes: NDArray[np.float32],
+    pids: NDArray[np.int64],
+    pid_of_id: dict[str, int] | None,
+    findings: list[Finding],
+) -> list[_Instance]:
+    """Returns the shapes of a file, put together by person."""
+    instances: dict[tuple, _Instance] = {}
+    for index, shape in enumerate(file.shapes):
+        where = f"{name} shape {index} ('{shape.label}')"
+        if shape.shape_type not in _POLYGON_TYPES:
+            message = f"a {shape.shape_type} is no outline and is not used; draw a polygon"
+            findings.append(Finding("warning", where, message))
+            continue
+        try:
+            person = _person_of_shape(shape, where, boxes, pids, pid_of_id)
+        except AnnotationError as error:
+            findings.append(_finding(error))
+            continue
+        key: tuple
+        if person is not None:
+            key = ("person", person)
+        elif shape.group_id is not None:
+            key = ("group", shape.label, shape.group_id)
+        else:
+            key = ("shape", index)
+        instance = instances.setdefault(key, _Instance(where, person))
+        (instance.holes if shape.flags.get(HOLE_FLAG) else instance.polygons).append(_polygon(shape))
+    for instance in instances.values():
+        if not instance.polygons:
+            message = "a hole without the outline it belongs to; give both the same label and group_id"
+            findings.append(Finding("error", instance.where, message))
+    return [instance for instance in instances.values() if instance.polygons]
+
+
+def _person_of_shape(
+    shape: LabelMeShape,
+    where: str,
+    boxes: NDArray[np.float32],
+    pids: NDArray[np.int64],
+    pid_of_id: dict[str, int] | None,
+) -> int | None:
+    """Returns the index of the person whom the shape names, None if it names nobody of this scene."""
+    if BOX_KEY in shape.extra:
+        return _person_of_box(shape.extra[BOX_KEY], where, boxes)
+    if pid_of_id is not None:
+        pid = pid_of_id.get(shape.label)
+    else:
+        digits = shape.label.removeprefix("p")
+        pid = int(digits) if digits.isdecimal() and len(digits) < 10 else None
+    named = np.flatnonzero(pids == pid) if pid is not None and pid > 0 else np.zeros(0, dtype=np.int64)
+    return int(named[0]) if len(named) == 1 else None  # the same identity twice: the boxes decide
+
+
+def _person_of_box(xywh: object, where: str, boxes: NDArray[np.float32]) -> int:
+    try:
+        box = xywh_to_xyxy(np.array(xywh, dtype=np.float64).reshape(1, 4))
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(
+            where, expected=f"{BOX_KEY} as [x, y, width, height]", found=repr(xywh)[:60]
+        ) from error
+    distance = np.abs(boxes - box).max(axis=1, initial=0.0)
+    if not len(boxes) or not distance.min() <= _BOX_TOLERANCE:
+        raise AnnotationError(
+            where,
+            expected=f"{BOX_KEY} as one of the {len(boxes)} boxes of the scene",
+            found=repr(xywh)[:60],
+            hint="the file belongs to another data set or another version of it",
+        )
+    return int(distance.argmin())
+
+
+def _best_fit(
+    outlines: Sequence[Outline], boxes: NDArray[np.float32], free: NDArray[np.int64]
+) -> list[int | None]:
+    """Returns for each outline the person whose box it fits, of those that are free."""
+    persons: list[int | None] = [None] * len(outlines)
+    if outlines and len(free):
+        fit = box_iou(np.stack([outline.bounds for outline in outlines]), boxes[free])
+        fit[fit < MIN_FIT] = 0.0
+        for index, column in zip(*linear_sum_assignment(fit, maximize=True), strict=True):
+            if fit[index, column] > 0:
+                persons[index] = int(free[column])
+    return persons
+
+
+def _polygon(shape: LabelMeShape) -> NDArray[np.float64]:
+    if shape.shape_type != "rectangle":
+        return shape.points
+    (x0, y0), (x1, y1) = shape.points
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+
+
+def _finding(error: MaskpsError) -> Finding:
+    message = f"found {error.found}, expected {error.expected}" if error.expected else f"found {error.found}"
+    return Finding("error", error.where, f"{message}; {error.hint}" if error.hint else message)

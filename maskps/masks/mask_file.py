@@ -1,0 +1,313 @@
+"""masks.json: the outlines of a mask subset, as COCO instances that pycocotools loads.
+
+    info         format "maskps-masks", version 1, fingerprint of the data set
+    images       id, file_name, width, height
+    annotations  id, image_id, category_id 1, bbox (x, y, width, height), area, iscrowd 0,
+                 segmentation, and ours: person_id (the pid), box_index (row of the person within its
+                 scene), mask_state ("PRESENT", "MISSING", "NOT_APPLICABLE"), and maskps_holes where the
+                 outline has holes
+    categories   1: person
+
+Every person of every image of the subset is listed, in the order of the scene; other images are not. The
+segmentation holds the outer rings with every digit. COCO polygons know no holes (a ring inside a ring is a
+union), so holes stand under `maskps_holes`: for each outer ring the list of the rings in it. Readers that
+know only COCO see the persons with their holes filled; reading back here is lossless. `area` is that of the
+outline, holes taken off, where there is one, else that of the box. An image whose size is not known gets
+the smallest whole size that holds its boxes and outlines, and "maskps_size": "extent".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.boxes import box_area
+from maskps.errors import AnnotationError, InputFileError
+from maskps.files import read_json, written_atomically
+from maskps.masks.outlines import Outline, ring_area
+from maskps.structures import MaskState, SceneTable
+
+FORMAT = "maskps-masks"
+VERSION = 1
+_WHAT = "a mask file (masks.json)"
+
+
+@dataclass(frozen=True)
+class PersonMasks:
+    """What is known of the mask of every person of a training table.
+
+    Attributes:
+        states: (P,) int8, a `MaskState` per person row of the table.
+        outlines: person row -> outline, for exactly the persons whose state is PRESENT.
+
+    Raises:
+        AnnotationError: states and outlines disagree.
+    """
+
+    states: NDArray[np.int8]
+    outlines: Mapping[int, Outline]
+
+    def __post_init__(self) -> None:
+        present = np.flatnonzero(self.states == MaskState.PRESENT)
+        if sorted(self.outlines) != present.tolist():
+            raise AnnotationError(
+                "PersonMasks",
+                expected="an outline for exactly the persons whose mask is PRESENT",
+                found=f"{len(self.outlines)} outlines, {len(present)} persons PRESENT",
+            )
+
+
+def masks_of_scenes(
+    train: SceneTable, scene_rows: NDArray[np.int64], outlines: Mapping[int, Outline]
+) -> PersonMasks:
+    """Returns the masks of a subset: its labeled persons are PRESENT or MISSING, all others NOT_APPLICABLE.
+
+    Args:
+        scene_rows: (K,) rows of the subset's scenes.
+        outlines: person row -> outline.
+
+    Raises:
+        AnnotationError: an outline of a person who needs none (Sec. 3.1: only labeled persons of the subset).
+    """
+    states = np.full(train.num_persons, MaskState.NOT_APPLICABLE, dtype=np.int8)
+    wanted = np.isin(train.scene_of_person, scene_rows) & train.is_labeled
+    states[wanted] = MaskState.MISSING
+    for row in outlines:
+        if not 0 <= row < len(states) or not wanted[row]:
+            raise AnnotationError(
+                _name_of(train, row),
+                expected="outlines of labeled persons in images of the subset",
+                found="an outline of a person who needs none",
+            )
+        states[row] = MaskState.PRESENT
+    return PersonMasks(states, dict(outlines))
+
+
+def write_masks(
+    path: Path,
+    train: SceneTable,
+    masks: PersonMasks,
+    *,
+    fingerprint: str,
+    scene_rows: NDArray[np.int64] | None = None,
+    sizes: Mapping[int, tuple[int, int]] | None = None,
+) -> None:
+    """Writes masks.json, whole or not at all; the same masks give the same bytes.
+
+    Args:
+        train: the table whose person rows the masks are keyed by.
+        scene_rows: (K,) scenes to list; by default those with a mask that is PRESENT or MISSING.
+        sizes: scene row -> (width, height) in pixels, where known; `train.size` is the next source.
+    """
+    scene_of_person = train.scene_of_person
+    if scene_rows is None:
+        scene_rows = np.unique(scene_of_person[masks.states != MaskState.NOT_APPLICABLE])
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, scene in enumerate(scene_rows.tolist(), start=1):
+        first, last = int(train.offsets[scene]), int(train.offsets[scene + 1])
+        image = {"id": image_id, "file_name": str(train.names[scene])}
+        images.append(image | _size(train, masks, scene, sizes))
+        for row in range(first, last):
+            annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": 1}
+            annotations.append(annotation | _person(train, masks, row, row - first))
+    content = {
+        "info": [
+            '"description": "maskps: outlines of the labeled persons of a mask subset"',
+            f'"format": {json.dumps(FORMAT)}',
+            f'"version": {VERSION}',
+            f'"fingerprint": {json.dumps(fingerprint)}',
+        ],
+        "licenses": [],
+        "categories": [json.dumps({"id": 1, "name": "person", "supercategory": "person"})],
+        "images": [json.dumps(image, ensure_ascii=False) for image in images],
+        "annotations": [json.dumps(annotation) for annotation in annotations],
+    }
+    with written_atomically(path) as temporary:
+        temporary.write_text(_json_by_lines(content), encoding="utf-8")
+
+
+def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMasks:
+    """Returns the masks of masks.json, keyed by the person rows of `train`.
+
+    Raises:
+        InputFileError: missing, cut off, not a mask file, of a newer version.
+        AnnotationError: made for another data set, or edited so that it contradicts this one.
+    """
+    content = read_json(path, what=_WHAT)
+    info = content.get("info") if isinstance(content, dict) else None
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        raise InputFileError(path, expected=_WHAT, found="a JSON file of another kind")
+    if info.get("version") != VERSION:
+        raise InputFileError(
+            path,
+            expected=f"format version {VERSION}",
+            found=f"version {info.get('version')!r}",
+            hint="install the maskps release that wrote it",
+        )
+    if info.get("fingerprint") != fingerprint:
+        raise AnnotationError(
+            path,
+            expected=f"masks of this data set (fingerprint {fingerprint})",
+            found=f"masks of another one (fingerprint {info.get('fingerprint')})",
+            hint="give the data set that the subset was built from, or build a subset of this one",
+        )
+    images, annotations = content.get("images"), content.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        raise InputFileError(path, expected="lists 'images' and 'annotations'", found="something else")
+    scenes = _read_images(images, train, path)
+    states = np.full(train.num_persons, MaskState.NOT_APPLICABLE, dtype=np.int8)
+    seen = np.zeros(train.num_persons, dtype=np.bool_)
+    outlines: dict[int, Outline] = {}
+    for index, annotation in enumerate(annotations):
+        where = f"{path} annotation {index}"
+        try:
+            row, state, outline = _read_person(annotation, scenes, train, where)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnnotationError(
+                where, expected="a person as written by maskps", found=f"{type(error).__name__}: {error}"
+            ) from error
+        if seen[row]:
+            raise AnnotationError(where, expected="every person once", found=_name_of(train, row) + " twice")
+        seen[row] = True
+        states[row] = state
+        if outline is not None:
+            outlines[row] = outline
+    _check_complete(train, np.array(sorted(scenes.values()), dtype=np.int64), seen, path)
+    return PersonMasks(states, outlines)
+
+
+def _person(train: SceneTable, masks: PersonMasks, row: int, box_index: int) -> dict[str, Any]:
+    x0, y0, x1, y1 = train.boxes[row].tolist()
+    outline = masks.outlines.get(row)
+    person: dict[str, Any] = {
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": float(box_area(train.boxes[row])[0]) if outline is None else outline.area,
+        "iscrowd": 0,
+        "person_id": int(train.pids[row]),
+        "box_index": box_index,
+        "mask_state": MaskState(int(masks.states[row])).name,
+        "segmentation": [],
+    }
+    if outline is not None:
+        parts = list(outline.parts())
+        person["segmentation"] = [outer.reshape(-1).tolist() for outer, _ in parts]
+        if any(holes for _, holes in parts):
+            person["maskps_holes"] = [[hole.reshape(-1).tolist() for hole in holes] for _, holes in parts]
+    return person
+
+
+def _size(
+    train: SceneTable, masks: PersonMasks, scene: int, sizes: Mapping[int, tuple[int, int]] | None
+) -> dict[str, Any]:
+    if sizes is not None and scene in sizes:
+        width, height = sizes[scene]
+    elif train.size is not None:
+        width, height = train.size[scene].tolist()
+    else:
+        rows = range(int(train.offsets[scene]), int(train.offsets[scene + 1]))
+        corners = [train.boxes[row, 2:].astype(np.float64) for row in rows]
+        corners += [masks.outlines[row].bounds[2:] for row in rows if row in masks.outlines]
+        extent = np.ceil(np.max(corners, axis=0, initial=1.0)) if corners else np.ones(2)
+        return {"width": int(extent[0]), "height": int(extent[1]), "maskps_size": "extent"}
+    return {"width": int(width), "height": int(height)}
+
+
+def _json_by_lines(content: Mapping[str, list[str]]) -> str:
+    """One record per line: quick to write, and two files compare line by line."""
+    blocks = []
+    for key, lines in content.items():
+        left, right = "{}" if key == "info" else "[]"
+        inner = ",\n  ".join(lines)
+        blocks.append(f'"{key}": {left}\n  {inner}\n{right}' if lines else f'"{key}": {left}{right}')
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
+def _read_images(images: list[Any], train: SceneTable, path: Path) -> dict[int, int]:
+    try:
+        ids = [int(image["id"]) for image in images]
+        names = [str(image["file_name"]) for image in images]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputFileError(path, expected="images with id and file_name", found=repr(error)) from error
+    if len(set(ids)) != len(ids) or len(set(names)) != len(names):
+        raise AnnotationError(path, expected="every image once", found="an image twice")
+    return dict(zip(ids, train.rows_of(names).tolist(), strict=True))
+
+
+def _read_person(
+    annotation: Any, scenes: Mapping[int, int], train: SceneTable, where: str
+) -> tuple[int, MaskState, Outline | None]:
+    scene = scenes[annotation["image_id"]]
+    box_index = int(annotation["box_index"])
+    row = int(train.offsets[scene]) + box_index
+    if box_index < 0 or row >= train.offsets[scene + 1]:
+        raise AnnotationError(
+            where,
+            expected=f"a box_index below {train.offsets[scene + 1] - train.offsets[scene]}",
+            found=str(box_index),
+        )
+    if annotation["person_id"] != train.pids[row]:
+        raise AnnotationError(
+            where, expected=f"person_id {train.pids[row]}", found=repr(annotation["person_id"])
+        )
+    name = annotation["mask_state"]
+    if name not in MaskState.__members__:
+        states = ", ".join(MaskState.__members__)
+        raise AnnotationError(where, expected=f"a mask_state out of {states}", found=repr(name)[:60])
+    state = MaskState[name]
+    if (state is MaskState.NOT_APPLICABLE) == bool(train.is_labeled[row]):
+        raise AnnotationError(
+            where,
+            expected="PRESENT or MISSING for a labeled person, NOT_APPLICABLE for an unlabeled one",
+            found=f"{state.name} for pid {train.pids[row]}",
+        )
+    if state is not MaskState.PRESENT:
+        return row, state, None
+    outers = [_read_ring(ring, +1, where) for ring in annotation["segmentation"]]
+    holes = annotation.get("maskps_holes", [[] for _ in outers])
+    if not outers or len(holes) != len(outers):
+        found = f"{len(outers)} outer rings"
+        raise AnnotationError(where, expected="outer rings, and holes for each", found=found)
+    rings: list[NDArray[np.float64]] = []
+    for outer, inner in zip(outers, holes, strict=True):
+        rings += [outer, *(_read_ring(hole, -1, where) for hole in inner)]
+    return row, state, Outline(tuple(rings))
+
+
+def _read_ring(numbers: Any, sign: int, where: str) -> NDArray[np.float64]:
+    ring = np.array(numbers, dtype=np.float64).reshape(-1, 2)
+    if len(ring) < 3 or not np.isfinite(ring).all() or ring_area(ring) * sign <= 0:
+        raise AnnotationError(
+            where,
+            expected="rings of 3 points or more; outer rings of positive, holes of negative shoelace area",
+            found=f"{len(ring)} points",
+            hint="do not edit masks.json by hand; change the LabelMe files and build the subset again",
+        )
+    return ring
+
+
+def _check_complete(
+    train: SceneTable, scene_rows: NDArray[np.int64], seen: NDArray[np.bool_], path: Path
+) -> None:
+    expected = np.isin(train.scene_of_person, scene_rows)
+    if (expected & ~seen).any():
+        absent = np.flatnonzero(expected & ~seen)
+        raise AnnotationError(
+            path,
+            expected="every person of every listed image",
+            found=f"{len(absent)} persons absent, the first: {_name_of(train, int(absent[0]))}",
+            hint="the file was edited or cut; build the subset again",
+        )
+
+
+def _name_of(train: SceneTable, row: int) -> str:
+    if not 0 <= row < train.num_persons:
+        return f"person row {row} of {train.num_persons}"
+    scene = int(train.scene_of_person[row])
+    return f"{train.names[scene]} box {row - int(train.offsets[scene])} (pid {train.pids[row]})"
