@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import BoxCoder, Matcher
-from torchvision.ops import box_iou, clip_boxes_to_image, nms, remove_small_boxes, roi_align
+from torchvision.ops import box_iou, clip_boxes_to_image, nms, remove_small_boxes
 
 from maskps.losses.mask import MaskReduction, mask_loss
 from maskps.losses.oim import OIMLoss
 from maskps.masks.coverage import mask_targets
 from maskps.model.backbone import Res5
 from maskps.model.mask_head import MaskHead
+from maskps.model.roi_align import RegionGrid
 from maskps.model.sampling import SeededSampler
 from maskps.structures import BACKGROUND_PID
 
@@ -113,10 +114,9 @@ class RoIHeads(nn.Module):
 
     def region_features(self, features: Tensor, boxes: list[Tensor]) -> Tensor:
         """Returns F_p (R, C5, 7, 7) of boxes (per image (r, 4), xyxy, resized image) by RoIAlign and res5."""
-        regions = roi_align(
-            features, boxes, self.roi_pool, spatial_scale=1 / STRIDE, sampling_ratio=2, aligned=True
-        )
-        return self.res5(regions)
+        height, width = features.shape[2:]
+        grid = RegionGrid(boxes, (height, width), self.roi_pool, spatial_scale=1 / STRIDE)
+        return self.res5.pool(features, grid)
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Returns f_id (R, D), L2-normalised, of pooled features f_p (R, C5)."""
@@ -234,15 +234,40 @@ class RoIHeads(nn.Module):
         return loss_cls, F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="sum") / len(pooled)
 
     def _mask_loss(self, regions: Tensor, rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
-        """Returns L_mask, Eq. (6), over the proposals with mask; the targets are cut at the proposals."""
-        has_mask = torch.cat([target["mask_present"] for target in targets])
-        # The row for "nobody" again: persons of a batch without any.
-        with_mask = F.pad(has_mask, (0, 1))[rois.persons] & rois.is_foreground
+        """Returns L_mask, Eq. (6), over the proposals with mask."""
+        with_mask = proposals_with_mask(rois, targets)
         logits = self.mask_head(regions[with_mask])
-        outlines = [edges for target in targets for edges in target["mask_edges"]]
-        if not len(logits):
-            return mask_loss(logits, logits.detach())
-        boxes = torch.cat(rois.boxes)[with_mask]
-        edges = pad_sequence(outlines, batch_first=True)[rois.persons[with_mask]]
-        wanted = mask_targets(edges, boxes, size=logits.shape[-1], soft=self.mask_target == "soft")
+        soft = self.mask_target == "soft"
+        wanted = proposal_masks(rois, with_mask, targets, size=logits.shape[-1], soft=soft)
         return mask_loss(logits, wanted, reduction=self.mask_reduction)
+
+
+def proposals_with_mask(rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
+    """Returns (R,) bool: foreground RoIs of persons whose mask is present, "proposals with mask" (Sec. 3.2)."""
+    has_mask = torch.cat([target["mask_present"] for target in targets])
+    # Background may point at any row, also at the one before the first: a last row "nobody" takes those.
+    return F.pad(has_mask, (0, 1))[rois.persons] & rois.is_foreground
+
+
+def proposal_masks(
+    rois: SampledRois,
+    with_mask: Tensor,
+    targets: Sequence[dict[str, Any]],
+    *,
+    size: int = 14,
+    soft: bool = False,
+) -> Tensor:
+    """Returns the true masks of the proposals with mask, cut at the proposals: (S, size, size).
+
+    From the outlines themselves (`maskps.masks.coverage`), so nothing is resampled.
+
+    Args:
+        with_mask: (R,) bool, of `proposals_with_mask`; S are true.
+        soft: the covered fraction of each cell as float32, instead of bool at a half.
+    """
+    boxes = torch.cat(rois.boxes)[with_mask]
+    if len(boxes) == 0:
+        return boxes.new_zeros((0, size, size), dtype=boxes.dtype if soft else torch.bool)
+    outlines = [edges for target in targets for edges in target["mask_edges"]]
+    edges = pad_sequence(outlines, batch_first=True)[rois.persons[with_mask]]
+    return mask_targets(edges, boxes, size=size, soft=soft)

@@ -1,0 +1,87 @@
+"""RoIAlign as two matrix products.
+
+Bilinear sampling on a grid is separable: a pooled region is L F C^T, with one small interpolation matrix for
+its lines and one for its columns. BLAS does that faster than torchvision's CPU kernel, whose backward pass
+is serial (30 % of a training step of the `tiny` network); and no atomic additions are needed, so gradients
+are the same from run to run on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_CHUNK_ELEMENTS = 2**22
+"""Upper limit of an intermediate product, in numbers: 16 MiB of float32."""
+
+
+class RegionGrid:
+    """The sampling grid of some boxes on a feature map; `pool` applies it to any map of that size.
+
+    Args:
+        boxes: per image (r, 4), xyxy, pixels of the image; r may be 0.
+        map_size: (H, W) of the maps.
+        size: cells per side of a pooled region.
+        spatial_scale: cells of the map per pixel.
+        sampling_ratio: samples per cell and axis.
+    """
+
+    def __init__(
+        self,
+        boxes: Sequence[Tensor],
+        map_size: tuple[int, int],
+        size: int = 14,
+        *,
+        spatial_scale: float = 1 / 16,
+        sampling_ratio: int = 2,
+    ) -> None:
+        self.map_size = map_size
+        # Continuous coordinates, in which the centre of the first cell is 0: RoIAlign with aligned=True.
+        corners = [rows.detach().float() * spatial_scale - 0.5 for rows in boxes]
+        self.lines = [_weights(rows[:, 1], rows[:, 3], size, sampling_ratio, map_size[0]) for rows in corners]
+        self.columns = [
+            _weights(rows[:, 0], rows[:, 2], size, sampling_ratio, map_size[1]) for rows in corners
+        ]
+
+    def pool(self, features: Tensor, *, stride: int = 1) -> Tensor:
+        """Returns (R, C, size, size), as `torchvision.ops.roi_align(..., aligned=True)`.
+
+        Computed in float32 also under autocast (in float64 for maps of float64).
+
+        Args:
+            features: (B, C, H, W) float, one map for each image of `boxes`.
+            stride: 2 computes only every second cell per axis, the first included.
+        """
+        height, width = self.map_size
+        assert features.shape[2:] == (height, width), f"a grid for {self.map_size}, {tuple(features.shape)}"
+        pooled = []
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            for image, lines, columns in zip(features, self.lines, self.columns, strict=True):
+                flat = image.permute(1, 2, 0).reshape(height, -1)
+                lines = lines[:, ::stride].to(features.dtype)
+                columns = columns[:, ::stride].to(features.dtype)
+                cells = lines.shape[1]
+                rows = max(1, _CHUNK_ELEMENTS // (cells * flat.shape[1]))
+                for line, column in zip(lines.split(rows), columns.split(rows), strict=True):
+                    strips = (line.reshape(-1, height) @ flat).view(len(line), cells, width, -1)
+                    pooled.append(column[:, None] @ strips)
+        return torch.cat(pooled).permute(0, 3, 1, 2)
+
+
+def _weights(low: Tensor, high: Tensor, size: int, sampling_ratio: int, length: int) -> Tensor:
+    """Returns (R, size, length): what each cell of an axis weighs in each bin of the regions [low, high].
+
+    A bin is the mean of its samples. A sample between the centres of two cells weighs both linearly; up to
+    one cell outside of the outermost centres it takes the border's cell; further out it counts as zero.
+    """
+    samples = size * sampling_ratio
+    steps = (torch.arange(samples, dtype=low.dtype, device=low.device) + 0.5) / samples
+    points = low[:, None] + (high - low)[:, None] * steps
+    inside = (points >= -1) & (points <= length)
+    points = points.clamp(0, length - 1)
+    cells = torch.arange(length, dtype=low.dtype, device=low.device)
+    weights = (1 - (points[..., None] - cells).abs()).clamp(min=0) * inside[..., None]
+    return weights.view(len(low), size, sampling_ratio, length).mean(dim=2)
