@@ -18,10 +18,10 @@ PACKAGES = {
 }
 """From the lowest to the highest: a package may import itself and those before it."""
 
-STAGES = ["masks", "evaluation", "datasets", "subset", "synthetic", "losses", "model", "training"]
+STAGES = ["matlab", "masks", "evaluation", "datasets", "subset", "synthetic", "losses", "model", "training"]
 """The stages inside maskps, likewise."""
 
-TORCH_FREE = ["masks", "datasets", "subset", "synthetic", "evaluation"]
+TORCH_FREE = ["matlab", "masks", "datasets", "subset", "synthetic", "evaluation"]
 
 
 def imported_modules(file: Path) -> set[str]:

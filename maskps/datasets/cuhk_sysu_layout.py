@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from maskps.errors import InputFileError
+from maskps.evaluation.protocol import SUBSET_KEYS
 
 IMAGE_DIR = Path("Image/SSM")
 IMAGES_FILE = Path("annotation/Images.mat")
@@ -15,18 +16,10 @@ TRAIN_FILE = Path("annotation/test/train_test/Train.mat")
 GALLERY_DIR = Path("annotation/test/train_test")
 SUBSET_DIR = Path("annotation/test/subset")
 
-SUBSET_KEYS = {"Occlusion": "Occlusion1", "Resolution": "Test_Size"}
-"""Variable in the file of each test subset; a gallery file's variable has the file's own name."""
-
 
 def protocol_file(name: str) -> Path:
     """Returns where the protocol "TestG100", "Occlusion" or "Resolution" lies below the root."""
     return (SUBSET_DIR if name in SUBSET_KEYS else GALLERY_DIR) / f"{name}.mat"
-
-
-def protocol_key(name: str) -> str:
-    """Returns the name of the variable in that protocol's file."""
-    return SUBSET_KEYS.get(name, name)
 
 
 def available_protocols(root: Path) -> tuple[str, ...]:

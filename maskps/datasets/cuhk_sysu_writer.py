@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.datasets import cuhk_sysu_layout as layout
-from maskps.datasets.mat_writer import (
+from maskps.errors import AnnotationError
+from maskps.evaluation.protocol import SearchProtocol, protocol_key
+from maskps.matlab.writer import (
     cell_matrix,
     char_matrix,
     number_matrix,
@@ -17,8 +19,6 @@ from maskps.datasets.mat_writer import (
     struct_matrix,
     write_mat,
 )
-from maskps.errors import AnnotationError
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.structures import BACKGROUND_PID, SceneTable
 
 _BOX_FIELDS = ("idlocate", "ishard")
@@ -77,7 +77,6 @@ def protocol_chunks(name: str, protocol: SearchProtocol) -> Iterator[bytes]:
     An entry without a true box has empty float64 cells for box and mark, which makes all entries of one
     scene the same bytes: they are built once per scene and joined.
     """
-    key = layout.protocol_key(name)
     fields = ("Query", "Gallery", "occlusion") if name == "Occlusion" else ("Query", "Gallery")
     scenes = [char_matrix(str(scene)) for scene in protocol.image_names]
     distractors = [scene + _EMPTY + _EMPTY for scene in scenes]
@@ -114,7 +113,7 @@ def protocol_chunks(name: str, protocol: SearchProtocol) -> Iterator[bytes]:
     tail = number_matrix((1,)) if name == "Occlusion" else b""
 
     total = sum(map(len, queries)) + sum(map(len, heads)) + int(gallery_sizes.sum()) + len(tail) * len(heads)
-    yield struct_head(fields, protocol.num_queries, total, name=key)
+    yield struct_head(fields, protocol.num_queries, total, name=protocol_key(name) or name)
     for row, (query, head) in enumerate(zip(queries, heads, strict=True)):
         entries = [distractors[scene] for scene in protocol.galleries[row, : lengths[row]].tolist()]
         for truth in range(protocol.truth_offsets[row], protocol.truth_offsets[row + 1]):
@@ -128,7 +127,9 @@ def _image_elements(table: SceneTable) -> list[bytes]:
         for box, hard in zip(_box_matrices(table.boxes), table.is_hard.astype(int), strict=True)
     ]
     return [
-        char_matrix(str(name)) + number_matrix((last - first,)) + struct_matrix(_BOX_FIELDS, persons[first:last])
+        char_matrix(str(name))
+        + number_matrix((last - first,))
+        + struct_matrix(_BOX_FIELDS, persons[first:last])
         for name, first, last in zip(
             table.names, table.offsets[:-1].tolist(), table.offsets[1:].tolist(), strict=True
         )

@@ -2,7 +2,8 @@
 
 from maskps.evaluation.detection import DetectionResult, evaluate_detection
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.protocol import SearchProtocol, read_protocol
+from maskps.evaluation.protocol_summary import Anomaly, ProtocolSummary, describe_protocol
 from maskps.evaluation.search import (
     SCORE_THRESHOLD,
     RankedHit,
@@ -13,14 +14,18 @@ from maskps.evaluation.search import (
 
 __all__ = [
     "SCORE_THRESHOLD",
+    "Anomaly",
     "DetectionResult",
     "Detections",
+    "ProtocolSummary",
     "RankedHit",
     "SearchProtocol",
     "SearchResult",
+    "describe_protocol",
     "evaluate_detection",
     "evaluate_search",
     "ranked_results",
     "read_detections",
+    "read_protocol",
     "write_detections",
 ]

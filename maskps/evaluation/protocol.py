@@ -6,12 +6,20 @@ show the query's person. 2,900 queries with 4,000 gallery scenes each are one in
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import xywh_to_xyxy
 from maskps.errors import AnnotationError
+from maskps.matlab import Chunk, MatVariable, open_mat
+
+SUBSET_KEYS = {"Occlusion": "Occlusion1", "Resolution": "Test_Size"}
+"""Variable in the file of each of CUHK-SYSU's test subsets; a TestG file's variable has the file's name."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,9 @@ class SearchProtocol:
         }.items():
             _check(getattr(self, name).shape == shape, name, f"shape {shape}", getattr(self, name).shape)
         shape = self.galleries.shape
-        _check(len(shape) == 2 and shape[0] == queries, "galleries", f"shape ({queries}, gallery size)", shape)
+        _check(
+            len(shape) == 2 and shape[0] == queries, "galleries", f"shape ({queries}, gallery size)", shape
+        )
         names, counts = np.unique(self.image_names, return_counts=True)
         _check(not (counts > 1).any(), "image_names", "every name once", names[counts > 1][:1])
         _check_rows("query_scenes", self.query_scenes, 0, images)
@@ -121,3 +131,116 @@ def _check_rows(name: str, rows: NDArray[np.int32], least: int, images: int) -> 
 
 def _first_row(bad: NDArray[np.bool_]) -> str:
     return f"otherwise in row {np.argwhere(bad)[0][0]}" if bad.any() else ""
+
+
+def read_protocol(path: Path) -> SearchProtocol:
+    """Returns the protocol in a file of CUHK-SYSU: TestG50.mat ... TestG4000.mat or a test subset.
+
+    A file of another name may hold the protocol as its first variable. TestG4000 unpacks to 2.1 GB, which is
+    never held at once. A gallery entry has a true box if its box is not empty, wherever in the gallery it is.
+
+    Raises:
+        InputFileError: no file, not a MATLAB file, cut off, damaged, or another variable than expected.
+        AnnotationError: a query or gallery entry that is not as in the released files.
+    """
+    numbers = _Numbering()
+    variable = open_mat(path, protocol_key(path.stem))
+    parts = [_read_part(variable, chunk, numbers) for chunk in variable.chunks()]
+    names = np.array(list(numbers), dtype=np.str_)
+    order = np.argsort(names)
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[order] = np.arange(len(names))
+
+    lengths = _joined([part.lengths for part in parts], np.int64)
+    galleries = np.full((len(lengths), lengths.max(initial=0)), -1, dtype=np.int32)
+    galleries[np.arange(galleries.shape[1]) < lengths[:, None]] = rank[
+        _joined([part.entries for part in parts], np.int32)
+    ]
+    truths = _joined([part.truths_per_query for part in parts], np.int64)
+    try:
+        return SearchProtocol(
+            image_names=names[order],
+            query_scenes=rank[_joined([part.query_scenes for part in parts], np.int32)],
+            query_boxes=xywh_to_xyxy(_joined([part.query_boxes for part in parts], np.float64)),
+            query_ids=np.array([name for part in parts for name in part.query_ids], np.str_),
+            query_hard=_joined([part.query_hard for part in parts], np.bool_),
+            galleries=galleries,
+            truth_offsets=np.concatenate([[0], np.cumsum(truths)]).astype(np.int64),
+            truth_positions=_joined([part.truth_positions for part in parts], np.int32),
+            truth_boxes=xywh_to_xyxy(_joined([part.truth_boxes for part in parts], np.float64)),
+            truth_hard=_joined([part.truth_hard for part in parts], np.bool_),
+        )
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error.where}", expected=error.expected, found=error.found) from error
+
+
+def protocol_key(name: str) -> str | None:
+    """Returns the variable that the file `name`.mat should hold, None for a name not released."""
+    return name if re.fullmatch(r"TestG\d+", name) else SUBSET_KEYS.get(name)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some consecutive queries of a file; scenes are numbered in order of appearance, boxes are xywh."""
+
+    query_scenes: NDArray[np.int32]
+    query_boxes: NDArray[np.float64]
+    query_ids: list[str]
+    query_hard: NDArray[np.bool_]
+    lengths: NDArray[np.int64]
+    entries: NDArray[np.int32]
+    truths_per_query: NDArray[np.int64]
+    truth_positions: NDArray[np.int64]
+    truth_boxes: NDArray[np.float64]
+    truth_hard: NDArray[np.bool_]
+
+
+class _Numbering(dict[str, int]):
+    """Numbers texts 0, 1, ... in order of their first appearance."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+    def of(self, texts: list[str]) -> NDArray[np.int32]:
+        return np.fromiter(map(self.__getitem__, texts), np.int32, len(texts))
+
+
+def _read_part(variable: MatVariable, chunk: Chunk, numbers: _Numbering) -> _Part:
+    matrices, path = chunk.matrices, variable.path
+    queries = chunk.rows[:, variable.column("Query")]
+    where = partial(_query_place, path, chunk.first)
+    image, box, hard, identity = matrices.single(queries, ("imname", "idlocate", "ishard", "idname"), where)
+
+    galleries = chunk.rows[:, variable.column("Gallery")]
+    lengths = matrices.size[galleries]
+    scenes, boxes, marks = matrices.elements(galleries, ("imname", "idlocate", "ishard"), where)
+    query_of_entry = np.repeat(np.arange(len(lengths)), lengths)
+    positions = np.arange(len(scenes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    true = np.flatnonzero(matrices.size[boxes] > 0)
+    in_entry = partial(_entry_place, path, query_of_entry + chunk.first, positions)
+    in_truth = partial(_entry_place, path, query_of_entry[true] + chunk.first, positions[true])
+    return _Part(
+        query_scenes=numbers.of(matrices.texts(image, where)),
+        query_boxes=matrices.numbers(box, 4, where),
+        query_ids=matrices.texts(identity, where),
+        query_hard=matrices.numbers(hard, 1, where)[:, 0] != 0,
+        lengths=lengths,
+        entries=numbers.of(matrices.texts(scenes, in_entry)),
+        truths_per_query=np.bincount(query_of_entry[true], minlength=len(lengths)),
+        truth_positions=positions[true],
+        truth_boxes=matrices.numbers(boxes[true], 4, in_truth),
+        truth_hard=matrices.numbers(marks[true], 1, in_truth)[:, 0] != 0,
+    )
+
+
+def _query_place(path: Path, first: int, index: int) -> str:
+    return f"{path}, query {first + index}"
+
+
+def _entry_place(path: Path, queries: NDArray[np.int64], positions: NDArray[np.int64], index: int) -> str:
+    return f"{path}, query {queries[index]}, gallery entry {positions[index]}"
+
+
+def _joined(parts: list[NDArray], dtype: type) -> NDArray:
+    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.zeros(0, dtype)

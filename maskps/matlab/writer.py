@@ -3,17 +3,7 @@
 `scipy.io.savemat` wants every cell of a struct array as a Python object, and writes one at a time: the
 11.6 million gallery entries of TestG4000 would take hours and tens of gigabytes. Here every piece is a
 `bytes` object, so a repeated piece (a distractor) is built once and joined as often as it occurs.
-
-The format, as MATLAB itself wrote the released files:
-
-    file     128 bytes of header, then one COMPRESSED element: a zlib stream that holds one MATRIX element
-    element  type and size (uint32 each), then the payload, padded to a multiple of 8 bytes;
-             a payload of 1 to 4 bytes sits inside the tag instead ("small element")
-    matrix   flags (class), dimensions, name, then by class
-               char    one element with the text as UTF-8
-               double  one element with the numbers in the smallest type that holds them
-               cell    one matrix per cell
-               struct  width of a field name, the field names, then for each element one matrix per field
+The format is described in `format`.
 """
 
 from __future__ import annotations
@@ -26,12 +16,25 @@ from pathlib import Path
 
 from maskps.errors import AnnotationError
 from maskps.files import written_atomically
-
-INT8, UINT8, INT16, UINT16, INT32, UINT32, DOUBLE, MATRIX, COMPRESSED, UTF8 = 1, 2, 3, 4, 5, 6, 9, 14, 15, 16
-"""Types of elements."""
-
-CELL_CLASS, STRUCT_CLASS, CHAR_CLASS, DOUBLE_CLASS = 1, 2, 4, 6
-"""Classes of matrices."""
+from maskps.matlab.format import (
+    CELL_CLASS,
+    CHAR_CLASS,
+    COMPRESSED,
+    DOUBLE,
+    DOUBLE_CLASS,
+    HEADER_SIZE,
+    HEADER_START,
+    INT8,
+    INT16,
+    INT32,
+    LITTLE_ENDIAN_END,
+    MATRIX,
+    STRUCT_CLASS,
+    UINT8,
+    UINT16,
+    UINT32,
+    UTF8,
+)
 
 _INTEGER_TYPES = (
     (UINT8, "B", 0, 2**8 - 1),
@@ -40,7 +43,7 @@ _INTEGER_TYPES = (
     (INT32, "i", -(2**31), 2**31 - 1),
 )
 _LARGEST_ELEMENT = 2**32 - 1
-_HEADER = b"MATLAB 5.0 MAT-file, Platform: any, Created by: maskps".ljust(116) + bytes(8) + b"\x00\x01IM"
+_HEADER = (HEADER_START + b", Created by: maskps").ljust(116) + bytes(8) + LITTLE_ENDIAN_END
 
 
 def char_matrix(text: str) -> bytes:
@@ -100,8 +103,8 @@ def write_mat(path: Path, chunks: Iterable[bytes]) -> None:
         for chunk in chunks:
             file.write(compressor.compress(chunk))
         file.write(compressor.flush())
-        size = file.tell() - len(_HEADER) - 8
-        file.seek(len(_HEADER))
+        size = file.tell() - HEADER_SIZE - 8
+        file.seek(HEADER_SIZE)
         file.write(struct.pack("<II", COMPRESSED, size))
 
 
