@@ -25,9 +25,7 @@ class MaskpsError(Exception):
         hint: what to try next.
     """
 
-    def __init__(
-        self, where: str | Path, *, expected: str = "", found: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, where: str | Path, *, expected: str = "", found: str = "", hint: str = "") -> None:
         self.where = str(where)
         self.expected = expected
         self.found = found

@@ -35,15 +35,18 @@ def written_atomically(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_atomically(folder: Path, *, force: bool = False) -> Iterator[Path]:
+def folder_written_atomically(folder: Path, *, record: str, force: bool = False) -> Iterator[Path]:
     """Yields a temporary folder beside `folder`; renames it to `folder` if the block succeeds.
 
     With `force` an existing folder is replaced, after the new one is complete.
 
+    Args:
+        record: name of the file that every folder of this kind holds, e.g. "subset.json".
+
     Raises:
-        OutputExistsError: `folder` exists, is not empty, and `force` is false.
+        OutputExistsError: as `check_output`.
     """
-    check_output(folder, force=force)
+    check_output(folder, record=record, force=force)
     folder = Path(os.path.abspath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -61,18 +64,34 @@ def folder_written_atomically(folder: Path, *, force: bool = False) -> Iterator[
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_output(path: Path, *, force: bool) -> None:
-    """Raises OutputExistsError if `path` is a file or a folder with content, unless `force`."""
-    if force or not path.exists():
+def check_output(path: Path, *, record: str = "", force: bool = False) -> None:
+    """Raises OutputExistsError if something of the user's stands at `path`.
+
+    An empty folder may be filled. `force` permits replacing a file, and a folder that we made: one
+    that holds the file `record`. Any other folder is never replaced.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    raise OutputExistsError(
-        path,
-        expected="a new path, or an empty folder",
-        found="an existing " + ("folder with content" if path.is_dir() else "file"),
-        hint="choose another path, or replace it with --force",
-    )
+    if not path.is_dir():
+        if force:
+            return
+        raise OutputExistsError(
+            path, expected="a new path", found="an existing file", hint="choose another path, or --force"
+        )
+    if not (path / record).is_file():
+        raise OutputExistsError(
+            path,
+            expected=f"a new or empty folder, or one with a {record} of ours in it",
+            found="a folder with other content",
+            hint="choose another path; --force does not replace what maskps did not make",
+        )
+    if not force:
+        raise OutputExistsError(
+            path,
+            expected="a new path, or an empty folder",
+            found=f"an existing result ({record})",
+            hint="choose another path, or replace it with --force",
+        )
 
 
 def write_json(path: Path, content: Any) -> None:

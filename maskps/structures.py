@@ -123,9 +123,7 @@ class SceneTable:
         ):
             if bad.any():
                 scene = self.names[self.scene_of_person[np.flatnonzero(bad)[0]]]
-                raise AnnotationError(
-                    str(scene), expected="pids 1..N or -1 and finite boxes", found=what
-                )
+                raise AnnotationError(str(scene), expected="pids 1..N or -1 and finite boxes", found=what)
 
     @classmethod
     def from_scenes(cls, scenes: Sequence[Scene]) -> SceneTable:
