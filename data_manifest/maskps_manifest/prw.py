@@ -1,0 +1,20 @@
+"""Sizes of PRW: Zheng, Zhang, Sun, Chandraker, Yang, Tian, "Person Re-identification in the Wild", 2017.
+
+Images, queries and training identities as published; persons as counted on the annotation files, in their
+COCO form of daodaofr/AlignPS.
+"""
+
+from __future__ import annotations
+
+from maskps_manifest.counts import Counts
+
+IMAGES = 11_816
+
+TRAIN = Counts(images=5_704, labeled=14_907, unlabeled=3_141)
+
+TEST = Counts(images=6_112, labeled=19_127, unlabeled=5_935)
+
+TRAIN_IDENTITIES = 483
+
+QUERIES = 2_057
+"""Lines of query_info.txt."""
