@@ -214,7 +214,7 @@ def test_equals_the_release_on_unit_embeddings(seed: int) -> None:
 
 
 def test_equals_the_release_on_the_real_protocol(real_data: Path) -> None:
-    """Random detections near the true boxes of TestG100, its doubled images and own-image queries included."""
+    """Random detections near the true boxes of TestG100, its doubled images and own images included."""
     from maskps.evaluation.protocol import read_protocol
 
     protocol = read_protocol(real_data / "cuhk_sysu" / "TestG100.mat")

@@ -1,0 +1,260 @@
+"""Pictures of the two ends of the work: the mask subset with its targets, and ranked search results.
+
+Everything comes in as plain arrays and records and goes out as a Pillow image, made for display at half
+its size (twice the pixels of an ordinary screen).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskps.drawing import (
+    BLUE,
+    GREEN,
+    HAIRLINE,
+    INK,
+    ORANGE,
+    PAPER,
+    SOFT_INK,
+    VERMILION,
+    Picture,
+    crop_tile,
+    dim_outside,
+    draw_frame,
+    draw_mark,
+    open_picture,
+    overlay_target,
+    paint_outline,
+    target_tile,
+    text_width,
+    write_text,
+)
+from maskps.evaluation.search import RankedHit
+from maskps.masks.outlines import Outline
+from maskps.structures import BACKGROUND_PID
+
+_WIDTH = 2400
+_MARGIN = 72
+_TITLE, _TEXT, _SMALL = 60, 34, 30
+
+
+@dataclass(frozen=True)
+class SubsetPicture:
+    """One image of the mask subset.
+
+    Attributes:
+        name: file name of the scene.
+        image: the scene.
+        boxes: (n, 4) xyxy of all persons, pixels of the scene.
+        pids: (n,) labeled above 0, otherwise -1.
+        outlines: by person (row of `boxes`), those that are there.
+        targets: by person, (14, 14) bool or covered fractions.
+    """
+
+    name: str
+    image: Picture
+    boxes: NDArray[np.floating]
+    pids: NDArray[np.integer]
+    outlines: Mapping[int, Outline]
+    targets: Mapping[int, NDArray]
+
+
+@dataclass(frozen=True)
+class RankingPicture:
+    """One query with its best results.
+
+    Attributes:
+        query_id: the data set's identity of the query.
+        image: the query's scene.
+        box: (4,) xyxy of the query in it.
+        hits: the first results, best first (`maskps.evaluation.ranked_results`).
+        truths: gallery images that hold the query's person.
+        average_precision: of the whole ranking.
+    """
+
+    query_id: str
+    image: Picture
+    box: NDArray[np.floating]
+    hits: Sequence[RankedHit]
+    truths: int
+    average_precision: float
+
+
+def subset_sheet(
+    pictures: Sequence[SubsetPicture], *, title: str = "The mask subset", max_persons: int = 4
+) -> Image.Image:
+    """Returns scenes with their outlines and, beside each, the 14x14 targets of its labeled persons.
+
+    Labeled persons have a solid blue box and a number, unlabeled ones a dashed orange box. For up to
+    `max_persons` labeled persons with a target: the crop, the target as squares, and the crop with the
+    cells that are off darkened.
+    """
+    rows = [_subset_row(picture, max_persons) for picture in pictures]
+    sheet = _sheet(title, sum(row.height + 84 for row in rows) + 96)
+    top = _legend_of_subset(sheet, 2 * _MARGIN + 36)
+    for row in rows:
+        sheet.paste(row, (_MARGIN, top))
+        top += row.height + 84
+    return sheet
+
+
+def ranking_sheet(
+    rankings: Sequence[RankingPicture],
+    image_of: Callable[[str], Picture],
+    *,
+    title: str = "Search results",
+    k: int = 8,
+) -> Image.Image:
+    """Returns one row per query: the query, then its first `k` results with some context.
+
+    Right answers have a solid green frame and a tick, wrong ones a dashed vermilion frame and a cross;
+    below each stand rank and similarity, and at the row's end what was found of what is there.
+
+    Args:
+        image_of: gives the gallery image of a name.
+    """
+    columns = min(k, max((len(ranking.hits) for ranking in rankings), default=1))
+    rows = [_ranking_row(ranking, image_of, k, max(columns, 1)) for ranking in rankings]
+    sheet = _sheet(title, sum(row.height + 72 for row in rows) + 96)
+    top = _legend_of_ranking(sheet, 2 * _MARGIN + 36)
+    for row in rows:
+        sheet.paste(row, (_MARGIN, top))
+        top += row.height + 72
+    return sheet
+
+
+def _sheet(title: str, content_height: int) -> Image.Image:
+    sheet = Image.new("RGB", (_WIDTH, 2 * _MARGIN + 36 + content_height), PAPER)
+    write_text(sheet, (_MARGIN, _MARGIN), title, size=_TITLE, bold=True, width=_WIDTH - 2 * _MARGIN)
+    return sheet
+
+
+def _legend_of_subset(sheet: Image.Image, top: int) -> int:
+    x = float(_MARGIN)
+    for colour, dashed, text in (
+        (BLUE, False, "labeled person (has an identity, gets a mask)"),
+        (ORANGE, True, "unlabeled person (no mask wanted)"),
+    ):
+        draw_frame(sheet, [x, top - 2, x + 36, top + 36], colour, width=5, dashed=dashed)
+        x = _legend_text(sheet, x + 50, top, text)
+    swatch = Image.new("RGB", (38, 38), PAPER)
+    paint_outline(swatch, Outline((np.array([[4, 4], [34, 4], [34, 34], [4, 34]], dtype=np.float64),)))
+    sheet.paste(swatch, (round(x), top - 2))
+    x = _legend_text(sheet, x + 50, top, "drawn outline")
+    sheet.paste(target_tile(np.eye(2), 38), (round(x), top - 2))
+    _legend_text(sheet, x + 52, top, "14x14 target: on if half covered")
+    return top + 96
+
+
+def _legend_of_ranking(sheet: Image.Image, top: int) -> int:
+    x = float(_MARGIN)
+    for is_right, text in (
+        (True, "right: the person, boxed well enough"),
+        (False, "wrong: another person, background, or a second box on the same person"),
+    ):
+        draw_mark(sheet, (x + 20, top + 17), 44, is_right=is_right)
+        x = _legend_text(sheet, x + 56, top, text)
+    _legend_text(sheet, x, top, "number below: rank and cosine similarity")
+    return top + 96
+
+
+def _legend_text(sheet: Image.Image, x: float, top: int, text: str) -> float:
+    write_text(sheet, (x, top), text, size=_SMALL, colour=SOFT_INK)
+    return x + text_width(text, _SMALL) + 56
+
+
+def _subset_row(picture: SubsetPicture, max_persons: int) -> Image.Image:
+    image = open_picture(picture.image)
+    scale = min(1060 / image.width, 800 / image.height)
+    scene = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    for outline in picture.outlines.values():
+        paint_outline(scene, outline.scaled(scale, scale))
+    numbers = {int(row): i + 1 for i, row in enumerate(np.flatnonzero(picture.pids > BACKGROUND_PID))}
+    for row, box in enumerate(np.asarray(picture.boxes, dtype=np.float64) * scale):
+        is_labeled = row in numbers
+        draw_frame(scene, box, BLUE if is_labeled else ORANGE, width=5, dashed=not is_labeled)
+        if is_labeled:
+            _number_tag(scene, box, str(numbers[row]))
+    shown = [row for row in numbers if row in picture.targets][:max_persons]
+    cards = [_person_card(image, picture, row, numbers[row]) for row in shown]
+    left, top = 1060 + 60, 56
+    lines = (len(cards) + 1) // 2
+    height = top + max(scene.height, lines * (cards[0].height + 36) - 36 if cards else 0)
+    page = Image.new("RGB", (_WIDTH - 2 * _MARGIN, height), PAPER)
+    write_text(page, (0, 0), picture.name, size=_TEXT, bold=True)
+    counts = f"{len(numbers)} labeled, {len(picture.pids) - len(numbers)} unlabeled"
+    write_text(page, (text_width(picture.name, _TEXT) + 24, 0), counts, size=_TEXT, colour=SOFT_INK)
+    page.paste(scene, (0, top))
+    for i, card in enumerate(cards):
+        page.paste(card, (left + (i % 2) * (card.width + 32), top + (i // 2) * (card.height + 36)))
+    return page
+
+
+def _number_tag(scene: Image.Image, box: NDArray[np.float64], text: str) -> None:
+    side = max(36, round(text_width(text, _SMALL)) + 16)
+    x, y = max(round(box[0]), 0), max(round(box[1]), 0)
+    scene.paste(BLUE, (x, y, x + side, y + 38))
+    write_text(scene, (x + side / 2, y + 19), text, size=_SMALL, colour=PAPER, anchor="mm", bold=True)
+
+
+def _person_card(image: Image.Image, picture: SubsetPicture, row: int, number: int) -> Image.Image:
+    """Crop, target and crop under the target, side by side, under a caption."""
+    height, width, gap, caption = 280, 124, 12, 48
+    card = Image.new("RGB", (2 * width + height + 2 * gap, height + caption), PAPER)
+    target = picture.targets[row]
+    write_text(card, (0, 0), f"{number}", size=_SMALL, colour=BLUE, bold=True)
+    share = float(np.mean(np.asarray(target, dtype=np.float64)))
+    about = f"pid {picture.pids[row]} · {share:.0%} of cells on"
+    write_text(card, (text_width(f"{number}", _SMALL) + 16, 0), about, size=_SMALL, colour=SOFT_INK)
+    tile, box = crop_tile(image, picture.boxes[row], (width, height))
+    card.paste(tile, (0, caption))
+    card.paste(target_tile(target, height), (width + gap, caption))
+    card.paste(overlay_target(tile, box, target), (width + height + 2 * gap, caption))
+    return card
+
+
+def _ranking_row(
+    ranking: RankingPicture, image_of: Callable[[str], Picture], k: int, columns: int
+) -> Image.Image:
+    gap, side_text, rule = 24, 300, 36
+    width = (_WIDTH - 2 * _MARGIN - side_text - 2 * rule - (columns - 1) * gap) // (columns + 1)
+    width = min(width, 300)
+    height = 2 * width
+    row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, height + 60), PAPER)
+    tile, box = crop_tile(open_picture(ranking.image), ranking.box, (width, height), context=0.15)
+    row.paste(dim_outside(tile, box), (0, 0))
+    draw_frame(row, [0, 0, width, height], INK, width=8)
+    write_text(row, (0, height + 14), f"query {ranking.query_id}", size=_TEXT, bold=True, width=width)
+    left = width + 2 * rule
+    row.paste(HAIRLINE, (width + rule - 1, 0, width + rule + 2, height + 54))
+    hits = list(ranking.hits)[:k]
+    for place, hit in enumerate(hits):
+        x = left + place * (width + gap)
+        tile, box = crop_tile(open_picture(image_of(hit.image_name)), hit.box, (width, height), context=0.15)
+        row.paste(dim_outside(tile, box), (x, 0))
+        colour = GREEN if hit.is_match else VERMILION
+        draw_frame(row, [x, 0, x + width, height], colour, width=10, dashed=not hit.is_match)
+        draw_mark(row, (x + width - 34, 34), 60, is_right=hit.is_match)
+        rank = f"{place + 1}."
+        write_text(row, (x, height + 14), rank, size=_TEXT, bold=True)
+        after = x + text_width(rank, _TEXT) + 14
+        write_text(row, (after, height + 14), f"{hit.similarity:.2f}", size=_TEXT, colour=SOFT_INK)
+    _ranking_summary(row, left + columns * (width + gap) + 12, ranking, hits)
+    return row
+
+
+def _ranking_summary(row: Image.Image, x: int, ranking: RankingPicture, hits: Sequence[RankedHit]) -> None:
+    found = sum(hit.is_match for hit in hits)
+    write_text(row, (x, 0), f"{found} of {ranking.truths}", size=_TITLE, bold=True)
+    write_text(row, (x, 76), "right answers", size=_SMALL, colour=SOFT_INK)
+    write_text(row, (x, 114), f"in the first {len(hits)}", size=_SMALL, colour=SOFT_INK)
+    write_text(row, (x, 184), f"AP {ranking.average_precision:.2f}", size=_TEXT, bold=True)
+    missed = ranking.truths - found
+    if missed:
+        write_text(row, (x, 246), f"{missed} not among", size=_SMALL, colour=VERMILION)
+        write_text(row, (x, 284), "these results", size=_SMALL, colour=VERMILION)

@@ -1,0 +1,134 @@
+"""The two sheets: complete, of plain inputs, and the same every time."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskps import InputFileError
+from maskps.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
+from maskps.evaluation.search import RankedHit
+from maskps.masks.outlines import outline_from_polygons
+from maskps.pictures import RankingPicture, SubsetPicture, ranking_sheet, subset_sheet
+
+SCENE = np.full((300, 400, 3), 120, dtype=np.uint8)
+BOXES = np.array([[40, 40, 120, 240], [200, 50, 260, 220], [300, 20, 380, 280]], dtype=np.float32)
+
+
+def share_of(sheet: Image.Image, colour: Colour) -> float:
+    return float((np.asarray(sheet) == colour).all(axis=2).mean())
+
+
+@pytest.fixture
+def subset_picture() -> SubsetPicture:
+    square = np.array([[50, 50], [110, 50], [110, 230], [50, 230]], dtype=float)
+    return SubsetPicture(
+        name="s1.jpg",
+        image=SCENE,
+        boxes=BOXES,
+        pids=np.array([7, -1, 9]),
+        outlines={0: outline_from_polygons([square], where="test")},
+        targets={0: np.ones((14, 14), dtype=bool)},
+    )
+
+
+@pytest.fixture
+def ranking() -> RankingPicture:
+    hits = [RankedHit("g1.jpg", BOXES[0], 0.91, True), RankedHit("g2.jpg", BOXES[1], 0.64, False)]
+    return RankingPicture("p7", SCENE, BOXES[2], hits, truths=3, average_precision=1 / 3)
+
+
+def test_subset_sheet_tells_labeled_from_unlabeled(subset_picture: SubsetPicture) -> None:
+    mixed = subset_sheet([subset_picture])
+    labeled = subset_sheet([dataclasses.replace(subset_picture, pids=np.array([7, 8, 9]))])
+    assert share_of(mixed, ORANGE) > share_of(labeled, ORANGE)
+    assert share_of(mixed, BLUE) > 0
+
+
+def test_subset_sheet_grows_with_its_scenes(subset_picture: SubsetPicture) -> None:
+    one, two = subset_sheet([subset_picture]), subset_sheet([subset_picture, subset_picture])
+    assert one.width == two.width == 2400 and two.height > 1.6 * one.height
+
+
+@pytest.mark.parametrize("shape", [(300, 800, 3), (800, 300, 3), (40, 60, 3)])
+def test_subset_sheet_takes_scenes_of_any_shape(subset_picture: SubsetPicture, shape: tuple) -> None:
+    subset_sheet([dataclasses.replace(subset_picture, image=np.zeros(shape, np.uint8))])
+
+
+def test_subset_sheet_of_a_scene_without_persons(subset_picture: SubsetPicture) -> None:
+    empty = dataclasses.replace(
+        subset_picture, boxes=np.zeros((0, 4)), pids=np.zeros(0, int), outlines={}, targets={}
+    )
+    assert subset_sheet([empty]).height > 500
+
+
+def test_subset_sheet_takes_soft_targets(subset_picture: SubsetPicture) -> None:
+    soft = dataclasses.replace(subset_picture, targets={0: np.full((14, 14), 0.5, np.float32)})
+    assert subset_sheet([soft]).tobytes() != subset_sheet([subset_picture]).tobytes()
+
+
+def test_subset_sheet_shows_at_most_the_wanted_number_of_persons(subset_picture: SubsetPicture) -> None:
+    targets = {row: np.ones((14, 14), bool) for row in range(3)}
+    crowd = dataclasses.replace(subset_picture, pids=np.array([1, 2, 3]), targets=targets)
+    assert share_of(subset_sheet([crowd], max_persons=1), BLUE) < share_of(subset_sheet([crowd]), BLUE)
+
+
+def test_ranking_sheet_frames_right_and_wrong_answers(ranking: RankingPicture) -> None:
+    both = ranking_sheet([ranking], lambda _: SCENE)
+    wrong = [dataclasses.replace(hit, is_match=False) for hit in ranking.hits]
+    none = ranking_sheet([dataclasses.replace(ranking, hits=wrong)], lambda _: SCENE)
+    assert share_of(both, GREEN) > share_of(none, GREEN)
+    assert share_of(none, VERMILION) > share_of(both, VERMILION)
+
+
+def test_ranking_sheet_asks_for_the_images_of_the_shown_results_only(ranking: RankingPicture) -> None:
+    asked: list[str] = []
+
+    def image_of(name: str) -> np.ndarray:
+        asked.append(name)
+        return SCENE
+
+    ranking_sheet([ranking], image_of, k=1)
+    assert asked == ["g1.jpg"]
+
+
+@pytest.mark.parametrize("hits", [0, 1, 3, 10])
+def test_ranking_sheet_of_few_or_many_results(ranking: RankingPicture, hits: int) -> None:
+    many = dataclasses.replace(ranking, hits=[ranking.hits[0]] * hits, truths=12)
+    assert ranking_sheet([many, ranking], lambda _: SCENE, k=10).width == 2400
+
+
+def test_no_rows_give_a_sheet_with_its_title() -> None:
+    assert subset_sheet([]).width == ranking_sheet([], lambda _: SCENE).width == 2400
+
+
+def test_same_input_gives_the_same_pixels(subset_picture: SubsetPicture, ranking: RankingPicture) -> None:
+    assert subset_sheet([subset_picture]).tobytes() == subset_sheet([subset_picture]).tobytes()
+    first, second = (ranking_sheet([ranking], lambda _: SCENE) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_images_may_be_arrays_pillow_images_or_paths(subset_picture: SubsetPicture, tmp_path: Path) -> None:
+    path = tmp_path / "s1.png"
+    Image.fromarray(SCENE).save(path)
+    sheets = [
+        subset_sheet([dataclasses.replace(subset_picture, image=image)])
+        for image in (SCENE, Image.fromarray(SCENE), path)
+    ]
+    assert len({sheet.tobytes() for sheet in sheets}) == 1
+
+
+def test_missing_image_is_named(ranking: RankingPicture, tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match=r"g1\.jpg"):
+        ranking_sheet([ranking], lambda name: tmp_path / name)
+
+
+def test_inputs_are_left_as_they_are(subset_picture: SubsetPicture) -> None:
+    image = Image.fromarray(SCENE)
+    boxes = BOXES.copy()
+    subset_sheet([dataclasses.replace(subset_picture, image=image, boxes=boxes)])
+    assert image.tobytes() == SCENE.tobytes() and (boxes == BOXES).all()
