@@ -151,7 +151,7 @@ def train(
     else:
         check_output(run_dir, record=RECORD, force=force)
     check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
-    checkpoint = read_last_checkpoint(run_dir, info, device=place) if resume else None
+    checkpoint = read_last_checkpoint(run_dir, info) if resume else None
     model = build_model(config, info.num_pids).to(place).train()
     optimizer = build_optimizer(model, config)
     if checkpoint is not None:

@@ -122,7 +122,7 @@ def load_run(run_dir: Path, *, device: torch.device | str = "cpu", allow_unfinis
     """
     place = open_device(device)
     info, config = read_run_files(run_dir)
-    checkpoint = read_last_checkpoint(run_dir, info, device=place)
+    checkpoint = read_last_checkpoint(run_dir, info)
     if checkpoint is None or (checkpoint.step < info.steps and not allow_unfinished):
         raise TrainingError(
             run_dir,
@@ -198,7 +198,7 @@ def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
     return RunInfo(**{name: content[name] for name in fields}), read_config(run_dir / CONFIG)
 
 
-def read_last_checkpoint(run_dir: Path, info: RunInfo, *, device: torch.device) -> Checkpoint | None:
+def read_last_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
     """Returns the last checkpoint of a run, None if it has none yet.
 
     Raises:
@@ -207,7 +207,7 @@ def read_last_checkpoint(run_dir: Path, info: RunInfo, *, device: torch.device) 
     path = run_dir / LAST_CHECKPOINT
     if not path.exists():
         return None
-    checkpoint = read_checkpoint(path, device=device)
+    checkpoint = read_checkpoint(path)
     if checkpoint.num_pids != info.num_pids or not 0 <= checkpoint.step <= info.steps:
         raise InputFileError(
             path,

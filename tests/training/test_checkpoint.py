@@ -1,0 +1,73 @@
+"""Checkpoints: whole or not at all, never executed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from maskps.errors import InputFileError
+from maskps.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+
+CHECKPOINT = Checkpoint(
+    step=7, num_pids=3, model={"a": torch.arange(3.0)}, optimizer={"state": {0: {"m": torch.ones(2)}}}
+)
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "c.pt", CHECKPOINT)
+    back = read_checkpoint(tmp_path / "c.pt")
+    assert (back.step, back.num_pids) == (7, 3)
+    assert torch.equal(back.model["a"], CHECKPOINT.model["a"])
+    assert torch.equal(back.optimizer["state"][0]["m"], torch.ones(2))
+
+
+def test_a_failed_write_keeps_the_earlier_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path / "c.pt", CHECKPOINT)
+
+    def cut_off(content: object, path: Path) -> None:
+        Path(path).write_bytes(b"PK\x03\x04")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(OSError, match="no space"):
+        write_checkpoint(tmp_path / "c.pt", CHECKPOINT)
+    assert read_checkpoint(tmp_path / "c.pt").step == 7
+    assert os.listdir(tmp_path) == ["c.pt"]
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ({"weights": torch.ones(1)}, "another file"),
+        (torch.ones(1), "another file"),
+        ({"format": "maskps-checkpoint", "version": 2}, "version 2"),
+        ({"format": "maskps-checkpoint", "version": 1, "step": 3}, "version 1 with format, step, version"),
+        ({"format": Malicious()}, "UnpicklingError"),
+    ],
+)
+def test_other_files_are_refused(
+    content: object, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(content, "c.pt")
+    with pytest.raises(InputFileError, match=r"c\.pt") as caught:
+        read_checkpoint(Path("c.pt"))
+    assert found in caught.value.found
+    assert os.listdir() == ["c.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04cut"])
+def test_what_is_no_checkpoint_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(InputFileError, match=r"c\.pt"):
+        read_checkpoint(tmp_path / "c.pt")
+    with pytest.raises(InputFileError, match="no such file"):
+        read_checkpoint(tmp_path / "d.pt")

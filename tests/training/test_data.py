@@ -1,0 +1,207 @@
+"""Batches: flips keep pixels, boxes and outlines together; order and draws depend on the seed alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from maskps.errors import AnnotationError, ConfigError, InputFileError, TrainingError
+from maskps.masks.coverage import coverage
+from maskps.masks.mask_file import PersonMasks
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import Subset
+from maskps.training import SceneDataset, TrainConfig
+from maskps.training.data import Batch, batches, epoch_order
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+def equal(first: Batch, second: Batch) -> bool:
+    return first.names == second.names and all(
+        torch.equal(a, b) for a, b in zip(tensors(first), tensors(second), strict=True)
+    )
+
+
+def tensors(batch: Batch) -> list[torch.Tensor]:
+    found = list(batch.images)
+    for target in batch.targets:
+        found += [target["boxes"], target["pids"], target["mask_present"], *target["mask_edges"]]
+        found.append(torch.tensor(target["seed"]))
+    return found
+
+
+def test_an_item_has_the_documented_shapes_and_types(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    batch = SceneDataset(dataset, subset, make_config())[0, 0]
+    (image,), (target,) = batch.images, batch.targets
+    assert (image.dtype, image.shape) == (torch.float32, (3, 64, 96))
+    assert image.min() >= 0 and 0.5 < image.max() <= 1
+    assert (target["boxes"].dtype, target["boxes"].shape) == (torch.float32, (3, 4))
+    assert (target["pids"].dtype, target["pids"].tolist()) == (torch.int64, [1, 2, -1])
+    assert target["mask_present"].tolist() == [True, True, False]
+    assert [tuple(edges.shape) for edges in target["mask_edges"]] == [(3, 4), (3, 4), (0, 4)]
+    assert {edges.dtype for edges in target["mask_edges"]} == {torch.float32}
+
+
+def test_a_flip_keeps_pixels_boxes_and_outlines_together(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    straight = SceneDataset(dataset, subset, make_config(flip_probability=0))[0, 0]
+    flipped = SceneDataset(dataset, subset, make_config(flip_probability=1))[0, 0]
+    assert torch.equal(flipped.images[0].flip(2), straight.images[0])
+    assert flipped.targets[0]["boxes"][0].tolist() == [96 - 22, 6, 96 - 4, 56]
+    for which in range(2):
+        covered = [
+            coverage(batch.targets[0]["mask_edges"][which][None], batch.targets[0]["boxes"][which][None])[0]
+            for batch in (straight, flipped)
+        ]
+        assert covered[0].sum() > 0.4 * 14 * 14
+        torch.testing.assert_close(covered[1].flip(1), covered[0])
+
+
+def test_boxes_and_outlines_are_scaled_with_the_image(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    config = make_config(shorter_side=32, longest_side=48, flip_probability=0)
+    batch = SceneDataset(dataset, subset, config)[0, 0]
+    assert batch.images[0].shape == (3, 32, 48)
+    assert batch.targets[0]["boxes"][0].tolist() == [2, 3, 11, 28]
+    corners = batch.targets[0]["mask_edges"][0].reshape(-1, 2)
+    assert corners.amin(0).tolist() == [2, 3]
+    assert corners.amax(0).tolist() == [11, 28]
+
+
+def test_about_half_of_the_images_are_flipped_and_epochs_differ(
+    dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    scenes = SceneDataset(dataset, None, make_config(masks=False))
+    left = [[scenes[epoch, row].targets[0]["boxes"][0, 0] == 4 for row in (0, 1)] for epoch in range(40)]
+    assert 20 < np.sum(left) < 60
+    assert 20 < np.sum([first != second for first, second in left[1:]]) * 2 < 60
+
+
+@pytest.mark.parametrize("row", [2, 3])
+def test_scenes_without_labeled_persons_take_part(
+    row: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    target = SceneDataset(dataset, subset, make_config())[0, row].targets[0]
+    count = len(dataset.train[row])
+    assert target["boxes"].shape == (count, 4)
+    assert target["pids"].tolist() == [-1] * count
+    assert not target["mask_present"].any()
+
+
+def test_an_epoch_holds_every_scene_once_in_an_order_of_its_own() -> None:
+    orders = [epoch_order(50, seed=3, epoch=epoch) for epoch in range(3)]
+    assert all(sorted(order.tolist()) == list(range(50)) for order in orders)
+    assert not np.array_equal(orders[0], orders[1])
+    assert np.array_equal(orders[1], epoch_order(50, seed=3, epoch=1))
+    assert not np.array_equal(orders[1], epoch_order(50, seed=4, epoch=1))
+
+
+def test_the_last_batch_of_an_epoch_holds_what_is_left(
+    dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    scenes = SceneDataset(dataset, None, make_config(masks=False, batch_size=4))
+    assert [len(batch.images) for batch in batches(scenes)] == [4, 2, 4, 2]
+
+
+def test_masks_change_neither_order_nor_flips_nor_sampling(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    on = batches(SceneDataset(dataset, subset, make_config()))
+    off = batches(SceneDataset(dataset, subset, make_config(masks=False)))
+    for first, second in zip(on, off, strict=True):
+        assert first.names == second.names
+        assert all(torch.equal(a, b) for a, b in zip(first.images, second.images, strict=True))
+        for a, b in zip(first.targets, second.targets, strict=True):
+            assert a["seed"] == b["seed"]
+            assert not b["mask_present"].any()
+
+
+@pytest.mark.parametrize("changes", [{"num_workers": 1}, {"cache_images": True}])
+def test_how_images_are_loaded_changes_nothing(
+    changes: dict[str, object], dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    plain = batches(SceneDataset(dataset, subset, make_config()))
+    other = batches(SceneDataset(dataset, subset, make_config(**changes)))
+    assert all(equal(a, b) for a, b in zip(plain, other, strict=True))
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 4, 6])
+def test_batches_from_a_later_step_are_the_same(
+    first: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    scenes = SceneDataset(dataset, subset, make_config())
+    whole = list(batches(scenes))
+    rest = list(batches(scenes, first_step=first))
+    assert len(whole) == 6
+    assert all(equal(a, b) for a, b in zip(whole[first:], rest, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_is_named_also_from_a_worker(
+    workers: int, dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    path = dataset.image_path("s4.jpg")
+    path.write_bytes(path.read_bytes()[:400])
+    scenes = SceneDataset(dataset, None, make_config(masks=False, num_workers=workers))
+    with pytest.raises(InputFileError, match=r"s4\.jpg") as caught:
+        list(batches(scenes))
+    assert str(path) == caught.value.where
+    assert "Traceback" not in str(caught.value)
+
+
+def test_an_image_of_another_size_than_annotated_is_refused(
+    dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    size = np.tile([96, 65], (6, 1))
+    turned = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, size=size))
+    with pytest.raises(InputFileError, match="96 x 65") as caught:
+        next(islice(batches(SceneDataset(turned, None, make_config(masks=False))), 1))
+    assert caught.value.found == "96 x 64"
+
+
+def test_an_empty_box_is_refused_with_its_scene(
+    dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    boxes = dataset.train.boxes.copy()
+    boxes[3, 2] = boxes[3, 0]
+    broken = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, boxes=boxes))
+    with pytest.raises(AnnotationError, match=r"s1\.jpg"):
+        SceneDataset(broken, None, make_config(masks=False))
+
+
+def without_outline(subset: Subset, row: int) -> Subset:
+    states = subset.masks.states.copy()
+    states[row] = MaskState.MISSING
+    outlines = {key: outline for key, outline in subset.masks.outlines.items() if key != row}
+    return dataclasses.replace(subset, masks=PersonMasks(states, outlines))
+
+
+def test_missing_outlines_are_refused_with_their_number(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    with pytest.raises(TrainingError, match=r"1 persons without one, in 1 images, .* 's0\.jpg'") as caught:
+        SceneDataset(dataset, without_outline(subset, 1), make_config())
+    assert "3 labeled persons" in caught.value.expected
+    assert "allow_missing_masks" in caught.value.hint
+
+
+def test_missing_outlines_can_be_allowed_and_count_as_no_mask(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    config = make_config(allow_missing_masks=True)
+    target = SceneDataset(dataset, without_outline(subset, 1), config)[0, 0].targets[0]
+    assert target["mask_present"].tolist() == [True, False, False]
+
+
+def test_masks_without_a_subset_are_refused(dataset: PersonSearchDataset, make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match="--no-masks"):
+        SceneDataset(dataset, None, make_config())

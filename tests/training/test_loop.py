@@ -1,0 +1,320 @@
+"""The loop: equal runs, exact resumption, the lambda rule, and what stops a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from maskps.errors import ConfigError, InputFileError, OutputExistsError, TrainingError
+from maskps.losses import LOSS_NAMES
+from maskps.model import MaskGuidedPersonSearch
+from maskps.structures import PersonSearchDataset
+from maskps.subset import Subset
+from maskps.training import StepReport, TrainConfig, train
+from maskps.training.checkpoint import read_checkpoint
+from maskps.training.run import LAST_CHECKPOINT
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    states = [read_checkpoint(run / LAST_CHECKPOINT) for run in (first, second)]
+    models = [state.model for state in states]
+    momenta = [state.optimizer["state"] for state in states]
+    assert models[0].keys() == models[1].keys()
+    return (
+        states[0].step == states[1].step
+        and all(torch.equal(value, models[1][key]) for key, value in models[0].items())
+        and all(
+            torch.equal(value["momentum_buffer"], momenta[1][key]["momentum_buffer"])
+            for key, value in momenta[0].items()
+        )
+    )
+
+
+def stop_after(steps: int) -> Callable[[StepReport], None]:
+    def callback(report: StepReport) -> None:
+        if report.step == steps:
+            raise KeyboardInterrupt
+
+    return callback
+
+
+def test_a_run_writes_one_line_per_step_and_its_settings(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    result = train(make_config(), dataset, subset, tmp_path / "run")
+    lines = metrics(tmp_path / "run")
+    assert [(line["step"], line["epoch"]) for line in lines] == [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (4, 2),
+        (5, 2),
+        (6, 2),
+    ]
+    assert set(lines[0]) == {"step", "epoch", "lr", *LOSS_NAMES, "loss"}
+    assert [line["lr"] for line in lines] == pytest.approx([0.01] * 3 + [0.001] * 3)
+    names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.*")}
+    assert names == {"run.json", "config.toml", "metrics.jsonl", "timing.jsonl", "checkpoints/last.pt"}
+    assert (result.steps, result.steps_here) == (6, 6)
+    assert "6 steps in 0:0" in result.summary()
+
+
+def test_the_total_is_the_weighted_sum(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(make_config(epochs=1, id_weight=0.25, rpn_reg_weight=3), dataset, subset, tmp_path / "run")
+    for line in metrics(tmp_path / "run"):
+        total = sum(line[name] for name in LOSS_NAMES) - 0.75 * line["loss_id"] + 2 * line["loss_rpn_reg"]
+        assert line["loss"] == pytest.approx(total, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    train(make_config(), dataset, subset, tmp_path / "a")
+    torch.manual_seed(2)
+    train(make_config(num_workers=1), dataset, subset, tmp_path / "b")
+    train(make_config(seed=1), dataset, subset, tmp_path / "c")
+    texts = [(tmp_path / run / "metrics.jsonl").read_bytes() for run in "abc"]
+    assert texts[0] == texts[1] != texts[2]
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_callers_random_state_is_left_alone(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    before = torch.random.get_rng_state()
+    train(make_config(epochs=1), dataset, subset, tmp_path / "run")
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    steps: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config()
+    train(config, dataset, subset, tmp_path / "whole")
+    with pytest.raises(TrainingError, match=f"interrupted after step {steps}") as caught:
+        train(config, dataset, subset, tmp_path / "cut", callback=stop_after(steps))
+    assert "--resume" in caught.value.hint
+    result = train(config, dataset, subset, tmp_path / "cut", resume=True)
+    assert (result.steps, result.steps_here) == (6, 6 - steps)
+    whole, cut = ((tmp_path / run / "metrics.jsonl").read_bytes() for run in ("whole", "cut"))
+    assert whole == cut
+    assert same_weights(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_steps_after_the_last_checkpoint_are_done_again(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """As after a kill, which saves nothing: the metrics know more steps than the checkpoint."""
+    config = make_config(checkpoint_every=2)
+    run = tmp_path / "run"
+
+    def crash(report: StepReport) -> None:
+        if report.step == 5:
+            raise OSError("the machine went down")
+
+    with pytest.raises(OSError, match="went down"):
+        train(config, dataset, subset, run, callback=crash)
+    assert (len(metrics(run)), read_checkpoint(run / LAST_CHECKPOINT).step) == (5, 4)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "epo')
+    train(config, dataset, subset, run, resume=True)
+    train(config, dataset, subset, tmp_path / "whole")
+    assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert same_weights(run, tmp_path / "whole")
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_over(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    def crash(report: StepReport) -> None:
+        raise OSError("the machine went down")
+
+    with pytest.raises(OSError, match="went down"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=crash)
+    train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+    train(make_config(), dataset, subset, tmp_path / "whole")
+    texts = [(tmp_path / run / "metrics.jsonl").read_bytes() for run in ("run", "whole")]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(
+    number: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+
+    def callback(report: StepReport) -> None:
+        if report.step == 2:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(TrainingError, match="interrupted after step 2"):
+        train(make_config(num_workers=1), dataset, subset, tmp_path / "run", callback=callback)
+    assert read_checkpoint(tmp_path / "run" / LAST_CHECKPOINT).step == 2
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_resuming_a_finished_run_does_nothing(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(make_config(), dataset, subset, tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    result = train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+    assert result.steps_here == 0
+    assert result.summary() == "all 6 steps were done before"
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_without_masks_the_mask_loss_is_zero_and_the_rest_starts_equal(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(make_config(epochs=1, batch_size=6), dataset, subset, tmp_path / "on")
+    train(make_config(epochs=1, batch_size=6, masks=False), dataset, None, tmp_path / "off")
+    (on,), (off,) = metrics(tmp_path / "on"), metrics(tmp_path / "off")
+    assert on["loss_mask"] > 0 == off["loss_mask"]
+    for name in LOSS_NAMES[:-1]:
+        assert on[name] == off[name]
+
+
+def test_every_kind_of_image_gives_finite_losses(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """One image a step: two of the six have no labeled person, one of them nobody."""
+    train(make_config(epochs=1, batch_size=1), dataset, subset, tmp_path / "run")
+    lines = metrics(tmp_path / "run")
+    assert len(lines) == 6
+    assert sum(line["loss_mask"] > 0 for line in lines) == 2
+    assert sum(line["loss_id"] == 0 for line in lines) == 2
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_images_and_losses(
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = MaskGuidedPersonSearch.forward
+    calls = []
+
+    def spoilt(self: MaskGuidedPersonSearch, images: list, targets: list) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        losses = forward(self, images, targets)
+        assert isinstance(losses, dict)
+        return losses | ({"loss_id": losses["loss_id"] * torch.nan} if len(calls) == 5 else {})
+
+    monkeypatch.setattr(MaskGuidedPersonSearch, "forward", spoilt)
+    with pytest.raises(TrainingError, match=r"step 5, s\d\.jpg, s\d\.jpg") as caught:
+        train(make_config(), dataset, subset, tmp_path / "run")
+    assert "loss_id = nan" in caught.value.found
+    assert all(name in caught.value.found for name in LOSS_NAMES)
+    assert len(metrics(tmp_path / "run")) == 4
+    assert read_checkpoint(tmp_path / "run" / LAST_CHECKPOINT).step == 3
+
+
+def test_missing_images_are_named_before_anything_is_written(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    for name in ("s1.jpg", "s5.jpg"):
+        dataset.image_path(name).unlink()
+    with pytest.raises(InputFileError, match=r"2 of them are not there: s1\.jpg, s5\.jpg"):
+        train(make_config(), dataset, subset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_replaced_only_with_force(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(make_config(), dataset, subset, run)
+    (run / "notes.txt").write_text("mine")
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(OutputExistsError, match="--force"):
+        train(make_config(epochs=1), dataset, subset, run)
+    assert (run / "metrics.jsonl").read_bytes() == before
+    train(make_config(epochs=1), dataset, subset, run, force=True)
+    assert len(metrics(run)) == 3
+    assert read_checkpoint(run / LAST_CHECKPOINT).step == 3
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputExistsError, match="did not make"):
+        train(make_config(), dataset, subset, dataset.image_dir, force=True)
+
+
+def test_resuming_with_other_settings_names_them(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(1))
+    with pytest.raises(ConfigError) as caught:
+        train(make_config(epochs=3, seed=4), dataset, subset, tmp_path / "run", resume=True)
+    assert caught.value.found == "epochs: 2 -> 3; seed: 0 -> 4"
+    train(make_config(num_workers=1, cache_images=True), dataset, subset, tmp_path / "run", resume=True)
+
+
+def test_resuming_with_other_masks_is_refused(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(1))
+    row, outline = next(iter(subset.masks.outlines.items()))
+    subset.masks.outlines[row] = outline.scaled(1.0, 0.9)  # type: ignore[index]
+    with pytest.raises(TrainingError, match="masks_sha256"):
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+
+
+def test_resuming_nothing_is_refused(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="without --resume"):
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_metrics_shorter_than_the_checkpoint_are_refused(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(4))
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(lines[:2]))
+    with pytest.raises(TrainingError, match="2 whole lines"):
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+
+
+def test_an_unknown_device_is_named(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="device 'gpu7'"):
+        train(make_config(), dataset, subset, tmp_path / "run", device="gpu7")
+
+
+def test_a_report_is_one_line_with_all_losses(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    reports: list[StepReport] = []
+    train(make_config(epochs=1), dataset, subset, tmp_path / "run", callback=reports.append)
+    assert [report.step for report in reports] == [1, 2, 3]
+    assert reports[-1].eta == 0 < reports[0].eta
+    text = reports[0].text()
+    assert text.startswith("epoch 1/1  loss ") and text.endswith("images/s") and "\n" not in text
+    assert all(name.removeprefix("loss_") in text for name in LOSS_NAMES)
