@@ -1,7 +1,7 @@
 """Sizes of CUHK-SYSU as published, and as counted on its released files.
 
 Sources, by letter at each number:
-    R  README.txt of the data set: Xiao, Li, Wang, Lin, Wang, "End-to-End Deep Learning for Person Search", 2016
+    R  README.txt of the data set (Xiao et al., "End-to-End Deep Learning for Person Search", 2016)
     P  Table 1 of the paper that maskps implements (see `paper`); its sums agree with C
     C  docstring of lib/data/ssm.py in deepalchemist/deep-person-search, with boxes of zero size left out
     M  measured on the released TestG100.mat
@@ -38,7 +38,7 @@ GALLERY_SIZES = (50, 100, 500, 1000, 2000, 4000)
 """R. TestG50.mat ... TestG4000.mat; tables of the field use 100."""
 
 SUBSET_GALLERY_SIZE = 100
-"""P, Sec. 4.3.3: gallery size of both test subsets."""
+"""Gallery size of both test subsets, as the readers of whbdmu/SEAS and LukeJaffe/GFN state it."""
 
 OCCLUSION_QUERIES = 187
 """R. Occlusion.mat, variable Occlusion1."""

@@ -10,7 +10,7 @@ from maskps_manifest.counts import Counts
 
 def test_the_two_rows_of_table_1_are_the_training_set() -> None:
     assert paper.TABLE_1_WITH_MASKS + paper.TABLE_1_WITHOUT_MASKS == cuhk_sysu.TRAIN
-    assert cuhk_sysu.TRAIN == Counts(11_206, 15_085, 40_187)
+    assert Counts(11_206, 15_085, 40_187) == cuhk_sysu.TRAIN
 
 
 def test_the_persons_of_table_1_are_those_of_the_text() -> None:
@@ -36,7 +36,7 @@ def test_the_image_numbers_without_the_gap_are_all_images() -> None:
 def test_one_image_of_five_closes_with_a_last_portion_of_six() -> None:
     portions = cuhk_sysu.TRAIN.images // 5
     assert portions == 2_241
-    assert 2_240 * 5 + 6 == cuhk_sysu.TRAIN.images
+    assert cuhk_sysu.TRAIN.images == 2_240 * 5 + 6
 
 
 def test_three_appearances_of_train_mat_label_nobody() -> None:
