@@ -1,0 +1,26 @@
+"""Synthetic person search: rendered scenes in the layout of CUHK-SYSU, with exact visible outlines.
+
+`write_synthetic` makes a data set. To make scenes of one's own, draw people and a camera, each from a
+seed, and render them: `draw_appearance`, `plan_camera`, `open_camera`, `render_scene`.
+"""
+
+from maskps.synthetic.appearance import Appearance, draw_appearance
+from maskps.synthetic.camera import Camera, CameraPlan, open_camera, plan_camera
+from maskps.synthetic.dataset import SyntheticSummary, write_synthetic
+from maskps.synthetic.plan import SCALES, SynthScale
+from maskps.synthetic.scene import RenderedScene, render_scene
+
+__all__ = [
+    "SCALES",
+    "Appearance",
+    "Camera",
+    "CameraPlan",
+    "RenderedScene",
+    "SynthScale",
+    "SyntheticSummary",
+    "draw_appearance",
+    "open_camera",
+    "plan_camera",
+    "render_scene",
+    "write_synthetic",
+]
