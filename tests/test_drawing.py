@@ -97,7 +97,7 @@ def test_marks_differ_in_shape_as_well_as_in_colour() -> None:
     right, wrong = plain((60, 60)), plain((60, 60))
     drawing.draw_mark(right, (30, 30), 40, is_right=True)
     drawing.draw_mark(wrong, (30, 30), 40, is_right=False)
-    assert right.getpixel((12, 12)) == (10, 20, 30) and wrong.getpixel((15, 15)) == drawing.VERMILION
+    assert right.getpixel((12, 12)) == (10, 20, 30) and wrong.getpixel((17, 17)) == drawing.VERMILION
 
 
 def test_long_text_is_cut_to_its_width() -> None:

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score
 
 from maskps import AnnotationError
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.protocol import SearchProtocol, read_protocol
 from maskps.evaluation.search import SearchResult, evaluate_search, ranked_results
 
 
@@ -215,8 +215,6 @@ def test_equals_the_release_on_unit_embeddings(seed: int) -> None:
 
 def test_equals_the_release_on_the_real_protocol(real_data: Path) -> None:
     """Random detections near the true boxes of TestG100, its doubled images and own images included."""
-    from maskps.evaluation.protocol import read_protocol
-
     protocol = read_protocol(real_data / "cuhk_sysu" / "TestG100.mat")
     some = np.array([0, 377, 493, 1250, 1633, 1997, 2132, 2561, *range(1000, 1060)])
     protocol = only_queries(protocol, some)
