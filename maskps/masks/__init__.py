@@ -2,6 +2,7 @@
 
 from maskps.masks.coverage import coverage, mask_targets, pad_edges
 from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_labelme, write_labelme
+from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, write_masks
 from maskps.masks.outlines import (
     Outline,
     flip_edges,
@@ -14,13 +15,17 @@ __all__ = [
     "LabelMeFile",
     "LabelMeShape",
     "Outline",
+    "PersonMasks",
     "coverage",
     "flip_edges",
     "mask_targets",
+    "masks_of_scenes",
     "outline_from_polygons",
     "outline_from_shapely",
     "pad_edges",
     "read_labelme",
+    "read_masks",
     "scale_edges",
     "write_labelme",
+    "write_masks",
 ]

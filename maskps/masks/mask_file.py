@@ -78,7 +78,14 @@ def masks_of_scenes(
     states = np.full(train.num_persons, MaskState.NOT_APPLICABLE, dtype=np.int8)
     wanted = np.isin(train.scene_of_person, scene_rows) & train.is_labeled
     states[wanted] = MaskState.MISSING
-    for row in outlines:
+    for row, outline in outlines.items():
+        if outline.is_empty:
+            raise AnnotationError(
+                _name_of(train, row),
+                expected="an outline with an area",
+                found="an empty one",
+                hint="leave it out: the mask is then MISSING",
+            )
         if not 0 <= row < len(states) or not wanted[row]:
             raise AnnotationError(
                 _name_of(train, row),
@@ -126,7 +133,7 @@ def write_masks(
         ],
         "licenses": [],
         "categories": [json.dumps({"id": 1, "name": "person", "supercategory": "person"})],
-        "images": [json.dumps(image, ensure_ascii=False) for image in images],
+        "images": [json.dumps(image) for image in images],
         "annotations": [json.dumps(annotation) for annotation in annotations],
     }
     with written_atomically(path) as temporary:

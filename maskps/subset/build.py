@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import check_output, folder_written_atomically
@@ -156,7 +156,7 @@ def _image_sizes(dataset: PersonSearchDataset, scene_rows: NDArray[np.int64]) ->
                 sizes[row] = image.size
         except FileNotFoundError:
             continue
-        except (UnidentifiedImageError, OSError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputFileError(
                 path, expected="an image", found=str(error), hint="copy the image again; it may be cut off"
             ) from error

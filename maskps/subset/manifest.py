@@ -92,6 +92,7 @@ def read_subset_record(path: Path) -> SubsetRecord:
         raise InputFileError(path, expected="kept images among the drawn ones", found=found)
     if (
         set(record.counts) != set(_COUNTS)
+        or not all(type(count) is int for count in record.counts.values())
         or record.counts["drawn"] != len(record.drawn)
         or record.counts["kept"] != len(record.kept)
     ):

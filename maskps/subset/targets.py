@@ -79,7 +79,7 @@ def read_targets(path: Path) -> MaskTargets:
     """
     what = "a targets file (targets_14x14.npz)"
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             if content["format"] != FORMAT or content["version"] != VERSION:
                 found = f"format {content['format']}, version {content['version']}"
                 raise InputFileError(path, expected=f"{what}, version {VERSION}", found=found)

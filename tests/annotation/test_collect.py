@@ -1,0 +1,297 @@
+"""From LabelMe files to outlines of the right persons."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskps.errors import AnnotationError, InputFileError
+from maskps.findings import Finding
+from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
+from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.subset import open_subset
+from maskps_annotation import build_subset_from_labelme, outlines_from_labelme
+
+BOXES = np.array([[0, 0, 10, 30], [20, 0, 30, 30], [23, 1, 33, 31], [50, 50, 60, 80]], dtype=np.float32)
+PIDS = np.array([3, 7, -1, 7], dtype=np.int64)
+IDS = np.array([f"p{100 + pid}" for pid in range(1, 8)])
+ALL = np.array([0, 1], dtype=np.int64)
+
+
+def table() -> SceneTable:
+    """Scene a.jpg: pids 3, 7 and an unlabeled person who stands before 7. Scene b.jpg: pid 7."""
+    return SceneTable(
+        names=np.array(["a.jpg", "b.jpg"]),
+        offsets=np.array([0, 3, 4], dtype=np.int64),
+        boxes=BOXES.copy(),
+        pids=PIDS.copy(),
+        is_hard=np.zeros(4, dtype=np.bool_),
+    )
+
+
+def rectangle(box: list[float] | np.ndarray) -> np.ndarray:
+    x0, y0, x1, y1 = np.asarray(box, dtype=np.float64)
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+
+
+def drawn(row: int, label: str, **more: object) -> LabelMeShape:
+    """The box of person `row`, drawn as a polygon."""
+    return LabelMeShape(label, rectangle(BOXES[row]), **more)  # type: ignore[arg-type]
+
+
+def collect(
+    folder: Path, *shapes: LabelMeShape, ids: np.ndarray | None = None
+) -> tuple[dict[int, Outline], list[Finding]]:
+    """Scene a.jpg with these shapes."""
+    write_labelme(folder / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
+    return outlines_from_labelme(folder, table(), scene_rows=np.array([0]), train_ids=ids)
+
+
+def levels(findings: list[Finding]) -> list[str]:
+    return [finding.level for finding in findings]
+
+
+def test_the_private_box_tells_the_person_whatever_the_label(tmp_path: Path) -> None:
+    shapes = [
+        drawn(0, "p7", extra={"maskps_box": [20, 0, 10, 30]}),
+        drawn(1, "x", extra={"maskps_box": [0, 0, 10, 30]}),
+    ]
+    outlines, findings = collect(tmp_path, *shapes)
+    assert {row: outline.bounds.tolist() for row, outline in outlines.items()} == {
+        1: [0, 0, 10, 30],
+        0: [20, 0, 30, 30],
+    }
+    assert findings == []
+
+
+@pytest.mark.parametrize("label", ["7", "p7"])
+def test_a_label_that_is_a_pid_tells_the_person(tmp_path: Path, label: str) -> None:
+    outlines, _ = collect(tmp_path, drawn(0, label))
+    assert outlines[1].bounds.tolist() == [0, 0, 10, 30]
+
+
+def test_a_label_that_is_the_data_sets_identity_tells_the_person(tmp_path: Path) -> None:
+    outlines, _ = collect(tmp_path, drawn(0, "p107"), ids=IDS)
+    assert list(outlines) == [1]
+
+
+def test_otherwise_the_boxes_tell_the_person(tmp_path: Path) -> None:
+    outlines, findings = collect(tmp_path, drawn(1, "person"), drawn(0, "person"))
+    assert {row: outline.bounds.tolist() for row, outline in outlines.items()} == {
+        0: [0, 0, 10, 30],
+        1: [20, 0, 30, 30],
+    }
+    assert findings == []
+
+
+def test_the_fit_is_the_best_of_all_together_not_one_after_the_other(tmp_path: Path) -> None:
+    """The first outline fits box 1 better (IoU 0.82) than box 2 (0.65), but the second fits only box 1."""
+    between = LabelMeShape("person", rectangle([21, 0, 31, 30]))
+    own = LabelMeShape("person", rectangle([19.5, 0, 29.5, 30]))
+    outlines, _ = collect(tmp_path, between, own)
+    assert outlines[1].bounds.tolist() == [19.5, 0, 29.5, 30]
+
+
+def test_the_outline_of_an_unlabeled_person_is_ignored_and_not_given_to_a_neighbour(tmp_path: Path) -> None:
+    """The unlabeled person's box overlaps that of pid 7 with IoU 0.51."""
+    outlines, findings = collect(tmp_path, drawn(0, "person"), drawn(2, "person"))
+    assert list(outlines) == [0]
+    assert [finding.message for finding in findings] == ["no outline of box 1 (pid 7)"]
+
+
+def test_the_private_box_of_an_unlabeled_person_is_ignored(tmp_path: Path) -> None:
+    bow_tie = np.array([(23, 1), (33, 1), (23, 31), (33, 31)])
+    outlines, findings = collect(tmp_path, LabelMeShape("u", bow_tie, extra={"maskps_box": [23, 1, 10, 30]}))
+    assert outlines == {}
+    assert levels(findings) == ["warning", "warning"]
+
+
+@pytest.mark.parametrize("label", ["p3", "person"])
+def test_shapes_of_one_label_and_group_are_one_person(tmp_path: Path, label: str) -> None:
+    parts = [
+        LabelMeShape(label, rectangle([0, 0, 10, 12]), group_id=4),
+        LabelMeShape(label, rectangle([0, 20, 10, 30]), group_id=4),
+    ]
+    outlines, _ = collect(tmp_path, *parts)
+    assert list(outlines) == [0]
+    assert outlines[0].area == 220
+    assert len(outlines[0].rings) == 2
+
+
+def test_a_shape_with_the_flag_hole_is_cut_out(tmp_path: Path) -> None:
+    hole = LabelMeShape("p3", rectangle([2, 2, 4, 4]), flags={"hole": True})
+    outlines, _ = collect(tmp_path, hole, drawn(0, "p3", flags={"hole": False}))
+    assert outlines[0].area == 300 - 4
+
+
+def test_a_hole_without_its_person_is_an_error(tmp_path: Path) -> None:
+    outlines, findings = collect(tmp_path, drawn(0, "bag", flags={"hole": True}))
+    assert outlines == {}
+    assert levels(findings) == ["error", "warning", "warning"]
+
+
+def test_a_rectangle_is_taken_as_a_polygon_in_any_order_of_its_corners(tmp_path: Path) -> None:
+    corners = LabelMeShape("p3", np.array([[10.0, 0.0], [0.0, 30.0]]), "rectangle")
+    outlines, _ = collect(tmp_path, corners)
+    assert outlines[0].area == 300
+
+
+def test_shapes_that_are_no_area_are_told_and_not_used(tmp_path: Path) -> None:
+    line = LabelMeShape("p3", np.array([[0.0, 0.0], [5.0, 5.0]]), "line")
+    outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), line)
+    assert sorted(outlines) == [0, 1]
+    assert [finding.where for finding in findings] == ["a.json shape 2 ('p3')"]
+
+
+def test_a_polygon_that_crosses_itself_is_an_error_that_names_the_crossing(tmp_path: Path) -> None:
+    bow_tie = LabelMeShape("p3", np.array([(0, 0), (10, 0), (0, 30), (10, 30)]))
+    outlines, findings = collect(tmp_path, bow_tie, drawn(1, "p7"))
+    assert list(outlines) == [1]
+    assert findings[0].level == "error"
+    assert "(5.0, 15.0)" in findings[0].message
+    assert findings[0].where == "a.json shape 0 ('p3')"
+
+
+def test_an_outline_that_fits_nobody_is_told(tmp_path: Path) -> None:
+    stray = LabelMeShape("person", rectangle([70, 70, 90, 90]))
+    outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), stray)
+    assert sorted(outlines) == [0, 1]
+    assert levels(findings) == ["warning"]
+    assert "fits" in findings[0].message
+
+
+@pytest.mark.parametrize("overlap", [0.29, 0.31])
+def test_an_outline_must_fit_by_three_tenths(tmp_path: Path, overlap: float) -> None:
+    """A strip of the box of this share of its area has this IoU with it."""
+    strip = LabelMeShape("person", rectangle([0, 0, 10, 30 * overlap]))
+    outlines, _ = collect(tmp_path, strip)
+    assert len(outlines) == (overlap > 0.3)
+
+
+@pytest.mark.parametrize("box", [[0, 0, 10, 29], [1, 2, 3], "0 0 10 30", None, [0, 0, 10, None]])
+def test_a_private_box_that_the_scene_has_not_is_an_error(tmp_path: Path, box: object) -> None:
+    outlines, findings = collect(tmp_path, drawn(0, "p3", extra={"maskps_box": box}))
+    assert outlines == {}
+    assert findings[0].level == "error"
+    assert "maskps_box" in findings[0].message
+
+
+def test_an_identity_twice_in_a_scene_is_told_apart_by_the_boxes(tmp_path: Path) -> None:
+    twice = table()
+    twice.pids[2] = 7
+    write_labelme(tmp_path / "a.json", LabelMeFile("a.jpg", 100, 100, (drawn(2, "p7"), drawn(1, "p7"))))
+    outlines, _ = outlines_from_labelme(tmp_path, twice, scene_rows=np.array([0]))
+    assert {row: outline.bounds[0] for row, outline in outlines.items()} == {1: 20, 2: 23}
+
+
+def test_a_missing_file_and_a_missing_person_are_warnings(tmp_path: Path) -> None:
+    write_labelme(tmp_path / "a.json", LabelMeFile("a.jpg", 100, 100, (drawn(0, "p3"),)))
+    outlines, findings = outlines_from_labelme(tmp_path, table(), scene_rows=ALL)
+    assert list(outlines) == [0]
+    assert [(finding.level, finding.where) for finding in findings] == [
+        ("warning", "a.json"),
+        ("warning", "b.jpg"),
+    ]
+
+
+def test_a_broken_file_is_an_error_and_the_others_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"shapes": [')
+    write_labelme(tmp_path / "b.json", LabelMeFile("b.jpg", 100, 100, (drawn(3, "p7"),)))
+    outlines, findings = outlines_from_labelme(tmp_path, table(), scene_rows=ALL)
+    assert list(outlines) == [3]
+    assert levels(findings) == ["error"]
+
+
+def test_what_the_reader_put_right_is_told(tmp_path: Path) -> None:
+    collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"))
+    content = json.loads((tmp_path / "a.json").read_text())
+    del content["shapes"][0]["shape_type"]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    _, findings = outlines_from_labelme(tmp_path, table(), scene_rows=np.array([0]))
+    assert levels(findings) == ["info"]
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="folder"):
+        outlines_from_labelme(tmp_path / "none", table(), scene_rows=ALL)
+
+
+def test_no_scenes_give_no_outlines(tmp_path: Path) -> None:
+    nothing = np.zeros(0, dtype=np.int64)
+    assert outlines_from_labelme(tmp_path, table(), scene_rows=nothing) == ({}, [])
+
+
+def test_progress_counts_the_scenes(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    outlines_from_labelme(
+        tmp_path, table(), scene_rows=ALL, progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(1, 2), (2, 2)]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> PersonSearchDataset:
+    return PersonSearchDataset(
+        root=tmp_path / "data",
+        kind="test",
+        image_dir=tmp_path / "data",
+        train=table(),
+        test=table().select([]),
+        train_ids=IDS,
+        test_ids=np.array([], dtype=np.str_),
+        fingerprint="f1",
+    )
+
+
+def test_a_subset_is_built_from_labelme_files_by_the_data_sets_identities(
+    dataset: PersonSearchDataset, tmp_path: Path
+) -> None:
+    shapes = (drawn(0, "p103"), drawn(1, "p107"))
+    (tmp_path / "labelme").mkdir()
+    write_labelme(tmp_path / "labelme" / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
+    record, findings = build_subset_from_labelme(
+        dataset, tmp_path / "out", tmp_path / "labelme", portion_size=1
+    )
+    assert record.counts["masks_present"] == 2
+    assert record.counts["masks_missing"] == 1
+    assert levels(findings) == ["warning"]
+    assert sorted(open_subset(tmp_path / "out", dataset).masks.outlines) == [0, 1]
+
+
+def test_a_drawing_that_cannot_be_used_stops_the_build(dataset: PersonSearchDataset, tmp_path: Path) -> None:
+    bow_tie = np.array([(0, 0), (10, 0), (0, 30), (10, 30)])
+    (tmp_path / "labelme").mkdir()
+    shapes = (LabelMeShape("p103", bow_tie), LabelMeShape("p107", bow_tie + 20))
+    write_labelme(tmp_path / "labelme" / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
+    with pytest.raises(AnnotationError, match="1 more") as caught:
+        build_subset_from_labelme(dataset, tmp_path / "out", tmp_path / "labelme", portion_size=1)
+    assert caught.value.where == "a.json shape 0 ('p103')"
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_labelme_folder_every_mask_is_missing(dataset: PersonSearchDataset, tmp_path: Path) -> None:
+    record, findings = build_subset_from_labelme(dataset, tmp_path / "out", None, portion_size=1)
+    assert (record.counts["masks_present"], record.counts["masks_missing"]) == (0, 3)
+    assert findings == []
+
+
+@pytest.mark.real_data
+def test_labelmes_own_persons_are_found_by_their_boxes(real_data: Path) -> None:
+    """2011_000006.jpg: persons as grouped polygons; the boxes are those of its bounding-box example."""
+    boxes = read_labelme(real_data / "labelme" / "bbox_detection" / "2011_000006.json")
+    corners = np.array([shape.points for shape in boxes.shapes if shape.label == "person"])
+    scene = SceneTable(
+        names=np.array(["2011_000006.jpg"]),
+        offsets=np.array([0, len(corners)], dtype=np.int64),
+        boxes=np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).astype(np.float32),
+        pids=np.arange(1, len(corners) + 1, dtype=np.int64),
+        is_hard=np.zeros(len(corners), dtype=np.bool_),
+    )
+    folder = real_data / "labelme" / "instance_segmentation"
+    outlines, _ = outlines_from_labelme(folder, scene, scene_rows=np.array([0]))
+    assert len(outlines) == len(corners)
+    for row, outline in outlines.items():
+        assert np.abs(outline.bounds - scene.boxes[row]).max() < 12
