@@ -1,0 +1,85 @@
+"""From records to the rows of a picture: which scenes and which queries are shown, and what of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.drawing import Picture
+from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.search import SearchResult, ranked_results
+from maskps.masks.coverage import mask_targets
+from maskps.pictures import RankingPicture, SubsetPicture
+from maskps.structures import PersonSearchDataset
+from maskps.subset.build import Subset
+
+
+def subset_pictures(dataset: PersonSearchDataset, subset: Subset, *, count: int = 3) -> list[SubsetPicture]:
+    """Returns scenes of the subset with outlines and targets: rich ones, spread over the subset.
+
+    The subset is cut into `count` equal stretches; of each the first scene is taken among those with most
+    to see: labeled persons with an outline (up to four) and an unlabeled person beside them.
+    """
+    train, outlines = dataset.train, subset.masks.outlines
+    has_outline = np.zeros(train.num_persons, dtype=np.bool_)
+    has_outline[list(outlines)] = True
+    drawn = np.bincount(train.scene_of_person[has_outline], minlength=len(train))
+    unlabeled = np.bincount(train.scene_of_person[~train.is_labeled], minlength=len(train))
+    richness = 2 * np.minimum(drawn, 4) + (unlabeled > 0)
+    pictures = []
+    for stretch in np.array_split(subset.kept_rows, count):
+        if len(stretch) == 0 or drawn[stretch].max() == 0:
+            continue
+        row = int(stretch[np.argmax(richness[stretch])])
+        scene, first = train[row], int(train.offsets[row])
+        own = {i: outlines[first + i] for i in range(len(scene)) if first + i in outlines}
+        pictures.append(
+            SubsetPicture(
+                name=scene.name,
+                image=dataset.image_path(scene.name),
+                boxes=scene.boxes,
+                pids=scene.pids,
+                outlines=own,
+                targets={
+                    i: mask_targets(outline.edges()[None], scene.boxes[i : i + 1])[0]
+                    for i, outline in own.items()
+                },
+            )
+        )
+    return pictures
+
+
+def ranking_pictures(
+    protocol: SearchProtocol,
+    detections: Detections,
+    result: SearchResult,
+    image_of: Callable[[str], Picture],
+    *,
+    count: int = 5,
+    k: int = 8,
+) -> list[RankingPicture]:
+    """Returns `count` queries with their first `k` results, evenly spaced from the best AP to the worst.
+
+    So a sheet of them shows what the search gets wrong in the measure in which it does.
+    """
+    return [
+        RankingPicture(
+            query_id=str(protocol.query_ids[query]),
+            image=image_of(str(protocol.image_names[protocol.query_scenes[query]])),
+            box=protocol.query_boxes[query],
+            hits=ranked_results(protocol, detections, query, k, score_threshold=result.score_threshold),
+            truths=int(protocol.truth_offsets[query + 1] - protocol.truth_offsets[query]),
+            average_precision=float(result.average_precisions[query]),
+        )
+        for query in evenly_spaced_queries(result, count)
+    ]
+
+
+def evenly_spaced_queries(result: SearchResult, count: int) -> list[int]:
+    """Returns at most `count` different queries, evenly spaced in the order of falling AP."""
+    order: NDArray[np.int64] = np.argsort(-result.average_precisions, kind="stable")
+    places = np.unique(np.round(np.linspace(0, len(order) - 1, min(count, len(order)))).astype(int))
+    return [int(query) for query in order[places]]
