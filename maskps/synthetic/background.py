@@ -224,17 +224,19 @@ class _Pen:
         trunk = 0.035 * tall
         self.area([(x - trunk, foot), (x + trunk, foot), (x + 0.6 * trunk, foot - 0.6 * tall),
                    (x - 0.6 * trunk, foot - 0.6 * tall)], _jittered((88, 70, 54), rng, 10))
-        for _ in range(26):
+        for _ in range(90):  # dark leaves first, lit ones over them
             angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0, 1) ** 0.5
-            at_x, at_y = x + 0.26 * tall * far * np.cos(angle), foot - tall * (0.72 + 0.24 * far * np.sin(angle))
-            size = tall * rng.uniform(0.05, 0.12)
-            self.oval(at_x, at_y, size * 1.15, size, _jittered(_scaled(leaf, rng.uniform(0.75, 1.15)), rng, 8))
+            high = far * np.sin(angle)
+            size = tall * rng.uniform(0.022, 0.06)
+            tone = 0.72 + 0.25 * high + rng.normal(0, 0.1)
+            self.oval(x + 0.27 * tall * far * np.cos(angle), foot - tall * (0.72 + 0.24 * high), size * 1.2, size,
+                      _jittered(_scaled(leaf, tone + 0.15), rng, 6))
 
     def bushes(self, x0: float, x1: float, foot: float, tall: float, leaf: Colour, *, bloom: bool) -> None:
         rng = self.rng
         for x in np.arange(x0, x1, 0.3 * tall):
-            for _ in range(5):
-                size = tall * rng.uniform(0.16, 0.34)
+            for _ in range(9):
+                size = tall * rng.uniform(0.08, 0.2)
                 self.oval(x + rng.normal(0, 0.2 * tall), foot - rng.uniform(0.15, 0.75) * tall, size, size * 0.8,
                           _jittered(_scaled(leaf, rng.uniform(0.7, 1.15)), rng, 8))
         if bloom:

@@ -103,9 +103,9 @@ def _bin(rng: np.random.Generator) -> list[_Part]:
 def _bush(rng: np.random.Generator) -> list[_Part]:
     leaf = _tone((74, 106, 56), rng)
     half, parts = rng.uniform(0.3, 0.6), []
-    for _ in range(26):
+    for _ in range(60):
         x, y = rng.uniform(-half, half), -rng.uniform(0.05, 0.45)
-        parts.append((Point(x, y).buffer(rng.uniform(0.07, 0.14), quad_segs=4), _tone(leaf, rng, 16)))
+        parts.append((Point(x, y).buffer(rng.uniform(0.04, 0.09), quad_segs=3), _tone(leaf, rng, 16)))
     return parts
 
 

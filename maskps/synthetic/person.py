@@ -46,8 +46,7 @@ def silhouette(shapes: list[Shape]) -> MultiPolygon:
     """Returns the union of the shapes' outlines: everything that belongs to the person."""
     parts: list[Polygon] = []
     for shape in shapes:
-        outline = shape.polygon()
-        part = polygons(outline)
+        part = polygons(shape.polygon)
         parts.append(part if part.is_valid else make_valid(part))
     union = union_all(parts)
     if union.geom_type == "Polygon":

@@ -6,8 +6,10 @@ so that what is drawn and what is written as the true outline cannot drift apart
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,16 +53,17 @@ class Shape:
     fill: Colour | Fill
     roundness: float = 1.0
 
+    @cached_property
     def polygon(self) -> NDArray[np.float64]:
-        """Returns the (2K, 2) outline, xy pixels, not closed."""
-        start, end = np.asarray(self.start), np.asarray(self.end)
-        axis = end - start
-        along = axis / max(float(np.hypot(*axis)), 1e-9)
-        across = np.array([along[1], -along[0]])
-        spine = start + self.nodes[:, None] * axis
-        return np.concatenate(
-            [spine + self.high[:, None] * across, (spine + self.low[:, None] * across)[::-1]]
-        )
+        """(2K, 2) float64, the outline, xy pixels, not closed."""
+        (x, y), (dx, dy) = self.start, (self.end[0] - self.start[0], self.end[1] - self.start[1])
+        length = max(math.hypot(dx, dy), 1e-9)
+        at = np.concatenate([self.nodes, self.nodes[::-1]])
+        off = np.concatenate([self.high, self.low[::-1]]) / length
+        points = np.empty((len(at), 2))
+        points[:, 0] = x + at * dx + off * dy
+        points[:, 1] = y + at * dy - off * dx
+        return points
 
 
 def capsule(
@@ -138,7 +141,7 @@ def paint(
         owner: (H, W) int16 that takes `number` where the shape covers at least half of a pixel.
     """
     height, width = canvas.shape[:2]
-    outline = shape.polygon()
+    outline = shape.polygon
     (x0, y0), (x1, y1) = np.floor(outline.min(0)).astype(int) - 1, np.ceil(outline.max(0)).astype(int) + 1
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     if x0 >= x1 or y0 >= y1:
@@ -157,24 +160,37 @@ def paint(
     grid = (np.arange(entries) + 0.5) / entries
     low = np.interp(grid, shape.nodes, shape.low)
     high = np.interp(grid, shape.nodes, shape.high)
-    half = np.maximum((high - low) / 2.0, 1e-3)
-    steep = np.abs(np.gradient(half, length / entries))
-    table = np.stack([(low + high) / 2.0, half, 1.0 / np.sqrt(1.0 + steep * steep)]).astype(np.float32)
-    index = np.clip(along * np.float32(entries / length), 0, entries - 1).astype(np.int32)
-    middle, half_width, slant = table[:, index]
-    across = across - middle
+    table = np.empty((4, entries), dtype=np.float32)
+    table[0] = (low + high) / 2.0
+    table[1] = np.maximum((high - low) / 2.0, 1e-3)
+    table[2, 1:-1] = (table[1, 2:] - table[1, :-2]) * np.float32(entries / (2.0 * length))
+    table[2, 0], table[2, -1] = table[2, 1], table[2, -2]
+    table[2] = 1.0 / np.sqrt(1.0 + table[2] ** 2)  # distance to a slanting border, not along the row
+    table[3] = 1.0 / table[1]
+    index = (along * np.float32(entries / length)).astype(np.int32)
+    np.maximum(index, 0, out=index)
+    np.minimum(index, entries - 1, out=index)
+    middle, half_width, slant, inverse = table[:, index]
+    across -= middle
     cover = (half_width - np.abs(across)) * slant
     np.minimum(cover, along, out=cover)
     np.minimum(cover, np.float32(length) - along, out=cover)
     cover += np.float32(0.5)
-    np.clip(cover, 0.0, 1.0, out=cover)
+    np.maximum(cover, np.float32(0.0), out=cover)
+    np.minimum(cover, np.float32(1.0), out=cover)
 
-    side = np.clip(across / half_width, -1.0, 1.0)
+    side = across * inverse
+    np.maximum(side, np.float32(-1.0), out=side)
+    np.minimum(side, np.float32(1.0), out=side)
     lx, ly, lz = light.direction
-    bend = np.float32(shape.roundness)
-    lit = (side * np.float32(ax * lx + ay * ly) * bend
-           + (1.0 - bend + bend * np.sqrt(1.0 - side * side)) * np.float32(lz))
-    shade = np.float32(light.ambient) + np.float32(light.diffuse) * np.maximum(lit, 0.0)
+    bend = np.float32(shape.roundness * lz)
+    shade = np.sqrt(np.float32(1.0) - side * side)
+    shade *= bend
+    shade += np.float32(lz) - bend
+    shade += side * np.float32((ax * lx + ay * ly) * shape.roundness)
+    np.maximum(shade, np.float32(0.0), out=shade)
+    shade *= np.float32(light.diffuse)
+    shade += np.float32(light.ambient)
     if folds is not None:
         shade *= folds[y0:y1, x0:x1]
     if callable(shape.fill):
