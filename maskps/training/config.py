@@ -114,7 +114,6 @@ class TrainConfig:
     # -- the run ----------------------------------------------------------------------------------------
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
     num_workers: int = _setting(2, low=0)  # processes that load images; does not change any result
-    cache_images: bool = _setting(False)  # keep decoded images in memory; does not change any result
     checkpoint_every: int = _setting(1000, low=0)  # steps; 0 = at the end of every epoch only
 
     def __post_init__(self) -> None:

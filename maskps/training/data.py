@@ -78,7 +78,6 @@ class SceneDataset(Dataset[Batch]):
         self.dataset = dataset
         self.config = config
         self.edges = mask_edges(dataset, subset, config)
-        self._decoded: dict[int, NDArray[np.uint8]] = {}
         boxes = dataset.train.boxes
         if len(dataset.train) == 0:
             raise AnnotationError(dataset.root, expected="training scenes", found="none")
@@ -122,8 +121,6 @@ class SceneDataset(Dataset[Batch]):
         return Batch([scene.name], [image], [target])
 
     def _pixels(self, row: int) -> NDArray[np.uint8]:
-        if row in self._decoded:
-            return self._decoded[row]
         scene = self.dataset.train[row]
         path = self.dataset.image_path(scene.name)
         pixels = read_image(path)
@@ -135,8 +132,6 @@ class SceneDataset(Dataset[Batch]):
                 found=f"{found[0]} x {found[1]}",
                 hint="the boxes refer to the released image; do not resize or turn it",
             )
-        if self.config.cache_images:
-            self._decoded[row] = pixels
         return pixels
 
 

@@ -238,7 +238,7 @@ def load_weights(model: MaskGuidedPersonSearch, checkpoint: Checkpoint, path: Pa
 
 def differing_settings(first: TrainConfig, second: TrainConfig) -> list[str]:
     """Returns "name: old -> new" of every setting that differs and changes results."""
-    harmless = {"num_workers", "cache_images", "checkpoint_every"}
+    harmless = {"num_workers", "checkpoint_every"}
     differences: list[str] = []
     for field in dataclasses.fields(TrainConfig):
         old: Any = getattr(first, field.name)

@@ -268,7 +268,7 @@ def test_resuming_with_other_settings_names_them(
     with pytest.raises(ConfigError) as caught:
         train(make_config(epochs=3, seed=4), dataset, subset, tmp_path / "run", resume=True)
     assert caught.value.found == "epochs: 2 -> 3; seed: 0 -> 4"
-    train(make_config(num_workers=1, cache_images=True), dataset, subset, tmp_path / "run", resume=True)
+    train(make_config(num_workers=1, checkpoint_every=1), dataset, subset, tmp_path / "run", resume=True)
 
 
 def test_resuming_with_other_masks_is_refused(
