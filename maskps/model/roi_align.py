@@ -63,10 +63,10 @@ class RegionGrid:
                 flat = image.permute(1, 2, 0).reshape(height, -1)
                 lines = lines[:, ::stride].to(features.dtype)
                 columns = columns[:, ::stride].to(features.dtype)
-                cells = lines.shape[1]
+                cells, channels = lines.shape[1], features.shape[1]
                 rows = max(1, _CHUNK_ELEMENTS // (cells * flat.shape[1]))
                 for line, column in zip(lines.split(rows), columns.split(rows), strict=True):
-                    strips = (line.reshape(-1, height) @ flat).view(len(line), cells, width, -1)
+                    strips = (line.reshape(-1, height) @ flat).view(len(line), cells, width, channels)
                     pooled.append(column[:, None] @ strips)
         return torch.cat(pooled).permute(0, 3, 1, 2)
 

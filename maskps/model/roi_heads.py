@@ -243,7 +243,7 @@ class RoIHeads(nn.Module):
 
 
 def proposals_with_mask(rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
-    """Returns (R,) bool: foreground RoIs of persons whose mask is present, "proposals with mask" (Sec. 3.2)."""
+    """Returns (R,) bool: the "proposals with mask" of Sec. 3.2, foreground RoIs of persons with a mask."""
     has_mask = torch.cat([target["mask_present"] for target in targets])
     # Background may point at any row, also at the one before the first: a last row "nobody" takes those.
     return F.pad(has_mask, (0, 1))[rois.persons] & rois.is_foreground

@@ -1,0 +1,70 @@
+"""From settings to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from maskps.model import build_model
+from maskps.training.config import TrainConfig
+
+Config = Callable[..., TrainConfig]
+
+
+def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
+    model = build_model(
+        config(
+            embedding_dim=24,
+            oim_queue_length=3,
+            oim_temperature=0.2,
+            oim_momentum=0.25,
+            mask_channels=5,
+            rpn_channels=9,
+            rpn_nms=0.6,
+            roi_pool=10,
+            rois_per_image=13,
+            roi_foreground_fraction=0.4,
+            box_score_threshold=0.3,
+            box_nms=0.35,
+            detections_per_image=17,
+            detection_feature="detection",
+            mask_target="soft",
+            mask_loss_reduction="sum",
+        ),
+        num_pids=11,
+    )
+    heads = model.roi_heads
+    assert heads.id_loss.lookup_table.shape == (11, 24) and heads.id_loss.circular_queue.shape == (3, 24)
+    assert (heads.id_loss.temperature, heads.id_loss.momentum) == (0.2, 0.25)
+    assert heads.mask_head.upsample.out_channels == 5 and model.rpn.head.conv.out_channels == 9
+    assert (model.rpn.nms_thresh, heads.roi_pool, heads.score_threshold) == (0.6, 10, 0.3)
+    assert (heads.sampler.batch_size_per_image, heads.sampler.positive_fraction) == (13, 0.4)
+    assert (heads.nms_threshold, heads.detections_per_image) == (0.35, 17)
+    assert (heads.detection_feature, heads.mask_target, heads.mask_reduction) == ("detection", "soft", "sum")
+
+
+@pytest.mark.parametrize("roi_pool", [10, 13, 14])
+def test_any_pooling_size_trains(config: Config, roi_pool: int, target: Callable[..., dict]) -> None:
+    model = build_model(config(roi_pool=roi_pool), num_pids=3)
+    losses = model([torch.rand(3, 96, 96)], [target([1], masks=True)])
+    assert torch.isfinite(losses["loss_mask"]) and losses["loss_mask"] > 0
+
+
+def test_the_seed_decides_the_weights_and_the_default_generator_is_left_alone(config: Config) -> None:
+    state = torch.get_rng_state()
+    first, again, other = (build_model(config(seed=seed), 4).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["stem.conv1.weight"], other["stem.conv1.weight"])
+
+
+def test_the_papers_network_has_its_sizes(config: Config) -> None:
+    with torch.device("meta"):
+        model = build_model(TrainConfig(pretrained="none"), 5532)
+    heads = model.roi_heads
+    assert model.stem.out_channels == 1024 and heads.res5.out_channels == 2048
+    assert heads.id_loss.lookup_table.shape == (5532, 256)
+    assert heads.embedding.weight.shape == (256, 2048)
+    assert sum(p.numel() for p in model.stem.parameters() if not p.requires_grad) > 0

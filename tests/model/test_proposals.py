@@ -1,0 +1,49 @@
+"""The region proposal network as it is put together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torchvision.models.detection.image_list import ImageList
+
+from maskps.model.proposals import ProposalHead, build_rpn
+
+
+def _run(rpn: torch.nn.Module, *, persons: list[list[float]] | None = None) -> tuple[list, dict]:
+    images = ImageList(torch.zeros(1, 3, 96, 128), [(90, 121)])
+    features = torch.randn(1, 8, 6, 8, generator=torch.Generator().manual_seed(0))
+    targets = None if persons is None else [{"boxes": torch.tensor(persons).reshape(-1, 4)}]
+    return rpn(images, {"res4": features}, targets)
+
+
+def test_the_head_gives_a_score_and_four_deltas_per_anchor() -> None:
+    objectness, deltas = ProposalHead(8, 16, 6)([torch.zeros(2, 8, 5, 7)])
+    assert objectness[0].shape == (2, 6, 5, 7) and deltas[0].shape == (2, 24, 5, 7)
+
+
+def test_anchors_have_the_sizes_and_the_height_to_width_ratios_asked_for() -> None:
+    rpn = build_rpn(8, anchor_sizes=(32, 64), anchor_ratios=(0.5, 2.0))
+    images = ImageList(torch.zeros(1, 3, 96, 128), [(96, 128)])
+    (anchors,) = rpn.anchor_generator(images, [torch.zeros(1, 8, 6, 8)])
+    width, height = (anchors[:4, 2:] - anchors[:4, :2]).unbind(1)
+    assert len(anchors) == 6 * 8 * 4
+    # torchvision rounds anchors to whole pixels.
+    assert (height / width).sort().values.tolist() == pytest.approx([0.5, 0.5, 2, 2], rel=0.05)
+    assert (height * width).sqrt().sort().values.tolist() == pytest.approx([32, 32, 64, 64], rel=0.03)
+
+
+def test_proposals_lie_in_the_image_and_keep_to_their_number() -> None:
+    rpn = build_rpn(8, channels=4, anchor_sizes=(32,), pre_nms_top_n=(50, 50), post_nms_top_n=(9, 5)).eval()
+    (boxes,), losses = _run(rpn)
+    assert 1 <= len(boxes) <= 5 and losses == {}
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= 121).all() and (boxes[:, 3] <= 90).all()
+
+
+def test_an_image_without_persons_trains_objectness_only() -> None:
+    _, losses = _run(build_rpn(8, channels=4, anchor_sizes=(32,)), persons=[])
+    assert losses["loss_objectness"] > 0 and losses["loss_rpn_box_reg"] == 0
+
+
+def test_a_person_unlike_every_anchor_still_gets_its_best_one() -> None:
+    _, losses = _run(build_rpn(8, channels=4, anchor_sizes=(128,)), persons=[[50.0, 40, 53, 46]])
+    assert losses["loss_rpn_box_reg"] > 0

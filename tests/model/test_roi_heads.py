@@ -1,0 +1,191 @@
+"""RoI sampling, the box losses, mask targets and detections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from maskps.model import MaskGuidedPersonSearch
+from maskps.model.roi_heads import RoIHeads, SampledRois, proposal_masks, proposals_with_mask
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def heads(small_model: Callable[..., MaskGuidedPersonSearch]) -> Callable[..., RoIHeads]:
+    return lambda **settings: small_model(**settings).roi_heads
+
+
+def _rois_of(sampled: SampledRois) -> list[tuple[list[float], int, bool]]:
+    boxes = torch.cat(sampled.boxes).tolist()
+    rows = zip(boxes, sampled.pids.tolist(), sampled.is_foreground.tolist(), strict=True)
+    return sorted(rows)
+
+
+def test_a_roi_carries_the_pid_of_the_person_it_overlaps_most(heads: Make) -> None:
+    target = {
+        "boxes": torch.tensor([[0.0, 0, 10, 20], [4, 0, 14, 20]]),
+        "pids": torch.tensor([5, 6]),
+    }
+    proposals = [torch.tensor([[1.0, 0, 11, 20], [3, 0, 13, 20], [50, 50, 60, 60]])]
+    sampled = heads().sample(proposals, [target])
+    by_box = {tuple(box): pid for box, pid, _ in _rois_of(sampled)}
+    assert by_box[(1, 0, 11, 20)] == 5 and by_box[(3, 0, 13, 20)] == 6 and by_box[(50, 50, 60, 60)] == 0
+
+
+@pytest.mark.parametrize(("height", "is_foreground"), [(9.99, False), (10.0, True), (10.01, True)])
+def test_foreground_begins_at_an_iou_of_one_half(heads: Make, height: float, is_foreground: bool) -> None:
+    target = {"boxes": torch.tensor([[0.0, 0, 10, 20]]), "pids": torch.tensor([3])}
+    sampled = heads().sample([torch.tensor([[0.0, 0, 10, height]])], [target])
+    roi = next(roi for roi in _rois_of(sampled) if roi[0][3] < 20)
+    assert roi[2] == is_foreground and roi[1] == (3 if is_foreground else 0)
+
+
+def test_an_unlabeled_person_is_foreground(heads: Make, target: Make) -> None:
+    sampled = heads().sample([torch.zeros(0, 4)], [target([-1], masks=False)])
+    assert sampled.pids.tolist() == [-1] and sampled.is_foreground.tolist() == [True]
+
+
+def test_the_persons_own_boxes_are_among_the_rois(heads: Make, target: Make) -> None:
+    one = target([1, 2], masks=False)
+    sampled = heads().sample([torch.tensor([[60.0, 60, 70, 90]])], [one])
+    torch.testing.assert_close(sampled.matched_boxes[sampled.is_foreground], one["boxes"][[0, 1]].clone())
+
+
+def test_without_persons_all_rois_are_background(heads: Make, target: Make) -> None:
+    proposals = [torch.rand(5, 4).cumsum(1)]
+    sampled = heads().sample(proposals, [target([], masks=False)])
+    assert len(sampled.pids) == 5 and not sampled.is_foreground.any() and not sampled.pids.any()
+
+
+def test_persons_are_counted_through_the_batch(heads: Make, target: Make) -> None:
+    targets = [target([1, 2], masks=False), target([], masks=False), target([3], masks=False)]
+    far = torch.tensor([[100.0, 0, 110, 9]])
+    sampled = heads().sample([far, far, far], targets)
+    foreground = sampled.is_foreground
+    pids = torch.tensor([1, 2, 3])
+    assert torch.equal(pids[sampled.persons[foreground]], sampled.pids[foreground])
+    assert foreground.sum() == 3 and [len(boxes) for boxes in sampled.boxes] == [3, 1, 2]
+
+
+def _sampled(boxes: list[list[float]], persons: list[int]) -> SampledRois:
+    rows, who = torch.tensor(boxes), torch.tensor(persons)
+    return SampledRois([rows], who >= 0, torch.where(who >= 0, 1, 0), who, rows)
+
+
+def test_only_foreground_rois_of_persons_with_a_mask_are_proposals_with_mask(target: Make) -> None:
+    one = target([4, -1, 5], masks=True)
+    rois = _sampled([[0.0, 0, 9, 9]] * 4, [0, 1, 2, -1])
+    assert proposals_with_mask(rois, [one]).tolist() == [True, False, True, False]
+    assert not proposals_with_mask(rois, [target([4, -1, 5], masks=False)]).any()
+    nobody = _sampled([[0.0, 0, 9, 9]], [-1])
+    assert proposals_with_mask(nobody, [target([], masks=False)]).tolist() == [False]
+
+
+def test_a_mask_target_is_the_part_of_the_outline_in_the_proposal(target: Make) -> None:
+    # The outline covers y 20..50 and x 6..32. Of 14 cells of 5 pixels from y = 0: cells 4..9.
+    one = target([4], masks=True)
+    rois = _sampled([[6.0, 0, 34, 70]], [0])
+    wanted = proposal_masks(rois, proposals_with_mask(rois, [one]), [one])
+    expected = torch.zeros(14, 14, dtype=torch.bool)
+    expected[4:10, :13] = True
+    assert torch.equal(wanted[0], expected)
+
+
+def test_a_soft_target_is_the_covered_fraction(target: Make) -> None:
+    one = target([4], masks=True)
+    rois = _sampled([[6.0, 45, 34, 55]], [0])
+    wanted = proposal_masks(rois, proposals_with_mask(rois, [one]), [one], size=1, soft=True)
+    assert wanted.item() == pytest.approx(26 * 5 / 280, abs=1e-6)
+
+
+def test_flipping_boxes_and_outlines_flips_the_targets(target: Make) -> None:
+    width, one = 100.0, target([4], masks=True)
+    edges = one["mask_edges"][0]
+    triangle = torch.stack(
+        [edges[0], torch.cat([edges[0, 2:], edges[2, :2]]), torch.cat([edges[2, :2], edges[0, :2]])]
+    )
+    # Mirroring swaps the end points of an edge, so that the outline keeps its orientation.
+    mirrored = torch.stack(
+        [width - triangle[:, 2], triangle[:, 3], width - triangle[:, 0], triangle[:, 1]], 1
+    )
+    box = [3.0, 15, 37, 66]
+    masks = []
+    for outline, roi in ((triangle, box), (mirrored, [width - box[2], box[1], width - box[0], box[3]])):
+        rois = _sampled([roi], [0])
+        masks.append(proposal_masks(rois, torch.tensor([True]), [one | {"mask_edges": [outline]}])[0])
+    assert masks[0].any() and not masks[0].all() and torch.equal(masks[0], masks[1].flip(1))
+
+
+def test_box_losses_are_the_loops_of_eqs_1_and_2(heads: Make) -> None:
+    roi_heads = heads()
+    boxes = torch.tensor([[0.0, 0, 10, 20], [5, 5, 25, 45], [50, 50, 60, 90]])
+    matched = torch.tensor([[1.0, 2, 12, 20], [5, 6, 23, 50], [50, 50, 60, 90]])
+    foreground = torch.tensor([True, True, False])
+    rois = SampledRois([boxes], foreground, torch.tensor([1, -1, 0]), torch.tensor([0, 1, -1]), matched)
+    pooled = torch.randn(3, roi_heads.res5.out_channels, generator=torch.Generator().manual_seed(0))
+    loss_cls, loss_reg = roi_heads._box_losses(pooled, rois)
+
+    probabilities = roi_heads.classifier(pooled).softmax(1)
+    slow_cls = -sum(probabilities[row, int(foreground[row])].log() for row in range(3)) / 3
+    slow_reg = torch.tensor(0.0)
+    deltas = roi_heads.regressor(pooled)
+    for row in (0, 1):
+        (x0, y0, x1, y1), (u0, v0, u1, v1) = boxes[row], matched[row]
+        w, h = x1 - x0, y1 - y0
+        wanted = [
+            10 * ((u0 + u1) / 2 - (x0 + x1) / 2) / w,
+            10 * ((v0 + v1) / 2 - (y0 + y1) / 2) / h,
+            5 * ((u1 - u0) / w).log(),
+            5 * ((v1 - v0) / h).log(),
+        ]
+        for delta, value in zip(deltas[row], wanted, strict=True):
+            d = (delta - value).abs()
+            slow_reg = slow_reg + (0.5 * d**2 if d < 1 else d - 0.5)
+    torch.testing.assert_close(loss_cls, slow_cls)
+    torch.testing.assert_close(loss_reg, slow_reg / 3)
+
+
+def test_without_any_roi_the_losses_are_zero_with_gradients(heads: Make, target: Make) -> None:
+    roi_heads = heads()
+    features = torch.zeros(1, 256, 4, 4)
+    losses = roi_heads.losses(features, [torch.zeros(0, 4)], [target([], masks=False)])
+    sum(losses.values()).backward()
+    assert all(loss == 0 for loss in losses.values())
+    assert all(parameter.grad is not None for parameter in roi_heads.parameters())
+
+
+@pytest.mark.parametrize("detection_feature", ["proposal", "detection"])
+def test_nothing_above_the_threshold_is_no_detection(heads: Make, detection_feature: str) -> None:
+    roi_heads = heads(box_score_threshold=1.0, detection_feature=detection_feature).eval()
+    proposals = [torch.tensor([[0.0, 0, 30, 40]]), torch.zeros(0, 4)]
+    found = roi_heads.detect(torch.zeros(2, 256, 4, 4), proposals, [(64, 64), (64, 64)])
+    assert [one["embeddings"].shape for one in found] == [(0, 32), (0, 32)]
+
+
+def test_detections_are_suppressed_clipped_and_sorted(heads: Make) -> None:
+    roi_heads = heads(box_score_threshold=0.0, box_nms=0.4, detections_per_image=2).eval()
+    proposals = [
+        torch.tensor([[0.0, 0, 30, 40], [1, 1, 31, 41], [40, 0, 90, 90], [0, 45, 20, 64], [40, 40, 60, 60]])
+    ]
+    features = torch.randn(1, 256, 4, 4, generator=torch.Generator().manual_seed(0))
+    (found,) = roi_heads.detect(features, proposals, [(64, 64)])
+    assert len(found["boxes"]) == 2 and found["boxes"].max() <= 64
+    assert found["scores"][0] >= found["scores"][1]
+
+
+def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads: Make) -> None:
+    features = torch.randn(1, 256, 4, 4, generator=torch.Generator().manual_seed(0))
+    proposals = [torch.tensor([[0.0, 0, 30, 40]])]
+    for choice in ("proposal", "detection"):
+        roi_heads = heads(box_score_threshold=0.0, detection_feature=choice).eval()
+        torch.nn.init.constant_(roi_heads.regressor.bias, 1.0)
+        (found,) = roi_heads.detect(features, proposals, [(64, 64)])
+        box = proposals[0] if choice == "proposal" else found["boxes"]
+        pooled = roi_heads.region_features(features, [box]).mean(dim=(2, 3))
+        torch.testing.assert_close(found["pooled"], pooled)
+        torch.testing.assert_close(found["embeddings"], F.normalize(roi_heads.embedding(pooled)))
