@@ -29,6 +29,9 @@ from numpy.typing import NDArray
 THRESHOLD = 0.5 - 1e-6
 """A cell belongs to a binary target from this coverage on: half of it, up to rounding."""
 
+_LEVEL = 1e-12
+"""In cells: an edge that rises less counts for nothing that can be seen, but its slope could overflow."""
+
 
 def coverage(edges: Any, boxes: Any, size: int = 14) -> Any:
     """Returns the covered fraction of each cell of a size x size grid in each box.
@@ -60,7 +63,7 @@ def mask_targets(edges: Any, boxes: Any, *, size: int = 14, soft: bool = False) 
 
 
 def coverage_in_chunks(
-    edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 16
+    edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 4
 ) -> NDArray[np.float64]:
     """Returns `coverage` of many outlines, a few at a time, so that memory stays small.
 
@@ -104,7 +107,8 @@ def _coverage(edges: Any, boxes: Any, size: int, xp: Any) -> Any:
     row = _range(size, edges, xp)
     va, vb = xp.clip(v0 - row, 0, 1), xp.clip(v1 - row, 0, 1)
     dy = vb - va
-    slope = (u1 - u0) / _or_one(v1 - v0, xp)
+    rise = v1 - v0
+    slope = (u1 - u0) / xp.where(abs(rise) < _LEVEL, xp.ones_like(rise), rise)
     ua, ub = u0 + (va + row - v0) * slope, u0 + (vb + row - v0) * slope
     a, b = xp.minimum(ua, ub), xp.maximum(ua, ub)
 

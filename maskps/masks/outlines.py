@@ -104,24 +104,22 @@ def outline_from_polygons(
 
     Args:
         polygons: each (K, 2), x, y, pixels, in either direction, closed or not.
-        holes: likewise; cut out of the union.
+        holes: likewise; cut out of every polygon, but for one that lies wholly inside the hole: an island.
         where: file and shape, for the error message.
 
     Raises:
         AnnotationError: fewer than 3 points, a coordinate that is not finite, no area, or a polygon that
             crosses itself; the message names the crossing point.
     """
-    parts = [_valid_polygon(polygon, where) for polygon in polygons]
-    shape = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-    if len(holes):
-        shape = shapely.difference(shape, shapely.union_all([_valid_polygon(hole, where) for hole in holes]))
-    outline = outline_from_shapely(shape)
+    cuts = [_valid_polygon(hole, where) for hole in holes]
+    parts = [_cut(_valid_polygon(polygon, where), cuts) for polygon in polygons]
+    outline = outline_from_shapely(parts[0] if len(parts) == 1 else shapely.union_all(parts))
     if outline.is_empty:
         raise AnnotationError(
             where,
             expected="a polygon with an area",
-            found="nothing that is left of it" if len(holes) else "no polygon",
-            hint="check which shapes are marked as holes" if len(holes) else "",
+            found="nothing that its holes leave" if parts else "no polygon",
+            hint="check which shapes are marked as holes" if parts else "",
         )
     return outline
 
@@ -164,6 +162,11 @@ def scale_edges(edges: Any, sx: float, sy: float) -> Any:
 def _oriented(ring: Any, sign: int) -> NDArray[np.float64]:
     points = shapely.get_coordinates(ring)[:-1]
     return points if ring_area(points) * sign > 0 else points[::-1]
+
+
+def _cut(part: Any, holes: list[Any]) -> Any:
+    cuts = [hole for hole in holes if not hole.covers(part)]
+    return shapely.difference(part, shapely.union_all(cuts)) if cuts else part
 
 
 def _valid_polygon(polygon: ArrayLike, where: str) -> Any:

@@ -154,6 +154,17 @@ def test_float32_stays_exact_far_from_the_origin_and_for_long_edges() -> None:
     np.testing.assert_allclose(result, coverage(edges, box), atol=1e-5)
 
 
+@pytest.mark.parametrize("tiny", [5e-324, 1e-310, 1e-44, 1e-20, 1e-13, 1e-11, 1e-7])
+def test_an_edge_that_rises_by_next_to_nothing_does_no_harm(tiny: float) -> None:
+    box = np.array([[-5.0, 0.0, 15.0, 20.0]])
+    for points in ([(0, 0), (10, tiny), (10, 10), (0, 10)], [(0, 0), (10, 0), (10 + tiny, 10), (0, 10)]):
+        edges = outline_from_polygons([points], where="almost upright").edges()
+        result = coverage(edges, box)
+        np.testing.assert_allclose(result, coverage(np.round(edges), box), atol=2 * tiny + 1e-11)
+        single = coverage(edges.astype(np.float32), box.astype(np.float32))
+        np.testing.assert_allclose(single, result, atol=1e-5)
+
+
 def test_holes_and_parts_are_counted_once() -> None:
     outline = outline_from_polygons(
         [SQUARE, [(20, 0), (30, 0), (30, 10), (20, 10)]],

@@ -150,9 +150,18 @@ def test_what_is_no_polygon_is_an_error(points: list, what: str) -> None:
         outline_from_polygons([points], where="shape 0")
 
 
-def test_a_hole_that_leaves_nothing_is_an_error() -> None:
+def test_holes_that_leave_nothing_are_an_error() -> None:
     with pytest.raises(AnnotationError, match="nothing"):
-        outline_from_polygons([HOLE], holes=[SQUARE], where="shape 0")
+        outline_from_polygons([SQUARE], holes=[SQUARE - (5, 0), SQUARE + (5, 0)], where="shape 0")
+
+
+def test_an_island_in_a_hole_stays() -> None:
+    """Seen through the handle of a bag: the bag, the hole in its handle, a finger in the hole."""
+    finger = np.array([(4.5, 4.5), (5.5, 4.5), (5.5, 5.5), (4.5, 5.5)])
+    for polygons in ([SQUARE, finger], [finger, SQUARE]):
+        outline = outline_from_polygons(polygons, holes=[HOLE], where="bag")
+        assert outline.area == 100 - 4 + 1
+        assert [np.sign(ring_area(ring)) for ring in outline.rings].count(1) == 2
 
 
 def test_no_polygon_is_an_error() -> None:
