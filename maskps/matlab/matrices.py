@@ -68,7 +68,10 @@ class Matrices:
         is_void = end == start + 1  # MATLAB may write an empty matrix as a tag without a payload
         self.kind = np.where(is_void, DOUBLE_CLASS, self._at(2) & 0xFF).astype(np.uint8)
         self._check(end, is_void)
-        self.size = np.where(is_void, 0, (self._at(4) * self._at(4, self._high))).astype(np.int64)
+        # A product of floats cannot wrap around; true sizes are exact, since no piece holds 2^53 elements.
+        size = self._at(4).astype(float) * self._at(4, self._high)
+        self._refuse(~is_void & (size > len(data)), "a matrix with more elements than bytes")
+        self.size = np.where(is_void, 0, size).astype(np.int64)
         is_parent = (self.kind == STRUCT_CLASS) | (self.kind == CELL_CLASS)
         self.stop = np.arange(1, len(start) + 1)
         self.stop[is_parent] = np.searchsorted(start, end[is_parent])
@@ -126,22 +129,25 @@ class Matrices:
         """
         sizes = self.size[rows]
         self._refuse_entry((self.kind[rows] != STRUCT_CLASS) & (sizes > 0), rows, "a struct array", where)
-        ends = np.cumsum(sizes)
-        columns = [np.zeros(int(sizes.sum()), dtype=np.int64) for _ in fields]
         filled = np.flatnonzero(sizes > 0)
-        for names, among in self._layouts(rows[filled]):
-            chosen = filled[among]
+        layouts = [(names, filled[among]) for names, among in self._layouts(rows[filled])]
+        for names, chosen in layouts:
             self._check_fields(names, fields, where, chosen)
-            parents, counts = rows[chosen], sizes[chosen]
-            nested = self.stop[parents] - parents - 1 != counts * len(names)
+            parents = rows[chosen]
+            nested = self.stop[parents] - parents - 1 != sizes[chosen] * len(names)
             if nested.any():
                 place = where(int(chosen[np.flatnonzero(nested)[0]]))
-                raise AnnotationError(place, expected="plain fields", found="nested ones")
+                raise AnnotationError(place, expected="as many plain fields as elements", found="others")
+
+        ends = np.cumsum(sizes)
+        columns = [np.zeros(int(sizes.sum()), dtype=np.int64) for _ in fields]
+        for names, chosen in layouts:
+            counts = sizes[chosen]
             inner = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-            place_of_first = np.repeat(ends[chosen] - counts, counts)
-            first_child = np.repeat(parents + 1, counts)
+            places = np.repeat(ends[chosen] - counts, counts) + inner
+            first_child = np.repeat(rows[chosen] + 1, counts)
             for column, field in zip(columns, fields, strict=True):
-                column[place_of_first + inner] = first_child + inner * len(names) + names.index(field)
+                column[places] = first_child + inner * len(names) + names.index(field)
         return columns
 
     def numbers(self, rows: NDArray[np.int64], count: int, where: Where) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ A variable of the released files is a struct or cell array whose elements are sm
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import struct
@@ -167,7 +166,11 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
             end = os.fstat(file.fileno()).st_size
             offset = HEADER_SIZE
             while offset < end:
-                head = b"".join(itertools.islice(_unpacked(file, offset, path, limit=_HEAD), 1))
+                head = b""
+                for piece in _unpacked(file, offset, path, limit=_HEAD):
+                    head += piece
+                    if len(head) >= _HEAD:
+                        break
                 variable = _read_head(path, offset, head)
                 if key is None or variable.name == key:
                     return variable
@@ -199,8 +202,8 @@ def _check_header(path: Path, header: bytes, wanted: str) -> None:
         raise InputFileError(path, expected=f"{wanted}, little-endian", found="another version or byte order")
 
 
-def _unpacked(file: BinaryIO, offset: int, path: Path, *, limit: int = _READ) -> Iterator[bytes]:
-    """Yields the element at `offset`, unpacked, in pieces of at least `limit` bytes except the last."""
+def _unpacked(file: BinaryIO, offset: int, path: Path, *, limit: int = _CHUNK) -> Iterator[bytes]:
+    """Yields the element at `offset`, unpacked, in pieces of at most `limit` bytes."""
     file.seek(offset)
     tag = file.read(8)
     if len(tag) < 8:
@@ -227,7 +230,7 @@ def _unpacked(file: BinaryIO, offset: int, path: Path, *, limit: int = _READ) ->
             if not packed:
                 raise _cut_off(path, f"{left} packed bytes are missing")
         try:
-            piece = unpack.decompress(packed, _CHUNK)
+            piece = unpack.decompress(packed, limit)
         except zlib.error as error:
             raise _damaged(path, f"zlib: {error}") from error
         packed = unpack.unconsumed_tail
