@@ -33,7 +33,9 @@ class ProposalHead(nn.Module):
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns objectness (B, A, h, w) and deltas (B, 4 A, h, w) for each (B, C, h, w)."""
         hidden = [F.relu(self.conv(level)) for level in features]
-        return [self.objectness(level) for level in hidden], [self.deltas(level) for level in hidden]
+        # Boxes and their scores are computed in float32 also under autocast.
+        objectness = [self.objectness(level).float() for level in hidden]
+        return objectness, [self.deltas(level).float() for level in hidden]
 
 
 def build_rpn(
