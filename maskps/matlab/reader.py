@@ -88,7 +88,7 @@ class MatVariable:
         per_element = max(1, len(self.fields))
         done, start, buffer = 0, self._skip, bytearray()
         with open(self.path, "rb") as file:
-            for piece in _unpacked(file, self._offset, self.path):
+            for piece in _unpacked(file, self._offset, self.path, _CHUNK):
                 buffer += piece
                 if len(buffer) - start < _CHUNK:
                     continue
@@ -167,7 +167,7 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
             offset = HEADER_SIZE
             while offset < end:
                 head = b""
-                for piece in _unpacked(file, offset, path, limit=_HEAD):
+                for piece in _unpacked(file, offset, path, _HEAD):
                     head += piece
                     if len(head) >= _HEAD:
                         break
@@ -202,7 +202,7 @@ def _check_header(path: Path, header: bytes, wanted: str) -> None:
         raise InputFileError(path, expected=f"{wanted}, little-endian", found="another version or byte order")
 
 
-def _unpacked(file: BinaryIO, offset: int, path: Path, *, limit: int = _CHUNK) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO, offset: int, path: Path, limit: int) -> Iterator[bytes]:
     """Yields the element at `offset`, unpacked, in pieces of at most `limit` bytes."""
     file.seek(offset)
     tag = file.read(8)
