@@ -43,8 +43,8 @@ class Table1:
             ("Together", self.with_masks + self.without_masks),
         )
         return (
-            "Table 1: the training images (LP: labeled persons, UP: unlabeled persons)",
-            ["", "Images", "LP", "UP"],
+            "Table 1",
+            ["", "Images", "Labeled (LP)", "Unlabeled (UP)"],
             [
                 [name, f"{counts.images:,}", f"{counts.labeled:,}", f"{counts.unlabeled:,}"]
                 for name, counts in rows

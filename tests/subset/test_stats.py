@@ -43,5 +43,5 @@ def test_an_empty_table_counts_nothing() -> None:
 def test_the_printed_rows_carry_the_same_numbers() -> None:
     counts: Table1 = table1(table(), np.array([0, 4]))
     _, columns, rows = counts.as_rows()
-    assert columns[1:] == ["Images", "LP", "UP"]
+    assert columns[1:] == ["Images", "Labeled (LP)", "Unlabeled (UP)"]
     assert [row[1:] for row in rows] == [["2", "3", "2"], ["3", "1", "2"], ["5", "4", "4"]]
