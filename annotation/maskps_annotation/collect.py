@@ -279,5 +279,5 @@ def _polygon(shape: LabelMeShape) -> NDArray[np.float64]:
 
 
 def _finding(error: MaskpsError) -> Finding:
-    message = f"found {error.found}, expected {error.expected}" if error.expected else f"found {error.found}"
+    message = f"{error.found} (expected {error.expected})" if error.expected else error.found
     return Finding("error", error.where, f"{message}; {error.hint}" if error.hint else message)
