@@ -74,7 +74,7 @@ def write_cuhk_sysu(
 def protocol_chunks(name: str, protocol: SearchProtocol) -> Iterator[bytes]:
     """Yields the matrix of a test protocol, one chunk per query.
 
-    An entry without a true box has empty float64 cells for box and mark, which makes all entries of one
+    An entry without a true box has empty cells for box and mark, which makes all entries of one
     scene the same bytes: they are built once per scene and joined.
     """
     fields = ("Query", "Gallery", "occlusion") if name == "Occlusion" else ("Query", "Gallery")

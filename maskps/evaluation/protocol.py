@@ -136,7 +136,7 @@ def _first_row(bad: NDArray[np.bool_]) -> str:
 def read_protocol(path: Path) -> SearchProtocol:
     """Returns the protocol in a file of CUHK-SYSU: TestG50.mat ... TestG4000.mat or a test subset.
 
-    A file of another name may hold the protocol as its first variable. TestG4000 unpacks to 2.1 GB, which is
+    A file of another name may hold the protocol as its first variable. TestG4000 unpacks to 1 GB, which is
     never held at once. A gallery entry has a true box if its box is not empty, wherever in the gallery it is.
 
     Raises:

@@ -9,6 +9,7 @@
                double  one element with the numbers, in the smallest type that holds them
                cell    one matrix per cell
                struct  width of a field name, the field names, then for each element one matrix per field
+             a tag without a payload is an empty matrix: box and mark of a gallery entry without a true box
 
 Everything inside a variable starts at a multiple of 8 bytes, so a variable is an array of 64-bit words.
 """

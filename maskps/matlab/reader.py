@@ -1,7 +1,7 @@
 """Opens MATLAB 5 files and streams one variable in pieces that hold whole elements.
 
 A variable of the released files is a struct or cell array whose elements are small. TestG4000 unpacks to
-2.1 GB, so it is never held at once: `MatVariable.chunks` yields some megabytes at a time.
+1 GB, so it is never held at once: `MatVariable.chunks` yields some megabytes at a time.
 """
 
 from __future__ import annotations

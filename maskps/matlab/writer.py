@@ -54,9 +54,12 @@ def char_matrix(text: str) -> bytes:
 def number_matrix(values: Sequence[float]) -> bytes:
     """Returns a nested (1, n) matrix of class double, stored in the smallest type, as MATLAB does.
 
-    Readers see the type stored: uint8 or uint16 for boxes, float64 for an empty matrix.
+    Readers see the type stored: uint8 or uint16 for boxes. No numbers are a tag without a payload, as in the
+    released files; scipy reads it as (1, 0) float64.
     """
-    if len(values) and all(value == int(value) for value in values):
+    if not len(values):
+        return struct.pack("<II", MATRIX, 0)
+    if all(float(value).is_integer() for value in values):
         low, high = min(values), max(values)
         for kind, letter, least, most in _INTEGER_TYPES:
             if least <= low and high <= most:

@@ -90,7 +90,7 @@ def test_nested_fields_of_single_structs_are_found() -> None:
 
 
 def test_a_matrix_without_a_payload_is_empty() -> None:
-    matrices = Matrices(cell_matrix([b"\x0e" + bytes(7)]), PATH)
+    matrices = Matrices(cell_matrix([number_matrix(())]), PATH)
     assert matrices.size.tolist() == [1, 0]
 
 

@@ -1,0 +1,55 @@
+"""Finding the data set in a folder, and its test protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskps.datasets import available_protocols, open_dataset, protocol_path
+from maskps.errors import InputFileError
+
+
+def test_cuhk_sysu_is_recognised(root: Path) -> None:
+    assert open_dataset(root).kind == "cuhk-sysu"
+
+
+def test_a_missing_folder_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="no such folder"):
+        open_dataset(tmp_path / "none")
+
+
+def test_a_file_is_no_data_set(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputFileError) as error:
+        open_dataset(tmp_path / "file")
+    assert error.value.found == "a file"
+
+
+def test_another_folder_is_described(root: Path) -> None:
+    with pytest.raises(InputFileError) as error:
+        open_dataset(root / "annotation")
+    assert error.value.found == "a folder with Images.mat, Person.mat, pool.mat, test/"
+    assert "annotation/Images.mat" in error.value.expected
+
+
+def test_a_folder_of_many_files_is_described_briefly(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number:02d}").touch()
+    with pytest.raises(InputFileError, match="and 12 more"):
+        open_dataset(tmp_path)
+
+
+def test_protocols_are_listed_by_size_and_then_the_subsets(root: Path) -> None:
+    assert available_protocols(root) == ("TestG2", "TestG3", "Occlusion", "Resolution")
+
+
+def test_protocols_are_found_by_gallery_size_and_by_subset(root: Path) -> None:
+    assert protocol_path(root, gallery_size=3) == root / "annotation/test/train_test/TestG3.mat"
+    assert protocol_path(root, subset="occlusion") == root / "annotation/test/subset/Occlusion.mat"
+
+
+@pytest.mark.parametrize("choice", [{"gallery_size": 4000}, {"subset": "night"}])
+def test_a_missing_protocol_lists_those_that_are_there(root: Path, choice: dict) -> None:
+    with pytest.raises(InputFileError, match="protocols here: TestG2, TestG3, Occlusion, Resolution"):
+        protocol_path(root, **choice)
