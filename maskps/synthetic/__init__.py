@@ -7,7 +7,7 @@ seed, and render them: `draw_appearance`, `plan_camera`, `open_camera`, `render_
 from maskps.synthetic.appearance import Appearance, draw_appearance
 from maskps.synthetic.camera import Camera, CameraPlan, open_camera, plan_camera
 from maskps.synthetic.dataset import SyntheticSummary, write_synthetic
-from maskps.synthetic.plan import SCALES, SynthScale
+from maskps.synthetic.plan import SCALES, SplitScale, SynthScale
 from maskps.synthetic.scene import RenderedScene, render_scene
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Camera",
     "CameraPlan",
     "RenderedScene",
+    "SplitScale",
     "SynthScale",
     "SyntheticSummary",
     "draw_appearance",

@@ -38,13 +38,30 @@ _COLOURS = np.array([_CLOTHES[name][0] for name in _NAMES], dtype=np.float64)
 _TOP = np.array([_CLOTHES[name][1] for name in _NAMES], dtype=np.float64)
 _BOTTOM = np.array([_CLOTHES[name][2] for name in _NAMES], dtype=np.float64)
 _SKIN: tuple[Colour, ...] = (
-    (238, 200, 172), (226, 180, 148), (208, 158, 124), (180, 128, 94), (138, 94, 66), (92, 62, 46),
+    (238, 200, 172),
+    (226, 180, 148),
+    (208, 158, 124),
+    (180, 128, 94),
+    (138, 94, 66),
+    (92, 62, 46),
 )
 _HAIR: tuple[Colour, ...] = (
-    (28, 24, 24), (44, 32, 27), (78, 52, 36), (120, 84, 52), (186, 148, 92), (136, 60, 36), (158, 156, 154),
+    (28, 24, 24),
+    (44, 32, 27),
+    (78, 52, 36),
+    (120, 84, 52),
+    (186, 148, 92),
+    (136, 60, 36),
+    (158, 156, 154),
 )
 _SHOES: tuple[Colour, ...] = (
-    (26, 25, 27), (228, 228, 228), (92, 58, 38), (112, 114, 118), (170, 40, 44), (40, 56, 104), (196, 168, 128),
+    (26, 25, 27),
+    (228, 228, 228),
+    (92, 58, 38),
+    (112, 114, 118),
+    (170, 40, 44),
+    (40, 56, 104),
+    (196, 168, 128),
 )
 PATTERNS = ("plain", "stripes", "pinstripes", "checks", "block", "logo", "dots", "sash")
 
@@ -111,8 +128,11 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
     pattern = "plain"
     if rng.random() < patterned:
         pattern = PATTERNS[1 + _pick(rng, (24, 8, 18, 16, 20, 8, 6))]
-    period = {"stripes": rng.uniform(0.035, 0.085), "checks": rng.uniform(0.045, 0.09),
-              "dots": rng.uniform(0.045, 0.07)}.get(pattern, rng.uniform(0.04, 0.08))
+    period = {
+        "stripes": rng.uniform(0.035, 0.085),
+        "checks": rng.uniform(0.045, 0.09),
+        "dots": rng.uniform(0.045, 0.07),
+    }.get(pattern, rng.uniform(0.04, 0.08))
     top = Garment(kind, top_colour, second, pattern, float(period), float(rng.random()))
     sleeves = {"tank": "none", "tee": "short"}.get(kind, "long")
     if kind == "dress" or kind == "shirt":
@@ -122,8 +142,13 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
     leg = legs[_pick(rng, (26, 28, 15, 10, 14, 7) if womanly else (42, 40, 0, 18, 0, 0))]
     bottom_colour = _cloth(rng, _BOTTOM)
     if leg == "jeans":
-        bottom_colour = _jitter(tuple(_COLOURS[_NAMES.index(
-            ("denim", "faded", "navy", "charcoal")[_pick(rng, (45, 25, 20, 10))])]), rng, 12)
+        bottom_colour = _jitter(
+            tuple(
+                _COLOURS[_NAMES.index(("denim", "faded", "navy", "charcoal")[_pick(rng, (45, 25, 20, 10))])]
+            ),
+            rng,
+            12,
+        )
     if leg in ("skirt", "long skirt"):
         bottom_colour = _cloth(rng, _TOP + _BOTTOM)
     leg_pattern = "plain"
@@ -131,11 +156,18 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
         leg_pattern = ("stripes", "checks", "dots")[_pick(rng, (3, 4, 3))]
     elif leg == "trousers" and rng.random() < 0.16:
         leg_pattern = "sash"
-    bottom = Garment(leg, bottom_colour, _cloth(rng, _TOP), leg_pattern,
-                     float(rng.uniform(0.04, 0.08)), float(rng.random()))
+    bottom = Garment(
+        leg,
+        bottom_colour,
+        _cloth(rng, _TOP),
+        leg_pattern,
+        float(rng.uniform(0.04, 0.08)),
+        float(rng.random()),
+    )
     styles = ("shaved", "short", "bob", "long", "tail", "bun", "curls", "cap", "beanie", "scarf")
-    hair = styles[_pick(rng, (0, 8, 19, 30, 17, 8, 6, 4, 3, 5) if womanly
-                        else (12, 55, 2, 3, 2, 1, 6, 12, 7, 0))]
+    hair = styles[
+        _pick(rng, (0, 8, 19, 30, 17, 8, 6, 4, 3, 5) if womanly else (12, 55, 2, 3, 2, 1, 6, 12, 7, 0))
+    ]
     bags = ("none", "handbag", "backpack", "suitcase", "shopper", "messenger", "pram")
     bag = bags[_pick(rng, (30, 24, 15, 6, 10, 10, 5) if womanly else (44, 2, 22, 8, 8, 14, 2))]
     return Appearance(
@@ -149,8 +181,10 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
         top=top,
         sleeves=sleeves,
         sleeve_colour=second if raglan else top_colour,
-        open_front=bool(kind in ("jacket", "coat", "hoodie", "shirt")
-                        and rng.random() < (0.25 if kind in ("hoodie", "shirt") else 0.6)),
+        open_front=bool(
+            kind in ("jacket", "coat", "hoodie", "shirt")
+            and rng.random() < (0.25 if kind in ("hoodie", "shirt") else 0.6)
+        ),
         inner=_cloth(rng, _TOP),
         hood=kind == "hoodie" or (kind in ("jacket", "coat") and bool(rng.random() < 0.25)),
         bottom=bottom,

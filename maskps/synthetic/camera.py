@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.synthetic.background import PLACES, Ground, draw_background
+from maskps.synthetic.background import draw_background
 from maskps.synthetic.furniture import FURNITURE, Sprite, draw_furniture
+from maskps.synthetic.ground import Ground
+from maskps.synthetic.places import PLACES
 from maskps.synthetic.shapes import Light
 
 SWAY = 10  # pixels around the image, so that a scene need not repeat its neighbour's background exactly
@@ -59,10 +61,10 @@ def plan_camera(seed: tuple[int, ...], *, longest: int, heights: tuple[float, fl
         heights: of a person far away and near by, as shares of the longest side.
     """
     rng = np.random.default_rng(seed)
-    place = PLACES[int(rng.integers(0, len(PLACES)))]
+    place = tuple(PLACES)[int(rng.integers(0, len(PLACES)))]
     share = _SHAPES[int(np.searchsorted((0.62, 0.82, 0.95), rng.random(), side="right"))]
-    width, height = (int(round(longest * side)) for side in share)
-    base = height * rng.uniform(0.42, 0.56) + SWAY
+    width, height = (round(longest * side) for side in share)
+    base = float(round(height * rng.uniform(0.42, 0.56))) + SWAY
     far = heights[0] * longest * rng.uniform(0.85, 1.25)
     near = heights[1] * longest * rng.uniform(0.85, 1.15)
     near = min(near, 0.66 * height)
@@ -81,8 +83,15 @@ def open_camera(plan: CameraPlan) -> Camera:
         kind = kinds[int(rng.integers(0, len(kinds)))]
         depth = rng.uniform(0.2, 1.0)
         foot = plan.ground.base + depth * (plan.ground.height - plan.ground.base)
-        things.append(draw_furniture(kind, x=rng.uniform(0, plan.ground.width), foot=foot,
-                                     height=plan.ground.height_at(foot), rng=rng))
+        things.append(
+            draw_furniture(
+                kind,
+                x=rng.uniform(0, plan.ground.width),
+                foot=foot,
+                height=plan.ground.height_at(foot),
+                rng=rng,
+            )
+        )
     angle = rng.uniform(-1.0, 1.0)
     direction = np.array([np.sin(angle), -0.35, 0.55 + 0.45 * np.cos(angle)])
     direction /= np.linalg.norm(direction)
@@ -92,8 +101,11 @@ def open_camera(plan: CameraPlan) -> Camera:
         plan=plan,
         background=background,
         furniture=tuple(sorted(things, key=lambda thing: thing.foot)),
-        light=Light((float(direction[0]), float(direction[1]), float(direction[2])), float(ambient),
-                    float(1.08 - ambient)),
+        light=Light(
+            (float(direction[0]), float(direction[1]), float(direction[2])),
+            float(ambient),
+            float(1.08 - ambient),
+        ),
         gain=np.array([1 + warm, 1 + rng.normal(0, 0.015), 1 - warm], dtype=np.float32),
         contrast=float(rng.uniform(0.82, 1.1)),
         blur=float(rng.choice([0.0, 0.3, 0.5, 0.7])) * max(plan.size) / 600.0,

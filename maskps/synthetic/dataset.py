@@ -26,7 +26,8 @@ from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, write_labelme
 from maskps.structures import SceneTable
 from maskps.synthetic.appearance import draw_appearance
 from maskps.synthetic.camera import Camera, CameraPlan, open_camera
-from maskps.synthetic.plan import SCALES, TRAIN, ScenePlan, SplitPlan, plan_protocols, plan_splits
+from maskps.synthetic.plan import SCALES, TRAIN, ScenePlan, SplitPlan, SynthScale, plan_splits
+from maskps.synthetic.protocols import plan_protocols
 from maskps.synthetic.scene import RenderedScene, place_people, render_scene
 
 RECORD = "synth.json"
@@ -57,7 +58,13 @@ class SyntheticSummary:
 
 
 def write_synthetic(
-    out: Path, *, scale: str, seed: int = 0, jobs: int = 1, images: bool = True, force: bool = False,
+    out: Path,
+    *,
+    scale: str | SynthScale,
+    seed: int = 0,
+    jobs: int = 1,
+    images: bool = True,
+    force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> SyntheticSummary:
     """Writes a data set of people who never were; the same seed gives the same bytes, whatever `jobs`.
@@ -66,7 +73,7 @@ def write_synthetic(
     outlines of everybody in the training images, and the record `synth.json`; all of it or nothing.
 
     Args:
-        scale: "tiny", "small" or "cuhk-sysu", a key of `SCALES`.
+        scale: "tiny", "small" or "cuhk-sysu", a key of `SCALES`; or counts of one's own.
         jobs: worker processes (started afresh: a script that asks for more than one needs the usual
             `if __name__ == "__main__"`).
         images: False plans the annotation only, from the same model of where people stand; boxes then
@@ -77,13 +84,16 @@ def write_synthetic(
         ConfigError: an unknown scale, a negative seed, fewer than one job.
         OutputExistsError: as `folder_written_atomically`.
     """
-    if scale not in SCALES:
-        raise ConfigError("scale", expected=f"one of {', '.join(SCALES)}", found=f"'{scale}'")
-    for name, value, least in (("seed", seed, 0), ("jobs", jobs, 1)):
+    name = scale if isinstance(scale, str) else "custom"
+    if isinstance(scale, str):
+        if scale not in SCALES:
+            raise ConfigError("scale", expected=f"one of {', '.join(SCALES)}", found=f"'{scale}'")
+        scale = SCALES[scale]
+    for option, value, least in (("seed", seed, 0), ("jobs", jobs, 1)):
         if value < least:
-            raise ConfigError(name, expected=f"a whole number, at least {least}", found=str(value))
+            raise ConfigError(option, expected=f"a whole number, at least {least}", found=str(value))
     with folder_written_atomically(out, record=RECORD, force=force) as folder:
-        splits = plan_splits(SCALES[scale], seed=seed)
+        splits = plan_splits(scale, seed=seed)
         total = sum(len(split.scenes) for split in splits)
         done = 0
         tables: list[SceneTable] = []
@@ -100,11 +110,17 @@ def write_synthetic(
             tables.append(_table(split, truths))
             shares.append(np.concatenate([truth.visible for truth in truths]))
         train, test = tables
-        protocols = plan_protocols(SCALES[scale], test, splits[1].ids, shares[1], seed=seed)
-        write_cuhk_sysu(folder, train=train, test=test, train_ids=splits[0].ids, test_ids=splits[1].ids,
-                        protocols=protocols)
+        protocols = plan_protocols(scale, test, splits[1].ids, shares[1], seed=seed)
+        write_cuhk_sysu(
+            folder,
+            train=train,
+            test=test,
+            train_ids=splits[0].ids,
+            test_ids=splits[1].ids,
+            protocols=protocols,
+        )
         summary = SyntheticSummary(
-            scale=scale,
+            scale=name,
             seed=seed,
             images=images,
             train_images=len(train),
@@ -185,8 +201,12 @@ def _drawn(folder: Path, split: SplitPlan, jobs: int) -> Iterator[_Result]:
             for future in as_completed(pending):
                 yield pending[future], future.result()
         except BrokenProcessPool as error:
-            raise MaskpsError("jobs", expected=f"{jobs} worker processes that live to the end",
-                              found="one was killed, perhaps for want of memory", hint="fewer --jobs") from error
+            raise MaskpsError(
+                "jobs",
+                expected=f"{jobs} worker processes that live to the end",
+                found="one was killed, perhaps for want of memory",
+                hint="fewer --jobs",
+            ) from error
 
 
 def _part(split: SplitPlan, rows: list[int]) -> SplitPlan:
@@ -199,8 +219,9 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """A pool whose workers leave Ctrl-C to the parent, and which drops what has not begun when left early."""
     # fresh interpreters: forking a process in which torch runs threads may hang
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=signal.signal,
-                               initargs=(signal.SIGINT, signal.SIG_IGN))
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
     try:
         yield pool
     finally:
@@ -222,14 +243,18 @@ def _draw_chunk(folder: Path, plan: CameraPlan, split: SplitPlan) -> list[_Truth
     return truths
 
 
-def _write_truth(folder: Path, split: SplitPlan, scene: ScenePlan, drawn: RenderedScene, size: tuple[int, int]) -> None:
+def _write_truth(
+    folder: Path, split: SplitPlan, scene: ScenePlan, drawn: RenderedScene, size: tuple[int, int]
+) -> None:
     """Writes the outlines of a scene as a person would have drawn them in LabelMe, but exact."""
     shapes: list[LabelMeShape] = []
     for row, (pid, outline) in enumerate(zip(scene.pids.tolist(), drawn.outlines, strict=True)):
         label = "unlabeled" if pid < 0 else str(split.ids[pid - 1])
         extra = {"maskps_box": drawn.boxes[row].tolist()}
-        shapes += [LabelMeShape(label, ring, group_id=row, flags={"hole": True} if hole else {}, extra=extra)
-                   for ring, hole in _rings(outline)]
+        shapes += [
+            LabelMeShape(label, ring, group_id=row, flags={"hole": True} if hole else {}, extra=extra)
+            for ring, hole in _rings(outline)
+        ]
     path = folder / TRUTH_DIR / Path(scene.name).with_suffix(".json")
     image_path = f"../../{(IMAGE_DIR / scene.name).as_posix()}"
     write_labelme(path, LabelMeFile(image_path, size[0], size[1], tuple(shapes)))

@@ -14,8 +14,16 @@ from maskps.synthetic.shapes import Colour, Fill
 _Plane = NDArray[np.float32]
 
 
-def cloth_fill(garment: Garment, *, yaw: float, scale: float, colour: Colour | None = None,
-               opening: Colour | None = None, trunk: bool = False, offset: float = 0.0) -> Fill | Colour:
+def cloth_fill(
+    garment: Garment,
+    *,
+    yaw: float,
+    scale: float,
+    colour: Colour | None = None,
+    opening: Colour | None = None,
+    trunk: bool = False,
+    offset: float = 0.0,
+) -> Fill | Colour:
     """Returns the fill of a garment's part.
 
     Args:
@@ -46,7 +54,9 @@ def cloth_fill(garment: Garment, *, yaw: float, scale: float, colour: Colour | N
                 seam = front & (np.abs(np.sin(around)) < 0.045)
                 result[seam] *= 0.72
             else:
-                gap = np.clip((0.34 - np.abs(np.sin(around)) + 0.2 * (height - 0.2)) * scale * 0.1 + 0.5, 0, 1)
+                gap = np.clip(
+                    (0.34 - np.abs(np.sin(around)) + 0.2 * (height - 0.2)) * scale * 0.1 + 0.5, 0, 1
+                )
                 gap *= front
                 result += gap[..., None] * (np.asarray(opening, dtype=np.float32) - result)
         return result
@@ -65,7 +75,9 @@ def _pattern(pattern: str, garment: Garment, around: _Plane, height: _Plane, sca
         return np.clip(0.5 + 1.5 * (np.cos(around * 14.0) - 0.3), 0, 1)
     if pattern == "checks":
         lines = np.cos(around * np.float32(0.55 / period))
-        return (0.5 * np.clip(0.5 + sharp * rings, 0, 1) + 0.5 * np.clip(0.5 + sharp * lines, 0, 1)).astype(np.float32)
+        return (0.5 * np.clip(0.5 + sharp * rings, 0, 1) + 0.5 * np.clip(0.5 + sharp * lines, 0, 1)).astype(
+            np.float32
+        )
     if pattern == "dots":
         lines = np.cos(around * np.float32(0.6 / period))
         return np.clip(0.5 + sharp * (rings * lines - 0.45), 0, 1)
@@ -77,8 +89,10 @@ def _pattern(pattern: str, garment: Garment, around: _Plane, height: _Plane, sca
         return np.clip((0.028 - np.abs(height - np.float32(0.1 + 0.12 * garment.phase))) * scale + 0.5, 0, 1)
     if pattern == "logo":
         wide, tall = 0.3 + 0.3 * garment.phase, 0.028 + 0.5 * garment.period
-        inside = np.minimum((wide - np.abs(np.sin(around))) * np.float32(0.1 * scale),
-                            (tall - np.abs(height - 0.13)) * np.float32(scale))
+        inside = np.minimum(
+            (wide - np.abs(np.sin(around))) * np.float32(0.1 * scale),
+            (tall - np.abs(height - 0.13)) * np.float32(scale),
+        )
         return np.clip(inside + 0.5, 0, 1) * (np.cos(around) > 0)
     return np.zeros(np.broadcast_shapes(around.shape, height.shape), dtype=np.float32)
 
@@ -97,10 +111,17 @@ def head_fill(person: Appearance, *, yaw: float, length: float) -> Fill:
     dark = np.asarray((40, 28, 26), dtype=np.float32)
     lips = skin * np.asarray((0.82, 0.55, 0.55), dtype=np.float32)
     # how far hair comes down on the forehead and on the back of the head; +1 is the crown
-    fringe, nape = {"shaved": (0.62, -0.35), "cap": (0.36, -0.15), "beanie": (0.3, -0.3),
-                    "scarf": (0.34, -2.0), "bob": (0.42, -0.9), "long": (0.5, -2.0),
-                    "tail": (0.58, -0.55), "bun": (0.58, -0.5), "curls": (0.4, -0.8)}.get(
-                        person.hair, (0.5, -0.55))
+    fringe, nape = {
+        "shaved": (0.62, -0.35),
+        "cap": (0.36, -0.15),
+        "beanie": (0.3, -0.3),
+        "scarf": (0.34, -2.0),
+        "bob": (0.42, -0.9),
+        "long": (0.5, -2.0),
+        "tail": (0.58, -0.55),
+        "bun": (0.58, -0.5),
+        "curls": (0.4, -0.8),
+    }.get(person.hair, (0.5, -0.55))
     sides = {"scarf": 0.55, "bob": 0.42, "long": 0.36, "curls": 0.32}.get(person.hair, 0.14)
     sin, cos = np.float32(np.sin(yaw)), np.float32(np.cos(yaw))
 
@@ -116,8 +137,10 @@ def head_fill(person: Appearance, *, yaw: float, length: float) -> Fill:
         if length > 9:
             face = front > 0.2
             for mark, (at_flank, at_up, wide, tall), strength in (
-                (dark, (0.36, 0.06, 0.17, 0.09), 0.75), (dark, (0.36, 0.24, 0.24, 0.06), 0.4),
-                (lips, (0.0, -0.5, 0.3, 0.08), 0.9), (skin * 0.8, (0.0, -0.18, 0.09, 0.2), 0.5),
+                (dark, (0.36, 0.06, 0.17, 0.09), 0.75),
+                (dark, (0.36, 0.24, 0.24, 0.06), 0.4),
+                (lips, (0.0, -0.5, 0.3, 0.08), 0.9),
+                (skin * 0.8, (0.0, -0.18, 0.09, 0.2), 0.5),
             ):
                 off = np.maximum(np.abs(np.abs(flank) - at_flank) / wide, np.abs(up - at_up) / tall)
                 spot = np.clip((1.0 - off) * soft * 0.25 + 0.35, 0, 1) * face * strength

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.evaluation.protocol import SearchProtocol
-from maskps.structures import SceneTable
+from maskps.errors import ConfigError
 from maskps.synthetic.camera import CameraPlan, plan_camera
 
 TRAIN, TEST = 0, 1
 _MOST_LABELED, _MOST_PEOPLE = 5, 12  # in one scene
-_PLAN, _CAMERA, _IDENTITY, _SCENE, _NAMES, _PROTOCOL = range(6)  # what a stream of random numbers is for
+_PLAN, _CAMERA, _IDENTITY, _SCENE, _NAMES, PROTOCOL = range(6)  # what a stream of random numbers is for
 
 
 @dataclass(frozen=True)
 class SplitScale:
-    """Counts of one split: scenes (of which `unlabeled_only` without identity), persons, cameras."""
+    """Counts of one split.
+
+    Attributes:
+        scenes: of which `unlabeled_only` show nobody with an identity.
+        labeled, unlabeled: persons with and without an identity.
+        appearances: fewest and most scenes that show the same identity.
+    """
 
     scenes: int
     unlabeled_only: int
@@ -26,6 +31,7 @@ class SplitScale:
     labeled: int
     unlabeled: int
     cameras: int
+    appearances: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,32 @@ class SynthScale:
 
 SCALES: dict[str, SynthScale] = {
     "tiny": SynthScale(
-        400, (0.15, 0.42), SplitScale(300, 39, 80, 360, 870, 12), SplitScale(150, 0, 60, 250, 380, 8),
-        galleries=(50, 100), occluded=4, low_resolution=6,
+        400,
+        (0.15, 0.42),
+        SplitScale(300, 39, 80, 360, 870, 12, (3, 6)),
+        SplitScale(150, 0, 60, 250, 380, 8, (3, 6)),
+        galleries=(50, 100),
+        occluded=4,
+        low_resolution=6,
     ),
     "small": SynthScale(
-        800, (0.11, 0.46), SplitScale(1000, 130, 300, 1300, 3300, 40), SplitScale(600, 0, 200, 900, 1900, 25),
-        galleries=(50, 100, 500), occluded=13, low_resolution=20,
+        800,
+        (0.11, 0.46),
+        SplitScale(1000, 130, 300, 1300, 3300, 40, (3, 8)),
+        SplitScale(600, 0, 200, 900, 1900, 25, (3, 8)),
+        galleries=(50, 100, 500),
+        occluded=13,
+        low_resolution=20,
     ),
     # the published counts
     "cuhk-sysu": SynthScale(
-        800, (0.1, 0.48), SplitScale(11_206, 1_490, 5_532, 15_085, 40_187, 420),
-        SplitScale(6_978, 0, 2_900, 8_345, 32_526, 260),
-        galleries=(50, 100, 500, 1000, 2000, 4000), occluded=187, low_resolution=290,
+        800,
+        (0.1, 0.48),
+        SplitScale(11_206, 1_490, 5_532, 15_085, 40_187, 420, (2, 14)),
+        SplitScale(6_978, 0, 2_900, 8_345, 32_526, 260, (2, 14)),
+        galleries=(50, 100, 500, 1000, 2000, 4000),
+        occluded=187,
+        low_resolution=290,
     ),
 }
 
@@ -106,26 +126,44 @@ def plan_splits(scale: SynthScale, *, seed: int) -> tuple[SplitPlan, SplitPlan]:
     people = rng.permutation(scale.train.identities + scale.test.identities) + 1
     ids = {TRAIN: people[: scale.train.identities], TEST: people[scale.train.identities :]}
     train, test = (
-        _plan_split(split, counts, scale, seed=seed, numbers=numbers[split],
-                    ids=np.array([f"p{number}" for number in ids[split]], dtype=np.str_))
+        _plan_split(
+            split,
+            counts,
+            scale,
+            seed=seed,
+            numbers=numbers[split],
+            ids=np.array([f"p{number}" for number in ids[split]], dtype=np.str_),
+        )
         for split, counts in ((TRAIN, scale.train), (TEST, scale.test))
     )
     return train, test
 
 
-def _plan_split(split: int, counts: SplitScale, scale: SynthScale, *, seed: int, numbers: NDArray[np.int64],
-                ids: NDArray[np.str_]) -> SplitPlan:
+def _plan_split(
+    split: int,
+    counts: SplitScale,
+    scale: SynthScale,
+    *,
+    seed: int,
+    numbers: NDArray[np.int64],
+    ids: NDArray[np.str_],
+) -> SplitPlan:
     rng = np.random.default_rng((seed, split, _PLAN))
     camera = rng.permutation(np.arange(counts.scenes) % counts.cameras)
     bare = np.zeros(counts.scenes, dtype=bool)
     bare[rng.choice(counts.scenes, counts.unlabeled_only, replace=False)] = True
-    owners = _spread(counts.labeled, counts.identities, least=2, most=13, rng=rng)
-    places = _spread(counts.labeled, counts.scenes - counts.unlabeled_only, least=1, most=_MOST_LABELED, rng=rng)
+    fewest, most = counts.appearances
+    owners = _spread(counts.labeled, counts.identities, least=fewest, most=most, rng=rng)
+    places = _spread(
+        counts.labeled, counts.scenes - counts.unlabeled_only, least=1, most=_MOST_LABELED, rng=rng
+    )
     pid = np.repeat(np.arange(1, counts.identities + 1), owners)
     scene = rng.permutation(np.repeat(np.flatnonzero(~bare), places))
     scene = _without_repeats(pid, scene, camera, rng=rng)
     labeled = np.bincount(scene, minlength=counts.scenes)
-    others = _spread(counts.unlabeled, counts.scenes, least=np.where(bare, 1, 0), most=_MOST_PEOPLE - labeled, rng=rng)
+    others = _spread(
+        counts.unlabeled, counts.scenes, least=np.where(bare, 1, 0), most=_MOST_PEOPLE - labeled, rng=rng
+    )
     order = np.argsort(scene, kind="stable")
     known = np.split(pid[order], np.cumsum(labeled)[:-1])
     return SplitPlan(
@@ -136,20 +174,35 @@ def _plan_split(split: int, counts: SplitScale, scale: SynthScale, *, seed: int,
             for index in range(counts.cameras)
         ),
         scenes=tuple(
-            ScenePlan(f"s{number}.jpg", int(camera[row]),
-                      rng.permutation(np.concatenate([known[row], np.full(others[row], -1)])).astype(np.int64),
-                      (seed, split, _SCENE, row))
+            ScenePlan(
+                f"s{number}.jpg",
+                int(camera[row]),
+                rng.permutation(np.concatenate([known[row], np.full(others[row], -1)])).astype(np.int64),
+                (seed, split, _SCENE, row),
+            )
             for row, number in enumerate(numbers)
         ),
         ids=ids,
     )
 
 
-def _spread(total: int, cells: int, *, least: int | NDArray[np.int64], most: int | NDArray[np.int64],
-            rng: np.random.Generator) -> NDArray[np.int64]:
+def _spread(
+    total: int,
+    cells: int,
+    *,
+    least: int | NDArray[np.int64],
+    most: int | NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
     """Returns (cells,) int64 counts that sum to `total`, unevenly spread between `least` and `most`."""
     counts = np.broadcast_to(np.asarray(least, dtype=np.int64), (cells,)).copy()
     room = np.broadcast_to(np.asarray(most, dtype=np.int64), (cells,))
+    if not counts.sum() <= total <= room.sum():
+        raise ConfigError(
+            "scale",
+            expected=f"between {counts.sum()} and {room.sum()} persons for {cells} places",
+            found=str(total),
+        )
     weight = rng.gamma(2.0, 1.0, cells)
     while (missing := total - int(counts.sum())) > 0:
         open_cells = weight * (counts < room)
@@ -158,8 +211,9 @@ def _spread(total: int, cells: int, *, least: int | NDArray[np.int64], most: int
     return counts
 
 
-def _without_repeats(pid: NDArray[np.int64], scene: NDArray[np.int64], camera: NDArray[np.int64], *,
-                     rng: np.random.Generator) -> NDArray[np.int64]:
+def _without_repeats(
+    pid: NDArray[np.int64], scene: NDArray[np.int64], camera: NDArray[np.int64], *, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Returns `scene` rearranged so that nobody is twice in a scene, nor, where possible, before a camera."""
     scene = scene.copy()
     last_strict = 12
@@ -177,8 +231,13 @@ def _without_repeats(pid: NDArray[np.int64], scene: NDArray[np.int64], camera: N
     return scene
 
 
-def _swap(row: int, pid: NDArray[np.int64], scene: NDArray[np.int64], camera: NDArray[np.int64],
-          rng: np.random.Generator) -> None:
+def _swap(
+    row: int,
+    pid: NDArray[np.int64],
+    scene: NDArray[np.int64],
+    camera: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> None:
     """Exchanges the scene of `row` with one that suits both persons; as well as possible."""
     own = _run_of(pid, row)
     for attempt in range(60):
@@ -187,68 +246,15 @@ def _swap(row: int, pid: NDArray[np.int64], scene: NDArray[np.int64], camera: ND
         key = camera[scene] if attempt < 45 else scene
         if pid[other] == pid[row]:
             continue
-        if (np.count_nonzero(key[own] == key[other]) == 0 and np.count_nonzero(key[theirs] == key[row]) == 0
-                and not (scene[own] == scene[other]).any() and not (scene[theirs] == scene[row]).any()):
+        if (
+            np.count_nonzero(key[own] == key[other]) == 0
+            and np.count_nonzero(key[theirs] == key[row]) == 0
+            and not (scene[own] == scene[other]).any()
+            and not (scene[theirs] == scene[row]).any()
+        ):
             scene[row], scene[other] = scene[other], scene[row]
             return
 
 
 def _run_of(pid: NDArray[np.int64], row: int) -> slice:
     return slice(int(np.searchsorted(pid, pid[row], "left")), int(np.searchsorted(pid, pid[row], "right")))
-
-
-def plan_protocols(scale: SynthScale, test: SceneTable, ids: NDArray[np.str_], visible: NDArray[np.float64], *,
-                   seed: int) -> dict[str, SearchProtocol]:
-    """Returns the test protocols by name: one query per test identity, in the order of their pids.
-
-    A gallery lists the other scenes of the query's identity first, each with its box, then random
-    scenes without that identity. Smaller galleries are the beginnings of the larger ones. "Resolution"
-    holds the queries with the smallest boxes and "Occlusion" those of whom least is visible.
-
-    Args:
-        visible: (P,) visible share of each person of `test`.
-    """
-    rng = np.random.default_rng((seed, TEST, _PROTOCOL))
-    scene_of = test.scene_of_person
-    rows_of = [np.zeros(0, dtype=np.int64)] * len(ids)
-    order = np.argsort(test.pids, kind="stable")
-    order = order[test.pids[order] > 0]
-    rows_of = np.split(order, np.flatnonzero(np.diff(test.pids[order])) + 1)
-    queries = np.array([rows[rng.integers(0, len(rows))] for rows in rows_of])
-    longest = max(scale.galleries)
-    galleries = np.full((len(ids), longest), -1, dtype=np.int32)
-    truths = []
-    for query, rows in enumerate(rows_of):
-        truth = rng.permutation(rows[rows != queries[query]])
-        others = rng.permutation(len(test))
-        others = others[~np.isin(others, scene_of[rows])][: longest - len(truth)]
-        entries = np.concatenate([scene_of[truth], others])
-        galleries[query, : len(entries)] = entries
-        truths.append(truth)
-
-    def protocol(chosen: NDArray[np.int64], size: int) -> SearchProtocol:
-        kept = [truths[query] for query in chosen]
-        boxes = np.concatenate(kept)
-        return SearchProtocol(
-            image_names=test.names,
-            query_scenes=scene_of[queries[chosen]].astype(np.int32),
-            query_boxes=test.boxes[queries[chosen]],
-            query_ids=ids[chosen],
-            query_hard=test.is_hard[queries[chosen]],
-            galleries=np.ascontiguousarray(galleries[chosen, :size]),
-            truth_offsets=np.cumsum([0, *(len(rows) for rows in kept)]).astype(np.int64),
-            truth_positions=np.concatenate([np.arange(len(rows)) for rows in kept]).astype(np.int32),
-            truth_boxes=test.boxes[boxes],
-            truth_hard=test.is_hard[boxes],
-        )
-
-    everyone = np.arange(len(ids))
-    corners = test.boxes[queries].astype(np.float64)
-    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    hidden = np.sort(np.argsort(visible[queries], kind="stable")[: scale.occluded])
-    small = np.sort(np.argsort(area, kind="stable")[: scale.low_resolution])
-    return {
-        **{f"TestG{size}": protocol(everyone, size) for size in scale.galleries},
-        "Occlusion": protocol(hidden, scale.subset_gallery),
-        "Resolution": protocol(small, scale.subset_gallery),
-    }

@@ -52,8 +52,9 @@ def draw_pose(rng: np.random.Generator, *, bag: str, bag_side: int) -> Pose:
     elif bag == "handbag" and gesture > 0.6:
         arms[side], elbows[side] = 0.05, 1.35
     spread = (float(rng.uniform(0.06, 0.2)), float(rng.uniform(0.06, 0.2)))
-    return Pose(yaw, phase, stride, float(rng.normal(0.03, 0.03)), (arms[0], arms[1]),
-                (elbows[0], elbows[1]), spread)
+    return Pose(
+        yaw, phase, stride, float(rng.normal(0.03, 0.03)), (arms[0], arms[1]), (elbows[0], elbows[1]), spread
+    )
 
 
 def skeleton(pose: Pose, *, build: float, hips: float) -> dict[str, NDArray[np.float64]]:
@@ -68,13 +69,17 @@ def skeleton(pose: Pose, *, build: float, hips: float) -> dict[str, NDArray[np.f
         angle = 0.47 * pose.stride * np.sin(pose.phase + turn)
         bend = 0.12 + pose.stride * 0.85 * max(0.0, np.cos(pose.phase + turn)) ** 2
         hip = pelvis + np.array([0.0, sign * 0.05 * (0.6 + 0.4 * hips), -0.02])
-        knee = hip + 0.235 * np.array([np.sin(angle + 0.25 * bend), 0.03 * sign, -np.cos(angle + 0.25 * bend)])
+        knee = hip + 0.235 * np.array(
+            [np.sin(angle + 0.25 * bend), 0.03 * sign, -np.cos(angle + 0.25 * bend)]
+        )
         shin = angle - 0.75 * bend
         ankle = knee + 0.235 * np.array([np.sin(shin), 0.02 * sign, -np.cos(shin)])
         tip = max(0.0, -shin - 0.2) * 0.8  # the heel lifts behind the body
         joints |= {f"{name}hip": hip, f"{name}knee": knee, f"{name}ankle": ankle}
         joints[f"{name}heel"] = ankle + np.array([-0.03, 0.0, -0.022 + 0.02 * tip])
-        joints[f"{name}toe"] = ankle + np.array([0.088 * np.cos(tip), 0.014 * sign, -0.03 - 0.088 * np.sin(tip)])
+        joints[f"{name}toe"] = ankle + np.array(
+            [0.088 * np.cos(tip), 0.014 * sign, -0.03 - 0.088 * np.sin(tip)]
+        )
     for name, sign, which in (("l", -1.0, 0), ("r", 1.0, 1)):
         shoulder = np.array([lean * 0.3, sign * 0.094 * build**0.7, 0.797])
         swing, bend, spread = pose.arms[which], pose.elbows[which], pose.spread[which]
@@ -82,7 +87,12 @@ def skeleton(pose: Pose, *, build: float, hips: float) -> dict[str, NDArray[np.f
         inward = -sign * 0.35 if bend > 1.0 else sign * 0.05
         wrist = elbow + 0.14 * np.array([np.sin(swing + bend), inward, -np.cos(swing + bend)])
         hand = wrist + 0.038 * np.array([np.sin(swing + bend), inward * 0.6, -np.cos(swing + bend)])
-        joints |= {f"{name}shoulder": shoulder, f"{name}elbow": elbow, f"{name}wrist": wrist, f"{name}hand": hand}
+        joints |= {
+            f"{name}shoulder": shoulder,
+            f"{name}elbow": elbow,
+            f"{name}wrist": wrist,
+            f"{name}hand": hand,
+        }
     joints["pelvis"] = pelvis
     joints["neck"] = np.array([lean * 0.32, 0.0, 0.862])
     joints["head"] = np.array([lean * 0.38 + 0.008, 0.0, 0.929])

@@ -24,13 +24,17 @@ class Projection:
     def __call__(self, point: NDArray[np.float64]) -> tuple[float, float]:
         """Returns x and y pixels of a (3,) point."""
         across = point[0] * self._sin - point[1] * self._cos
-        return (float(self.foot[0] + self.scale * across),
-                float(self.foot[1] - self.scale * (point[2] * np.cos(_PITCH) - self.depth(point) * np.sin(_PITCH))))
+        return (
+            float(self.foot[0] + self.scale * across),
+            float(
+                self.foot[1] - self.scale * (point[2] * np.cos(_PITCH) - self.depth(point) * np.sin(_PITCH))
+            ),
+        )
 
     def depth(self, point: NDArray[np.float64]) -> float:
         """Returns how much nearer to the camera than the body's axis, in body heights."""
         return float(point[0] * self._cos + point[1] * self._sin)
 
     def width(self, half: float, deep: float) -> float:
-        """Returns the pixels that an ellipse of these half axes (sideways, forwards) spans from its middle."""
+        """Returns the half-width in pixels of an ellipse with these half axes (sideways, forwards)."""
         return float(self.scale * np.hypot(half * self._cos, deep * self._sin))

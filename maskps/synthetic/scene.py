@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,9 @@ class RenderedScene:
     owner: NDArray[np.int16]
 
 
-def place_people(camera: CameraPlan, count: int, *, rng: np.random.Generator,
-                 small: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+def place_people(
+    camera: CameraPlan, count: int, *, rng: np.random.Generator, small: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Returns (count, 3) float64: x and y of each foot in image pixels, and the height there.
 
     People stand anywhere on the ground, some of them in pairs, in front of each other only as far as
@@ -80,19 +82,28 @@ def place_people(camera: CameraPlan, count: int, *, rng: np.random.Generator,
 
 def _least_seen(people: NDArray[np.float64]) -> float:
     """The visible share of the most hidden person, taking everyone as a slim rectangle."""
+    if len(people) == 0:
+        return 1.0
     x, y, tall = people.T[:, :, None]
     px, py = x + _BODY[0] * tall, y - _BODY[1] * tall  # (n, points)
-    before = (y.T > y)[..., None]
+    before = (y < y.T)[..., None]  # who stands nearer to the camera
     inside = (np.abs(px[:, None] - x) < 0.13 * tall) & (py[:, None] > y - tall) & (py[:, None] < y)
     hidden = (inside & before).any(axis=1).sum(axis=1)
     return 1.0 - float(hidden.max()) / px.shape[1]
 
 
-_BODY = np.stack([points.ravel() for points in np.meshgrid(np.linspace(-0.11, 0.11, 5), np.linspace(0.03, 0.97, 10))])
+_BODY = np.stack(
+    [points.ravel() for points in np.meshgrid(np.linspace(-0.11, 0.11, 5), np.linspace(0.03, 0.97, 10))]
+)
 
 
-def render_scene(camera: Camera, people: Sequence[Appearance], *, rng: np.random.Generator,
-                 small: NDArray[np.bool_] | None = None) -> RenderedScene:
+def render_scene(
+    camera: Camera,
+    people: Sequence[Appearance],
+    *,
+    rng: np.random.Generator,
+    small: NDArray[np.bool_] | None = None,
+) -> RenderedScene:
     """Returns a picture of these people before this camera.
 
     Pose, place, light and the camera's small movements are drawn from `rng`; the people stay who they
@@ -107,8 +118,10 @@ def render_scene(camera: Camera, people: Sequence[Appearance], *, rng: np.random
     for attempt in range(_TRIES):
         standing = place_people(camera.plan, len(people), rng=rng, small=small)
         poses = [draw_pose(rng, bag=person.bag, bag_side=person.bag_side) for person in people]
-        figures = [person_shapes(person, pose, foot=(float(x), float(y)), height=float(tall))
-                   for person, pose, (x, y, tall) in zip(people, poses, standing, strict=True)]
+        figures = [
+            person_shapes(person, pose, foot=(float(x), float(y)), height=float(tall))
+            for person, pose, (x, y, tall) in zip(people, poses, standing, strict=True)
+        ]
         whole = [silhouette(shapes) for shapes in figures]
         if attempt == _TRIES // 2:
             sprites = []  # too much in the way
@@ -137,40 +150,58 @@ def render_scene(camera: Camera, people: Sequence[Appearance], *, rng: np.random
 def _present_furniture(camera: Camera, sway: NDArray, rng: np.random.Generator) -> list[Sprite]:
     """The camera's things in the image's frame; now and then one has been taken away."""
     return [
-        Sprite(thing.foot - sway[1], (thing.corner[0] - int(sway[0]), thing.corner[1] - int(sway[1])), thing.colour,
-               thing.cover, translate(thing.outline, -float(sway[0]), -float(sway[1])))
-        for thing in camera.furniture if rng.random() < 0.8
+        Sprite(
+            thing.foot - sway[1],
+            (thing.corner[0] - int(sway[0]), thing.corner[1] - int(sway[1])),
+            thing.colour,
+            thing.cover,
+            translate(thing.outline, -float(sway[0]), -float(sway[1])),
+        )
+        for thing in camera.furniture
+        if rng.random() < 0.8
     ]
 
 
-def _visible_parts(whole: list[MultiPolygon], feet: NDArray[np.float64], sprites: list[Sprite],
-                   size: tuple[int, int]) -> list[MultiPolygon]:
+def _visible_parts(
+    whole: list[MultiPolygon], feet: NDArray[np.float64], sprites: list[Sprite], size: tuple[int, int]
+) -> list[MultiPolygon]:
     """Returns what of each silhouette lies in the image and behind nothing."""
     frame = box(0, 0, *size)
     result: list[MultiPolygon] = []
     for row, full in enumerate(whole):
         seen = full.intersection(frame)
         prepare(full)
-        before = [other for at, other in enumerate(whole)
-                  if (feet[at], at) > (feet[row], row) and intersects(full, other)]
-        before += [thing.outline for thing in sprites if thing.foot > feet[row] and intersects(full, thing.outline)]
+        before = [
+            other
+            for at, other in enumerate(whole)
+            if (feet[at], at) > (feet[row], row) and intersects(full, other)
+        ]
+        before += [
+            thing.outline for thing in sprites if thing.foot > feet[row] and intersects(full, thing.outline)
+        ]
         if before:
             seen = seen.difference(union_all(before))
         result.append(_polygons(seen))
     return result
 
 
-def _polygons(geometry: object) -> MultiPolygon:
+def _polygons(geometry: Any) -> MultiPolygon:
     """The areas of a geometry without slivers under half a pixel."""
-    valid = geometry if geometry.is_valid else make_valid(geometry)  # type: ignore[attr-defined]
+    valid = geometry if geometry.is_valid else make_valid(geometry)
     parts = [valid] if valid.geom_type == "Polygon" else list(getattr(valid, "geoms", []))
     return MultiPolygon([part for part in parts if part.geom_type == "Polygon" and part.area >= 0.5])
 
 
-def _draw(camera: Camera, figures: list[list[Shape]], standing: NDArray[np.float64], sprites: list[Sprite],
-          sway: NDArray, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+def _draw(
+    camera: Camera,
+    figures: list[list[Shape]],
+    standing: NDArray[np.float64],
+    sprites: list[Sprite],
+    sway: NDArray,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     width, height = camera.plan.size
-    canvas = camera.background[sway[1]:sway[1] + height, sway[0]:sway[0] + width].copy()
+    canvas = camera.background[sway[1] : sway[1] + height, sway[0] : sway[0] + width].copy()
     owner = np.full((height, width), -1, dtype=np.int16)
     turn = rng.normal(0, 0.25)
     lx, ly, lz = camera.light.direction
@@ -185,11 +216,14 @@ def _draw(camera: Camera, figures: list[list[Shape]], standing: NDArray[np.float
             _stamp(canvas, owner, thing)
             continue
         near = rng.uniform(0.86, 1.12)  # people stand in more or less light
-        light = Light((float(direction[0]), float(direction[1]), float(direction[2])), camera.light.ambient * near,
-                      camera.light.diffuse * near)
+        light = Light(
+            (float(direction[0]), float(direction[1]), float(direction[2])),
+            camera.light.ambient * near,
+            camera.light.diffuse * near,
+        )
         sheet = _folds(int(np.clip(standing[row, 2] // 60, 1, 5)), height, width)
         ox, oy = rng.integers(0, 64, 2)
-        folds = sheet[oy:oy + height, ox:ox + width]
+        folds = sheet[oy : oy + height, ox : ox + width]
         for shape in figures[row]:
             paint(canvas, shape, light, folds=folds, owner=owner, number=row)
     return _develop(canvas, camera, rng), owner
@@ -219,7 +253,8 @@ def _stamp(canvas: NDArray[np.float32], owner: NDArray[np.int16], thing: Sprite)
     cut = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
     cover = thing.cover[cut]
     patch = canvas[y0:y1, x0:x1]
-    patch += (thing.colour[cut] - patch) * cover[..., None]
+    patch *= 1.0 - cover[..., None]
+    patch += thing.colour[cut]
     owner[y0:y1, x0:x1][cover >= 0.5] = -1
 
 
@@ -242,8 +277,11 @@ def _develop(canvas: NDArray[np.float32], camera: Camera, rng: np.random.Generat
     exposure = rng.uniform(0.8, 1.18)
     gain = camera.gain * (1 + rng.normal(0, 0.02, 3)) * exposure
     slope_x, slope_y = rng.normal(0, 0.08, 2)
-    field = (1 + slope_x * np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-             + slope_y * np.linspace(-1, 1, height, dtype=np.float32)[:, None])
+    field = (
+        1
+        + slope_x * np.linspace(-1, 1, width, dtype=np.float32)[None, :]
+        + slope_y * np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    )
     grey = 118.0
     canvas *= field[..., None]
     canvas *= gain.astype(np.float32)

@@ -67,8 +67,14 @@ class Shape:
 
 
 def capsule(
-    start: Point, end: Point, radii: tuple[float, ...], fill: Colour | Fill, *, flat_end: bool = False,
-    flat_start: bool = False, roundness: float = 1.0,
+    start: Point,
+    end: Point,
+    radii: tuple[float, ...],
+    fill: Colour | Fill,
+    *,
+    flat_end: bool = False,
+    flat_start: bool = False,
+    roundness: float = 1.0,
 ) -> Shape:
     """Returns a limb: half-widths `radii` spread evenly from `start` to `end`, with round ends."""
     x0, y0 = start
@@ -88,24 +94,51 @@ def capsule(
     total = head + length + tail
     half = np.concatenate(width)
     return Shape(
-        (x0 - dx * head, y0 - dy * head), (x1 + dx * tail, y1 + dy * tail),
-        np.concatenate(at) / total, -half, half, fill, roundness,
+        (x0 - dx * head, y0 - dy * head),
+        (x1 + dx * tail, y1 + dy * tail),
+        np.concatenate(at) / total,
+        -half,
+        half,
+        fill,
+        roundness,
     )
 
 
-def ellipse(centre: Point, half_width: float, half_height: float, fill: Colour | Fill, *,
-            tilt: float = 0.0, roundness: float = 1.0) -> Shape:
+def ellipse(
+    centre: Point,
+    half_width: float,
+    half_height: float,
+    fill: Colour | Fill,
+    *,
+    tilt: float = 0.0,
+    roundness: float = 1.0,
+) -> Shape:
     """Returns an ellipse; `tilt` turns its long (vertical) axis, in radians."""
     dx, dy = np.sin(tilt) * half_height, np.cos(tilt) * half_height
     angle = np.linspace(0.0, np.pi, 15)
     half = np.sin(angle) * half_width
     half[0] = half[-1] = 0.0
-    return Shape((centre[0] - dx, centre[1] - dy), (centre[0] + dx, centre[1] + dy),
-                 (1.0 - np.cos(angle)) / 2.0, -half, half, fill, roundness)
+    return Shape(
+        (centre[0] - dx, centre[1] - dy),
+        (centre[0] + dx, centre[1] + dy),
+        (1.0 - np.cos(angle)) / 2.0,
+        -half,
+        half,
+        fill,
+        roundness,
+    )
 
 
-def column(start: Point, end: Point, nodes: tuple[float, ...], half: tuple[float, ...],
-           fill: Colour | Fill, *, shift: tuple[float, ...] | None = None, roundness: float = 1.0) -> Shape:
+def column(
+    start: Point,
+    end: Point,
+    nodes: tuple[float, ...],
+    half: tuple[float, ...],
+    fill: Colour | Fill,
+    *,
+    shift: tuple[float, ...] | None = None,
+    roundness: float = 1.0,
+) -> Shape:
     """Returns a smooth body: half-widths at the nodes, joined by a monotone curve."""
     at = np.asarray(nodes, dtype=np.float64)
     fine = np.unique(np.concatenate([at, np.linspace(0.0, 1.0, 13)]))
@@ -118,21 +151,31 @@ def _smooth(at: NDArray, values: NDArray, fine: NDArray) -> NDArray:
     """Cubic Hermite through (at, values) with slopes that never overshoot (Fritsch-Carlson)."""
     step = np.diff(at)
     slope = np.diff(values) / step
-    inner = np.where(slope[:-1] * slope[1:] > 0, 2.0 * slope[:-1] * slope[1:]
-                     / np.where(slope[:-1] + slope[1:] == 0, 1.0, slope[:-1] + slope[1:]), 0.0)
+    inner = np.where(
+        slope[:-1] * slope[1:] > 0,
+        2.0 * slope[:-1] * slope[1:] / np.where(slope[:-1] + slope[1:] == 0, 1.0, slope[:-1] + slope[1:]),
+        0.0,
+    )
     tangent = np.concatenate([slope[:1], inner, slope[-1:]])
     cell = np.clip(np.searchsorted(at, fine, side="right") - 1, 0, len(step) - 1)
     t = (fine - at[cell]) / step[cell]
     width = step[cell]
     return (
-        values[cell] * (1 + 2 * t) * (1 - t) ** 2 + tangent[cell] * width * t * (1 - t) ** 2
-        + values[cell + 1] * t * t * (3 - 2 * t) + tangent[cell + 1] * width * t * t * (t - 1)
+        values[cell] * (1 + 2 * t) * (1 - t) ** 2
+        + tangent[cell] * width * t * (1 - t) ** 2
+        + values[cell + 1] * t * t * (3 - 2 * t)
+        + tangent[cell + 1] * width * t * t * (t - 1)
     )
 
 
 def paint(
-    canvas: NDArray[np.float32], shape: Shape, light: Light, *, folds: NDArray[np.float32] | None = None,
-    owner: NDArray[np.int16] | None = None, number: int = 0,
+    canvas: NDArray[np.float32],
+    shape: Shape,
+    light: Light,
+    *,
+    folds: NDArray[np.float32] | None = None,
+    owner: NDArray[np.int16] | None = None,
+    number: int = 0,
 ) -> None:
     """Draws `shape` into `canvas` (H, W, 3) float32, 0..255, in place, anti-aliased.
 

@@ -1,0 +1,67 @@
+"""Test protocols of a synthetic data set, by the rules of the released ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.evaluation.protocol import SearchProtocol
+from maskps.structures import SceneTable
+from maskps.synthetic.plan import PROTOCOL, TEST, SynthScale
+
+
+def plan_protocols(
+    scale: SynthScale, test: SceneTable, ids: NDArray[np.str_], visible: NDArray[np.float64], *, seed: int
+) -> dict[str, SearchProtocol]:
+    """Returns the test protocols by name: one query per test identity, in the order of their pids.
+
+    A gallery lists the other scenes of the query's identity first, each with its box, then random
+    scenes without that identity. Smaller galleries are the beginnings of the larger ones. "Resolution"
+    holds the queries with the smallest boxes and "Occlusion" those of whom least is visible.
+
+    Args:
+        visible: (P,) visible share of each person of `test`.
+    """
+    rng = np.random.default_rng((seed, TEST, PROTOCOL))
+    scene_of = test.scene_of_person
+    order = np.argsort(test.pids, kind="stable")
+    order = order[test.pids[order] > 0]
+    rows_of = np.split(order, np.flatnonzero(np.diff(test.pids[order])) + 1)
+    queries = np.array([rows[rng.integers(0, len(rows))] for rows in rows_of])
+    longest = max(scale.galleries)
+    galleries = np.full((len(ids), longest), -1, dtype=np.int32)
+    truths = []
+    for query, rows in enumerate(rows_of):
+        truth = rng.permutation(rows[rows != queries[query]])
+        others = rng.permutation(len(test))
+        others = others[~np.isin(others, scene_of[rows])][: longest - len(truth)]
+        entries = np.concatenate([scene_of[truth], others])
+        galleries[query, : len(entries)] = entries
+        truths.append(truth)
+
+    def protocol(chosen: NDArray[np.int64], size: int) -> SearchProtocol:
+        kept = [truths[query] for query in chosen]
+        boxes = np.concatenate(kept)
+        return SearchProtocol(
+            image_names=test.names,
+            query_scenes=scene_of[queries[chosen]].astype(np.int32),
+            query_boxes=test.boxes[queries[chosen]],
+            query_ids=ids[chosen],
+            query_hard=test.is_hard[queries[chosen]],
+            galleries=np.ascontiguousarray(galleries[chosen, :size]),
+            truth_offsets=np.cumsum([0, *(len(rows) for rows in kept)]).astype(np.int64),
+            truth_positions=np.concatenate([np.arange(len(rows)) for rows in kept]).astype(np.int32),
+            truth_boxes=test.boxes[boxes],
+            truth_hard=test.is_hard[boxes],
+        )
+
+    everyone = np.arange(len(ids))
+    corners = test.boxes[queries].astype(np.float64)
+    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    hidden = np.sort(np.argsort(visible[queries], kind="stable")[: scale.occluded])
+    small = np.sort(np.argsort(area, kind="stable")[: scale.low_resolution])
+    return {
+        **{f"TestG{size}": protocol(everyone, size) for size in scale.galleries},
+        "Occlusion": protocol(hidden, scale.subset_gallery),
+        "Resolution": protocol(small, scale.subset_gallery),
+    }
