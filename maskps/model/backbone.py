@@ -198,8 +198,12 @@ def load_backbone(stem: Stem, res5: Res5, path: Path) -> None:
 
 
 def backbone_state(stem: Stem, res5: Res5) -> dict[str, Tensor]:
-    """Returns both parts' parameters and statistics under torchvision's names, as `load_backbone` reads."""
-    return {**stem.state_dict(), **res5.state_dict()}
+    """Returns both parts' parameters and statistics under torchvision's names, as `load_backbone` reads.
+
+    Contiguous, as safetensors wants them.
+    """
+    state = {**stem.state_dict(), **res5.state_dict()}
+    return {key: value.contiguous() for key, value in state.items()}
 
 
 def _stage(

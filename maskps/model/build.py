@@ -132,4 +132,5 @@ def build_model(config: NetworkSettings, num_pids: int) -> MaskGuidedPersonSearc
             mask_target=cast(MaskTarget, config.mask_target),
             mask_reduction=cast(MaskReduction, config.mask_loss_reduction),
         )
-        return MaskGuidedPersonSearch(stem, rpn, roi_heads)
+        model = MaskGuidedPersonSearch(stem, rpn, roi_heads)
+    return model.to(memory_format=torch.channels_last)
