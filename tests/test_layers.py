@@ -24,10 +24,16 @@ STAGES = ["matlab", "masks", "evaluation", "datasets", "subset", "synthetic", "l
 TORCH_FREE = ["matlab", "masks", "datasets", "subset", "synthetic", "evaluation"]
 
 
+def is_for_type_checkers(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
 def imported_modules(file: Path) -> set[str]:
-    """Full names of the modules that a file imports, wherever in the file it does so."""
+    """Full names of the modules that a file imports at run time, wherever it does so."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
     modules = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

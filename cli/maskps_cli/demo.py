@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sys
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from maskps_cli.output import print_table, progress_bar, say
+from maskps_cli.output import print_search_results, print_table, progress_bar, say
 
 RECORD = "demo.json"
 GALLERY_SIZE = 100
@@ -30,6 +31,8 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
     from maskps.evaluation import evaluate_search, read_protocol
     from maskps.files import check_output, write_json
     from maskps.inference import extract_detections
+    from maskps.picture_rows import ranking_pictures, subset_pictures
+    from maskps.pictures import ranking_sheet, subset_sheet
     from maskps.subset import open_subset, table1
     from maskps.synthetic import write_synthetic
     from maskps.training import initial_predictor, load_config, load_run, train
@@ -74,19 +77,14 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
         with progress_bar(f"images, {name} network", quiet=quiet) as update:
             detections = extract_detections(predictor, dataset, protocol, progress=update)
         results[name] = evaluate_search(protocol, detections)
-    print_table(
-        "Person search on the synthetic test split: identities and cameras not seen in training",
-        ["network", "mAP", "top-1", "top-5", "top-10"],
-        [
-            [name, *(f"{100 * value:.1f} %" for value in (r.mAP, r.top1, r.top5, r.top10))]
-            for name, r in results.items()
-        ],
-        note=f"{protocol.num_queries} queries, gallery size {GALLERY_SIZE}, rules of the released evaluator",
+    print_search_results(
+        "Person search on the synthetic test split: identities and cameras not seen in training", results
     )
 
     say("[5/5] drawing pictures", quiet=quiet)
-    _draw_subset(out / "subset.png", dataset, subset)
-    _draw_search(out / "search.png", dataset, protocol, detections, results["trained"])
+    subset_sheet(subset_pictures(dataset, subset)).save(out / "subset.png")
+    rankings = ranking_pictures(protocol, detections, results["trained"], dataset.image_path)
+    ranking_sheet(rankings, dataset.image_path).save(out / "search.png")
 
     numbers |= {
         "state": "done",
@@ -116,13 +114,13 @@ def _remove_earlier_demo(out: Path) -> None:
 
 
 def _cores() -> int:
-    import os
-
     return os.cpu_count() or 1
 
 
 def _peak_memory_gb() -> float:
     """Peak resident memory of this process or its largest child, in GB (getrusage: KiB on Linux)."""
     unit = 1 if sys.platform == "darwin" else 1024
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, children = (
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return max(own, children) * unit / 1e9

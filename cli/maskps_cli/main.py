@@ -16,7 +16,7 @@ from maskps_cli.options import (
     seed_option,
     version_option,
 )
-from maskps_cli.output import print_json, print_table, progress_bar, say
+from maskps_cli.output import print_json, print_search_results, progress_bar, say
 
 
 @click.group(cls=MaskpsGroup)
@@ -66,7 +66,6 @@ def train(
     """
     from maskps.datasets import open_dataset
     from maskps.subset import open_subset
-
     from maskps.training import StepReport, load_config
     from maskps.training import train as train_network
 
@@ -107,7 +106,6 @@ def evaluate(root: Path, run: Path, gallery_size: int, device: str, as_json: boo
     from maskps.datasets import open_dataset, protocol_path
     from maskps.evaluation import evaluate_search, read_protocol
     from maskps.inference import extract_detections
-
     from maskps.training import load_run
 
     dataset = open_dataset(root)
@@ -119,7 +117,7 @@ def evaluate(root: Path, run: Path, gallery_size: int, device: str, as_json: boo
     if as_json:
         print_json(result.to_dict())
     else:
-        print_table(*result.as_rows())
+        print_search_results(f"Person search on {root}", {str(run): result})
 
 
 @main.command()

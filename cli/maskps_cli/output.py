@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from maskps.evaluation import SearchResult
 
 
 def print_json(content: Any) -> None:
@@ -33,6 +36,24 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     if not console.is_terminal:
         console.width = 110
     console.print(table)
+
+
+def print_search_results(title: str, results: Mapping[str, SearchResult]) -> None:
+    """Writes mAP and top-k of one or several networks on the same protocol to stdout, in percent."""
+    one = next(iter(results.values()))
+    print_table(
+        title,
+        ["network", "mAP", "top-1", "top-5", "top-10"],
+        [
+            [
+                name,
+                *(f"{100 * value:.1f} %" for value in (result.mAP, result.top1, result.top5, result.top10)),
+            ]
+            for name, result in results.items()
+        ],
+        note=f"{one.queries:,} queries, gallery size {one.gallery_size:,}, rules '{one.rules}', "
+        f"detections with score >= {one.score_threshold}",
+    )
 
 
 def say(text: str, *, quiet: bool = False) -> None:
