@@ -77,7 +77,7 @@ SCALES: dict[str, SynthScale] = {
     # the published counts
     "cuhk-sysu": SynthScale(
         800,
-        (0.1, 0.48),
+        (0.07, 0.48),
         SplitScale(11_206, 1_490, 5_532, 15_085, 40_187, 420, (2, 14)),
         SplitScale(6_978, 0, 2_900, 8_345, 32_526, 260, (2, 14)),
         galleries=(50, 100, 500, 1000, 2000, 4000),
