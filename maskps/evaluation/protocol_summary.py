@@ -24,7 +24,7 @@ class Anomaly:
         query: index of the query, from 0.
         query_id: the data set's own identity.
         image: name of the scene.
-        text: what it is, in words.
+        text: all of it in one sentence.
     """
 
     kind: str
@@ -112,13 +112,14 @@ def _own_images(protocol: SearchProtocol) -> list[Anomaly]:
             what = f"with the identical box {_xywh(protocol.query_boxes[query])} as a true one: a free hit"
         else:
             what = f"with another true box {_xywh(boxes[0])} (query box {_xywh(protocol.query_boxes[query])})"
-        text = f"the query's own image is in its gallery, {what}"
+        text = f"is the query's own image and in its gallery, {what}"
         anomalies.append(_anomaly(protocol, OWN_IMAGE, query, scene, text))
     return anomalies
 
 
 def _anomaly(protocol: SearchProtocol, kind: str, query: int, scene: int, text: str) -> Anomaly:
-    return Anomaly(kind, query, str(protocol.query_ids[query]), str(protocol.image_names[scene]), text)
+    query_id, image = str(protocol.query_ids[query]), str(protocol.image_names[scene])
+    return Anomaly(kind, query, query_id, image, f"query {query} ({query_id}): {image} {text}")
 
 
 def _true_boxes(protocol: SearchProtocol, query: int, scene: int) -> NDArray[np.float32]:

@@ -58,7 +58,7 @@ def test_the_filling_of_short_galleries_is_not_counted() -> None:
 def test_a_scene_listed_twice_is_told(truths: dict[int, tuple[float, ...]], text: str) -> None:
     (anomaly,) = describe_protocol(protocol_of([1, 2, 1], truths)).anomalies
     assert (anomaly.kind, anomaly.query, anomaly.query_id, anomaly.image) == (DOUBLED_IMAGE, 0, "p1", "b.jpg")
-    assert anomaly.text == f"2 times in the gallery, {text}"
+    assert anomaly.text == f"query 0 (p1): b.jpg is 2 times in the gallery, {text}"
 
 
 @pytest.mark.parametrize(
