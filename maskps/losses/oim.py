@@ -81,9 +81,9 @@ class OIMLoss(nn.Module):
     def update(self, embeddings: Tensor, pids: Tensor) -> None:
         """Moves the rows of the labeled pids towards their embeddings, and queues the unlabeled ones.
 
-        Eq. (4), and then each row is L2-normalised again, as Xiao et al. write (their released Caffe code
-        does not, see docs/decisions). Several embeddings of one pid are applied one after the other in
-        the order given, as in the release.
+        Eq. (4), and then each row is L2-normalised again, as Xiao et al. write. (Their released Caffe code
+        does not, and its GPU queue keeps 64 of the 256 numbers; neither is imitated.) Several embeddings
+        of one pid are applied one after the other in the order given, as in the release.
 
         Args:
             embeddings: (R, D) float, L2-normalised.

@@ -103,6 +103,17 @@ def test_persons_without_area_are_ignored(small_model: Model, images: list[Tenso
     assert all(torch.equal(expected[name], found[name]) for name in LOSS_NAMES)
 
 
+@pytest.mark.parametrize("pids", [[], [1, -1]])
+def test_broken_weights_give_losses_that_are_not_finite_rather_than_a_crash(
+    small_model: Model, images: list[Tensor], target: Target, pids: list[int]
+) -> None:
+    model = small_model()
+    torch.nn.init.constant_(model.rpn.head.deltas.bias, float("nan"))
+    torch.nn.init.constant_(model.rpn.head.objectness.bias, float("nan"))
+    losses = model(images[:1], [target(pids, masks=False)])
+    assert not torch.isfinite(total_loss(losses))
+
+
 def test_an_image_smaller_than_a_cell_of_the_features_is_no_problem(
     small_model: Model, target: Target
 ) -> None:
