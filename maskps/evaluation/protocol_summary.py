@@ -95,7 +95,7 @@ def _doubled_images(protocol: SearchProtocol) -> list[Anomaly]:
         else:
             what = "without a true box"
         anomalies.append(
-            _anomaly(protocol, DOUBLED_IMAGE, query, scene, f"{times} times in the gallery, {what}")
+            _anomaly(protocol, DOUBLED_IMAGE, query, scene, f"is {times} times in the gallery, {what}")
         )
     return anomalies
 
