@@ -6,6 +6,7 @@ come whatever the number of worker processes and wherever a run is resumed, with
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -205,7 +206,7 @@ def batches(scenes: SceneDataset, *, first_step: int = 0, pin_memory: bool = Fal
         batch_sampler=items,
         collate_fn=_joined,
         num_workers=config.num_workers,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=_leave_process_group,
         pin_memory=pin_memory,
     )
     for batch in loader:
@@ -238,8 +239,7 @@ def _joined(items: list[Batch | MaskpsError]) -> Batch | MaskpsError:
     return joined
 
 
-def _ignore_interrupts(worker: int) -> None:
-    # Ctrl-C reaches the whole process group; the main process ends the step and then its workers.
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_process_group(worker: int) -> None:
+    # Ctrl-C and `kill` of the whole group would end the images of a step that the main process wants to
+    # finish. It ends its workers itself, and they end when it is gone.
+    os.setpgrp()

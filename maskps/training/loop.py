@@ -196,7 +196,7 @@ class _RunningTraining:
             except KeyboardInterrupt as error:
                 raise self._interrupted() from error
             except RuntimeError as error:
-                if interruption.requested and self.is_between_steps:
+                if interruption.requested and "DataLoader worker" in str(error):
                     # The signal reached the loader's processes too.
                     raise self._interrupted() from error
                 raise self._explained(error) from error
