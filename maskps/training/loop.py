@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from collections.abc import Callable
@@ -152,7 +153,9 @@ def train(
         check_output(run_dir, record=RECORD, force=force)
     check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
     checkpoint = read_last_checkpoint(run_dir, info) if resume else None
-    model = build_model(config, info.num_pids).to(place).train()
+    # A checkpoint brings all weights: whatever the backbone started from may be gone by now.
+    start = config if checkpoint is None else dataclasses.replace(config, pretrained="none")
+    model = build_model(start, info.num_pids).to(place).train()
     optimizer = build_optimizer(model, config)
     if checkpoint is not None:
         load_weights(model, checkpoint, run_dir / LAST_CHECKPOINT)
