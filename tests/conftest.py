@@ -7,7 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from maskps.synthetic import SplitScale, SynthScale, write_synthetic
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+FEW_SCENES = SynthScale(
+    160,
+    (0.2, 0.42),
+    SplitScale(12, 2, 4, 13, 20, 4, (3, 4)),
+    SplitScale(9, 0, 3, 10, 10, 3, (3, 4)),
+    galleries=(4, 6),
+    occluded=1,
+    low_resolution=1,
+    subset_gallery=4,
+)
+"""21 scenes of 160 pixels: renders in under a second."""
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +31,11 @@ def real_data() -> Path:
     if not (folder / "cuhk_sysu" / "TestG100.mat").is_file():
         pytest.skip(f"real annotation files are not at {folder}; set MASKPS_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def few_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic data set of 12 training and 9 test scenes on disk; not to be changed."""
+    root = tmp_path_factory.mktemp("few") / "scenes"
+    write_synthetic(root, scale=FEW_SCENES, seed=3)
+    return root

@@ -1,0 +1,134 @@
+"""`maskps train` and `maskps eval` as a user types them, on a few scenes and with a network of a toy's size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from maskps_cli import data
+from maskps_cli.main import main
+
+QUICK = [
+    *("--recipe", "tiny", "--set", "pretrained=none", "--set", "epochs=1", "--set", "batch_size=4"),
+    *("--set", "shorter_side=96", "--set", "longest_side=160", "--set", "rois_per_image=8"),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("subset") / "subset"
+    labelme = few_scenes / "truth" / "labelme"
+    arguments = ["build-subset", str(few_scenes), "--out", str(out), "--labelme", str(labelme)]
+    assert CliRunner().invoke(data.main, arguments).exit_code == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(few_scenes: Path, subset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "run"
+    result = run("train", few_scenes, "--subset", subset, "--run", out, *QUICK)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_training_writes_a_line_of_six_losses_per_step(trained: Path) -> None:
+    """12 scenes in batches of 4: three steps, all of them finite."""
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    names = {f"loss_{name}" for name in ("rpn_cls", "rpn_reg", "rcnn_cls", "rcnn_reg", "id", "mask")}
+    for line in lines:
+        assert {name for name in line if name.startswith("loss_")} == names
+        assert all(0 <= line[name] < float("inf") for name in names)
+
+
+def test_evaluation_reports_the_same_twice(few_scenes: Path, trained: Path) -> None:
+    results = [
+        json.loads(run("eval", few_scenes, "--run", trained, "--gallery-size", "4", "--json").stdout)
+        for _ in range(2)
+    ]
+    assert results[0] == results[1]
+    assert {"mAP", "top1", "top5", "top10", "queries", "gallery_size", "rules"} <= results[0].keys()
+    assert results[0]["queries"] == 3
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(
+    few_scenes: Path, subset: Path, trained: Path, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        arguments = ("--run", tmp_path / str(seed), *QUICK, "--set", f"seed={seed}")
+        assert run("train", few_scenes, "--subset", subset, *arguments).exit_code == 0
+    first = (trained / "metrics.jsonl").read_bytes()
+    assert (tmp_path / "0" / "metrics.jsonl").read_bytes() == first
+    assert (tmp_path / "1" / "metrics.jsonl").read_bytes() != first
+
+
+def test_without_masks_nothing_but_the_mask_loss_differs_in_the_first_step(
+    few_scenes: Path, trained: Path, tmp_path: Path
+) -> None:
+    result = run("train", few_scenes, "--run", tmp_path / "run", "--no-masks", *QUICK)
+    assert result.exit_code == 0, result.output
+    with_masks, without = (
+        json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+        for folder in (trained, tmp_path / "run")
+    )
+    assert without["loss_mask"] == 0
+    for name in ("loss_rpn_cls", "loss_rpn_reg", "loss_rcnn_cls", "loss_rcnn_reg", "loss_id"):
+        assert without[name] == with_masks[name]
+
+
+def test_a_run_is_not_overwritten(few_scenes: Path, subset: Path, trained: Path) -> None:
+    before = (trained / "metrics.jsonl").read_bytes()
+    result = run("train", few_scenes, "--subset", subset, "--run", trained, *QUICK)
+    assert result.exit_code == 1
+    assert "--force" in result.stderr
+    assert (trained / "metrics.jsonl").read_bytes() == before
+
+
+def test_training_without_a_subset_is_wrong_usage(few_scenes: Path, tmp_path: Path) -> None:
+    result = run("train", few_scenes, "--run", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "--no-masks" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "tinny"], "tiny"),
+        (["--recipe", "tiny", "--set", "epoch=2"], "epochs"),
+        (["--recipe", "tiny", "--set", "epochs=two"], "whole number"),
+        (["--recipe", "tiny", "--device", "abacus"], "abacus"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_is_written(
+    few_scenes: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = run("train", few_scenes, "--no-masks", "--run", tmp_path / "run", *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gallery_size_that_is_not_there_is_named(few_scenes: Path, trained: Path) -> None:
+    result = run("eval", few_scenes, "--run", trained)
+    assert result.exit_code == 1
+    assert "TestG100" in result.stderr
+    assert "TestG6" in result.stderr
+
+
+def test_a_run_that_is_not_there_is_named(few_scenes: Path, tmp_path: Path) -> None:
+    result = run("eval", few_scenes, "--run", tmp_path / "none", "--gallery-size", "4")
+    assert result.exit_code == 1
+    assert "maskps train" in result.stderr
