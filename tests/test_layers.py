@@ -18,10 +18,13 @@ PACKAGES = {
 }
 """From the lowest to the highest: a package may import itself and those before it."""
 
-STAGES = ["matlab", "masks", "evaluation", "datasets", "subset", "synthetic", "losses", "model", "training"]
+STAGES = [
+    *("matlab", "masks", "evaluation", "datasets", "subset", "synthetic", "pictures"),
+    *("losses", "model", "training"),
+]
 """The stages inside maskps, likewise."""
 
-TORCH_FREE = ["matlab", "masks", "datasets", "subset", "synthetic", "evaluation"]
+TORCH_FREE = STAGES[: STAGES.index("losses")]
 
 
 def is_for_type_checkers(node: ast.stmt) -> bool:

@@ -31,8 +31,7 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
     from maskps.evaluation import evaluate_search, read_protocol
     from maskps.files import check_output, write_json
     from maskps.inference import extract_detections
-    from maskps.picture_rows import ranking_pictures, subset_pictures
-    from maskps.pictures import ranking_sheet, subset_sheet
+    from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
     from maskps.subset import open_subset, table1
     from maskps.synthetic import write_synthetic
     from maskps.training import initial_predictor, load_config, load_run, train

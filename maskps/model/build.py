@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -14,79 +13,17 @@ from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.proposals import build_rpn
 from maskps.model.roi_heads import DetectionFeature, MaskTarget, RoIHeads
 
-
-class NetworkSettings(Protocol):
-    """The settings of a run that the network and its losses depend on; `TrainConfig` has and explains them.
-
-    Named here one by one because the training package stands above this one: it imports the network, not
-    the other way round.
-    """
-
-    @property
-    def backbone(self) -> str: ...
-    @property
-    def pretrained(self) -> str: ...
-    @property
-    def frozen_stages(self) -> int: ...
-    @property
-    def freeze_batch_norm(self) -> str: ...
-    @property
-    def embedding_dim(self) -> int: ...
-    @property
-    def roi_pool(self) -> int: ...
-    @property
-    def mask_channels(self) -> int: ...
-    @property
-    def detection_feature(self) -> str: ...
-    @property
-    def anchor_sizes(self) -> Sequence[int]: ...
-    @property
-    def anchor_ratios(self) -> Sequence[float]: ...
-    @property
-    def rpn_channels(self) -> int: ...
-    @property
-    def rpn_batch_size(self) -> int: ...
-    @property
-    def rpn_pre_nms_top_n_train(self) -> int: ...
-    @property
-    def rpn_pre_nms_top_n_test(self) -> int: ...
-    @property
-    def rpn_post_nms_top_n_train(self) -> int: ...
-    @property
-    def rpn_post_nms_top_n_test(self) -> int: ...
-    @property
-    def rpn_nms(self) -> float: ...
-    @property
-    def rois_per_image(self) -> int: ...
-    @property
-    def roi_foreground_fraction(self) -> float: ...
-    @property
-    def box_score_threshold(self) -> float: ...
-    @property
-    def box_nms(self) -> float: ...
-    @property
-    def detections_per_image(self) -> int: ...
-    @property
-    def oim_temperature(self) -> float: ...
-    @property
-    def oim_momentum(self) -> float: ...
-    @property
-    def oim_queue_length(self) -> int: ...
-    @property
-    def mask_target(self) -> str: ...
-    @property
-    def mask_loss_reduction(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
+if TYPE_CHECKING:
+    from maskps.training.config import TrainConfig
 
 
-def build_model(config: NetworkSettings, num_pids: int) -> MaskGuidedPersonSearch:
+def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:
     """Returns the network of these settings, initialised from `config.seed`, on the CPU, in training mode.
 
     The same settings give the same weights to the bit; torch's default generator is left as it was.
 
     Args:
-        config: a `TrainConfig`, of which the settings above are read.
+        config: the settings of a run; those of the network and its losses are read.
         num_pids: labeled training identities, the rows of OIM's table.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`maskps train` and `maskps eval` as a user types them, on a few scenes and with a network of a toy's size."""
+"""`maskps train` and `maskps eval` as a user types them, with few scenes and a toy network."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from maskps import InputFileError
-from maskps.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
 from maskps.evaluation.search import RankedHit
 from maskps.masks.outlines import outline_from_polygons
-from maskps.pictures import RankingPicture, SubsetPicture, ranking_sheet, subset_sheet
+from maskps.pictures.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
+from maskps.pictures.sheets import RankingPicture, SubsetPicture, ranking_sheet, subset_sheet
 
 SCENE = np.full((300, 400, 3), 120, dtype=np.uint8)
 BOXES = np.array([[40, 40, 120, 240], [200, 50, 260, 220], [300, 20, 380, 280]], dtype=np.float32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskps import drawing
 from maskps.masks.outlines import Outline, outline_from_polygons
+from maskps.pictures import drawing
 
 
 def plain(size: tuple[int, int], colour: drawing.Colour = (10, 20, 30)) -> Image.Image:

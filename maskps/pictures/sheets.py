@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.drawing import (
+from maskps.evaluation.search import RankedHit
+from maskps.masks.outlines import Outline
+from maskps.pictures.drawing import (
     BLUE,
     GREEN,
     HAIRLINE,
@@ -34,8 +36,6 @@ from maskps.drawing import (
     text_width,
     write_text,
 )
-from maskps.evaluation.search import RankedHit
-from maskps.masks.outlines import Outline
 from maskps.structures import BACKGROUND_PID
 
 _WIDTH = 2400

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.drawing import Picture
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.search import SearchResult, ranked_results
 from maskps.masks.coverage import mask_targets
-from maskps.pictures import RankingPicture, SubsetPicture
+from maskps.pictures.drawing import Picture
+from maskps.pictures.sheets import RankingPicture, SubsetPicture
 from maskps.structures import PersonSearchDataset
 from maskps.subset.build import Subset
 

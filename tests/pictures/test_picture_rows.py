@@ -12,7 +12,7 @@ from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.search import SearchResult, evaluate_search
 from maskps.masks.outlines import outline_from_polygons
-from maskps.picture_rows import evenly_spaced_queries, ranking_pictures, subset_pictures
+from maskps.pictures.rows import evenly_spaced_queries, ranking_pictures, subset_pictures
 
 BOX = [10.0, 10.0, 50.0, 90.0]
 
