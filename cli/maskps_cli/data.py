@@ -63,7 +63,7 @@ def synth(
             force=force,
             progress=update,
         )
-    say(f"wrote {out}: {summary}", quiet=quiet)
+    say(f"wrote {out}: {summary.summary()}", quiet=quiet)
 
 
 @main.command("build-subset")

@@ -26,16 +26,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, caption_justify="left")
-    table.caption = note or None
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 110
-    console.print(table)
+    console = Console(highlight=False, width=1000)
+    with console.capture() as capture:
+        console.print(table)
+    lines = [line.rstrip() for line in capture.get().rstrip().splitlines()]
+    click.echo("\n".join([title, *lines, "", *([note, ""] if note else [])]))
 
 
 def print_search_results(title: str, results: Mapping[str, SearchResult]) -> None:

@@ -54,7 +54,16 @@ class SyntheticSummary:
     queries: dict[str, int]
 
     def to_dict(self) -> dict[str, object]:
+        """Returns the numbers by name, as in `synth.json`."""
         return asdict(self)
+
+    def summary(self) -> str:
+        """Returns one line for people."""
+        persons = f"{self.train_labeled:,} labeled persons ({self.train_ids:,} identities)"
+        return (
+            f"{self.train_images:,} training images with {persons} and {self.train_unlabeled:,} unlabeled; "
+            f"{self.test_images:,} test images, {max(self.queries.values()):,} queries"
+        )
 
 
 def write_synthetic(
