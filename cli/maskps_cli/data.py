@@ -93,7 +93,6 @@ def build_subset(
       maskps-data build-subset scenes --out subset --labelme scenes/truth/labelme
     """
     from maskps.datasets import open_dataset
-
     from maskps_annotation import build_subset_from_labelme
 
     dataset = open_dataset(root)
