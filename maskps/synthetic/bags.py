@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from maskps.synthetic.appearance import Appearance
 from maskps.synthetic.projection import Projection
 from maskps.synthetic.shapes import Colour, Fill, Shape, capsule, column, ellipse
+from maskps.synthetic.tones import scaled
 
 
 def bag_shapes(person: Appearance, joints: dict[str, NDArray], view: Projection) -> list[tuple[float, Shape]]:
@@ -99,7 +100,9 @@ def _suitcase(person: Appearance, joints: dict[str, NDArray], view: Projection) 
     top[2] = 0.33
     case = _box(view, top, bottom, 0.085, 0.055, _two_tone(person.bag_colour, person.bag_second, 1e6))
     ribs = [
-        _strap(view, top + [0.0, off, -0.03], bottom + [0.0, off, 0.03], _darker(person.bag_colour), 0.006)
+        _strap(
+            view, top + [0.0, off, -0.03], bottom + [0.0, off, 0.03], scaled(person.bag_colour, 0.7), 0.006
+        )
         for off in (-0.04, 0.04)
     ]
     depth = view.depth(bottom)
@@ -183,7 +186,3 @@ def _pram(person: Appearance, joints: dict[str, NDArray], view: Projection) -> l
             )
         )
     return result
-
-
-def _darker(colour: Colour) -> Colour:
-    return colour[0] * 0.7, colour[1] * 0.7, colour[2] * 0.7

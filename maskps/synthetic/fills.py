@@ -41,13 +41,12 @@ def cloth_fill(
         pattern = "plain"
     if pattern == "plain" and opening is None and not (trunk and garment.kind in ("jacket", "shirt", "coat")):
         return float(first[0]), float(first[1]), float(first[2])
-    base = first if colour is None else first.copy()
 
     def fill(side: _Plane, along: _Plane) -> _Plane:
         height = along * np.float32(1.0 / scale) + np.float32(offset)
         around = np.arcsin(side) - np.float32(yaw)
         share = _pattern(pattern, garment, around, height, scale)
-        result = base + share[..., None] * (second - base)
+        result = first + share[..., None] * (second - first)
         if trunk and garment.kind in ("jacket", "shirt", "coat"):
             front = (np.cos(around) > 0) & (height > 0.02)
             if opening is None:  # the seam of a closed front

@@ -13,6 +13,7 @@ from shapely.geometry import Point
 
 from maskps.synthetic.appearance import cloth_colour
 from maskps.synthetic.shapes import Colour
+from maskps.synthetic.tones import scaled
 
 _ROWS = 4  # sampled in each row of pixels
 _Part = tuple[Polygon, Colour]  # in body heights around the foot, y down
@@ -113,7 +114,7 @@ def _bin(rng: np.random.Generator) -> list[_Part]:
     half = rng.uniform(0.12, 0.18)
     return [
         (Polygon([(-half, -0.52), (half, -0.52), (0.85 * half, 0), (-0.85 * half, 0)]), colour),
-        (box(-1.1 * half, -0.58, 1.1 * half, -0.5), _darker(colour)),
+        (box(-1.1 * half, -0.58, 1.1 * half, -0.5), scaled(colour, 0.68)),
         (box(-0.5 * half, -0.44, 0.5 * half, -0.36), (26, 26, 28)),
     ]
 
@@ -183,7 +184,7 @@ def _car(rng: np.random.Generator) -> list[_Part]:
         ),
         (area((0.25, 0.62), (0.35, 0.93), (0.5, 0.94), (0.5, 0.62)), (70, 82, 92)),
         (area((0.53, 0.62), (0.53, 0.94), (0.69, 0.93), (0.81, 0.62)), (64, 76, 86)),
-        (area((0.0, 0.14), (0.0, 0.24), (1.0, 0.24), (1.0, 0.14)), _darker(paint)),
+        (area((0.0, 0.14), (0.0, 0.24), (1.0, 0.24), (1.0, 0.14)), scaled(paint, 0.68)),
         (area((0.0, 0.42), (0.0, 0.5), (0.035, 0.5), (0.035, 0.42)), (236, 226, 180)),
         (area((0.97, 0.4), (0.97, 0.48), (1.0, 0.48), (1.0, 0.4)), (170, 34, 34)),
     ]
@@ -219,7 +220,7 @@ def _boxes(rng: np.random.Generator) -> list[_Part]:
             colour = cloth_colour(rng)
             parts += [
                 (box(at - 0.15, -0.2 * row - 0.2, at + 0.15, -0.2 * row), colour),
-                (box(at - 0.12, -0.2 * row - 0.15, at + 0.12, -0.2 * row - 0.11), _darker(colour)),
+                (box(at - 0.12, -0.2 * row - 0.15, at + 0.12, -0.2 * row - 0.11), scaled(colour, 0.68)),
             ]
     return parts
 
@@ -248,7 +249,3 @@ FURNITURE: dict[str, tuple[str, ...]] = {
 def _tone(colour: Colour, rng: np.random.Generator, spread: float = 8.0) -> Colour:
     shift = rng.normal(0, spread)
     return colour[0] + shift, colour[1] + shift, colour[2] + shift
-
-
-def _darker(colour: Colour) -> Colour:
-    return colour[0] * 0.68, colour[1] * 0.68, colour[2] * 0.68

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,9 +34,7 @@ def head_shapes(person: Appearance, joints: dict[str, NDArray], view: Projection
         ),
         (
             layers.HEAD,
-            replace(
-                ellipse(centre, half, tall, head_fill(person, yaw=view.yaw, length=2 * tall)), roundness=0.7
-            ),
+            ellipse(centre, half, tall, head_fill(person, yaw=view.yaw, length=2 * tall), roundness=0.7),
         ),
     ]
     # hair with a volume of its own: before the face when seen from behind, else behind it

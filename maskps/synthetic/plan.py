@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import ConfigError
+from maskps.structures import UNLABELED_PID
 from maskps.synthetic.camera import CameraPlan, plan_camera
+from maskps_manifest import cuhk_sysu as published
 
 TRAIN, TEST = 0, 1
 _MOST_LABELED, _MOST_PEOPLE = 5, 12  # in one scene
@@ -74,15 +76,30 @@ SCALES: dict[str, SynthScale] = {
         occluded=13,
         low_resolution=20,
     ),
-    # the published counts
     "cuhk-sysu": SynthScale(
         800,
         (0.07, 0.48),
-        SplitScale(11_206, 1_490, 5_532, 15_085, 40_187, 420, (2, 14)),
-        SplitScale(6_978, 0, 2_900, 8_345, 32_526, 260, (2, 14)),
-        galleries=(50, 100, 500, 1000, 2000, 4000),
-        occluded=187,
-        low_resolution=290,
+        SplitScale(
+            published.TRAIN.images,
+            published.TRAIN_IMAGES_WITHOUT_LABELED,
+            published.TRAIN_IDENTITIES,
+            published.TRAIN.labeled,
+            published.TRAIN.unlabeled,
+            420,
+            (2, 14),
+        ),
+        SplitScale(
+            published.TEST.images,
+            0,
+            published.QUERIES,
+            published.TEST.labeled,
+            published.TEST.unlabeled,
+            260,
+            (2, 14),
+        ),
+        galleries=published.GALLERY_SIZES,
+        occluded=published.OCCLUSION_QUERIES,
+        low_resolution=published.RESOLUTION_QUERIES,
     ),
 }
 
@@ -177,7 +194,9 @@ def _plan_split(
             ScenePlan(
                 f"s{number}.jpg",
                 int(camera[row]),
-                rng.permutation(np.concatenate([known[row], np.full(others[row], -1)])).astype(np.int64),
+                rng.permutation(np.concatenate([known[row], np.full(others[row], UNLABELED_PID)])).astype(
+                    np.int64
+                ),
                 (seed, split, _SCENE, row),
             )
             for row, number in enumerate(numbers)

@@ -25,7 +25,7 @@ def plan_protocols(
     rng = np.random.default_rng((seed, TEST, PROTOCOL))
     scene_of = test.scene_of_person
     order = np.argsort(test.pids, kind="stable")
-    order = order[test.pids[order] > 0]
+    order = order[test.is_labeled[order]]
     rows_of = np.split(order, np.flatnonzero(np.diff(test.pids[order])) + 1)
     queries = np.array([rows[rng.integers(0, len(rows))] for rows in rows_of])
     longest = max(scale.galleries)

@@ -55,7 +55,7 @@ def place_people(
     width, height = camera.size
     ground = camera.ground
     first = ground.base - SWAY + 0.04 * height
-    last = height * 1.0
+    last = float(height)
     best, best_seen = np.zeros((count, 3)), -1.0
     for attempt in range(30):
         depth = rng.random(count) ** 0.8
