@@ -34,6 +34,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_scenes_scale() -> SynthScale:
+    """The size of `few_scenes`."""
+    return FEW_SCENES
+
+
+@pytest.fixture(scope="session")
 def few_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic data set of 12 training and 9 test scenes on disk; not to be changed."""
     root = tmp_path_factory.mktemp("few") / "scenes"

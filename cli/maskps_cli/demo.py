@@ -7,36 +7,45 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from maskps.datasets import open_dataset, protocol_path
+from maskps.evaluation import evaluate_search, read_protocol
+from maskps.files import check_output, write_json
+from maskps.inference import extract_detections
+from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
+from maskps.subset import open_subset, table1
+from maskps.synthetic import SCALES, SynthScale, write_synthetic
+from maskps.training import initial_predictor, load_config, load_run, train
+from maskps_annotation import build_subset_from_labelme
 from maskps_cli.output import print_search_results, print_table, progress_bar, say
 
 RECORD = "demo.json"
-GALLERY_SIZE = 100
 OUR_FILES = ("scenes", "subset", "run", "subset.png", "search.png", RECORD)
 
 
-def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any]:
+def run_demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    force: bool = False,
+    quiet: bool = False,
+    scale: SynthScale = SCALES["tiny"],
+    settings: Sequence[str] = (),
+) -> dict[str, Any]:
     """Runs scenes -> subset -> Table 1 -> training -> mAP -> pictures, and returns what it measured.
 
     Args:
         out: folder to write to; `out / "demo.json"` holds the returned numbers.
         seed: seed of the scenes, the subset's draw and the training.
+        scale: of the synthetic set; the search is measured with its largest galleries.
+        settings: "key=value" on top of the recipe `tiny`.
 
     Raises:
         OutputExistsError: `out` holds an earlier demo and `force` is false, or something else of the user's.
     """
-    from maskps.datasets import open_dataset, protocol_path
-    from maskps.evaluation import evaluate_search, read_protocol
-    from maskps.files import check_output, write_json
-    from maskps.inference import extract_detections
-    from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
-    from maskps.subset import open_subset, table1
-    from maskps.synthetic import write_synthetic
-    from maskps.training import initial_predictor, load_config, load_run, train
-    from maskps_annotation import build_subset_from_labelme
-
     started = time.monotonic()
     check_output(out, record=RECORD, force=force)
     _remove_earlier_demo(out)
@@ -46,7 +55,7 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
 
     say("[1/5] rendering synthetic scenes (people, streets, cameras)", quiet=quiet)
     with progress_bar("scenes", quiet=quiet) as update:
-        write_synthetic(out / "scenes", scale="tiny", seed=seed, jobs=_cores(), progress=update)
+        write_synthetic(out / "scenes", scale=scale, seed=seed, jobs=os.cpu_count() or 1, progress=update)
     dataset = open_dataset(out / "scenes")
 
     say("[2/5] drawing the mask subset and turning LabelMe outlines into 14x14 targets", quiet=quiet)
@@ -56,7 +65,7 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
     print_table(*table.as_rows())
 
     say("[3/5] training the mask-guided network (recipe: tiny)", quiet=quiet)
-    config = load_config("tiny", [f"seed={seed}"])
+    config = load_config("tiny", [f"seed={seed}", *settings])
     with progress_bar("training", quiet=quiet) as update:
         train(
             config,
@@ -66,8 +75,11 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
             callback=lambda report: update(report.step, report.steps, report.text()),
         )
 
-    say(f"[4/5] searching: every query in its gallery of {GALLERY_SIZE} images", quiet=quiet)
-    protocol = read_protocol(protocol_path(dataset.root, gallery_size=GALLERY_SIZE))
+    protocol = read_protocol(protocol_path(dataset.root, gallery_size=max(scale.galleries)))
+    say(
+        f"[4/5] searching: {protocol.num_queries} queries, each in {protocol.gallery_size} gallery images",
+        quiet=quiet,
+    )
     results = {}
     for name, predictor in (
         ("untrained", initial_predictor(config, dataset)),
@@ -88,7 +100,6 @@ def run_demo(out: Path, *, seed: int, force: bool, quiet: bool) -> dict[str, Any
     numbers |= {
         "state": "done",
         "table1": table.to_dict(),
-        "gallery_size": GALLERY_SIZE,
         **{name: result.to_dict() for name, result in results.items()},
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_gb": round(_peak_memory_gb(), 2),
@@ -110,10 +121,6 @@ def _remove_earlier_demo(out: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 def _peak_memory_gb() -> float:
