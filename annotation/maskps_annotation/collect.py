@@ -13,16 +13,10 @@ from scipy.optimize import linear_sum_assignment
 from maskps.boxes import box_iou, xywh_to_xyxy
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding, raise_on_errors
-from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_labelme
+from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme
 from maskps.masks.outlines import Outline, outline_from_polygons
-from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.structures import BACKGROUND_PID, PersonSearchDataset, SceneTable
 from maskps.subset import SubsetRecord, build_subset
-
-BOX_KEY = "maskps_box"
-"""Private key of a LabelMe shape: the box [x, y, width, height] of the person it belongs to."""
-
-HOLE_FLAG = "hole"
-"""Shape flag: the shape is cut out of its person instead of added."""
 
 MIN_FIT = 0.3
 """Smallest IoU of an outline's bounding box and a person's box that makes them belong together."""
@@ -161,7 +155,7 @@ def _outlines_of_scene(
     known: dict[int, Outline] = {}
     unknown: list[tuple[_Instance, Outline]] = []
     for instance in _instances(file, name, boxes, pids, pid_of_id, findings):
-        if instance.person is not None and pids[instance.person] <= 0:
+        if instance.person is not None and pids[instance.person] <= BACKGROUND_PID:
             continue
         try:
             outline = outline_from_polygons(instance.polygons, holes=instance.holes, where=instance.where)
@@ -178,7 +172,7 @@ def _outlines_of_scene(
         if person is None:
             message = "fits the box of no person; draw it in place or delete it"
             findings.append(Finding("warning", instance.where, message))
-        elif pids[person] > 0:
+        elif pids[person] > BACKGROUND_PID:
             known[person] = outline
     return known
 
@@ -235,7 +229,7 @@ def _person_of_shape(
     else:
         digits = shape.label.removeprefix("p")
         pid = int(digits) if digits.isdecimal() and len(digits) < 10 else None
-    named = np.flatnonzero(pids == pid) if pid is not None and pid > 0 else np.zeros(0, dtype=np.int64)
+    named = np.flatnonzero(pids == (pid or BACKGROUND_PID))  # no person has the pid of the background
     return int(named[0]) if len(named) == 1 else None  # the same identity twice: the boxes decide
 
 

@@ -1,7 +1,14 @@
 """Outlines of persons, exact mask targets cut from them, and the files they live in."""
 
 from maskps.masks.coverage import coverage, mask_targets, pad_edges
-from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_labelme, write_labelme
+from maskps.masks.labelme_file import (
+    BOX_KEY,
+    HOLE_FLAG,
+    LabelMeFile,
+    LabelMeShape,
+    read_labelme,
+    write_labelme,
+)
 from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, write_masks
 from maskps.masks.outlines import (
     Outline,
@@ -12,6 +19,8 @@ from maskps.masks.outlines import (
 )
 
 __all__ = [
+    "BOX_KEY",
+    "HOLE_FLAG",
     "LabelMeFile",
     "LabelMeShape",
     "Outline",

@@ -26,6 +26,12 @@ from maskps.files import read_json, write_json
 LABELME_VERSION = "6.3.1"
 """Version that written files carry: the format of LabelMe 6, which 7 reads as well."""
 
+BOX_KEY = "maskps_box"
+"""Private key of a shape: the box [x, y, width, height], in pixels, of the person it belongs to."""
+
+HOLE_FLAG = "hole"
+"""Flag of a shape that is cut out of its person instead of added."""
+
 _POINTS_NEEDED = {
     "polygon": (3, None),
     "rectangle": (2, 2),

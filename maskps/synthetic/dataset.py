@@ -22,7 +22,7 @@ from maskps.datasets.cuhk_sysu_layout import IMAGE_DIR
 from maskps.datasets.cuhk_sysu_writer import write_cuhk_sysu
 from maskps.errors import ConfigError, MaskpsError
 from maskps.files import folder_written_atomically, write_json
-from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, write_labelme
+from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, write_labelme
 from maskps.structures import SceneTable
 from maskps.synthetic.appearance import draw_appearance
 from maskps.synthetic.camera import Camera, CameraPlan, open_camera
@@ -259,9 +259,9 @@ def _write_truth(
     shapes: list[LabelMeShape] = []
     for row, (pid, outline) in enumerate(zip(scene.pids.tolist(), drawn.outlines, strict=True)):
         label = "unlabeled" if pid < 0 else str(split.ids[pid - 1])
-        extra = {"maskps_box": drawn.boxes[row].tolist()}
+        extra = {BOX_KEY: drawn.boxes[row].tolist()}
         shapes += [
-            LabelMeShape(label, ring, group_id=row, flags={"hole": True} if hole else {}, extra=extra)
+            LabelMeShape(label, ring, group_id=row, flags={HOLE_FLAG: True} if hole else {}, extra=extra)
             for ring, hole in _rings(outline)
         ]
     path = folder / TRUTH_DIR / Path(scene.name).with_suffix(".json")
