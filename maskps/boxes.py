@@ -15,12 +15,6 @@ def xywh_to_xyxy(boxes: NDArray) -> NDArray[np.float32]:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
-def xyxy_to_xywh(boxes: NDArray) -> NDArray[np.float32]:
-    """Returns (n, 4) float32 x, y, width, height of (n, 4) corner boxes."""
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float32)
-
-
 def box_area(boxes: NDArray) -> NDArray[np.float64]:
     """Returns the (n,) areas of (n, 4) xyxy boxes in pixels squared; 0 where a side is negative."""
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

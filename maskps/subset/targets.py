@@ -42,11 +42,11 @@ class MaskTargets:
     target: NDArray[np.bool_]
 
 
-def targets_of(train: SceneTable, masks: PersonMasks, size: int = 14) -> MaskTargets:
+def targets_of(train: SceneTable, masks: PersonMasks) -> MaskTargets:
     """Returns the targets of all persons whose mask is PRESENT, cut at their own boxes (N may be 0)."""
     rows = np.array(sorted(masks.outlines), dtype=np.int64)
     edges = [masks.outlines[row].edges() for row in rows.tolist()]
-    fractions = coverage_in_chunks(edges, train.boxes[rows], size)
+    fractions = coverage_in_chunks(edges, train.boxes[rows])
     return MaskTargets(
         names=train.names[train.scene_of_person[rows]],
         pids=train.pids[rows],
@@ -56,12 +56,12 @@ def targets_of(train: SceneTable, masks: PersonMasks, size: int = 14) -> MaskTar
     )
 
 
-def write_targets(path: Path, train: SceneTable, masks: PersonMasks, size: int = 14) -> None:
+def write_targets(path: Path, train: SceneTable, masks: PersonMasks) -> None:
     """Writes the targets of all persons whose mask is PRESENT as .npz, whole or not at all.
 
     The same masks give the same bytes.
     """
-    targets = targets_of(train, masks, size)
+    targets = targets_of(train, masks)
     with written_atomically(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,

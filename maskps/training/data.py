@@ -22,7 +22,7 @@ from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsEr
 from maskps.images import read_image
 from maskps.masks.outlines import flip_edges, scale_edges
 from maskps.model.resize import resize_image
-from maskps.structures import MaskState, PersonSearchDataset
+from maskps.structures import MaskState, PersonSearchDataset, Scene
 from maskps.subset import Subset
 from maskps.training.config import TrainConfig
 
@@ -100,7 +100,9 @@ class SceneDataset(Dataset[Batch]):
         is_flipped = bool(rng.random() < config.flip_probability)
         sampling_seed = int(rng.integers(2**63))
 
-        image, (scale_x, scale_y) = resize_image(self._pixels(row), config.shorter_side, config.longest_side)
+        image, (scale_x, scale_y) = resize_image(
+            self._pixels(scene), config.shorter_side, config.longest_side
+        )
         width = image.shape[2]
         boxes = scene.boxes * np.array([scale_x, scale_y, scale_x, scale_y])
         first = int(self.dataset.train.offsets[row])
@@ -121,8 +123,7 @@ class SceneDataset(Dataset[Batch]):
         }
         return Batch([scene.name], [image], [target])
 
-    def _pixels(self, row: int) -> NDArray[np.uint8]:
-        scene = self.dataset.train[row]
+    def _pixels(self, scene: Scene) -> NDArray[np.uint8]:
         path = self.dataset.image_path(scene.name)
         pixels = read_image(path)
         found = (pixels.shape[1], pixels.shape[0])
