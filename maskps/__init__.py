@@ -11,6 +11,7 @@ from maskps.errors import (
     OutputExistsError,
     TrainingError,
 )
+from maskps.findings import Finding
 from maskps.structures import (
     BACKGROUND_PID,
     UNLABELED_PID,
@@ -27,6 +28,7 @@ __all__ = [
     "UNLABELED_PID",
     "AnnotationError",
     "ConfigError",
+    "Finding",
     "InputFileError",
     "MaskState",
     "MaskpsError",

@@ -181,7 +181,9 @@ class RoIHeads(nn.Module):
 
     @torch.no_grad()
     def sample(self, proposals: list[Tensor], targets: Sequence[dict[str, Any]]) -> SampledRois:
-        """Returns the RoIs of a training step: proposals and the persons' own boxes, at most 128 an image.
+        """Returns the RoIs of a training step: a balanced choice of proposals and the persons' own boxes.
+
+        At most `rois_per_image` of an image.
 
         A RoI is foreground from IoU 0.5 on, and belongs to the person that it overlaps most (the first on
         ties); all other RoIs are background.

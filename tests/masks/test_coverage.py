@@ -66,7 +66,7 @@ def boxes(draw: st.DrawFn) -> NDArray[np.float64]:
 
 
 def test_the_worked_example_gives_155_cells_not_156() -> None:
-    """reference/codebases.md: by exact area 155 of 196 cells, by cell centre 156; they differ in (0, 1)."""
+    """By exact area 155 of 196 cells, by cell centre 156; they differ in (0, 1)."""
     person = outline_from_polygons([[(100, 50), (180, 50), (180, 290), (100, 290)]], where="example")
     edges = person.scaled(4 / 3, 4 / 3).edges()
     proposal = np.array([[120.0, 60.0, 250.0, 400.0]])

@@ -70,7 +70,7 @@ def test_reading_back_gives_what_was_written(tmp_path: Path) -> None:
 
 
 def test_a_written_file_has_every_key_that_labelme_6_and_7_ask_for(tmp_path: Path) -> None:
-    """reference/labelme.md, Sec. 1: imageData must exist; shape_type is required from 5.9 on."""
+    """LabelMe wants imageData to exist, and shape_type from 5.9 on."""
     triangle = LabelMeShape("p1", np.array(TRIANGLE))
     write_labelme(tmp_path / "a.json", LabelMeFile("s1.jpg", 200, 100, (triangle,)))
     content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
