@@ -12,6 +12,7 @@ import difflib
 import itertools
 import json
 import math
+import operator
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -274,10 +275,14 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
             field.name, expected=f"one of {', '.join(limits['choices'])}", found=f"'{value}'", hint=hint
         )
     entries = value if isinstance(value, tuple) else (value,)
-    for key, fine, sign in (("low", "__ge__", ">="), ("above", "__gt__", ">"), ("high", "__le__", "<=")):
+    for key, is_fine, sign in (
+        ("low", operator.ge, ">="),
+        ("above", operator.gt, ">"),
+        ("high", operator.le, "<="),
+    ):
         if limits[key] is None:
             continue
-        if any(not getattr(float(entry), fine)(limits[key]) for entry in entries):
+        if not all(is_fine(entry, limits[key]) for entry in entries):
             raise ConfigError(field.name, expected=f"{sign} {limits[key]:g}", found=f"{value}")
     if limits["rising"] and any(b <= a for a, b in itertools.pairwise(entries)):
         raise ConfigError(field.name, expected="rising numbers", found=f"{list(value)}")
