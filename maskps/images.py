@@ -1,8 +1,9 @@
-"""Image files: read them, see that they are there; with errors that name them."""
+"""Image files: read them or their size, see that they are there; with errors that name them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,26 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputFileError: the file is missing, cut off, or not an image.
     """
+    with _opened(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Returns (width, height) in pixels of an image file, from its head; the pixels are not read.
+
+    Raises:
+        InputFileError: as `read_image`, as far as the head tells.
+    """
+    with _opened(path) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Yields the image; what Pillow raises, then or while it is used, becomes an InputFileError."""
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            yield image
     except FileNotFoundError as error:
         raise InputFileError(
             path,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from maskps.errors import InputFileError
-from maskps.images import check_images, read_image
+from maskps.images import check_images, image_size, read_image
 
 
 def test_pixels_are_taken_as_stored_whatever_exif_says(tmp_path: Path) -> None:
@@ -38,6 +38,16 @@ def test_a_broken_image_is_named(name: str, kept: float, tmp_path: Path) -> None
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(InputFileError, match=name):
         read_image(path)
+
+
+def test_the_size_is_told_by_the_head_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (17, 31, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    assert image_size(path) == (31, 17)
+    path.write_bytes(b"")
+    with pytest.raises(InputFileError, match=r"a\.png"):
+        image_size(path)
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import check_output, folder_written_atomically
+from maskps.images import image_size
 from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, write_masks
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable
@@ -148,16 +148,5 @@ def _counts(train: SceneTable, selection: SubsetSelection, masks: PersonMasks) -
 
 
 def _image_sizes(dataset: PersonSearchDataset, scene_rows: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
-    sizes = {}
-    for row in scene_rows.tolist():
-        path = dataset.image_path(str(dataset.train.names[row]))
-        try:
-            with Image.open(path) as image:
-                sizes[row] = image.size
-        except FileNotFoundError:
-            continue
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputFileError(
-                path, expected="an image", found=str(error), hint="copy the image again; it may be cut off"
-            ) from error
-    return sizes
+    paths = {row: dataset.image_path(str(dataset.train.names[row])) for row in scene_rows.tolist()}
+    return {row: image_size(path) for row, path in paths.items() if path.exists()}
