@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.columns import check_offsets, check_unique, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 
 UNLABELED_PID = -1
@@ -102,20 +103,9 @@ class SceneTable:
             _check_shape("SceneTable.camera", self.camera, (scenes,))
         if self.size is not None:
             _check_shape("SceneTable.size", self.size, (scenes, 2))
-        if self.offsets[0] != 0 or self.offsets[-1] != persons or (np.diff(self.offsets) < 0).any():
-            raise AnnotationError(
-                "SceneTable.offsets",
-                expected=f"rising from 0 to the number of persons, {persons}",
-                found=f"{self.offsets[:3]} ... {self.offsets[-3:]}",
-            )
-        names, counts = np.unique(self.names, return_counts=True)
-        if (counts > 1).any():
-            raise AnnotationError(
-                "SceneTable.names",
-                expected="every scene once",
-                found=f"'{names[counts > 1][0]}' {counts.max()} times",
-                hint="remove the doubled entry from the annotation",
-            )
+        check_offsets("SceneTable.offsets", self.offsets, persons, what="persons")
+        hint = "remove the doubled entry from the annotation"
+        check_unique("SceneTable.names", self.names, expected="every scene once", hint=hint)
         for bad, what in (
             (self.pids == BACKGROUND_PID, "pid 0, which means background"),
             (self.pids < UNLABELED_PID, "a pid below -1"),
@@ -181,20 +171,13 @@ class SceneTable:
         Raises:
             AnnotationError: a name that the table does not hold.
         """
-        wanted = np.asarray(names, dtype=np.str_)
-        if len(self) == 0 or len(wanted) == 0:
-            missing = wanted
-            rows = np.zeros(0, dtype=np.int64)
-        else:
-            order = np.argsort(self.names, kind="stable")
-            place = np.minimum(np.searchsorted(self.names, wanted, sorter=order), len(self) - 1)
-            rows = order[place].astype(np.int64)
-            missing = wanted[self.names[rows] != wanted]
+        rows = rows_of_names(self.names, names)
+        missing = np.flatnonzero(rows < 0)
         if len(missing):
             raise AnnotationError(
-                f"scene '{missing[0]}'",
+                f"scene '{names[missing[0]]}'",
                 expected=f"one of the {len(self)} scenes of the table",
-                found=f"{len(missing)} of {len(wanted)} names that are not in it",
+                found=f"{len(missing)} of {len(names)} names that are not in it",
             )
         return rows
 
@@ -203,7 +186,7 @@ class SceneTable:
         rows = np.asarray(rows, dtype=np.int64)
         counts = np.diff(self.offsets)[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        persons = np.repeat(self.offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+        persons = ragged_ranges(self.offsets[rows], counts)
         return SceneTable(
             names=self.names[rows],
             offsets=offsets,

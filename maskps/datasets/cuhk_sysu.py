@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
+from maskps.columns import check_unique, rows_of_names
 from maskps.datasets import cuhk_sysu_layout as layout
 from maskps.datasets.cuhk_sysu_layout import available_protocols, protocol_path
-from maskps.datasets.cuhk_sysu_writer import write_cuhk_sysu
 from maskps.errors import AnnotationError
 from maskps.evaluation.protocol import read_protocol
 from maskps.matlab import open_mat
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
-
-__all__ = ["available_protocols", "protocol_path", "read_cuhk_sysu", "write_cuhk_sysu"]
 
 _log = logging.getLogger(__name__)
 
@@ -92,16 +90,16 @@ class _Images:
         Raises:
             AnnotationError: a scene that is not there.
         """
-        row_of = {name: row for row, name in enumerate(self.names.tolist())}
-        missing = [name for name in names if name not in row_of]
-        if missing:
+        rows = rows_of_names(self.names, names)
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
             raise AnnotationError(
                 where,
                 expected=f"scenes of {self.path.name}",
-                found=f"'{missing[0]}' and {len(missing) - 1} others that are not in it",
+                found=f"'{names[missing[0]]}' and {len(missing) - 1} others that are not in it",
                 hint="the annotation files may be of different versions; copy all of them again",
             )
-        return np.array([row_of[name] for name in names], dtype=np.int64)
+        return rows
 
     def matched_pids(
         self, scenes: NDArray[np.int64], boxes: NDArray[np.float32], pids: NDArray[np.int64], where: Path
@@ -148,18 +146,18 @@ def _read_images(path: Path) -> _Images:
     counts, boxes, marks = [np.zeros(0, np.int64)], [np.zeros((0, 4))], [np.zeros(0, bool)]
     for chunk in variable.chunks():
         matrices = chunk.matrices
-        where = partial(_scene_place, path, chunk.first)
+        where = partial(_place, path, "scene", chunk.first)
         names += matrices.texts(chunk.rows[:, variable.column("imname")], where)
         parents = chunk.rows[:, variable.column("box")]
         scenes = np.repeat(np.arange(len(parents)), matrices.size[parents])
         box_rows, mark_rows = matrices.elements(parents, ("idlocate", "ishard"), where)
-        in_box = partial(_box_place, path, names[chunk.first :], scenes)
+        in_box = partial(_inner_place, path, names[chunk.first :], "box", scenes)
         part = matrices.numbers(box_rows, 4, in_box)
         is_kept = (part[:, 2:] > 0).all(axis=1)
         boxes.append(part[is_kept])
         marks.append(matrices.numbers(mark_rows[is_kept], 1, in_box)[:, 0] != 0)
         counts.append(np.bincount(scenes[is_kept], minlength=len(parents)))
-    _check_unique(path, names, "every scene once")
+    check_unique(path, names, expected="every scene once")
     return _Images(
         path=path,
         names=np.array(names, dtype=np.str_),
@@ -173,8 +171,8 @@ def _read_pool(path: Path) -> list[str]:
     """Returns the names of the test scenes."""
     names: list[str] = []
     for chunk in open_mat(path, "pool").chunks():
-        names += chunk.matrices.texts(chunk.rows[:, 0], partial(_scene_place, path, chunk.first))
-    _check_unique(path, names, "every scene once")
+        names += chunk.matrices.texts(chunk.rows[:, 0], partial(_place, path, "scene", chunk.first))
+    check_unique(path, names, expected="every scene once")
     return names
 
 
@@ -185,16 +183,16 @@ def _read_train(path: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[
     boxes, pids = [np.zeros((0, 4))], [np.zeros(0, np.int64)]
     for chunk in open_mat(path, "Train").chunks():
         matrices = chunk.matrices
-        where = partial(_identity_place, path, chunk.first)
+        where = partial(_place, path, "identity", chunk.first)
         identity, scene = matrices.single(chunk.rows[:, 0], ("idname", "scene"), where)
         ids += matrices.texts(identity, where)
         image_rows, box_rows = matrices.elements(scene, ("imname", "idlocate"), where)
         row = np.repeat(np.arange(len(scene)), matrices.size[scene])
-        in_scene = partial(_appearance_place, path, ids[chunk.first :], row)
+        in_scene = partial(_inner_place, path, ids[chunk.first :], "scene", row)
         names += matrices.texts(image_rows, in_scene)
         boxes.append(matrices.numbers(box_rows, 4, in_scene))
         pids.append(chunk.first + row + 1)
-    _check_unique(path, ids, "every identity once")
+    check_unique(path, ids, expected="every identity once")
     scenes = images.rows_of(names, path)
     matched = images.matched_pids(scenes, xywh_to_xyxy(np.concatenate(boxes)), np.concatenate(pids), path)
     return np.array(ids, dtype=np.str_), matched
@@ -218,24 +216,10 @@ def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[n
     return ids[np.argsort(first)], matched
 
 
-def _check_unique(path: Path, names: list[str], expected: str) -> None:
-    values, counts = np.unique(np.array(names, dtype=np.str_), return_counts=True)
-    if (counts > 1).any():
-        name = values[counts > 1][0]
-        raise AnnotationError(path, expected=expected, found=f"'{name}' {counts.max()} times")
+def _place(path: Path, what: str, first: int, index: int) -> str:
+    return f"{path}, {what} {first + index}"
 
 
-def _scene_place(path: Path, first: int, index: int) -> str:
-    return f"{path}, scene {first + index}"
-
-
-def _identity_place(path: Path, first: int, index: int) -> str:
-    return f"{path}, identity {first + index}"
-
-
-def _box_place(path: Path, names: list[str], scenes: NDArray[np.int64], index: int) -> str:
-    return f"{path}, {names[scenes[index]]}, box {index - int(np.searchsorted(scenes, scenes[index]))}"
-
-
-def _appearance_place(path: Path, ids: list[str], rows: NDArray[np.int64], index: int) -> str:
-    return f"{path}, {ids[rows[index]]}, scene {index - int(np.searchsorted(rows, rows[index]))}"
+def _inner_place(path: Path, names: list[str], what: str, rows: NDArray[np.int64], index: int) -> str:
+    """Names entry `index` of a column whose entries belong to the rows (rising) with these names."""
+    return f"{path}, {names[rows[index]]}, {what} {index - int(np.searchsorted(rows, rows[index]))}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import box_iou
+from maskps.columns import rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.metrics import average_precision
@@ -105,13 +106,13 @@ def mutual_best(iou: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _rows_of(scenes: SceneTable, detections: Detections) -> NDArray[np.int64]:
-    place = {str(name): row for row, name in enumerate(detections.image_names)}
-    missing = [str(name) for name in scenes.names if str(name) not in place]
-    if missing:
+    rows = rows_of_names(detections.image_names, scenes.names)
+    missing = scenes.names[rows < 0]
+    if len(missing):
         raise AnnotationError(
             f"detections, image '{missing[0]}'",
             expected=f"all {len(scenes)} scenes, also those without a detection",
             found=f"{len(missing)} of them are not among the {detections.num_images} images",
             hint="run the network on these scenes",
         )
-    return np.array([place[str(name)] for name in scenes.names], dtype=np.int64)
+    return rows

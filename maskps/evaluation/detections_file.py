@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.columns import check_offsets, check_unique
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import written_atomically
 
@@ -72,20 +73,9 @@ class Detections:
                     expected=f"shape {shape}: {images} images, {rows} scores, query embeddings of {dim}",
                     found=f"shape {found}",
                 )
-        if self.offsets[0] != 0 or self.offsets[-1] != rows or (np.diff(self.offsets) < 0).any():
-            raise AnnotationError(
-                "detections, offsets",
-                expected=f"rising from 0 to the number of detections, {rows}",
-                found=f"{self.offsets[:3]} ... {self.offsets[-3:]}",
-            )
-        names, counts = np.unique(self.image_names, return_counts=True)
-        if (counts > 1).any():
-            raise AnnotationError(
-                "detections, image_names",
-                expected="every image once",
-                found=f"'{names[counts > 1][0]}' {counts.max()} times",
-                hint="join the detections of one image into one run of rows",
-            )
+        check_offsets("detections, offsets", self.offsets, rows, what="detections")
+        hint = "join the detections of one image into one run of rows"
+        check_unique("detections, image_names", self.image_names, expected="every image once", hint=hint)
         self._check_numbers()
 
     def _check_numbers(self) -> None:

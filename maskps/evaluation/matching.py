@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.columns import ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
@@ -81,12 +82,8 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
     """
     wanted = np.unique(protocol.galleries)
     wanted = wanted[wanted >= 0]
-    order = np.argsort(detections.image_names, kind="stable")
-    sorted_names = detections.image_names[order]
-    place = np.searchsorted(sorted_names, protocol.image_names)
-    is_known = np.zeros(len(protocol.image_names), dtype=np.bool_)
-    inside = place < len(sorted_names)
-    is_known[inside] = sorted_names[place[inside]] == protocol.image_names[inside]
+    rows = rows_of_names(detections.image_names, protocol.image_names)
+    is_known = rows >= 0
     missing = wanted[~is_known[wanted]]
     if len(missing):
         raise AnnotationError(
@@ -100,9 +97,8 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
     bounds = kept_before[detections.offsets]
     starts = np.zeros(len(protocol.image_names), dtype=np.int64)
     counts = np.zeros(len(protocol.image_names), dtype=np.int64)
-    rows_of_known = order[place[is_known]]
-    starts[is_known] = bounds[rows_of_known]
-    counts[is_known] = bounds[rows_of_known + 1] - bounds[rows_of_known]
+    starts[is_known] = bounds[rows[is_known]]
+    counts[is_known] = bounds[rows[is_known] + 1] - bounds[rows[is_known]]
     return GalleryIndex(rows=np.flatnonzero(is_kept), starts=starts, counts=counts)
 
 
@@ -163,13 +159,6 @@ def rank_gallery(
     order = np.argsort(similarities[places])[::-1]
     images = np.repeat(gallery[gallery >= 0], counts).astype(np.int64)
     return Ranking(places[order], images[order], similarities[places[order]], is_match[order])
-
-
-def ragged_ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the concatenation of the ranges starts[i] .. starts[i] + counts[i] - 1."""
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(starts - (ends - counts), counts) + np.arange(total)
 
 
 def _paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:

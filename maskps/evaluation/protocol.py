@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
+from maskps.columns import check_offsets, check_unique, ragged_ranges
 from maskps.errors import AnnotationError
 from maskps.matlab import Chunk, MatVariable, open_mat
 
@@ -76,15 +77,12 @@ class SearchProtocol:
         _check(
             len(shape) == 2 and shape[0] == queries, "galleries", f"shape ({queries}, gallery size)", shape
         )
-        names, counts = np.unique(self.image_names, return_counts=True)
-        _check(not (counts > 1).any(), "image_names", "every name once", names[counts > 1][:1])
+        check_unique("SearchProtocol.image_names", self.image_names, expected="every name once")
         _check_rows("query_scenes", self.query_scenes, 0, images)
         _check_rows("galleries", self.galleries, -1, images)
         ragged = (self.galleries[:, :-1] < 0) & (self.galleries[:, 1:] >= 0)
         _check(not ragged.any(), "galleries", "-1 only at the end of a gallery", _first_row(ragged))
-        offsets = self.truth_offsets
-        rising = offsets[0] == 0 and offsets[-1] == truths and (np.diff(offsets) >= 0).all()
-        _check(bool(rising), "truth_offsets", f"rising from 0 to {truths}", offsets)
+        check_offsets("SearchProtocol.truth_offsets", self.truth_offsets, truths, what="true boxes")
         query = self.query_of_truth
         outside = (self.truth_positions < 0) | (self.truth_positions >= self.lengths[query])
         _check(not outside.any(), "truth_positions", "positions in the query's gallery", _first_row(outside))
@@ -216,7 +214,7 @@ def _read_part(variable: MatVariable, chunk: Chunk, numbers: _Numbering) -> _Par
     lengths = matrices.size[galleries]
     scenes, boxes, marks = matrices.elements(galleries, ("imname", "idlocate", "ishard"), where)
     query_of_entry = np.repeat(np.arange(len(lengths)), lengths)
-    positions = np.arange(len(scenes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    positions = ragged_ranges(np.zeros_like(lengths), lengths)
     true = np.flatnonzero(matrices.size[boxes] > 0)
     in_entry = partial(_entry_place, path, query_of_entry + chunk.first, positions)
     in_truth = partial(_entry_place, path, query_of_entry[true] + chunk.first, positions[true])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.columns import ragged_ranges
 from maskps.errors import AnnotationError, InputFileError
 from maskps.matlab.format import (
     CELL_CLASS,
@@ -143,8 +144,8 @@ class Matrices:
         columns = [np.zeros(int(sizes.sum()), dtype=np.int64) for _ in fields]
         for names, chosen in layouts:
             counts = sizes[chosen]
-            inner = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-            places = np.repeat(ends[chosen] - counts, counts) + inner
+            inner = ragged_ranges(np.zeros_like(counts), counts)
+            places = ragged_ranges(ends[chosen] - counts, counts)
             first_child = np.repeat(rows[chosen] + 1, counts)
             for column, field in zip(columns, fields, strict=True):
                 column[places] = first_child + inner * len(names) + names.index(field)

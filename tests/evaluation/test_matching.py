@@ -12,7 +12,6 @@ from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import (
     index_gallery,
     iou_thresholds,
-    ragged_ranges,
     rank_gallery,
     truth_candidates,
 )
@@ -146,8 +145,3 @@ def test_overlaps_of_empty_boxes_are_zero_not_nan() -> None:
     assert matches(protocol, found([[[5, 5, 5, 5]], [], []]), [0.9]) == [False]
     flat = dataclasses.replace(protocol, truth_boxes=np.array([[5, 5, 5, 45]], np.float32))
     assert matches(flat, found([[[5, 5, 5, 45]], [], []]), [0.9]) == [True]  # threshold 0, as released
-
-
-def test_ragged_ranges() -> None:
-    assert ragged_ranges(np.array([5, 9, 0]), np.array([2, 0, 3])).tolist() == [5, 6, 0, 1, 2]
-    assert ragged_ranges(np.zeros(0, int), np.zeros(0, int)).tolist() == []
