@@ -95,12 +95,7 @@ def subset_sheet(
     cells that are off darkened.
     """
     rows = [_subset_row(picture, max_persons) for picture in pictures]
-    sheet = _sheet(title, sum(row.height + 84 for row in rows) + 96)
-    top = _legend_of_subset(sheet, 2 * _MARGIN + 36)
-    for row in rows:
-        sheet.paste(row, (_MARGIN, top))
-        top += row.height + 84
-    return sheet
+    return _sheet(title, _draw_subset_legend, rows, gap=84)
 
 
 def ranking_sheet(
@@ -120,21 +115,25 @@ def ranking_sheet(
     """
     columns = min(k, max((len(ranking.hits) for ranking in rankings), default=1))
     rows = [_ranking_row(ranking, image_of, k, max(columns, 1)) for ranking in rankings]
-    sheet = _sheet(title, sum(row.height + 72 for row in rows) + 96)
-    top = _legend_of_ranking(sheet, 2 * _MARGIN + 36)
+    return _sheet(title, _draw_ranking_legend, rows, gap=72)
+
+
+def _sheet(
+    title: str, draw_legend: Callable[[Image.Image, int], None], rows: Sequence[Image.Image], *, gap: int
+) -> Image.Image:
+    """Returns title, legend and rows below each other, `gap` pixels of paper under each row."""
+    legend = 2 * _MARGIN + 36
+    top = legend + 96
+    sheet = Image.new("RGB", (_WIDTH, top + sum(row.height + gap for row in rows)), PAPER)
+    write_text(sheet, (_MARGIN, _MARGIN), title, size=_TITLE, bold=True, width=_WIDTH - 2 * _MARGIN)
+    draw_legend(sheet, legend)
     for row in rows:
         sheet.paste(row, (_MARGIN, top))
-        top += row.height + 72
+        top += row.height + gap
     return sheet
 
 
-def _sheet(title: str, content_height: int) -> Image.Image:
-    sheet = Image.new("RGB", (_WIDTH, 2 * _MARGIN + 36 + content_height), PAPER)
-    write_text(sheet, (_MARGIN, _MARGIN), title, size=_TITLE, bold=True, width=_WIDTH - 2 * _MARGIN)
-    return sheet
-
-
-def _legend_of_subset(sheet: Image.Image, top: int) -> int:
+def _draw_subset_legend(sheet: Image.Image, top: int) -> None:
     x = float(_MARGIN)
     for colour, dashed, text in (
         (BLUE, False, "labeled person (has an identity, gets a mask)"),
@@ -148,10 +147,9 @@ def _legend_of_subset(sheet: Image.Image, top: int) -> int:
     x = _legend_text(sheet, x + 50, top, "drawn outline")
     sheet.paste(target_tile(np.eye(2), 38), (round(x), top - 2))
     _legend_text(sheet, x + 52, top, "14x14 target: on if half covered")
-    return top + 96
 
 
-def _legend_of_ranking(sheet: Image.Image, top: int) -> int:
+def _draw_ranking_legend(sheet: Image.Image, top: int) -> None:
     x = float(_MARGIN)
     for is_right, text in (
         (True, "right: the person, boxed well enough"),
@@ -160,7 +158,6 @@ def _legend_of_ranking(sheet: Image.Image, top: int) -> int:
         draw_mark(sheet, (x + 20, top + 17), 44, is_right=is_right)
         x = _legend_text(sheet, x + 56, top, text)
     _legend_text(sheet, x, top, "number below: rank and cosine similarity")
-    return top + 96
 
 
 def _legend_text(sheet: Image.Image, x: float, top: int, text: str) -> float:
