@@ -3,13 +3,12 @@
 from maskps.subset.build import Subset, build_subset, open_subset
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
 from maskps.subset.select import SubsetSelection, select_subset
-from maskps.subset.stats import SubsetCounts, Table1, table1
+from maskps.subset.stats import Table1, table1
 from maskps.subset.targets import MaskTargets, read_targets, targets_of, write_targets
 
 __all__ = [
     "MaskTargets",
     "Subset",
-    "SubsetCounts",
     "SubsetRecord",
     "SubsetSelection",
     "Table1",

@@ -8,28 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.structures import SceneTable
-
-
-@dataclass(frozen=True)
-class SubsetCounts:
-    """One row of Table 1: images, labeled persons (LP), unlabeled persons (UP)."""
-
-    images: int
-    labeled: int
-    unlabeled: int
-
-    def __add__(self, other: SubsetCounts) -> SubsetCounts:
-        return SubsetCounts(
-            self.images + other.images, self.labeled + other.labeled, self.unlabeled + other.unlabeled
-        )
+from maskps_manifest.counts import Counts
 
 
 @dataclass(frozen=True)
 class Table1:
-    """Table 1: the images of the subset, and all other training images."""
+    """Table 1: the images of the subset, and all other training images; comparable to the published rows."""
 
-    with_masks: SubsetCounts
-    without_masks: SubsetCounts
+    with_masks: Counts
+    without_masks: Counts
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Returns {"with_masks": {"images", "labeled", "unlabeled"}, "without_masks": {...}}."""
@@ -65,7 +52,7 @@ def table1(train: SceneTable, kept_rows: NDArray[np.int64]) -> Table1:
     return Table1(with_masks=_count(train, is_kept), without_masks=_count(train, ~is_kept))
 
 
-def _count(train: SceneTable, scenes: NDArray[np.bool_]) -> SubsetCounts:
+def _count(train: SceneTable, scenes: NDArray[np.bool_]) -> Counts:
     persons = scenes[train.scene_of_person]
     labeled = int((persons & train.is_labeled).sum())
-    return SubsetCounts(images=int(scenes.sum()), labeled=labeled, unlabeled=int(persons.sum()) - labeled)
+    return Counts(images=int(scenes.sum()), labeled=labeled, unlabeled=int(persons.sum()) - labeled)
