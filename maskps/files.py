@@ -100,6 +100,24 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def check_format(path: Path, header: Any, *, format: str, version: int, what: str, hint: str = "") -> None:
+    """Raises InputFileError unless `header` is an object with this "format" and "version".
+
+    Args:
+        what: what the file should be, for the error message, as for `read_json`.
+        hint: what to try if the file is of another kind.
+    """
+    if not isinstance(header, dict) or header.get("format") != format:
+        raise InputFileError(path, expected=what, found="a JSON file of another kind", hint=hint)
+    if header.get("version") != version:
+        raise InputFileError(
+            path,
+            expected=f"format version {version}",
+            found=f"version {header.get('version')!r}",
+            hint="install the maskps release that wrote it",
+        )
+
+
 def read_json(path: Path, *, what: str) -> Any:
     """Returns the content of a JSON file; a byte-order mark is accepted.
 

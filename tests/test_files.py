@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from maskps import InputFileError, OutputExistsError
-from maskps.files import check_output, folder_written_atomically, read_json, write_json, written_atomically
+from maskps.files import (
+    check_format,
+    check_output,
+    folder_written_atomically,
+    read_json,
+    write_json,
+    written_atomically,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -75,6 +82,21 @@ def test_bad_json_is_one_clear_error(tmp_path: Path, content: bytes | None, mess
         path.write_bytes(content)
     with pytest.raises(InputFileError, match=f"(?s){path}.*{message}"):
         read_json(path, what="a record")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (None, "another kind[\\s\\S]*look again"),
+        ({"format": "other", "version": 1}, "another kind[\\s\\S]*look again"),
+        ({"format": "ours"}, "version None[\\s\\S]*install"),
+        ({"format": "ours", "version": 2}, "version 2[\\s\\S]*install"),
+    ],
+)
+def test_a_file_of_another_kind_or_version_is_refused(header: object, message: str) -> None:
+    check_format(Path("a.json"), {"format": "ours", "version": 1}, format="ours", version=1, what="a record")
+    with pytest.raises(InputFileError, match=message):
+        check_format(Path("a.json"), header, format="ours", version=1, what="a record", hint="look again")
 
 
 def test_errors_survive_the_way_back_from_a_worker_process() -> None:

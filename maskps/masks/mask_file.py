@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 
 from maskps.boxes import box_area
 from maskps.errors import AnnotationError, InputFileError
-from maskps.files import read_json, written_atomically
+from maskps.files import check_format, read_json, written_atomically
 from maskps.masks.outlines import Outline, ring_area
 from maskps.structures import MaskState, SceneTable
 
 FORMAT = "maskps-masks"
 VERSION = 1
 _WHAT = "a mask file (masks.json)"
+_HINT = "give the masks.json that build-subset made"
 
 
 @dataclass(frozen=True)
@@ -148,16 +149,8 @@ def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMask
         AnnotationError: made for another data set, or edited so that it contradicts this one.
     """
     content = read_json(path, what=_WHAT)
-    info = content.get("info") if isinstance(content, dict) else None
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        raise InputFileError(path, expected=_WHAT, found="a JSON file of another kind")
-    if info.get("version") != VERSION:
-        raise InputFileError(
-            path,
-            expected=f"format version {VERSION}",
-            found=f"version {info.get('version')!r}",
-            hint="install the maskps release that wrote it",
-        )
+    info: Any = content.get("info") if isinstance(content, dict) else None
+    check_format(path, info, format=FORMAT, version=VERSION, what=_WHAT, hint=_HINT)
     if info.get("fingerprint") != fingerprint:
         raise AnnotationError(
             path,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import InputFileError
-from maskps.files import read_json, write_json
+from maskps.files import check_format, read_json, write_json
 
 FORMAT = "maskps-subset"
 VERSION = 1
@@ -63,20 +63,8 @@ def read_subset_record(path: Path) -> SubsetRecord:
             contradicts itself.
     """
     content = read_json(path, what=_WHAT)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputFileError(
-            path,
-            expected=_WHAT,
-            found="a JSON file of another kind",
-            hint="give the folder that build-subset made",
-        )
-    if content.get("version") != VERSION:
-        raise InputFileError(
-            path,
-            expected=f"format version {VERSION}",
-            found=f"version {content.get('version')!r}",
-            hint="install the maskps release that wrote it",
-        )
+    hint = "give the folder that build-subset made"
+    check_format(path, content, format=FORMAT, version=VERSION, what=_WHAT, hint=hint)
     record = SubsetRecord(
         fingerprint=_field(content, "fingerprint", str, path),
         portion_size=_field(content, "portion_size", int, path),

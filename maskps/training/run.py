@@ -21,7 +21,7 @@ import torchvision
 
 import maskps
 from maskps.errors import ConfigError, InputFileError, TrainingError
-from maskps.files import read_json, write_json
+from maskps.files import check_format, read_json, write_json
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Predictor
@@ -185,15 +185,17 @@ def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
             found="no such folder" if not run_dir.exists() else f"no {RECORD}",
             hint="make one with: maskps train ROOT --subset DIR --run RUN",
         )
-    content = read_json(run_dir / RECORD, what="the record of a training run")
+    what = f"the record of a training run ({RECORD})"
+    content = read_json(run_dir / RECORD, what=what)
+    hint = "give the folder that maskps train made"
+    check_format(run_dir / RECORD, content, format=FORMAT, version=VERSION, what=what, hint=hint)
     fields = {field.name for field in dataclasses.fields(RunInfo)}
-    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
-        raise InputFileError(run_dir / RECORD, expected=f"{FORMAT}, version {VERSION}", found="another file")
     if set(content) != fields | {"format", "version"}:
         raise InputFileError(
             run_dir / RECORD,
             expected=f"the keys {', '.join(sorted(fields))}",
             found=", ".join(sorted(content)),
+            hint="the record was edited; put it back, or train anew",
         )
     return RunInfo(**{name: content[name] for name in fields}), read_config(run_dir / CONFIG)
 
