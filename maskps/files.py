@@ -130,7 +130,7 @@ def read_json(path: Path, *, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise InputFileError(path, expected=what, found="no such file") from error
+        raise InputFileError(path, expected=what, found="no such file", hint="check the path") from error
     except json.JSONDecodeError as error:
         raise InputFileError(
             path,

@@ -47,5 +47,8 @@ def protocol_path(root: Path, *, gallery_size: int = 100, subset: str | None = N
         return path
     available = ", ".join(available_protocols(root)) or "none"
     raise InputFileError(
-        path, expected=f"the test protocol {name}", found=f"no such file; protocols here: {available}"
+        path,
+        expected=f"the test protocol {name}",
+        found=f"no such file; protocols here: {available}",
+        hint="choose one of those, or copy the annotation files again",
     )

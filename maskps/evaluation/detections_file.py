@@ -188,7 +188,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError as error:
-        raise InputFileError(path, expected=kind, found="no such file") from error
+        raise InputFileError(path, expected=kind, found="no such file", hint="check the path") from error
     except ValueError as error:
         # numpy's words for an array of Python objects, and for a file that is neither .npy nor .npz.
         pickled = "allow_pickle" in str(error) or "pickled" in str(error)

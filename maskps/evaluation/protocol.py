@@ -169,7 +169,9 @@ def read_protocol(path: Path) -> SearchProtocol:
             truth_hard=_joined([part.truth_hard for part in parts], np.bool_),
         )
     except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error.where}", expected=error.expected, found=error.found) from error
+        raise AnnotationError(
+            f"{path}: {error.where}", expected=error.expected, found=error.found, hint=error.hint
+        ) from error
 
 
 def protocol_key(name: str) -> str | None:

@@ -37,6 +37,7 @@ FORMAT = "maskps-masks"
 VERSION = 1
 _WHAT = "a mask file (masks.json)"
 _HINT = "give the masks.json that build-subset made"
+_EDITED = "do not edit masks.json by hand; change the LabelMe files and build the subset again"
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,9 @@ def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMask
         )
     images, annotations = content.get("images"), content.get("annotations")
     if not isinstance(images, list) or not isinstance(annotations, list):
-        raise InputFileError(path, expected="lists 'images' and 'annotations'", found="something else")
+        raise InputFileError(
+            path, expected="lists 'images' and 'annotations'", found="something else", hint=_EDITED
+        )
     scenes = _read_images(images, train, path)
     states = np.full(train.num_persons, MaskState.NOT_APPLICABLE, dtype=np.int8)
     seen = np.zeros(train.num_persons, dtype=np.bool_)
@@ -171,10 +174,15 @@ def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMask
             row, state, outline = _read_person(annotation, scenes, train, where)
         except (KeyError, TypeError, ValueError) as error:
             raise AnnotationError(
-                where, expected="a person as written by maskps", found=f"{type(error).__name__}: {error}"
+                where,
+                expected="a person as written by maskps",
+                found=f"{type(error).__name__}: {error}",
+                hint=_EDITED,
             ) from error
         if seen[row]:
-            raise AnnotationError(where, expected="every person once", found=_name_of(train, row) + " twice")
+            raise AnnotationError(
+                where, expected="every person once", found=_name_of(train, row) + " twice", hint=_EDITED
+            )
         seen[row] = True
         states[row] = state
         if outline is not None:
@@ -234,9 +242,11 @@ def _read_images(images: list[Any], train: SceneTable, path: Path) -> dict[int, 
         ids = [int(image["id"]) for image in images]
         names = [str(image["file_name"]) for image in images]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputFileError(path, expected="images with id and file_name", found=repr(error)) from error
+        raise InputFileError(
+            path, expected="images with id and file_name", found=repr(error), hint=_EDITED
+        ) from error
     if len(set(ids)) != len(ids) or len(set(names)) != len(names):
-        raise AnnotationError(path, expected="every image once", found="an image twice")
+        raise AnnotationError(path, expected="every image once", found="an image twice", hint=_EDITED)
     return dict(zip(ids, train.rows_of(names).tolist(), strict=True))
 
 
@@ -251,21 +261,25 @@ def _read_person(
             where,
             expected=f"a box_index below {train.offsets[scene + 1] - train.offsets[scene]}",
             found=str(box_index),
+            hint=_EDITED,
         )
     if annotation["person_id"] != train.pids[row]:
         raise AnnotationError(
-            where, expected=f"person_id {train.pids[row]}", found=repr(annotation["person_id"])
+            where, expected=f"person_id {train.pids[row]}", found=repr(annotation["person_id"]), hint=_EDITED
         )
     name = annotation["mask_state"]
     if name not in MaskState.__members__:
         states = ", ".join(MaskState.__members__)
-        raise AnnotationError(where, expected=f"a mask_state out of {states}", found=repr(name)[:60])
+        raise AnnotationError(
+            where, expected=f"a mask_state out of {states}", found=repr(name)[:60], hint=_EDITED
+        )
     state = MaskState[name]
     if (state is MaskState.NOT_APPLICABLE) == bool(train.is_labeled[row]):
         raise AnnotationError(
             where,
             expected="PRESENT or MISSING for a labeled person, NOT_APPLICABLE for an unlabeled one",
             found=f"{state.name} for pid {train.pids[row]}",
+            hint=_EDITED,
         )
     if state is not MaskState.PRESENT:
         return row, state, None
@@ -273,7 +287,7 @@ def _read_person(
     holes = annotation.get("maskps_holes", [[] for _ in outers])
     if not outers or len(holes) != len(outers):
         found = f"{len(outers)} outer rings"
-        raise AnnotationError(where, expected="outer rings, and holes for each", found=found)
+        raise AnnotationError(where, expected="outer rings, and holes for each", found=found, hint=_EDITED)
     rings: list[NDArray[np.float64]] = []
     for outer, inner in zip(outers, holes, strict=True):
         rings += [outer, *(_read_ring(hole, -1, where) for hole in inner)]
@@ -287,7 +301,7 @@ def _read_ring(numbers: Any, sign: int, where: str) -> NDArray[np.float64]:
             where,
             expected="rings of 3 points or more; outer rings of positive, holes of negative shoelace area",
             found=f"{len(ring)} points",
-            hint="do not edit masks.json by hand; change the LabelMe files and build the subset again",
+            hint=_EDITED,
         )
     return ring
 

@@ -179,7 +179,8 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
                 offset += 8 + struct.unpack("<II", file.read(8))[1]
     except OSError as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise InputFileError(path, expected=wanted, found=found) from error
+        hint = "check the data set's folder, or copy its annotation files again"
+        raise InputFileError(path, expected=wanted, found=found, hint=hint) from error
     raise InputFileError(
         path,
         expected=wanted,

@@ -14,6 +14,7 @@ FORMAT = "maskps-subset"
 VERSION = 1
 RECORD_NAME = "subset.json"
 _WHAT = "a subset's record (subset.json)"
+_EDITED = "the record was edited; build the subset again"
 _KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _COUNTS = ("images", "portions", "drawn", "kept", "labeled", "unlabeled", "masks_present", "masks_missing")
 
@@ -77,7 +78,7 @@ def read_subset_record(path: Path) -> SubsetRecord:
     if not set(record.kept) <= set(record.drawn):
         stray = min(set(record.kept) - set(record.drawn))
         found = f"'{stray}', which was not drawn"
-        raise InputFileError(path, expected="kept images among the drawn ones", found=found)
+        raise InputFileError(path, expected="kept images among the drawn ones", found=found, hint=_EDITED)
     if (
         set(record.counts) != set(_COUNTS)
         or not all(type(count) is int for count in record.counts.values())
@@ -88,7 +89,7 @@ def read_subset_record(path: Path) -> SubsetRecord:
             path,
             expected=f"counts of {', '.join(_COUNTS)} that fit the lists of names",
             found=f"{record.counts} for {len(record.drawn)} drawn and {len(record.kept)} kept names",
-            hint="the record was edited; build the subset again",
+            hint=_EDITED,
         )
     return record
 
@@ -97,12 +98,13 @@ def _field(content: dict[str, Any], key: str, kind: type, path: Path) -> Any:
     value = content.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):
         found = repr(value)[:60] if key in content else "no such key"
-        raise InputFileError(path, expected=f"'{key}' as {_KINDS[kind]}", found=found)
+        raise InputFileError(path, expected=f"'{key}' as {_KINDS[kind]}", found=found, hint=_EDITED)
     return value
 
 
 def _names(content: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     names = _field(content, key, list, path)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise InputFileError(path, expected=f"'{key}' as names, each once", found=repr(names)[:60])
+        found = repr(names)[:60]
+        raise InputFileError(path, expected=f"'{key}' as names, each once", found=found, hint=_EDITED)
     return tuple(names)

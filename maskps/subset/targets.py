@@ -78,19 +78,18 @@ def read_targets(path: Path) -> MaskTargets:
         InputFileError: missing, cut off, or not a targets file.
     """
     what = "a targets file (targets_14x14.npz)"
+    hint = "build the subset again; the file may be cut off, or from another release"
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             if content["format"] != FORMAT or content["version"] != VERSION:
                 found = f"format {content['format']}, version {content['version']}"
-                raise InputFileError(path, expected=f"{what}, version {VERSION}", found=found)
+                raise InputFileError(path, expected=f"{what}, version {VERSION}", found=found, hint=hint)
             targets = MaskTargets(**{column: content[column] for column in _COLUMNS})
     except FileNotFoundError as error:
-        raise InputFileError(path, expected=what, found="no such file") from error
+        raise InputFileError(path, expected=what, found="no such file", hint=hint) from error
     except (OSError, KeyError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputFileError(
-            path, expected=what, found=str(error), hint="the file may be cut off; build the subset again"
-        ) from error
+        raise InputFileError(path, expected=what, found=str(error), hint=hint) from error
     lengths = {column: len(getattr(targets, column)) for column in _COLUMNS}
     if len(set(lengths.values())) > 1:
-        raise InputFileError(path, expected="columns of one length", found=str(lengths))
+        raise InputFileError(path, expected="columns of one length", found=str(lengths), hint=hint)
     return targets
