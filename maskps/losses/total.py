@@ -16,9 +16,9 @@ def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float] | None
     """Returns L_RPN + L_RCNN + L_identification + lambda L_mask, Eq. (7), a scalar.
 
     The rule "lambda = 1 when the input image contains labeled segmentation masks, otherwise 0" is already
-    in `loss_mask`: it is taken over the proposals with mask, so an image without masks adds nothing to it,
-    and it is 0 (with a gradient of zeros) when no image of the batch has any. The weight given here
-    multiplies lambda: {"loss_mask": 0.0} trains without masks, everything else equal.
+    in `loss_mask`, image by image (`maskps.losses.mask.batch_mask_loss`): the mean over all images of the
+    batch, those without masks with 0. It is 0 (with a gradient of zeros) when no image has any. The weight
+    given here multiplies lambda: {"loss_mask": 0.0} trains without masks, everything else equal.
 
     Args:
         losses: exactly the six scalars named in `LOSS_NAMES`.

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, clip_boxes_to_image, nms, remove_small_boxes
 
-from maskps.losses.mask import MaskReduction, mask_loss
+from maskps.losses.mask import MaskReduction, batch_mask_loss
 from maskps.losses.oim import OIMLoss
 from maskps.masks.coverage import mask_targets
 from maskps.model.backbone import Res5
@@ -66,7 +66,7 @@ class RoIHeads(nn.Module):
             which is how query features are made, at the price of a second pass of res5 over the few
             detections. The paper does not say.
         mask_target: "binary" (covered area >= 0.5 of a cell) or "soft" (the covered fraction).
-        mask_reduction: see `mask_loss`.
+        mask_reduction: see `maskps.losses.mask.mask_loss`.
     """
 
     def __init__(
@@ -236,12 +236,14 @@ class RoIHeads(nn.Module):
         return loss_cls, F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="sum") / len(pooled)
 
     def _mask_loss(self, regions: Tensor, rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
-        """Returns L_mask, Eq. (6), over the proposals with mask."""
+        """Returns lambda L_mask of Eq. (7), from Eq. (6) over each image's proposals with mask."""
         with_mask = proposals_with_mask(rois, targets)
         logits = self.mask_head(regions[with_mask])
         soft = self.mask_target == "soft"
         wanted = proposal_masks(rois, with_mask, targets, size=logits.shape[-1], soft=soft)
-        return mask_loss(logits, wanted, reduction=self.mask_reduction)
+        of_images = with_mask.split([len(boxes) for boxes in rois.boxes])
+        counts = torch.stack([rows.sum() for rows in of_images]).tolist()
+        return batch_mask_loss(logits, wanted, counts, reduction=self.mask_reduction)
 
 
 def proposals_with_mask(rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:

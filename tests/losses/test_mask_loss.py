@@ -1,4 +1,4 @@
-"""The mask loss, Eq. (6), against a loop written from it."""
+"""The mask loss, Eq. (6), against a loop written from it, and lambda of Eq. (7) in a batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from maskps.losses import mask_loss
+from maskps.losses import batch_mask_loss, mask_loss
 
 
 def _example(count: int = 3, size: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,3 +60,44 @@ def test_without_a_proposal_with_mask_it_is_zero_and_has_a_gradient(reduction: s
 def test_half_precision_logits_are_summed_in_float32() -> None:
     logits, targets = _example()
     assert mask_loss(logits.to(torch.bfloat16), targets).dtype == torch.float32
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_images_without_masks_dilute_the_loss_of_a_batch(reduction: str) -> None:
+    logits, targets = _example()
+    alone = mask_loss(logits, targets, reduction=reduction)
+    batch = batch_mask_loss(logits, targets, [0, 3, 0, 0], reduction=reduction)
+    assert batch.item() == alone.item() / 4
+
+
+def test_images_weigh_the_same_however_many_proposals_they_have() -> None:
+    logits, targets = _example()
+    first, rest = mask_loss(logits[:1], targets[:1]), mask_loss(logits[1:], targets[1:])
+    assert batch_mask_loss(logits, targets, [1, 2]).item() == pytest.approx((first + rest).item() / 2)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_batch_of_one_is_its_image_to_the_bit(reduction: str) -> None:
+    logits, targets = _example()
+    results = []
+    for loss in (
+        lambda x: mask_loss(x, targets, reduction=reduction),
+        lambda x: batch_mask_loss(x, targets, [3], reduction=reduction),
+    ):
+        leaf = logits.float().requires_grad_()
+        value = loss(leaf)
+        value.backward()
+        results.append((value.detach(), leaf.grad))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+def test_a_batch_without_any_mask_is_zero_and_has_a_gradient() -> None:
+    logits = torch.zeros(0, 14, 14, requires_grad=True)
+    loss = batch_mask_loss(logits, torch.zeros(0, 14, 14, dtype=torch.bool), [0, 0])
+    loss.backward()
+    assert loss.item() == 0 and logits.grad is not None
+
+
+def test_half_precision_images_with_and_without_masks_make_a_batch() -> None:
+    logits, targets = _example()
+    assert batch_mask_loss(logits.to(torch.bfloat16), targets, [3, 0]).dtype == torch.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +149,33 @@ def test_box_losses_are_the_loops_of_eqs_1_and_2(heads: Make) -> None:
             slow_reg = slow_reg + (0.5 * d**2 if d < 1 else d - 0.5)
     torch.testing.assert_close(loss_cls, slow_cls)
     torch.testing.assert_close(loss_reg, slow_reg / 3)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_lambda_belongs_to_the_image(heads: Make, target: Make, reduction: str) -> None:
+    """One image with masks among four gives a quarter of the mask loss that it gives alone."""
+    roi_heads = heads(mask_loss_reduction=reduction)
+    masked, unmasked = target([4, -1], masks=True), target([4, -1], masks=False)
+    box = [[6.0, 20, 32, 80], [60.0, 60, 70, 90]]
+    regions = torch.randn(2, roi_heads.res5.out_channels, 7, 7, generator=torch.Generator().manual_seed(0))
+    alone = roi_heads._mask_loss(regions, _sampled(box, [0, -1]), [masked])
+
+    rows = _sampled(box * 4, [0, -1, 2, 1, 4, 3, 6, -1])
+    rois = dataclasses.replace(rows, boxes=[torch.tensor(box)] * 4)
+    batch = [unmasked, unmasked, masked, unmasked]
+    assert proposals_with_mask(rois, batch).tolist() == [False] * 4 + [True] + [False] * 3
+    together = roi_heads._mask_loss(regions.repeat(4, 1, 1, 1), rois, batch)
+    torch.testing.assert_close(together, alone / 4)
+    together.backward()
+    assert all(parameter.grad is not None for parameter in roi_heads.mask_head.parameters())
+
+
+def test_without_masks_in_the_batch_the_mask_loss_is_zero_with_a_gradient(heads: Make, target: Make) -> None:
+    roi_heads = heads()
+    regions = torch.zeros(1, roi_heads.res5.out_channels, 7, 7)
+    loss = roi_heads._mask_loss(regions, _sampled([[6.0, 20, 32, 80]], [0]), [target([4], masks=False)])
+    loss.backward()
+    assert loss == 0 and all((p.grad == 0).all() for p in roi_heads.mask_head.parameters())
 
 
 def test_without_any_roi_the_losses_are_zero_with_gradients(heads: Make, target: Make) -> None:
