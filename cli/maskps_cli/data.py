@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -39,9 +38,7 @@ def main() -> None:
 @click.option("--no-images", is_flag=True, help="Write the annotation only.")
 @force_option
 @quiet_option
-def synth(
-    out: Path, scale: str, seed: int, jobs: int | None, no_images: bool, force: bool, quiet: bool
-) -> None:
+def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: bool, quiet: bool) -> None:
     """Render a synthetic person-search data set in the CUHK-SYSU layout.
 
     Writes OUT/Image/SSM/*.jpg, OUT/annotation/**.mat and OUT/truth/labelme/*.json, the true visible
@@ -58,7 +55,7 @@ def synth(
             out,
             scale=scale,
             seed=seed,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs,
             images=not no_images,
             force=force,
             progress=update,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import sys
@@ -20,6 +19,7 @@ from maskps.subset import open_subset, table1
 from maskps.synthetic import SCALES, SynthScale, write_synthetic
 from maskps.training import initial_predictor, load_config, load_run, train
 from maskps_annotation import build_subset_from_labelme
+from maskps_cli.options import cores
 from maskps_cli.output import print_search_results, print_table, progress_bar, say
 
 RECORD = "demo.json"
@@ -55,7 +55,7 @@ def run_demo(
 
     say("[1/5] rendering synthetic scenes (people, streets, cameras)", quiet=quiet)
     with progress_bar("scenes", quiet=quiet) as update:
-        write_synthetic(out / "scenes", scale=scale, seed=seed, jobs=os.cpu_count() or 1, progress=update)
+        write_synthetic(out / "scenes", scale=scale, seed=seed, jobs=cores(), progress=update)
     dataset = open_dataset(out / "scenes")
 
     say("[2/5] drawing the mask subset and turning LabelMe outlines into 14x14 targets", quiet=quiet)

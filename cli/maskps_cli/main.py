@@ -89,7 +89,9 @@ def train(
 @main.command("eval")
 @root_argument
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder of maskps train.")
-@click.option("--gallery-size", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option(
+    "--gallery-size", type=click.IntRange(min=1), default=100, show_default=True, help="Which TestG protocol."
+)
 @device_option
 @json_option
 @quiet_option

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from maskps import MaskpsError, __version__
+
+
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class MaskpsGroup(click.Group):
@@ -32,7 +40,7 @@ seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw."
 )
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: number of cores]"
+    "--jobs", type=click.IntRange(min=1), default=cores, help="Worker processes.  [default: number of cores]"
 )
 device_option = click.option(
     "--device",

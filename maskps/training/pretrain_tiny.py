@@ -1,28 +1,40 @@
 """Makes the backbone that comes with maskps for the recipe `tiny`; run as a module.
 
-    python -m maskps.training.pretrain_tiny WORK --hours 1
+    python -m maskps.training.pretrain_tiny WORK
 
 A narrow ResNet learns little from 300 scenes in a few minutes. This script gives it a start that owes
 nothing to the scenes it is later tried on: it renders a larger synthetic set from a seed of its own (other
-people, other cameras), trains the network of the recipe on it from scratch and without masks, and keeps
-the weights of conv1..res5 only. Proposals, box head, embedding and mask branch start fresh in every run.
+people, other cameras), and trains conv1..res5 to tell its people apart in windows around their boxes, with
+windows of background as one more class. No masks, no scenes of other seeds. Only the backbone is kept:
+proposals, box head, embedding and mask branch start fresh in every run.
 """
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from maskps.boxes import box_iou
 from maskps.datasets import open_dataset
 from maskps.files import written_atomically
-from maskps.model.backbone import backbone_state, pretrained_path
-from maskps.synthetic import SynthScale, write_synthetic
-from maskps.synthetic.plan import SplitScale
-from maskps.training.config import load_config
-from maskps.training.loop import train
-from maskps.training.run import load_run
+from maskps.images import read_image
+from maskps.model.backbone import Res5, Stem, backbone_state, pretrained_path, split_resnet
+from maskps.model.network import IMAGE_MEAN, IMAGE_STD
+from maskps.model.resize import resize_image
+from maskps.model.roi_align import RegionGrid
+from maskps.structures import PersonSearchDataset
+from maskps.synthetic import SplitScale, SynthScale, write_synthetic
+from maskps.training.config import TrainConfig, load_config
 
 SEED = 20_200_827
 """Of the scenes to pretrain on. `maskps-data synth` with any other seed shares no person and no camera."""
@@ -39,44 +51,145 @@ SCALE = SynthScale(
 )
 """Four labeled persons a scene, six scenes a person: identities are what a backbone learns most from."""
 
-SETTINGS = (
-    "pretrained=none",
-    "masks=false",
-    "freeze_batch_norm=none",
-    "frozen_stages=0",
-    "epochs=6",
-    "batch_size=6",
-    "learning_rate=0.03",
-    "warmup_steps=200",
-    "rois_per_image=20",
-    "oim_temperature=0.05",
-    "oim_queue_length=2000",
-    "checkpoint_every=100",
-)
+MARGIN = 16  # pixels of the resized scene around a box
+BATCH = 64
+RATE = 2e-3
+COSINE_SCALE = 16.0
+CHUNK = 16  # batches whose windows are sorted by height, so that little is padding
+
+
+@dataclass(frozen=True)
+class Window:
+    """A person (or background) with some surroundings: pixels (3, h, w) uint8, box (4,) in it, class."""
+
+    pixels: Tensor
+    box: Tensor
+    label: int
 
 
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path))
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
-def main(work: Path, jobs: int) -> None:
-    """Render into WORK/scenes, train in WORK/run (resumes there), and write the package's weight file."""
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Rendering processes.")
+def main(work: Path, epochs: int, jobs: int) -> None:
+    """Render into WORK/scenes, train, and write the package's weight file."""
     if not (work / "scenes").exists():
         write_synthetic(work / "scenes", scale=SCALE, seed=SEED, jobs=jobs)
     dataset = open_dataset(work / "scenes")
-    config = load_config("tiny", SETTINGS)
-    train(
-        config,
-        dataset,
-        None,
-        work / "run",
-        resume=(work / "run" / "run.json").exists(),
-        callback=lambda report: click.echo(report.text(), err=True) if report.step % 50 == 0 else None,
-    )
-    model = load_run(work / "run").model
-    target = pretrained_path("tiny", "shipped")
+    config = load_config("tiny", ["pretrained=none"])
+    windows = read_windows(dataset, config)
+    torch.manual_seed(SEED)
+    stem, res5 = split_resnet(config.backbone, frozen_stages=0, freeze_batch_norm="none")
+    for part in (stem, res5):
+        part.to(memory_format=torch.channels_last)
+    train_backbone(stem, res5, windows, classes=dataset.num_train_ids + 1, epochs=epochs)
+    target = pretrained_path(config.backbone, "shipped")
     with written_atomically(target) as temporary:
-        safetensors.torch.save_file(backbone_state(model.stem, model.roi_heads.res5), temporary)
+        state = {name: value.contiguous() for name, value in backbone_state(stem, res5).items()}
+        safetensors.torch.save_file(state, temporary)
     click.echo(f"wrote {target}, {target.stat().st_size / 1e6:.1f} MB")
+
+
+def read_windows(dataset: PersonSearchDataset, config: TrainConfig) -> list[Window]:
+    """Returns the windows of all labeled persons, class pid - 1, and one of background a scene."""
+    rng = np.random.default_rng(SEED)
+    windows = []
+    for row in range(len(dataset.train)):
+        scene = dataset.train[row]
+        image, scale = resize_image(
+            read_image(dataset.image_path(scene.name)), config.shorter_side, config.longest_side
+        )
+        pixels = (image * 255).round().to(torch.uint8)
+        boxes = scene.boxes * np.array(scale * 2, np.float32)
+        windows += [
+            _window(pixels, boxes[i], int(scene.pids[i]) - 1) for i in np.flatnonzero(scene.is_labeled)
+        ]
+        empty = _empty_box(boxes, pixels.shape[2], pixels.shape[1], rng)
+        if empty is not None:
+            windows.append(_window(pixels, empty, dataset.num_train_ids))
+    return windows
+
+
+def train_backbone(stem: Stem, res5: Res5, windows: list[Window], *, classes: int, epochs: int) -> None:
+    """Trains both parts to classify the windows: cosine softmax on the pooled features f_p."""
+    rng = np.random.default_rng(SEED)
+    neck = nn.BatchNorm1d(res5.out_channels, affine=False)
+    prototypes = nn.Parameter(torch.randn(classes, res5.out_channels) * 0.1)
+    parameters = [*stem.parameters(), *res5.parameters(), prototypes]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=1e-3)
+    steps = epochs * (len(windows) // BATCH)
+    step, started = 0, time.monotonic()
+    for epoch in range(epochs):
+        correct = count = 0
+        for members in _batches(windows, rng):
+            images, boxes, labels = _joined([windows[i] for i in members], rng)
+            for group in optimizer.param_groups:
+                group["lr"] = RATE * min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            features = stem(images)
+            grid = RegionGrid(boxes, (features.shape[2], features.shape[3]))
+            pooled = neck(res5.pool(features, grid).mean(dim=(2, 3)))
+            logits = COSINE_SCALE * F.normalize(pooled) @ F.normalize(prototypes).T
+            loss = F.cross_entropy(logits, labels, label_smoothing=0.05)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 5.0)
+            optimizer.step()
+            correct += int((logits.argmax(dim=1) == labels).sum())
+            count += len(labels)
+            step += 1
+        minutes = (time.monotonic() - started) / 60
+        click.echo(f"epoch {epoch + 1}/{epochs}: right {correct / count:.1%}, {minutes:.1f} min", err=True)
+
+
+def _window(pixels: Tensor, box: NDArray, label: int) -> Window:
+    _, height, width = pixels.shape
+    x0, y0 = (max(0, math.floor(side) - MARGIN) for side in box[:2])
+    x1, y1 = min(width, math.ceil(box[2]) + MARGIN), min(height, math.ceil(box[3]) + MARGIN)
+    shift = torch.tensor([x0, y0, x0, y0], dtype=torch.float32)
+    return Window(pixels[:, y0:y1, x0:x1].clone(), torch.from_numpy(box.astype(np.float32)) - shift, label)
+
+
+def _empty_box(boxes: NDArray, width: int, height: int, rng: np.random.Generator) -> NDArray | None:
+    """Returns a box of a person's shape that holds nobody, None if ten tries find none."""
+    for _ in range(10):
+        tall = rng.uniform(80, 260)
+        wide = tall * rng.uniform(0.3, 0.5)
+        x, y = rng.uniform(0, width - wide), rng.uniform(0, max(1.0, height - tall))
+        box = np.array([x, y, x + wide, min(y + tall, height)])
+        if box_iou(box[None], boxes).max(initial=0) < 0.1:
+            return box
+    return None
+
+
+def _batches(windows: list[Window], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Returns the batches of an epoch in random order, each of windows of about the same height."""
+    heights = np.array([window.pixels.shape[1] for window in windows])
+    batches = []
+    for chunk in np.array_split(rng.permutation(len(windows)), max(1, len(windows) // (BATCH * CHUNK))):
+        chunk = chunk[np.argsort(heights[chunk], kind="stable")]
+        batches += [chunk[i : i + BATCH] for i in range(0, len(chunk) - BATCH + 1, BATCH)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _joined(windows: list[Window], rng: np.random.Generator) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Returns images (B, 3, H, W), boxes, and labels (B,), each window lit and flipped at random."""
+    height, width = (
+        math.ceil(max(window.pixels.shape[axis] for window in windows) / 16) * 16 for axis in (1, 2)
+    )
+    images = torch.zeros(len(windows), 3, height, width).to(memory_format=torch.channels_last)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
+    boxes = []
+    for row, window in zip(images, windows, strict=True):
+        pixels, box = window.pixels.float() / 255, window.box
+        _, h, w = pixels.shape
+        if rng.random() < 0.5:
+            pixels = pixels.flip(2)
+            box = torch.stack([w - box[2], box[1], w - box[0], box[3]])
+        light = rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, (3, 1, 1))
+        row[:, :h, :w] = (pixels * torch.from_numpy(light).float() - mean) / std
+        size = torch.stack([box[2] - box[0], box[3] - box[1]]).repeat(2)
+        boxes.append((box + size * torch.from_numpy(rng.normal(0, 0.05, 4)).float())[None])
+    return images, boxes, torch.tensor([window.label for window in windows])
 
 
 if __name__ == "__main__":
