@@ -107,8 +107,8 @@ class TrainConfig:
     lr_factor: float = _setting(0.1, above=0, high=1)  # [4.2] at each of lr_steps
     warmup_steps: int = _setting(0, low=0)  # [ours] none; otherwise the rate rises linearly over them
     momentum: float = _setting(0.9, low=0, high=1)  # [OIM]
-    weight_decay: float = _setting(5e-4, low=0)  # [OIM]
-    bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] biases learn twice as fast ...
+    weight_decay: float = _setting(5e-4, low=0)  # [OIM] of weights; norms' scales and shifts have none
+    bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] conv and linear biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0)  # [OIM] ... and do not decay
     gradient_clip: float = _setting(0.0, low=0)  # [ours] largest gradient norm; 0 = not limited
 

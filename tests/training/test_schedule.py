@@ -35,19 +35,29 @@ def test_the_warm_up_rises_linearly_to_the_rate() -> None:
     assert rates == [0.25, 0.5, 0.75, 1, 1, 1]
 
 
-def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+def test_biases_learn_twice_as_fast_and_norms_do_not_and_neither_decays() -> None:
+    """As lr_mult and decay_mult in models/psdb/resnet50/train.prototxt of the OIM release."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Linear(4, 2))
     optimizer = build_optimizer(model, TrainConfig())
     set_learning_rate(optimizer, 0.5)
-    groups = [(len(group["params"]), group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
-    assert groups == [(2, 0.5, 5e-4), (2, 1.0, 0.0)]
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = [
+        ([names[id(one)] for one in group["params"]], group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+    ]
+    assert groups == [
+        (["0.weight", "2.weight"], 0.5, 5e-4),
+        (["0.bias", "2.bias"], 1.0, 0.0),
+        (["1.weight", "1.bias"], 0.5, 0.0),
+    ]
     assert {group["momentum"] for group in optimizer.param_groups} == {0.9}
 
 
+@pytest.mark.parametrize("freeze_batch_norm", ["none", "stem", "all"])
 def test_every_parameter_that_trains_is_in_one_group_and_frozen_ones_in_none(
-    make_config: Callable[..., TrainConfig],
+    make_config: Callable[..., TrainConfig], freeze_batch_norm: str
 ) -> None:
-    config = make_config(frozen_stages=1, freeze_batch_norm="stem")
+    config = make_config(frozen_stages=1, freeze_batch_norm=freeze_batch_norm)
     model = build_model(config, 3)
     grouped = [id(one) for group in build_optimizer(model, config).param_groups for one in group["params"]]
     assert sorted(grouped) == sorted(id(one) for one in model.parameters() if one.requires_grad)
