@@ -140,7 +140,8 @@ def train(
         OutputExistsError: `run_dir` holds something, and neither `resume` nor `force`.
         ConfigError: settings that contradict the data, each other, or those of the run to resume.
         InputFileError: images that are not there (all are looked for before the first step) or broken.
-        TrainingError: a loss that is not finite, missing masks, an interruption, or nothing to resume.
+        TrainingError: a loss or a gradient that is not finite, missing masks, an interruption, or nothing
+            to resume.
     """
     if resume and force:
         raise ConfigError("--resume and --force", expected="one of them", found="both")
@@ -241,13 +242,13 @@ class _RunningTraining:
         values = torch.stack([*(losses[name].detach() for name in LOSS_NAMES), loss.detach()]).tolist()
         self.losses = dict(zip([*LOSS_NAMES, "loss"], values, strict=True))
         if not all(map(math.isfinite, values)):
-            raise self._not_finite(batch, "every loss a finite number")
+            raise self._not_finite(batch, "every loss a finite number", self.losses)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if config.gradient_clip:
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
-            if not torch.isfinite(norm):
-                raise self._not_finite(batch, "a finite gradient")
+        # Without a limit the gradients stay as they are, to the bit; a broken one is noticed all the same.
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip or math.inf)
+        if not torch.isfinite(norm):
+            raise self._not_finite(batch, "a finite gradient", {"gradient norm": norm.item(), **self.losses})
         self.optimizer.step()
         self.step += 1
         self.watch.has_step(len(batch.images), self.step)
@@ -281,12 +282,11 @@ class _RunningTraining:
             hint="continue it with the same command and --resume",
         )
 
-    def _not_finite(self, batch: Batch, expected: str) -> TrainingError:
-        losses = ", ".join(f"{name} = {value:g}" for name, value in self.losses.items())
+    def _not_finite(self, batch: Batch, expected: str, values: dict[str, float]) -> TrainingError:
         return TrainingError(
             f"{self.run_dir}, step {self.step + 1}, {', '.join(batch.names)}",
             expected=expected,
-            found=losses,
+            found=", ".join(f"{name} = {value:g}" for name, value in values.items()),
             hint="lower learning_rate, set gradient_clip (10, say), or look at the boxes of these images",
         )
 

@@ -227,6 +227,40 @@ def test_a_loss_that_is_not_finite_stops_with_step_images_and_losses(
     assert read_checkpoint(tmp_path / "run" / LAST_CHECKPOINT).step == 3
 
 
+@pytest.mark.parametrize("gradient_clip", [0.0, 10.0])
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
+    gradient_clip: float,
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The losses of the step are all finite: only the way back is broken."""
+    forward = MaskGuidedPersonSearch.forward
+    calls = []
+
+    def spoilt(self: MaskGuidedPersonSearch, images: list, targets: list) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        losses = forward(self, images, targets)
+        assert isinstance(losses, dict)
+        if len(calls) == 5:
+            losses["loss_rcnn_cls"].register_hook(lambda gradient: gradient * torch.nan)
+        return losses
+
+    monkeypatch.setattr(MaskGuidedPersonSearch, "forward", spoilt)
+    run = tmp_path / "run"
+    config = make_config(gradient_clip=gradient_clip, checkpoint_every=2)
+    with pytest.raises(TrainingError, match=r"step 5, s\d\.jpg, s\d\.jpg") as caught:
+        train(config, dataset, subset, run)
+    assert caught.value.expected == "a finite gradient"
+    assert caught.value.found.startswith("gradient norm = nan, ") and caught.value.found.count("nan") == 1
+    assert len(metrics(run)) == 4
+    checkpoint = read_checkpoint(run / LAST_CHECKPOINT)
+    assert checkpoint.step == 4
+    assert all(value.isfinite().all() for value in checkpoint.model.values())
+
+
 def test_missing_images_are_named_before_anything_is_written(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
 ) -> None:
