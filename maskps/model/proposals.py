@@ -53,8 +53,13 @@ def build_rpn(
 
     Anchors are positive from IoU 0.7 (and the best ones of each person), negative below 0.3; half of a
     batch is positive at most. The paper gives none of these numbers: all are the OIM release's. As in the
-    release, Eq. (2) is used in its scaled form, quadratic below 1/9 (the release's "sigma 3"). Anchors that
-    cross the border take part, as in torchvision; the release leaves them out.
+    release, Eq. (2) is used in its scaled form, quadratic below 1/9 (the release's "sigma 3"). Three things
+    differ, as in torchvision:
+
+    - anchors that cross the border take part; the release leaves them out of the training;
+    - small proposals stay; the release drops those below 16 pixels of the original scene, though labeled
+      persons go down to 12 x 34 pixels and unlabeled ones to 7 x 20;
+    - anchors are centred at 0, 16, 32, ... pixels; the release's at 7.5, 23.5, 39.5, ...
 
     Args:
         channels: width of the 3x3 convolution.

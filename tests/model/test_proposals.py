@@ -32,6 +32,32 @@ def test_anchors_have_the_sizes_and_the_height_to_width_ratios_asked_for() -> No
     assert (height * width).sqrt().sort().values.tolist() == pytest.approx([32, 32, 64, 64], rel=0.03)
 
 
+def test_anchors_are_centred_at_multiples_of_the_stride() -> None:
+    rpn = build_rpn(8, anchor_sizes=(32,), anchor_ratios=(1.0,))
+    images = ImageList(torch.zeros(1, 3, 48, 64), [(48, 64)])
+    (anchors,) = rpn.anchor_generator(images, [torch.zeros(1, 8, 3, 4)])
+    x, y = ((anchors[:, :2] + anchors[:, 2:]) / 2).unbind(1)
+    assert sorted(set(x.tolist())) == [0, 16, 32, 48] and sorted(set(y.tolist())) == [0, 16, 32]
+
+
+def test_proposals_of_a_few_pixels_are_kept() -> None:
+    rpn = build_rpn(8, channels=4, anchor_sizes=(8,), anchor_ratios=(3.0,)).eval()
+    torch.nn.init.zeros_(rpn.head.deltas.weight)
+    (boxes,), _ = _run(rpn)
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
+    assert len(boxes) == 6 * 8 and width.max() < 5 and height.max() < 15
+
+
+def test_the_box_loss_is_quadratic_below_one_ninth() -> None:
+    """The release's "sigma 3": 4.5 d^2 below 1/9, |d| - 1/18 above, per sampled anchor."""
+    rpn = build_rpn(8)
+    wanted = torch.zeros(2, 4)
+    deltas = torch.tensor([[0.1, -0.1, 0.0, 0.0], [0.5, 0.0, -1.0, 0.0]])
+    _, loss = rpn.compute_loss(torch.zeros(2, 1), deltas, [torch.ones(2)], [wanted])
+    expected = 2 * 4.5 * 0.1**2 + (0.5 - 1 / 18) + (1.0 - 1 / 18)
+    assert loss.item() == pytest.approx(expected / 2)
+
+
 def test_proposals_lie_in_the_image_and_keep_to_their_number() -> None:
     rpn = build_rpn(8, channels=4, anchor_sizes=(32,), pre_nms_top_n=(50, 50), post_nms_top_n=(9, 5)).eval()
     (boxes,), losses = _run(rpn)
