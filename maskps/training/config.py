@@ -63,7 +63,7 @@ class TrainConfig:
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------
     shorter_side: int = _setting(600, low=16)  # [4.2]
     longest_side: int = _setting(1000, low=16)  # [OIM] the limit that wins over shorter_side
-    flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; of each image, drawn every epoch
+    flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; [ours] per image and epoch
 
     # -- region proposals -------------------------------------------------------------------------------
     anchor_sizes: tuple[int, ...] = _setting((128, 256, 512), low=1)  # [OIM] 8, 16, 32 x stride 16

@@ -67,4 +67,5 @@ def test_the_papers_network_has_its_sizes(config: Config) -> None:
     assert model.stem.out_channels == 1024 and heads.res5.out_channels == 2048
     assert heads.id_loss.lookup_table.shape == (5532, 256)
     assert heads.embedding.weight.shape == (256, 2048)
+    assert heads.classifier.weight.shape == (2, 2048) and heads.regressor.weight.shape == (4, 2048)
     assert sum(p.numel() for p in model.stem.parameters() if not p.requires_grad) > 0

@@ -38,6 +38,12 @@ def test_six_finite_losses_and_a_gradient_for_every_parameter(
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
 
 
+def test_images_enter_as_rgb_with_the_mean_and_deviation_of_imagenet(small_model: Model) -> None:
+    image = torch.tensor([0.485 + 0.229, 0.456, 0.406 - 0.225])[:, None, None].expand(3, 16, 16)
+    pixels = small_model()._batch([image]).tensors[0]
+    torch.testing.assert_close(pixels[:, 0, 0], torch.tensor([1.0, 0.0, -1.0]))
+
+
 @pytest.mark.parametrize(
     ("pids", "masks", "zero"),
     [

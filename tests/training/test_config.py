@@ -28,7 +28,7 @@ PAPER = {
     "gradient_clip": 0.0,
     "masks": True,
 }
-"""Sec. 3.2 and 4.2 of the paper."""
+"""Sec. 3.2 and 4.2 of the paper; that it flips half of the images is our reading."""
 
 OIM_RELEASE = {
     "frozen_stages": 1,
