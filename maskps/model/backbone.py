@@ -31,10 +31,11 @@ _IMAGENET = {
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
-    """A batch norm that stays in evaluation mode.
+    """A batch norm that stays in evaluation mode: x * scale + shift, with nothing in it that trains.
 
-    torchvision's FrozenBatchNorm2d computes the same in two elementwise passes over the features, and
-    leaves `num_batches_tracked` out of the state dict.
+    Computed as just that, in one pass: the backward pass of nn.BatchNorm2d does not know that all is fixed
+    (forward and backward together take a third longer on a CPU) and keeps the features for it.
+    torchvision's FrozenBatchNorm2d takes two passes, and leaves `num_batches_tracked` out of the state dict.
     """
 
     def __init__(self, num_features: int) -> None:
@@ -45,6 +46,14 @@ class FrozenBatchNorm(nn.BatchNorm2d):
     def train(self, mode: bool = True) -> FrozenBatchNorm:
         super().train(False)
         return self
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Returns the normalised features (B, C, h, w), of their dtype and memory format."""
+        assert self.running_mean is not None and self.running_var is not None
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        scale, shift = (values.to(features.dtype)[:, None, None] for values in (scale, shift))
+        return torch.addcmul(shift, features, scale)
 
 
 class Stem(nn.Module):

@@ -74,15 +74,49 @@ def test_frozen_norms_keep_their_statistics_in_training_mode(choice: str, changi
     assert {"res5" if key.startswith("layer4") else "stem" for key in changed} == changing
 
 
+def _frozen_norm() -> FrozenBatchNorm:
+    generator = torch.Generator().manual_seed(0)
+    norm = FrozenBatchNorm(5)
+    for part in (norm.weight, norm.bias, norm.running_mean):
+        torch.nn.init.normal_(part, generator=generator)
+    torch.nn.init.uniform_(norm.running_var, 0.5, 2, generator=generator)
+    return norm.train()
+
+
 def test_a_frozen_norm_computes_what_torchvisions_does() -> None:
-    ours, theirs = FrozenBatchNorm(5), torchvision.ops.FrozenBatchNorm2d(5)
-    for part in (ours.weight, ours.bias, ours.running_mean):
-        torch.nn.init.normal_(part)
-    torch.nn.init.uniform_(ours.running_var, 0.5, 2)
+    ours, theirs = _frozen_norm(), torchvision.ops.FrozenBatchNorm2d(5)
     theirs.load_state_dict(ours.state_dict())
-    features = torch.randn(2, 5, 3, 3)
-    torch.testing.assert_close(ours.train()(features), theirs(features))
+    features = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(ours(features), theirs(features))
     assert not any(parameter.requires_grad for parameter in ours.parameters())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_frozen_norm_has_the_outputs_and_gradients_of_a_batch_norm(layout: torch.memory_format) -> None:
+    ours, theirs = _frozen_norm(), torch.nn.BatchNorm2d(5).eval().requires_grad_(False)
+    theirs.load_state_dict(ours.state_dict())
+    generator = torch.Generator().manual_seed(1)
+    features, above = (torch.randn(2, 5, 7, 9, generator=generator).to(memory_format=layout) for _ in "fa")
+    results = []
+    for norm in (ours, theirs):
+        leaf = features.clone().requires_grad_()
+        output = norm(leaf)
+        output.backward(above)
+        assert output.is_contiguous(memory_format=layout)
+        results.append((output, leaf.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-6, atol=1e-6)
+
+
+def test_a_frozen_norm_keeps_no_features_for_the_way_back() -> None:
+    sizes = []
+    features = torch.randn(2, 5, 7, 9, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda kept: sizes.append(kept.numel()), lambda kept: kept):
+        _frozen_norm()(features)
+    assert sizes and max(sizes) == 5
+
+
+def test_a_frozen_norm_keeps_half_precision() -> None:
+    assert _frozen_norm()(torch.zeros(1, 5, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
