@@ -3,10 +3,11 @@
     python -m maskps.training.pretrain_tiny WORK
 
 A narrow ResNet learns little from 300 scenes in a few minutes. This script gives it a start that owes
-nothing to the scenes it is later tried on: it renders a larger synthetic set from a seed of its own (other
-people, other cameras), and trains conv1..res5 to tell its people apart in windows around their boxes, with
-windows of background as one more class. No masks, no scenes of other seeds. Only the backbone is kept:
-proposals, box head, embedding and mask branch start fresh in every run.
+nothing to the scenes it is later tried on. It renders a larger synthetic set from a seed of its own (other
+people, other cameras), and trains on it, without any mask, first the whole network of the recipe from random
+weights, then conv1..res5 alone to tell the people apart in windows around their boxes, with windows of
+background as one more class. Only the backbone is kept: proposals, box head, embedding and mask branch
+start fresh in every run.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from maskps.boxes import box_iou
 from maskps.datasets import open_dataset
 from maskps.files import written_atomically
 from maskps.images import read_image
-from maskps.model.backbone import Res5, Stem, backbone_state, pretrained_path, split_resnet
+from maskps.model.backbone import Res5, Stem, backbone_state, pretrained_path
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD
 from maskps.model.resize import resize_image
 from maskps.model.roi_align import RegionGrid
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.training.config import TrainConfig, load_config
+from maskps.training.loop import train
+from maskps.training.run import RECORD, load_run
 
 SEED = 20_200_827
 """Of the scenes to pretrain on. `maskps-data synth` with any other seed shares no person and no camera."""
@@ -51,9 +54,25 @@ SCALE = SynthScale(
 )
 """Four labeled persons a scene, six scenes a person: identities are what a backbone learns most from."""
 
+SCENE_SETTINGS = (
+    "pretrained=none",
+    "masks=false",
+    "freeze_batch_norm=none",
+    "anchor_sizes=[24, 48, 96, 160]",
+    "rois_per_image=20",
+    "oim_temperature=0.05",
+    "oim_queue_length=2000",
+    "epochs=6",
+    "batch_size=6",
+    "learning_rate=0.03",
+    "warmup_steps=200",
+)
+"""Of the first part, on top of the recipe `tiny`."""
+
 MARGIN = 16  # pixels of the resized scene around a box
+EPOCHS = 8
 BATCH = 64
-RATE = 2e-3
+RATE = 1e-3
 COSINE_SCALE = 16.0
 CHUNK = 16  # batches whose windows are sorted by height, so that little is padding
 
@@ -69,20 +88,20 @@ class Window:
 
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path))
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Rendering processes.")
-def main(work: Path, epochs: int, jobs: int) -> None:
-    """Render into WORK/scenes, train, and write the package's weight file."""
+def main(work: Path, jobs: int) -> None:
+    """Render into WORK/scenes, train in WORK/run, and write the package's weight file."""
     if not (work / "scenes").exists():
         write_synthetic(work / "scenes", scale=SCALE, seed=SEED, jobs=jobs)
     dataset = open_dataset(work / "scenes")
-    config = load_config("tiny", ["pretrained=none"])
-    windows = read_windows(dataset, config)
+    config = load_config("tiny", SCENE_SETTINGS)
+    train(config, dataset, None, work / "run", resume=(work / "run" / RECORD).exists())
+    model = load_run(work / "run").model
+    stem, res5 = model.stem, model.roi_heads.res5
+    stem.train().requires_grad_(True)
+    res5.train().requires_grad_(True)
     torch.manual_seed(SEED)
-    stem, res5 = split_resnet(config.backbone, frozen_stages=0, freeze_batch_norm="none")
-    for part in (stem, res5):
-        part.to(memory_format=torch.channels_last)
-    train_backbone(stem, res5, windows, classes=dataset.num_train_ids + 1, epochs=epochs)
+    train_on_windows(stem, res5, read_windows(dataset, config), classes=dataset.num_train_ids + 1)
     target = pretrained_path(config.backbone, "shipped")
     with written_atomically(target) as temporary:
         state = {name: value.contiguous() for name, value in backbone_state(stem, res5).items()}
@@ -110,16 +129,16 @@ def read_windows(dataset: PersonSearchDataset, config: TrainConfig) -> list[Wind
     return windows
 
 
-def train_backbone(stem: Stem, res5: Res5, windows: list[Window], *, classes: int, epochs: int) -> None:
+def train_on_windows(stem: Stem, res5: Res5, windows: list[Window], *, classes: int) -> None:
     """Trains both parts to classify the windows: cosine softmax on the pooled features f_p."""
     rng = np.random.default_rng(SEED)
     neck = nn.BatchNorm1d(res5.out_channels, affine=False)
     prototypes = nn.Parameter(torch.randn(classes, res5.out_channels) * 0.1)
     parameters = [*stem.parameters(), *res5.parameters(), prototypes]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=1e-3)
-    steps = epochs * (len(windows) // BATCH)
+    steps = EPOCHS * (len(windows) // BATCH)
     step, started = 0, time.monotonic()
-    for epoch in range(epochs):
+    for epoch in range(EPOCHS):
         correct = count = 0
         for members in _batches(windows, rng):
             images, boxes, labels = _joined([windows[i] for i in members], rng)
@@ -138,7 +157,7 @@ def train_backbone(stem: Stem, res5: Res5, windows: list[Window], *, classes: in
             count += len(labels)
             step += 1
         minutes = (time.monotonic() - started) / 60
-        click.echo(f"epoch {epoch + 1}/{epochs}: right {correct / count:.1%}, {minutes:.1f} min", err=True)
+        click.echo(f"epoch {epoch + 1}/{EPOCHS}: right {correct / count:.1%}, {minutes:.1f} min", err=True)
 
 
 def _window(pixels: Tensor, box: NDArray, label: int) -> Window:
@@ -152,7 +171,7 @@ def _window(pixels: Tensor, box: NDArray, label: int) -> Window:
 def _empty_box(boxes: NDArray, width: int, height: int, rng: np.random.Generator) -> NDArray | None:
     """Returns a box of a person's shape that holds nobody, None if ten tries find none."""
     for _ in range(10):
-        tall = rng.uniform(80, 260)
+        tall = rng.uniform(60, 200)
         wide = tall * rng.uniform(0.3, 0.5)
         x, y = rng.uniform(0, width - wide), rng.uniform(0, max(1.0, height - tall))
         box = np.array([x, y, x + wide, min(y + tall, height)])
@@ -173,8 +192,9 @@ def _batches(windows: list[Window], rng: np.random.Generator) -> list[NDArray[np
 
 def _joined(windows: list[Window], rng: np.random.Generator) -> tuple[Tensor, list[Tensor], Tensor]:
     """Returns images (B, 3, H, W), boxes, and labels (B,), each window lit and flipped at random."""
+    # Few different sizes: oneDNN compiles its kernels for each.
     height, width = (
-        math.ceil(max(window.pixels.shape[axis] for window in windows) / 16) * 16 for axis in (1, 2)
+        math.ceil(max(window.pixels.shape[axis] for window in windows) / 64) * 64 for axis in (1, 2)
     )
     images = torch.zeros(len(windows), 3, height, width).to(memory_format=torch.channels_last)
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
