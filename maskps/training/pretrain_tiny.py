@@ -70,7 +70,7 @@ SCENE_SETTINGS = (
 """Of the first part, on top of the recipe `tiny`."""
 
 MARGIN = 16  # pixels of the resized scene around a box
-EPOCHS = 8
+EPOCHS = 4
 BATCH = 64
 RATE = 1e-3
 COSINE_SCALE = 16.0
@@ -193,9 +193,8 @@ def _batches(windows: list[Window], rng: np.random.Generator) -> list[NDArray[np
 def _joined(windows: list[Window], rng: np.random.Generator) -> tuple[Tensor, list[Tensor], Tensor]:
     """Returns images (B, 3, H, W), boxes, and labels (B,), each window lit and flipped at random."""
     # Few different sizes: oneDNN compiles its kernels for each.
-    height, width = (
-        math.ceil(max(window.pixels.shape[axis] for window in windows) / 64) * 64 for axis in (1, 2)
-    )
+    height = math.ceil(max(window.pixels.shape[1] for window in windows) / 64) * 64
+    width = math.ceil(max(window.pixels.shape[2] for window in windows) / 32) * 32
     images = torch.zeros(len(windows), 3, height, width).to(memory_format=torch.channels_last)
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
     boxes = []
