@@ -57,11 +57,14 @@ SCALE = SynthScale(
 SCENE_SETTINGS = (
     "pretrained=none",
     "masks=false",
+    "frozen_stages=0",
     "freeze_batch_norm=none",
+    "embedding_dim=128",
     "anchor_sizes=[24, 48, 96, 160]",
     "rois_per_image=20",
     "oim_temperature=0.05",
     "oim_queue_length=2000",
+    "id_weight=1",
     "epochs=6",
     "batch_size=6",
     "learning_rate=0.03",
@@ -70,6 +73,7 @@ SCENE_SETTINGS = (
 """Of the first part, on top of the recipe `tiny`."""
 
 MARGIN = 16  # pixels of the resized scene around a box
+CYCLES = 2  # of EPOCHS each: the rate falls to 0, then the classifier starts afresh
 EPOCHS = 4
 BATCH = 64
 RATE = 1e-3
@@ -100,8 +104,10 @@ def main(work: Path, jobs: int) -> None:
     stem, res5 = model.stem, model.roi_heads.res5
     stem.train().requires_grad_(True)
     res5.train().requires_grad_(True)
-    torch.manual_seed(SEED)
-    train_on_windows(stem, res5, read_windows(dataset, config), classes=dataset.num_train_ids + 1)
+    windows = read_windows(dataset, config)
+    for cycle in range(CYCLES):
+        torch.manual_seed(SEED + cycle)
+        train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1)
     target = pretrained_path(config.backbone, "shipped")
     with written_atomically(target) as temporary:
         state = {name: value.contiguous() for name, value in backbone_state(stem, res5).items()}
