@@ -8,6 +8,7 @@ from maskps.errors import (
     ConfigError,
     InputFileError,
     MaskpsError,
+    OutputError,
     OutputExistsError,
     TrainingError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "InputFileError",
     "MaskState",
     "MaskpsError",
+    "OutputError",
     "OutputExistsError",
     "PersonSearchDataset",
     "Scene",

@@ -4,6 +4,7 @@
     |-- InputFileError       a file is missing, cut off, or not what its name promises
     |-- AnnotationError      a file can be read but says something impossible (box, pid, polygon)
     |-- ConfigError          an unknown key, a value out of range, options that contradict each other
+    |-- OutputError          a result cannot be written: no space, no permission, a file in the way
     |-- OutputExistsError    a result would overwrite something the user has
     `-- TrainingError        a non-finite loss, an interrupted or mismatching run
 
@@ -61,6 +62,10 @@ class AnnotationError(MaskpsError):
 
 class ConfigError(MaskpsError):
     """A setting is unknown, out of range, or contradicts another."""
+
+
+class OutputError(MaskpsError):
+    """A result cannot be written where it should go."""
 
 
 class OutputExistsError(MaskpsError):

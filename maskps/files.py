@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,7 +12,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maskps.errors import InputFileError, OutputExistsError
+from maskps.errors import InputFileError, OutputError, OutputExistsError
+
+_HINTS = {
+    errno.ENOSPC: "free some space, or choose a path on another disk",
+    errno.EDQUOT: "free some space, or choose a path on another disk",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that you may write to",
+}
+
+
+@contextmanager
+def write_errors_explained(path: Path) -> Iterator[None]:
+    """Turns what the system has against writing to `path` into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            error.filename or path,
+            expected="a place to write to",
+            found=error.strerror or str(error),
+            hint=_HINTS.get(error.errno or 0, "choose another path"),
+        ) from error
 
 
 @contextmanager
@@ -19,19 +42,23 @@ def written_atomically(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` to write to; renames it over `path` if the block succeeds.
 
     After an exception or a kill the old file, if any, is untouched.
+
+    Raises:
+        OutputError: the system does not let us write there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_errors_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -44,39 +71,53 @@ def folder_written_atomically(folder: Path, *, record: str, force: bool = False)
         record: name of the file that every folder of this kind holds, e.g. "subset.json".
 
     Raises:
-        OutputExistsError: as `check_output`.
+        OutputError, OutputExistsError: as `check_output`, or the system does not let us write there.
     """
     check_output(folder, record=record, force=force)
     folder = Path(os.path.abspath(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            folder.replace(old / folder.name)
-            temporary.replace(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with write_errors_explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            if folder.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+                folder.replace(old / folder.name)
+                temporary.replace(folder)
+                shutil.rmtree(old)
+            else:
+                temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_output(path: Path, *, record: str = "", force: bool = False) -> None:
-    """Raises OutputExistsError if something of the user's stands at `path`.
+def check_output(path: Path, *, record: str, force: bool = False) -> None:
+    """Raises an error unless a folder of results may be written to `path`.
 
-    An empty folder may be filled. `force` permits replacing a file, and a folder that we made: one
-    that holds the file `record`. Any other folder is never replaced.
+    An empty folder may be filled. `force` permits replacing a folder that we made: one that holds the file
+    `record`. Any other folder, and a file, is never replaced.
+
+    Raises:
+        OutputExistsError: something of the user's stands there.
+        OutputError: a folder cannot be made there.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not path.is_dir():
-        if force:
+    with write_errors_explained(path):
+        above = next(folder for folder in Path(os.path.abspath(path)).parents if folder.exists())
+        if not above.is_dir():
+            raise OutputError(path, expected="a path below folders", found=f"{above} is a file")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise OutputError(
+                path,
+                expected="a place to write to",
+                found=f"{above} may not be written to",
+                hint=_HINTS[errno.EACCES],
+            )
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
+    if not path.is_dir():
         raise OutputExistsError(
-            path, expected="a new path", found="an existing file", hint="choose another path, or --force"
+            path, expected="a new path, or a folder", found="an existing file", hint="choose another path"
         )
     if not (path / record).is_file():
         raise OutputExistsError(

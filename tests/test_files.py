@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 
 import pytest
 
-from maskps import InputFileError, OutputExistsError
+from maskps import InputFileError, OutputError, OutputExistsError
 from maskps.files import (
     check_format,
     check_output,
@@ -104,3 +105,36 @@ def test_errors_survive_the_way_back_from_a_worker_process() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is InputFileError
     assert str(again) == str(error) == "a.mat\n  expected: a file\n  found:    none\n  try:      look again"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_is_never_replaced_by_a_folder(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputExistsError, match="an existing file"):
+        check_output(tmp_path / "thesis.tex", record="r.json", force=force)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a file"):
+        check_output(tmp_path / "file" / "new" / "out", record="r.json")
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="may not be written"):
+        check_output(tmp_path / "out", record="r.json")
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match="free some space"), written_atomically(tmp_path / "a.txt"):
+        raise full
+    with (
+        pytest.raises(OutputError, match="free some space"),
+        folder_written_atomically(tmp_path / "out", record="r.json"),
+    ):
+        raise full
+    assert list(tmp_path.iterdir()) == []
