@@ -33,16 +33,17 @@ from maskps.matlab.matrices import Matrices, split_fields
 _CHUNK = 4 * 2**20
 _READ = 2**18
 _HEAD = 2**16
+_COPY = "copy or download it again"
 _OTHER_FILES = (
     (b"MATLAB 7.3", "a MATLAB 7.3 (HDF5) file", "save it in MATLAB with the option '-v7'"),
     (b"\x89HDF", "an HDF5 file", "save it in MATLAB with the option '-v7'"),
     (b"version https://git-lfs", "a Git-LFS pointer in place of the data", "run 'git lfs pull'"),
-    (b"\xff\xd8\xff", "a JPEG picture", ""),
-    (b"\x89PNG", "a PNG picture", ""),
+    (b"\xff\xd8\xff", "a JPEG picture", _COPY),
+    (b"\x89PNG", "a PNG picture", _COPY),
     (b"PK\x03\x04", "a zip archive", "unpack it first"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (b"<", "a web page (HTML or XML)", "the download needs a login or another link"),
-    (b"{", "a JSON file", ""),
+    (b"{", "a JSON file", _COPY),
 )
 
 
@@ -76,6 +77,7 @@ class MatVariable:
     name: str
     fields: tuple[str, ...]
     count: int
+    _is_array: bool = field(repr=False)
     _offset: int = field(repr=False)
     _skip: int = field(repr=False)
 
@@ -173,6 +175,13 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
                         break
                 variable = _read_head(path, offset, head)
                 if key is None or variable.name == key:
+                    if not variable._is_array:
+                        raise InputFileError(
+                            path,
+                            expected=f"a struct or cell array '{variable.name}'",
+                            found="numbers or text",
+                            hint="compare the file with the released one",
+                        )
                     return variable
                 names.append(variable.name)
                 file.seek(offset)
@@ -195,8 +204,7 @@ def _check_header(path: Path, header: bytes, wanted: str) -> None:
             raise InputFileError(path, expected=wanted, found=found, hint=hint)
     if not header.startswith(HEADER_START):
         found = f"something else, beginning with {header[:16]!r}" if header else "an empty file"
-        hint = "" if header else "copy or download it again"
-        raise InputFileError(path, expected=wanted, found=found, hint=hint)
+        raise InputFileError(path, expected=wanted, found=found, hint=_COPY)
     if len(header) < HEADER_SIZE:
         raise _cut_off(path, f"it ends after {len(header)} bytes")
     if not header.endswith(LITTLE_ENDIAN_END):
@@ -254,8 +262,8 @@ def _read_head(path: Path, offset: int, head: bytes) -> MatVariable:
             names, place = _payload(head, place)
             fields = split_fields(names, struct.unpack("<i", width)[0])
         count = math.prod(np.frombuffer(shape, "<u4").tolist())
-        is_array = flags[0] in (STRUCT_CLASS, CELL_CLASS)
-        return MatVariable(path, name.decode("latin-1"), fields, count if is_array else 0, offset, place)
+        is_array = flags[0] in (STRUCT_CLASS, CELL_CLASS) or count == 0
+        return MatVariable(path, name.decode("latin-1"), fields, count, is_array, offset, place)
     except (struct.error, IndexError, ValueError) as error:
         raise _damaged(path, f"the head of the variable at byte {offset}") from error
 
@@ -277,11 +285,9 @@ def _cut_off(path: Path, found: str) -> InputFileError:
         path,
         expected="a whole MATLAB file",
         found=f"it is cut off: {found}",
-        hint="copy or download it again",
+        hint=_COPY,
     )
 
 
 def _damaged(path: Path, found: str) -> InputFileError:
-    return InputFileError(
-        path, expected="a MATLAB file", found=f"it is damaged: {found}", hint="copy or download it again"
-    )
+    return InputFileError(path, expected="a MATLAB file", found=f"it is damaged: {found}", hint=_COPY)

@@ -95,6 +95,18 @@ def test_an_empty_array_has_no_chunks(tmp_path: Path) -> None:
     assert list(open_mat(tmp_path / "pool.mat", "pool").chunks()) == []
 
 
+def test_numbers_in_place_of_an_array_of_elements_are_refused(tmp_path: Path) -> None:
+    """Taken for empty, a pool of numbers would make every test scene a training scene."""
+    savemat(tmp_path / "pool.mat", {"pool": np.arange(4.0)})
+    with pytest.raises(InputFileError, match="numbers or text"):
+        open_mat(tmp_path / "pool.mat", "pool")
+
+
+def test_matlabs_own_empty_array_is_an_empty_one(tmp_path: Path) -> None:
+    savemat(tmp_path / "pool.mat", {"pool": np.zeros((0, 0))})
+    assert list(open_mat(tmp_path / "pool.mat", "pool").chunks()) == []
+
+
 def test_a_missing_field_names_those_that_are_there(file: Path) -> None:
     with pytest.raises(InputFileError, match="Query") as error:
         open_mat(file).column("Query")
