@@ -93,10 +93,11 @@ class _Images:
         rows = rows_of_names(self.names, names)
         missing = np.flatnonzero(rows < 0)
         if len(missing):
+            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise AnnotationError(
                 where,
                 expected=f"scenes of {self.path.name}",
-                found=f"'{names[missing[0]]}' and {len(missing) - 1} others that are not in it",
+                found=f"'{names[missing[0]]}'{others}, not in {self.path.name}",
                 hint="the annotation files may be of different versions; copy all of them again",
             )
         return rows

@@ -27,6 +27,13 @@ def open_dataset(path: Path) -> PersonSearchDataset:
     if not path.is_dir():
         found = "a file" if path.exists() else "no such folder"
         raise InputFileError(path, expected=wanted, found=found, hint="give the data set's root folder")
+    if (path / cuhk_sysu_layout.IMAGES_FILE).parent.is_dir():
+        raise InputFileError(
+            path / cuhk_sysu_layout.IMAGES_FILE,
+            expected="the scenes and boxes of CUHK-SYSU",
+            found="no such file",
+            hint="copy the data set's annotation files again",
+        )
     names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise InputFileError(

@@ -33,6 +33,13 @@ def test_another_folder_is_described(root: Path) -> None:
     assert "annotation/Images.mat" in error.value.expected
 
 
+def test_a_data_set_without_its_main_file_names_that(root: Path) -> None:
+    (root / "annotation" / "Images.mat").unlink()
+    with pytest.raises(InputFileError, match=r"Images\.mat") as error:
+        open_dataset(root)
+    assert error.value.found == "no such file"
+
+
 def test_a_folder_of_many_files_is_described_briefly(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"{number:02d}").touch()
