@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -20,21 +25,53 @@ def cores() -> int:
 
 
 class MaskpsGroup(click.Group):
-    """A command group that turns every `MaskpsError` into one message and exit code 1."""
+    """A command group that turns errors and interruptions into one message and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
         try:
-            return super().invoke(ctx)
+            with _stopped_as_by_ctrl_c():
+                return super().invoke(ctx)
         except MaskpsError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt as error:
             raise click.ClickException(str(error) or "interrupted; nothing half-written was left") from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head`: click ends quietly
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _stopped_as_by_ctrl_c() -> Iterator[None]:
+    """Makes `kill` and a closed terminal end a command as Ctrl-C does, so that it can clean up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # A signal that is ignored stays so: nohup ignores SIGHUP.
+    ours = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _silence_warnings(ctx: click.Context, parameter: click.Parameter, is_quiet: bool) -> bool:
+    logging.getLogger("maskps").setLevel(logging.ERROR if is_quiet else logging.NOTSET)
+    return is_quiet
 
 
 root_argument = click.argument("root", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: the same numbers.")
-quiet_option = click.option("--quiet", is_flag=True, help="No progress bars, no remarks on stderr.")
+quiet_option = click.option(
+    "--quiet", is_flag=True, callback=_silence_warnings, help="No progress bars, no remarks on stderr."
+)
 force_option = click.option("--force", is_flag=True, help="Replace an existing result of this command.")
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw."

@@ -1,0 +1,78 @@
+"""`kill` and system errors end a command with one message, and nothing is left behind."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from maskps.files import folder_written_atomically
+from maskps_cli.options import MaskpsGroup, quiet_option
+
+
+def failing(error: BaseException) -> Result:
+    @click.group(cls=MaskpsGroup)
+    def main() -> None:
+        pass
+
+    @main.command()
+    def fail() -> None:
+        raise error
+
+    return CliRunner().invoke(main, ["fail"])
+
+
+def test_what_the_system_says_is_one_message() -> None:
+    result = failing(PermissionError(errno.EACCES, "Permission denied", "scenes"))
+    assert result.exit_code == 1
+    assert "Permission denied: 'scenes'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    result = failing(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_kill_ends_a_command_as_ctrl_c_does(number: signal.Signals, tmp_path: Path) -> None:
+    before = signal.getsignal(number)
+
+    @click.group(cls=MaskpsGroup)
+    def main() -> None:
+        pass
+
+    @main.command()
+    def wait() -> None:
+        with folder_written_atomically(tmp_path / "out", record="r.json") as folder:
+            (folder / "half").touch()
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+    result = CliRunner().invoke(main, ["wait"])
+    assert result.exit_code == 1
+    assert "interrupted" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+def test_quiet_silences_warnings_about_the_data(caplog: pytest.LogCaptureFixture) -> None:
+    @click.group(cls=MaskpsGroup)
+    def main() -> None:
+        pass
+
+    @main.command()
+    @quiet_option
+    def warn(quiet: bool) -> None:
+        logging.getLogger("maskps.datasets.cuhk_sysu").warning("odd")
+
+    for arguments, messages in ((["warn", "--quiet"], []), (["warn"], ["odd"])):
+        CliRunner().invoke(main, arguments)
+        assert caplog.messages == messages
