@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps import AnnotationError, InputFileError
+from maskps import AnnotationError, InputFileError, OutputError
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
 
 
@@ -177,6 +177,6 @@ def test_failed_write_leaves_the_old_file(
         raise OSError("disk full")
 
     monkeypatch.setattr(np, "savez", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match="disk full"):
         write_detections(path, detections)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
