@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from maskps.datasets import open_dataset, protocol_path
+from maskps.errors import TrainingError
 from maskps.evaluation import evaluate_search, read_protocol
-from maskps.files import check_output, write_json
+from maskps.files import check_output, write_errors_explained, write_json
 from maskps.inference import extract_detections
 from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
 from maskps.subset import open_subset, table1
@@ -45,9 +46,25 @@ def run_demo(
 
     Raises:
         OutputExistsError: `out` holds an earlier demo and `force` is false, or something else of the user's.
+        OutputError: it cannot be written there.
+        TrainingError: interrupted, or a loss that is not finite.
     """
-    started = time.monotonic()
     check_output(out, record=RECORD, force=force)
+    try:
+        with write_errors_explained(out):
+            return _run(out, seed, quiet, scale, settings)
+    except (TrainingError, KeyboardInterrupt) as error:
+        # A demo begins anew: what the training advises, --resume, it does not have.
+        raise TrainingError(
+            out,
+            expected="a demo that runs to its end",
+            found=error.found if isinstance(error, TrainingError) else "interrupted",
+            hint="start it again with --force",
+        ) from error
+
+
+def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequence[str]) -> dict[str, Any]:
+    started = time.monotonic()
     _remove_earlier_demo(out)
     out.mkdir(parents=True, exist_ok=True)
     numbers: dict[str, Any] = {"format": "maskps-demo", "version": 1, "data": "synthetic", "seed": seed}

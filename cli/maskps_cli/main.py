@@ -71,6 +71,8 @@ def train(
 
     if subset is None and not no_masks:
         raise click.UsageError("give --subset DIR (from maskps-data build-subset), or --no-masks")
+    if resume and force:
+        raise click.UsageError("give --resume or --force, not both")
     overrides = [*settings, "masks=false"] if no_masks else list(settings)
     config = load_config(recipe, overrides)
     dataset = open_dataset(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,15 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint, whole or not at all: a kill leaves the earlier one in place."""
-    content = {"format": FORMAT, "version": VERSION, **vars(checkpoint)}
+    """Writes a checkpoint, whole or not at all: a kill leaves the earlier one in place.
+
+    Raises:
+        OutputError: it cannot be written, for want of space, say.
+    """
+    buffer = io.BytesIO()  # torch tells of a full disk in words of its own
+    torch.save({"format": FORMAT, "version": VERSION, **vars(checkpoint)}, buffer)
     with written_atomically(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from maskps.errors import ConfigError, TrainingError
-from maskps.files import check_output
+from maskps.files import check_output, write_errors_explained
 from maskps.images import check_images
 from maskps.losses import LOSS_NAMES, total_loss
 from maskps.model.build import build_model
@@ -138,6 +138,7 @@ def train(
 
     Raises:
         OutputExistsError: `run_dir` holds something, and neither `resume` nor `force`.
+        OutputError: the run cannot be written there.
         ConfigError: settings that contradict the data, each other, or those of the run to resume.
         InputFileError: images that are not there (all are looked for before the first step) or broken.
         TrainingError: a loss or a gradient that is not finite, missing masks, an interruption, or nothing
@@ -162,8 +163,9 @@ def train(
         load_weights(model, checkpoint, run_dir / LAST_CHECKPOINT)
         optimizer.load_state_dict(checkpoint.optimizer)
     if not resume:
-        _clear(run_dir)
-        write_run_files(run_dir, info, config)
+        with write_errors_explained(run_dir):
+            _clear(run_dir)
+            write_run_files(run_dir, info, config)
     first = 0 if checkpoint is None else checkpoint.step
     run = _RunningTraining(run_dir, config, info, place, model, optimizer, scenes, first, callback)
     return run.go()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from maskps.errors import TrainingError
+from maskps.files import write_errors_explained
 
 
 class MetricsFile:
@@ -24,6 +25,7 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
+        self._path = path
         path.touch()
         with path.open("rb") as file:
             lines = [line for _, line in zip(range(step), file, strict=False) if line.endswith(b"\n")]
@@ -38,9 +40,14 @@ class MetricsFile:
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Appends one line and hands it to the system, so that a kill does not lose it."""
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
+        """Appends one line and hands it to the system, so that a kill does not lose it.
+
+        Raises:
+            OutputError: it cannot be written, for want of space, say.
+        """
+        with write_errors_explained(self._path):
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
 
     def __enter__(self) -> MetricsFile:
         return self
@@ -48,4 +55,5 @@ class MetricsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with write_errors_explained(self._path):  # what a full disk did not take is tried again here
+            self._file.close()

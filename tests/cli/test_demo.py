@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from maskps import OutputExistsError
+from maskps import OutputExistsError, TrainingError
 from maskps.synthetic import SynthScale
 from maskps_cli.demo import run_demo
 from maskps_cli.main import main
@@ -50,3 +50,31 @@ def test_a_folder_of_the_users_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError, match="did not make"):
         run_demo(tmp_path, force=True)
     assert (tmp_path / "notes.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize("step", ["write_synthetic", "train"])
+def test_an_interrupted_demo_says_how_to_begin_again(
+    tmp_path: Path, few_scenes_scale: SynthScale, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    def demo() -> None:
+        run_demo(tmp_path / "demo", scale=few_scenes_scale, settings=QUICK, quiet=True, force=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"maskps_cli.demo.{step}", interrupted)
+        with pytest.raises(TrainingError, match="--force"):
+            demo()
+        assert json.loads((tmp_path / "demo" / "demo.json").read_text())["state"] == "running"
+        with pytest.raises(TrainingError, match="--force"):  # and not: a folder with other content
+            demo()
+
+
+def test_a_file_is_never_replaced_by_a_demo(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("keep")
+    for out in (tmp_path / "notes", tmp_path / "notes" / "demo"):
+        result = CliRunner().invoke(main, ["demo", "--out", str(out), "--force"])
+        assert result.exit_code == 1
+        assert "expected:" in result.stderr
+    assert (tmp_path / "notes").read_text() == "keep"

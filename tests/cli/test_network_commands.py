@@ -97,6 +97,21 @@ def test_a_run_is_not_overwritten(few_scenes: Path, subset: Path, trained: Path)
     assert (trained / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_file_is_never_replaced_by_a_run(few_scenes: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("keep")
+    result = run("train", few_scenes, "--no-masks", "--run", tmp_path / place, *QUICK, "--force")
+    assert result.exit_code == 1
+    assert "expected:" in result.stderr
+    assert (tmp_path / "file").read_text() == "keep"
+
+
+def test_resuming_and_replacing_a_run_at_once_is_wrong_usage(few_scenes: Path, trained: Path) -> None:
+    result = run("train", few_scenes, "--no-masks", "--run", trained, *QUICK, "--force", "--resume")
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
 def test_training_without_a_subset_is_wrong_usage(few_scenes: Path, tmp_path: Path) -> None:
     result = run("train", few_scenes, "--run", tmp_path / "run")
     assert result.exit_code == 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from maskps.errors import InputFileError
+from maskps.errors import InputFileError, OutputError
 from maskps.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 CHECKPOINT = Checkpoint(
@@ -27,12 +28,13 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_failed_write_keeps_the_earlier_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_checkpoint(tmp_path / "c.pt", CHECKPOINT)
 
-    def cut_off(content: object, path: Path) -> None:
-        Path(path).write_bytes(b"PK\x03\x04")
-        raise OSError("no space left")
+    def cut_off(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:4])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", cut_off)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(Path, "write_bytes", cut_off)
+    with pytest.raises(OutputError, match="No space"):
         write_checkpoint(tmp_path / "c.pt", CHECKPOINT)
     assert read_checkpoint(tmp_path / "c.pt").step == 7
     assert os.listdir(tmp_path) == ["c.pt"]
