@@ -10,7 +10,7 @@ OUT ?= demo
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
-	@echo "make demo   create .venv, install maskps, run the main job into demo/ (about 10 minutes on 2 cores)"
+	@echo "make demo   create .venv, install maskps, run the main job into demo/ (under 10 minutes on 2 cores)"
 	@echo "make test   create .venv if it is missing, install maskps[dev], run the tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make clean  remove .venv, demo/ and the caches"
