@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, MaskpsError
+
+Level = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True)
@@ -14,17 +16,35 @@ class Finding:
     """One thing that a check noticed.
 
     Attributes:
+        code: what it is, in words that stay the same from version to version, e.g. "box-outside-image".
         level: "error": the result would be wrong; "warning": worth a look; "info": only told.
         where: file, shape, person: the place a person would look at first.
-        message: what is the matter, and what to do about it.
+        found: what is the matter.
+        expected: what should be there, where that does not go without saying.
+        hint: what to do about it.
     """
 
-    level: Literal["error", "warning", "info"]
+    code: str
+    level: Level
     where: str
-    message: str
+    found: str
+    expected: str = ""
+    hint: str = ""
+
+    @classmethod
+    def of_error(cls, code: str, error: MaskpsError) -> Finding:
+        """Returns the finding of level "error" that says what this error says."""
+        return cls(code, "error", error.where, error.found, error.expected, error.hint)
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.where}: {self.message}"
+        text = f"{self.level}: {self.where}: {self.found}"
+        if self.expected:
+            text += f" (expected {self.expected})"
+        return f"{text}; {self.hint}" if self.hint else text
+
+    def to_dict(self) -> dict[str, str]:
+        """Returns all fields by name."""
+        return asdict(self)
 
 
 def raise_on_errors(findings: Sequence[Finding], *, hint: str = "") -> None:
@@ -34,5 +54,8 @@ def raise_on_errors(findings: Sequence[Finding], *, hint: str = "") -> None:
     """
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
+        first = errors[0]
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
-        raise AnnotationError(errors[0].where, found=errors[0].message + more, hint=hint)
+        raise AnnotationError(
+            first.where, expected=first.expected, found=first.found + more, hint=hint or first.hint
+        )

@@ -77,20 +77,25 @@ def outlines_from_labelme(
         scene = train[row]
         path = folder / f"{Path(scene.name).stem}.json"
         if not path.is_file():
-            message = f"no LabelMe file {path.name}; its masks are missing"
-            findings.append(Finding("warning", scene.name, message))
+            found = f"no LabelMe file {path.name}; its masks are missing"
+            findings.append(Finding("labelme-file-missing", "warning", scene.name, found))
         else:
             try:
                 file = read_labelme(path)
             except MaskpsError as error:
-                findings.append(_finding(error))
+                findings.append(Finding.of_error("labelme-file-unreadable", error))
             else:
-                findings += [Finding("info", scene.name, note) for note in file.notes]
-                found = _outlines_of_scene(file, path.name, scene.boxes, scene.pids, pid_of_id, findings)
-                outlines |= {int(train.offsets[row]) + person: outline for person, outline in found.items()}
-                absent = [i for i in np.flatnonzero(scene.is_labeled).tolist() if i not in found]
+                findings += [Finding("labelme-note", "info", scene.name, note) for note in file.notes]
+                drawn = _outlines_of_scene(file, path.name, scene.boxes, scene.pids, pid_of_id, findings)
+                outlines |= {int(train.offsets[row]) + person: outline for person, outline in drawn.items()}
+                absent = [i for i in np.flatnonzero(scene.is_labeled).tolist() if i not in drawn]
                 findings += [
-                    Finding("warning", path.name, f"no outline of box {i} (pid {scene.pids[i]})")
+                    Finding(
+                        "outline-missing",
+                        "warning",
+                        path.name,
+                        f"no outline of box {i} (pid {scene.pids[i]})",
+                    )
                     for i in absent
                 ]
         if progress is not None:
@@ -160,7 +165,7 @@ def _outlines_of_scene(
         try:
             outline = outline_from_polygons(instance.polygons, holes=instance.holes, where=instance.where)
         except AnnotationError as error:
-            findings.append(_finding(error))
+            findings.append(Finding.of_error("outline-invalid", error))
             continue
         if instance.person is not None:
             known[instance.person] = outline
@@ -170,8 +175,15 @@ def _outlines_of_scene(
     fits = _best_fit([outline for _, outline in unknown], boxes, free)
     for (instance, outline), person in zip(unknown, fits, strict=True):
         if person is None:
-            message = "fits the box of no person; draw it in place or delete it"
-            findings.append(Finding("warning", instance.where, message))
+            findings.append(
+                Finding(
+                    "outline-fits-nobody",
+                    "warning",
+                    instance.where,
+                    "fits the box of no person",
+                    hint="draw it in place or delete it",
+                )
+            )
         elif pids[person] > BACKGROUND_PID:
             known[person] = outline
     return known
@@ -190,13 +202,13 @@ def _instances(
     for index, shape in enumerate(file.shapes):
         where = f"{name} shape {index} ('{shape.label}')"
         if shape.shape_type not in _POLYGON_TYPES:
-            message = f"a {shape.shape_type} is no outline and is not used; draw a polygon"
-            findings.append(Finding("warning", where, message))
+            found = f"a {shape.shape_type} is no outline and is not used"
+            findings.append(Finding("shape-not-polygon", "warning", where, found, hint="draw a polygon"))
             continue
         try:
             person = _person_of_shape(shape, where, boxes, pids, pid_of_id)
         except AnnotationError as error:
-            findings.append(_finding(error))
+            findings.append(Finding.of_error("shape-names-nobody", error))
             continue
         key: tuple
         if person is not None:
@@ -209,8 +221,15 @@ def _instances(
         (instance.holes if shape.flags.get(HOLE_FLAG) else instance.polygons).append(_polygon(shape))
     for instance in instances.values():
         if not instance.polygons:
-            message = "a hole without the outline it belongs to; give both the same label and group_id"
-            findings.append(Finding("error", instance.where, message))
+            findings.append(
+                Finding(
+                    "hole-alone",
+                    "error",
+                    instance.where,
+                    "a hole without the outline it belongs to",
+                    hint="give both the same label and group_id",
+                )
+            )
     return [instance for instance in instances.values() if instance.polygons]
 
 
@@ -270,8 +289,3 @@ def _polygon(shape: LabelMeShape) -> NDArray[np.float64]:
         return shape.points
     (x0, y0), (x1, y1) = shape.points
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-
-
-def _finding(error: MaskpsError) -> Finding:
-    message = f"{error.found} (expected {error.expected})" if error.expected else error.found
-    return Finding("error", error.where, f"{message}; {error.hint}" if error.hint else message)

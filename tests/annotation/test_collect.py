@@ -99,7 +99,7 @@ def test_the_outline_of_an_unlabeled_person_is_ignored_and_not_given_to_a_neighb
     """The unlabeled person's box overlaps that of pid 7 with IoU 0.51."""
     outlines, findings = collect(tmp_path, drawn(0, "person"), drawn(2, "person"))
     assert list(outlines) == [0]
-    assert [finding.message for finding in findings] == ["no outline of box 1 (pid 7)"]
+    assert [finding.found for finding in findings] == ["no outline of box 1 (pid 7)"]
 
 
 def test_the_private_box_of_an_unlabeled_person_is_ignored(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_polygon_that_crosses_itself_is_an_error_that_names_the_crossing(tmp_p
     outlines, findings = collect(tmp_path, bow_tie, drawn(1, "p7"))
     assert list(outlines) == [1]
     assert findings[0].level == "error"
-    assert "(5.0, 15.0)" in findings[0].message
+    assert "(5.0, 15.0)" in findings[0].found
     assert findings[0].where == "a.json shape 0 ('p3')"
 
 
@@ -160,7 +160,7 @@ def test_an_outline_that_fits_nobody_is_told(tmp_path: Path) -> None:
     outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), stray)
     assert sorted(outlines) == [0, 1]
     assert levels(findings) == ["warning"]
-    assert "fits" in findings[0].message
+    assert "fits" in findings[0].found
 
 
 @pytest.mark.parametrize("overlap", [0.29, 0.31])
@@ -176,7 +176,7 @@ def test_a_private_box_that_the_scene_has_not_is_an_error(tmp_path: Path, box: o
     outlines, findings = collect(tmp_path, drawn(0, "p3", extra={"maskps_box": box}))
     assert outlines == {}
     assert findings[0].level == "error"
-    assert "maskps_box" in findings[0].message
+    assert "maskps_box" in findings[0].expected
 
 
 def test_an_identity_twice_in_a_scene_is_told_apart_by_the_boxes(tmp_path: Path) -> None:
