@@ -15,26 +15,17 @@ from maskps.datasets.cuhk_sysu import read_cuhk_sysu
 from maskps.errors import OutputExistsError
 from maskps.masks.labelme_file import read_labelme
 from maskps.structures import PersonSearchDataset
-from maskps.synthetic import SplitScale, SyntheticSummary, SynthScale, write_synthetic
-
-SMALL = SynthScale(
-    160,
-    (0.2, 0.42),
-    SplitScale(12, 2, 4, 13, 20, 4, (3, 4)),
-    SplitScale(9, 0, 3, 10, 10, 3, (3, 4)),
-    galleries=(4, 6),
-    occluded=1,
-    low_resolution=1,
-    subset_gallery=4,
-)
+from maskps.synthetic import SyntheticSummary, SynthScale, write_synthetic
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticSummary, list[tuple[int, int]]]:
+def written(
+    tmp_path_factory: pytest.TempPathFactory, few_scenes_scale: SynthScale
+) -> tuple[Path, SyntheticSummary, list[tuple[int, int]]]:
     root = tmp_path_factory.mktemp("synthetic") / "data"
     calls: list[tuple[int, int]] = []
     summary = write_synthetic(
-        root, scale=SMALL, seed=3, progress=lambda done, total: calls.append((done, total))
+        root, scale=few_scenes_scale, seed=3, progress=lambda done, total: calls.append((done, total))
     )
     return root, summary, calls
 
@@ -53,16 +44,16 @@ def _bytes(root: Path) -> dict[str, str]:
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_jobs(
-    written: tuple[Path, SyntheticSummary, list], tmp_path: Path
+    written: tuple[Path, SyntheticSummary, list], few_scenes_scale: SynthScale, tmp_path: Path
 ) -> None:
-    write_synthetic(tmp_path / "again", scale=SMALL, seed=3, jobs=2)
+    write_synthetic(tmp_path / "again", scale=few_scenes_scale, seed=3, jobs=2)
     assert _bytes(tmp_path / "again") == _bytes(written[0])
 
 
 def test_another_seed_gives_other_images(
-    written: tuple[Path, SyntheticSummary, list], tmp_path: Path
+    written: tuple[Path, SyntheticSummary, list], few_scenes_scale: SynthScale, tmp_path: Path
 ) -> None:
-    write_synthetic(tmp_path / "other", scale=SMALL, seed=4)
+    write_synthetic(tmp_path / "other", scale=few_scenes_scale, seed=4)
     first, second = _bytes(written[0]), _bytes(tmp_path / "other")
     assert not {first[name] for name in first if name.endswith(".jpg")} & set(second.values())
 
@@ -119,27 +110,27 @@ def test_test_images_have_no_outlines(
     assert names == {Path(str(name)).stem for name in dataset.train.names}
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_synthetic(tmp_path / "out", scale=SMALL, progress=stop)
+        write_synthetic(tmp_path / "out", scale=few_scenes_scale, progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_set_is_replaced_only_with_force(tmp_path: Path) -> None:
+def test_an_existing_set_is_replaced_only_with_force(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
     out = tmp_path / "out"
-    write_synthetic(out, scale=SMALL, images=False)
+    write_synthetic(out, scale=few_scenes_scale, images=False)
     before = _bytes(out)
     with pytest.raises(OutputExistsError):
-        write_synthetic(out, scale=SMALL, seed=9, images=False)
+        write_synthetic(out, scale=few_scenes_scale, seed=9, images=False)
     assert _bytes(out) == before
-    write_synthetic(out, scale=SMALL, seed=9, images=False, force=True)
+    write_synthetic(out, scale=few_scenes_scale, seed=9, images=False, force=True)
     assert _bytes(out) != before
 
 
-def test_without_images_there_is_annotation_only(tmp_path: Path) -> None:
-    summary = write_synthetic(tmp_path / "out", scale=SMALL, images=False)
+def test_without_images_there_is_annotation_only(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
+    summary = write_synthetic(tmp_path / "out", scale=few_scenes_scale, images=False)
     assert not summary.images
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"annotation", "synth.json"}

@@ -202,13 +202,10 @@ def test_every_kind_of_image_gives_finite_losses(
     assert sum(line["loss_id"] == 0 for line in lines) == 2
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_images_and_losses(
-    dataset: PersonSearchDataset,
-    subset: Subset,
-    make_config: MakeConfig,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def spoil_fifth_step(
+    monkeypatch: pytest.MonkeyPatch, spoil: Callable[[dict[str, torch.Tensor]], None]
 ) -> None:
+    """Has `spoil` change the losses of the fifth step."""
     forward = MaskGuidedPersonSearch.forward
     calls = []
 
@@ -216,9 +213,24 @@ def test_a_loss_that_is_not_finite_stops_with_step_images_and_losses(
         calls.append(1)
         losses = forward(self, images, targets)
         assert isinstance(losses, dict)
-        return losses | ({"loss_id": losses["loss_id"] * torch.nan} if len(calls) == 5 else {})
+        if len(calls) == 5:
+            spoil(losses)
+        return losses
 
     monkeypatch.setattr(MaskGuidedPersonSearch, "forward", spoilt)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_images_and_losses(
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def spoil(losses: dict[str, torch.Tensor]) -> None:
+        losses["loss_id"] = losses["loss_id"] * torch.nan
+
+    spoil_fifth_step(monkeypatch, spoil)
     with pytest.raises(TrainingError, match=r"step 5, s\d\.jpg, s\d\.jpg") as caught:
         train(make_config(), dataset, subset, tmp_path / "run")
     assert "loss_id = nan" in caught.value.found
@@ -237,18 +249,11 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The losses of the step are all finite: only the way back is broken."""
-    forward = MaskGuidedPersonSearch.forward
-    calls = []
 
-    def spoilt(self: MaskGuidedPersonSearch, images: list, targets: list) -> dict[str, torch.Tensor]:
-        calls.append(1)
-        losses = forward(self, images, targets)
-        assert isinstance(losses, dict)
-        if len(calls) == 5:
-            losses["loss_rcnn_cls"].register_hook(lambda gradient: gradient * torch.nan)
-        return losses
+    def spoil(losses: dict[str, torch.Tensor]) -> None:
+        losses["loss_rcnn_cls"].register_hook(lambda gradient: gradient * torch.nan)
 
-    monkeypatch.setattr(MaskGuidedPersonSearch, "forward", spoilt)
+    spoil_fifth_step(monkeypatch, spoil)
     run = tmp_path / "run"
     config = make_config(gradient_clip=gradient_clip, checkpoint_every=2)
     with pytest.raises(TrainingError, match=r"step 5, s\d\.jpg, s\d\.jpg") as caught:
