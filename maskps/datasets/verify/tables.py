@@ -236,7 +236,7 @@ def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
             "warning",
             scenes.where(row),
             f"box {_text(scenes.boxes[row])} (x, y, width, height) is wider than tall",
-            hint="standing persons are taller than wide; look at the image, or check the order of the numbers",
+            hint="people who stand are taller than wide; look at the image, or check the order of numbers",
         )
         for row in np.flatnonzero(wide).tolist()
     ]
