@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,10 @@ from maskps.boxes import xywh_to_xyxy
 from maskps.columns import check_unique, rows_of_names
 from maskps.datasets import cuhk_sysu_layout as layout
 from maskps.datasets.cuhk_sysu_layout import available_protocols, protocol_path
+from maskps.datasets.cuhk_sysu_raw import read_raw_images, read_raw_pool, read_raw_train
+from maskps.datasets.matching import match_boxes
 from maskps.errors import AnnotationError
 from maskps.evaluation.protocol import read_protocol
-from maskps.matlab import open_mat
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,9 @@ def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
             does not have, an identity listed twice in Train.mat, or a value that is no box or name.
     """
     images = _read_images(root / layout.IMAGES_FILE)
-    test_rows = images.rows_of(_read_pool(root / layout.POOL_FILE), root / layout.POOL_FILE)
+    pool = read_raw_pool(root / layout.POOL_FILE)
+    check_unique(root / layout.POOL_FILE, pool, expected="every scene once")
+    test_rows = images.rows_of(pool, root / layout.POOL_FILE)
     is_test = np.zeros(len(images.names), dtype=bool)
     is_test[test_rows] = True
     train_rows = np.flatnonzero(~is_test)
@@ -113,90 +115,44 @@ class _Images:
             pids: (A,) its pid.
             where: file that lists the appearances, for the warnings.
         """
-        person_of: dict[tuple[float, ...], int] = {}
         scene_of_person = np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
-        for person, key in enumerate(zip(scene_of_person.tolist(), *self.boxes.T.tolist(), strict=True)):
-            person_of.setdefault(key, person)
+        matches = match_boxes(scene_of_person, self.boxes, scenes, boxes, pids)
         result = np.full(len(self.boxes), UNLABELED_PID, dtype=np.int64)
-        unmatched: list[tuple[float, ...]] = []
-        taken: list[tuple[float, ...]] = []
-        appearances = zip(scenes.tolist(), *boxes.T.tolist(), strict=True)
-        for key, pid in zip(appearances, pids.tolist(), strict=True):
-            if key not in person_of:
-                unmatched.append(key)
-                continue
-            person = person_of[key]
-            if result[person] not in (UNLABELED_PID, pid):
-                taken.append(key)
-            result[person] = pid
-        for keys, what in (
-            (unmatched, f"match no box of {self.path.name}"),
-            (taken, "give a box another identity than an earlier one; the later stays"),
+        is_matched = matches.persons >= 0
+        result[matches.persons[is_matched]] = pids[is_matched]  # of several, the last stays
+        for rows, what in (
+            (np.flatnonzero(~is_matched), f"match no box of {self.path.name}"),
+            (matches.retaken, "give a box another identity than an earlier one; the later stays"),
         ):
-            if keys:
+            if len(rows):
                 _log.warning(
                     "%s: %d of %d appearances %s, the first in %s",
-                    where, len(keys), len(pids), what, self.names[int(keys[0][0])],
+                    where, len(rows), len(pids), what, self.names[scenes[rows[0]]],
                 )  # fmt: skip
         return result
 
 
 def _read_images(path: Path) -> _Images:
-    variable = open_mat(path, "Img")
-    names: list[str] = []
-    counts, boxes, marks = [np.zeros(0, np.int64)], [np.zeros((0, 4))], [np.zeros(0, bool)]
-    for chunk in variable.chunks():
-        matrices = chunk.matrices
-        where = partial(_place, path, "scene", chunk.first)
-        names += matrices.texts(chunk.rows[:, variable.column("imname")], where)
-        parents = chunk.rows[:, variable.column("box")]
-        scenes = np.repeat(np.arange(len(parents)), matrices.size[parents])
-        box_rows, mark_rows = matrices.elements(parents, ("idlocate", "ishard"), where)
-        in_box = partial(_inner_place, path, names[chunk.first :], "box", scenes)
-        part = matrices.numbers(box_rows, 4, in_box)
-        is_kept = (part[:, 2:] > 0).all(axis=1)
-        boxes.append(part[is_kept])
-        marks.append(matrices.numbers(mark_rows[is_kept], 1, in_box)[:, 0] != 0)
-        counts.append(np.bincount(scenes[is_kept], minlength=len(parents)))
-    check_unique(path, names, expected="every scene once")
+    raw = read_raw_images(path)
+    check_unique(path, raw.names, expected="every scene once")
+    kept = raw.has_area
+    counts = np.bincount(raw.scene_of_person[kept], minlength=len(raw.names))
     return _Images(
         path=path,
-        names=np.array(names, dtype=np.str_),
-        offsets=np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
-        boxes=xywh_to_xyxy(np.concatenate(boxes)),
-        is_hard=np.concatenate(marks),
+        names=np.array(raw.names, dtype=np.str_),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        boxes=xywh_to_xyxy(raw.boxes[kept]),
+        is_hard=raw.is_hard[kept],
     )
-
-
-def _read_pool(path: Path) -> list[str]:
-    """Returns the names of the test scenes."""
-    names: list[str] = []
-    for chunk in open_mat(path, "pool").chunks():
-        names += chunk.matrices.texts(chunk.rows[:, 0], partial(_place, path, "scene", chunk.first))
-    check_unique(path, names, expected="every scene once")
-    return names
 
 
 def _read_train(path: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Returns the training identities, and the pids of all persons of Images.mat."""
-    ids: list[str] = []
-    names: list[str] = []
-    boxes, pids = [np.zeros((0, 4))], [np.zeros(0, np.int64)]
-    for chunk in open_mat(path, "Train").chunks():
-        matrices = chunk.matrices
-        where = partial(_place, path, "identity", chunk.first)
-        identity, scene = matrices.single(chunk.rows[:, 0], ("idname", "scene"), where)
-        ids += matrices.texts(identity, where)
-        image_rows, box_rows = matrices.elements(scene, ("imname", "idlocate"), where)
-        row = np.repeat(np.arange(len(scene)), matrices.size[scene])
-        in_scene = partial(_inner_place, path, ids[chunk.first :], "scene", row)
-        names += matrices.texts(image_rows, in_scene)
-        boxes.append(matrices.numbers(box_rows, 4, in_scene))
-        pids.append(chunk.first + row + 1)
-    check_unique(path, ids, expected="every identity once")
-    scenes = images.rows_of(names, path)
-    matched = images.matched_pids(scenes, xywh_to_xyxy(np.concatenate(boxes)), np.concatenate(pids), path)
-    return np.array(ids, dtype=np.str_), matched
+    raw = read_raw_train(path)
+    check_unique(path, raw.ids, expected="every identity once")
+    scenes = images.rows_of(raw.names, path)
+    matched = images.matched_pids(scenes, xywh_to_xyxy(raw.boxes), raw.identity + 1, path)
+    return np.array(raw.ids, dtype=np.str_), matched
 
 
 def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
@@ -215,12 +171,3 @@ def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[n
         path,
     )
     return ids[np.argsort(first)], matched
-
-
-def _place(path: Path, what: str, first: int, index: int) -> str:
-    return f"{path}, {what} {first + index}"
-
-
-def _inner_place(path: Path, names: list[str], what: str, rows: NDArray[np.int64], index: int) -> str:
-    """Names entry `index` of a column whose entries belong to the rows (rising) with these names."""
-    return f"{path}, {names[rows[index]]}, {what} {index - int(np.searchsorted(rows, rows[index]))}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.datasets.matching import first_equal
 from maskps.findings import Finding
 
 _SHOWN = 5  # names or ids told of a longer list
@@ -285,20 +286,6 @@ def _doubled_ids(scenes: RawScenes) -> list[Finding]:
         )
         for row in np.flatnonzero(first != np.arange(len(first))).tolist()
     ]
-
-
-def first_equal(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Returns for each of (n, k) rows the (n,) int64 index of the first one that is equal to it.
-
-    A row with NaN is equal to none but itself.
-    """
-    order = np.lexsort(rows.T[::-1])
-    ordered = rows[order]
-    is_new = np.ones(len(rows), dtype=bool)
-    is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    result = np.empty(len(rows), dtype=np.int64)
-    result[order] = order[is_new][np.cumsum(is_new) - 1]
-    return result
 
 
 def _counted(names: list[str], one: str, many: str = "") -> str:
