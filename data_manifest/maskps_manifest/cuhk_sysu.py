@@ -9,6 +9,8 @@ Sources, by letter at each number:
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from maskps_manifest.counts import Counts
@@ -51,6 +53,26 @@ FIRST_NUMBER, LAST_NUMBER = 1, 18_204
 
 MISSING_NUMBERS = range(6_334, 6_354)
 """The one gap: s6334.jpg ... s6353.jpg do not exist. Measured likewise."""
+
+TRAIN_NAMES_SHA256 = "4bb1ede494f8fea9cb5920cf969ca5704d46248f029666b79fa2a4058a8a6c59"
+"""Of the 11,206 names of training images, as `names_sha256`. From a list in Zhongdao/Towards-Realtime-MOT."""
+
+TEST_NAMES_SHA256 = "35d369d80b6cc1e12c9f41d5ef844ff3503885a33d260740119c8743924be678"
+"""M. Of the 6,978 names of test images, likewise."""
+
+LONGEST_SIDE = 800
+"""Pixels: width or height of every image, as published samples and the boxes of M show."""
+
+
+def scene_names() -> list[str]:
+    """Returns the names of all 18,184 images, by number."""
+    numbers = range(FIRST_NUMBER, LAST_NUMBER + 1)
+    return [f"s{number}.jpg" for number in numbers if number not in MISSING_NUMBERS]
+
+
+def names_sha256(names: Iterable[str]) -> str:
+    """Returns the sha256 (hex) of names, sorted as text and joined by line feeds."""
+    return hashlib.sha256("\n".join(sorted(names)).encode("utf-8")).hexdigest()
 
 
 @dataclass(frozen=True)
