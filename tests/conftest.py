@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ FEW_SCENES = SynthScale(
     subset_gallery=4,
 )
 """21 scenes of 160 pixels: renders in under a second."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own, also for the processes that they start: the user's is not touched."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MASKPS_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
