@@ -162,7 +162,7 @@ class Matrices:
         result = np.empty((len(rows), count))
         for kind, size, chosen in self._groups(rows):
             dtype = np.dtype(NUMBER_TYPES.get(kind, "V"))
-            if dtype.itemsize * count != size:
+            if kind not in NUMBER_TYPES or dtype.itemsize * count != size:
                 found = f"{size} bytes of type {kind}"
                 raise AnnotationError(where(int(chosen[0])), expected=f"{count} numbers", found=found)
             result[chosen] = self._payloads(rows[chosen], size).view(dtype)

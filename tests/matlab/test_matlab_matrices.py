@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.matlab import Matrices, cell_matrix, char_matrix, number_matrix, struct_matrix
 
 PATH = Path("test.mat")
@@ -114,6 +115,14 @@ def test_a_value_of_another_class_names_the_place(what: str) -> None:
 def test_another_count_of_numbers_is_refused() -> None:
     with pytest.raises(AnnotationError, match="4 numbers"):
         Matrices(number_matrix((1, 2, 3)), PATH).numbers(np.array([0]), 4, place)
+
+
+@pytest.mark.parametrize("tag", [(0, 0), (14, 0), (9, 0), (2, 8)])
+def test_numbers_of_an_unknown_type_or_without_a_payload_are_refused(tag: tuple[int, int]) -> None:
+    data = bytearray(number_matrix((7,)))
+    struct.pack_into("<II", data, 48, *tag)
+    with pytest.raises(MaskpsError):
+        Matrices(bytes(data), PATH).numbers(np.array([0]), 1, place)
 
 
 def test_a_missing_field_is_named() -> None:
