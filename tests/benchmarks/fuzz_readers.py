@@ -1,0 +1,513 @@
+"""Feeds damaged files to all readers: each input must give a correct table or a MaskpsError, soon.
+
+    python tests/benchmarks/fuzz_readers.py 20000
+    python tests/benchmarks/fuzz_readers.py 2000 --only coco --keep broken/
+
+Prints how often each reader came to which outcome. Anything else than a table or a MaskpsError, a Python
+warning, more than some seconds, or a gigabyte of memory is a failure: its input is kept, a traceback of each
+kind is printed, and the exit code is 1. The same seed makes the same inputs.
+
+A mutation changes one file of a small data set that is whole: bytes anywhere; in .mat and .npz files also
+the unpacked content, packed again, so that the damage gets past the checksums; in JSON files also values,
+keys and lists, so that it gets past the parser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import resource
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from maskps.datasets import read_cuhk_sysu
+from maskps.datasets.coco import coco_protocol_names, read_coco, read_coco_protocol
+from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.protocols import open_protocol, protocol_names
+from maskps.datasets.prw import prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw_writer import write_prw
+from maskps.errors import MaskpsError
+from maskps.evaluation import SearchProtocol, read_protocol
+from maskps.masks import LabelMeFile, LabelMeShape, outline_from_polygons, read_labelme, write_labelme
+from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.subset import build_subset, open_subset, read_targets
+from maskps.synthetic import SplitScale, SynthScale, write_synthetic
+
+SECONDS = 5.0
+MEMORY = 2**30
+
+SCALE = SynthScale(
+    400,
+    (0.2, 0.42),
+    SplitScale(7, 1, 3, 8, 8, 2, (2, 3)),
+    SplitScale(6, 0, 3, 7, 5, 2, (2, 3)),
+    galleries=(4,),
+    occluded=1,
+    low_resolution=1,
+    subset_gallery=4,
+)
+
+NUMBERS = (0, 1, 2, 3, 4, 7, 8, 14, 15, 127, 128, 255, 256, 65535, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
+VALUES: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        -2,
+        2,
+        0.5,
+        1e308,
+        -1e308,
+        1e-308,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+    ),
+    *(
+        2**31,
+        2**53 + 1,
+        2**63,
+        -(2**63) - 1,
+        10**40,
+        "",
+        "0",
+        "1",
+        "-1",
+        "1.5",
+        "x",
+        "\0",
+        "\ud800",
+        "é\u202e",
+    ),
+    *("../../etc/passwd", "a/b.jpg", "n" * 5000, [], [[]], {}, [0, 0, 0, 0], [1, 2, 3], ["1", "2", "3", "4"]),
+    *([0.5, 0.5, -1, 5], [1e308, 1e308, 1e308, 1e308], {"a": 1}, [None] * 4, "PRESENT", "MISSING"),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and files that it reads without complaint.
+
+    Attributes:
+        folder: holds the files.
+        files: those that are damaged, below the folder.
+        read: reads the folder, and checks what must be true of a table.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[str, ...]
+    read: Callable[[Path], object]
+
+
+@dataclass
+class Failure:
+    """An input that came to no permitted outcome."""
+
+    target: str
+    file: str
+    content: bytes
+    trace: str
+
+
+@dataclass
+class Tally:
+    """What came of all inputs."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    slowest: float = 0.0
+
+
+class Hang(BaseException):
+    """A reader took too long. Not an Exception, so that no reader can take it for one of its own."""
+
+
+# The files.
+
+
+def make_targets(folder: Path) -> list[Target]:
+    """Writes a small data set in every format that we read, and returns the readers."""
+    cuhk = folder / "cuhk"
+    write_synthetic(cuhk, scale=SCALE, seed=5, images=False)
+    dataset = read_cuhk_sysu(cuhk)
+    protocols = {name: open_protocol(dataset, name) for name in protocol_names(dataset)}
+    write_coco(folder / "coco", dataset, protocols)
+    _other_coco(folder / "other_coco", dataset)
+    numbered, queries = _prw_of(dataset, protocols["TestG4"])
+    write_prw(folder / "prw", numbered, queries)
+
+    outlines = {
+        row: _outline(dataset.train, row) for row in np.flatnonzero(dataset.train.is_labeled).tolist()
+    }
+
+    def drawn(kept: np.ndarray[Any, Any]) -> dict[int, Any]:
+        rows = np.flatnonzero(np.isin(dataset.train.scene_of_person, kept) & dataset.train.is_labeled)
+        return {row: outlines[row] for row in rows.tolist()}
+
+    build_subset(dataset, folder / "subset", portion_size=2, outlines=drawn)
+    shape = LabelMeShape("p1", np.array([[1.0, 2.0], [30.0, 2.5], [20.0, 70.0]]), group_id=1)
+    (folder / "labelme").mkdir()
+    write_labelme(folder / "labelme" / "s1.json", LabelMeFile("s1.jpg", 100, 200, (shape,)))
+
+    annotation = sorted(path.relative_to(cuhk).as_posix() for path in cuhk.rglob("*.mat"))
+    prw = sorted(path.relative_to(folder / "prw").as_posix() for path in (folder / "prw").rglob("*.*"))
+    return [
+        Target("cuhk-sysu", cuhk, tuple(name for name in annotation if "Person" not in name), _read_cuhk),
+        Target("prw", folder / "prw", tuple(name for name in prw if "ID_" not in name), _read_prw),
+        Target("coco", folder / "coco", ("train.json", "test.json", "protocols.npz"), _read_coco),
+        Target("coco of others", folder / "other_coco", ("train_pid.json", "test_pid.json"), _read_coco),
+        Target(
+            "mask subset",
+            folder / "subset",
+            ("subset.json", "masks.json", "targets_14x14.npz"),
+            lambda place: (open_subset(place, dataset), read_targets(place / "targets_14x14.npz")),
+        ),
+        Target("labelme", folder / "labelme", ("s1.json",), lambda place: read_labelme(place / "s1.json")),
+    ]
+
+
+def _other_coco(folder: Path, dataset: PersonSearchDataset) -> None:
+    """Writes what other code bases write: no keys of ours, ids from 0, -2 for unlabeled."""
+    folder.mkdir()
+    for table, name in ((dataset.train, "train_pid.json"), (dataset.test, "test_pid.json")):
+        images = [
+            {"id": row, "file_name": image, "width": 400, "height": 400}
+            for row, image in enumerate(table.names.tolist())
+        ]
+        boxes = table.boxes.astype(int)
+        boxes[:, 2:] -= boxes[:, :2]
+        annotations = [
+            {
+                "id": row,
+                "image_id": scene,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "category_id": 1,
+                "iscrowd": 0,
+                "person_id": pid - 1 if pid > 0 else -2,
+                "segmentation": [],
+            }
+            for row, (scene, box, pid) in enumerate(
+                zip(table.scene_of_person.tolist(), boxes.tolist(), table.pids.tolist(), strict=True)
+            )
+        ]
+        categories = [{"id": 1, "name": "person"}]
+        content = {"categories": categories, "images": images, "annotations": annotations}
+        (folder / name).write_text(json.dumps(content))
+
+
+def _prw_of(
+    dataset: PersonSearchDataset, protocol: SearchProtocol
+) -> tuple[PersonSearchDataset, SearchProtocol]:
+    """Returns the data set as PRW could have it: numbers for identities, nobody marked, no sizes."""
+
+    def plain(table: SceneTable) -> SceneTable:
+        return replace(table, is_hard=np.zeros(table.num_persons, bool), size=None, camera=None)
+
+    ids = {
+        name: np.array([str(10 + row) for row in range(len(getattr(dataset, name)))])
+        for name in ("train_ids", "test_ids")
+    }
+    numbered = replace(dataset, kind="prw", train=plain(dataset.train), test=plain(dataset.test), **ids)
+    rows = dataset.test.rows_of(protocol.image_names[protocol.query_scenes])
+    query_ids = np.array(
+        [str(10 + dataset.test_ids.tolist().index(one)) for one in protocol.query_ids.tolist()]
+    )
+    queries = prw_protocol(
+        numbered.test,
+        ids["test_ids"],
+        query_scenes=rows,
+        query_boxes=protocol.query_boxes,
+        query_ids=query_ids,
+    )
+    return numbered, queries
+
+
+def _outline(table: SceneTable, row: int) -> Any:
+    """A person's outline with a hole."""
+    x0, y0, x1, y1 = table.boxes[row].astype(float).tolist()
+    ring = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    inner = (ring - ring.mean(axis=0)) * 0.5 + ring.mean(axis=0)
+    return outline_from_polygons([ring], holes=[inner], where=f"row {row}")
+
+
+# What is read, and what must be true of it.
+
+
+def _read_cuhk(root: Path) -> object:
+    protocols = [
+        read_protocol(path)
+        for path in sorted((root / "annotation/test").rglob("*[0-9n].mat"))
+        if "Train" not in path.name
+    ]
+    return _checked(read_cuhk_sysu(root)), protocols
+
+
+def _read_prw(root: Path) -> object:
+    dataset = _checked(read_prw(root))
+    return dataset, read_prw_protocol(root, dataset)
+
+
+def _read_coco(root: Path) -> object:
+    dataset = _checked(read_coco(root))
+    return dataset, [read_coco_protocol(root, dataset, name) for name in coco_protocol_names(root)]
+
+
+def _checked(dataset: PersonSearchDataset) -> PersonSearchDataset:
+    """Fails on a table that breaks a promise of the records beyond what they check themselves."""
+    for table, ids in ((dataset.train, dataset.train_ids), (dataset.test, dataset.test_ids)):
+        assert table.boxes.dtype == np.float32 and table.pids.dtype == np.int64
+        assert (table.boxes[:, 2:] > table.boxes[:, :2]).all(), "a box without width or height"
+        assert table.pids.max(initial=0) <= len(ids), "a pid without an identity"
+        assert len(np.unique(ids)) == len(ids), "an identity twice"
+    return dataset
+
+
+# Mutations.
+
+
+def mutate(rng: np.random.Generator, name: str, content: bytes) -> bytes:
+    """Returns the content of a file, damaged."""
+    kind = name.rsplit(".", 1)[-1]
+    if rng.random() < 0.8:
+        if kind == "mat":
+            return _mutate_mat(rng, content)
+        if kind == "npz":
+            return _mutate_npz(rng, content)
+        if kind == "json":
+            return _mutate_json(rng, content)
+    return _mutate_bytes(rng, content)
+
+
+def _mutate_bytes(rng: np.random.Generator, content: bytes) -> bytes:
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 4))):
+        if not data:
+            break
+        place = int(rng.integers(0, len(data)))
+        length = int(rng.integers(1, 64))
+        choice = int(rng.integers(0, 9))
+        if choice == 0:
+            data[place] ^= 1 << int(rng.integers(0, 8))
+        elif choice == 1:
+            data[place] = int(rng.integers(0, 256))
+        elif choice == 2:
+            data[place : place + 4] = struct.pack("<I", NUMBERS[int(rng.integers(0, len(NUMBERS)))])
+        elif choice == 3:
+            word = place // 8 * 8
+            data[word : word + 4] = struct.pack("<I", NUMBERS[int(rng.integers(0, len(NUMBERS)))])
+        elif choice == 4:
+            del data[place : place + length]
+        elif choice == 5:
+            data[place:place] = data[place : place + length]
+        elif choice == 6:
+            data[place:place] = rng.bytes(length)
+        elif choice == 7:
+            other = int(rng.integers(0, len(data)))
+            data[place : place + length] = data[other : other + length]
+        elif rng.random() < 0.3:
+            del data[place:]
+    return bytes(data)
+
+
+def _mutate_mat(rng: np.random.Generator, content: bytes) -> bytes:
+    """Damages a variable; packs it again as it was, or leaves it unpacked."""
+    unpacked = bytearray(_mutate_bytes(rng, zlib.decompress(content[136:])))
+    if rng.random() < 0.5:  # a size that fits gets further
+        unpacked[4:8] = struct.pack("<I", max(len(unpacked) - 8, 0))
+    if rng.random() < 0.3:
+        return content[:128] + bytes(unpacked)
+    packed = zlib.compress(bytes(unpacked), 1)
+    return content[:128] + struct.pack("<II", 15, len(packed)) + packed
+
+
+def _mutate_npz(rng: np.random.Generator, content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    names = list(members)
+    name = names[int(rng.integers(0, len(names)))]
+    choice = rng.random()
+    if choice < 0.1:
+        del members[name]
+    elif choice < 0.2:
+        members[name] = members[names[int(rng.integers(0, len(names)))]]
+    elif choice < 0.5:  # the header
+        members[name] = _mutate_bytes(rng, members[name][:128]) + members[name][128:]
+    else:
+        members[name] = members[name][:128] + _mutate_bytes(rng, members[name][128:] or b"\0")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    return stream.getvalue()
+
+
+def _mutate_json(rng: np.random.Generator, content: bytes) -> bytes:
+    tree = {"": json.loads(content)}
+    for _ in range(int(rng.integers(1, 3))):
+        nodes = list(_nodes(tree))
+        node, key = nodes[int(rng.integers(0, len(nodes)))]
+        choice = rng.random()
+        if choice < 0.6:
+            node[key] = VALUES[int(rng.integers(0, len(VALUES)))]
+        elif choice < 0.7 and node is not tree:
+            del node[key]
+        elif choice < 0.8:
+            other, place = nodes[int(rng.integers(0, len(nodes)))]
+            node[key] = json.loads(json.dumps(other[place]))
+        elif choice < 0.9 and isinstance(node, list):
+            node.insert(key, json.loads(json.dumps(node[key])))
+        elif choice < 0.95:
+            node[key] = [node[key]]
+        elif isinstance(node[key], (int, float)) and node[key] is not None:
+            node[key] = str(node[key])
+        else:
+            return content.replace(b"[", b"[" * 50_000, 1)
+    return json.dumps(tree[""]).encode("utf-8")
+
+
+def _nodes(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Yields every value of a JSON tree as its parent and its key there."""
+    keys = range(len(tree)) if isinstance(tree, list) else list(tree) if isinstance(tree, dict) else ()
+    for key in keys:
+        yield tree, key
+        yield from _nodes(tree[key])
+
+
+# Running.
+
+
+def check_whole(targets: list[Target]) -> None:
+    """Raises unless every reader reads its files as they are."""
+    for target in targets:
+        target.read(target.folder)
+
+
+def feed(targets: list[Target], count: int, *, seed: int) -> Tally:
+    """Returns what came of `count` damaged inputs, the same number for each reader."""
+    rng = np.random.default_rng(seed)
+    tally = Tally()
+    for number in range(count):
+        target = targets[number % len(targets)]
+        file = target.files[int(rng.integers(0, len(target.files)))]
+        path = target.folder / file
+        whole = path.read_bytes()
+        damaged = mutate(rng, file, whole)
+        path.write_bytes(damaged)
+        begin = time.perf_counter()
+        try:
+            outcome, trace = _outcome(target)
+        finally:
+            path.write_bytes(whole)
+        tally.slowest = max(tally.slowest, time.perf_counter() - begin)
+        tally.outcomes[target.name, outcome] += 1
+        if trace:
+            tally.failures.append(Failure(target.name, file, damaged, trace))
+    return tally
+
+
+def _outcome(target: Target) -> tuple[str, str]:
+    """Returns the outcome, and the traceback of one that is a failure."""
+    try:
+        with _limited(SECONDS), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            target.read(target.folder)
+    except MaskpsError as error:
+        if not str(error).strip() or (not error.hint and not error.expected):
+            return "FAILURE: an error that explains nothing", traceback.format_exc()
+        return type(error).__name__, ""
+    except Hang:
+        return f"FAILURE: more than {SECONDS:g} s", traceback.format_exc()
+    except Exception as error:
+        return f"FAILURE: {type(error).__name__}", traceback.format_exc()
+    return "a table", ""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raises Hang in the block after this many seconds of processor time."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Hang
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def limit_memory() -> None:
+    """Lets this process have a gigabyte more than it has now; beyond, allocations fail."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", type=int, help="inputs in all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="name of one reader")
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "fuzz-failures")
+    given = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    try:
+        targets = [target for target in make_targets(folder) if given.only in (None, target.name)]
+        check_whole(targets)
+        limit_memory()
+        tally = feed(targets, given.count, seed=given.seed)
+    finally:
+        shutil.rmtree(folder)
+    print(f"{given.count:,} inputs, seed {given.seed}, the slowest took {tally.slowest:.2f} s\n")
+    print("| reader | outcome | inputs |\n|---|---|---|")
+    for (name, outcome), number in sorted(tally.outcomes.items()):
+        print(f"| {name} | {outcome} | {number:,} |")
+    kinds: Counter[str] = Counter(map(_kind_of, tally.failures))
+    for number, failure in enumerate(tally.failures):
+        path = given.keep / f"{number:04d}-{failure.target}-{failure.file.replace('/', '_')}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(failure.content)
+        if found := kinds.pop(_kind_of(failure), 0):
+            print(f"\n{path}, and {found - 1} others alike\n{failure.trace}", file=sys.stderr)
+    return 1 if tally.failures else 0
+
+
+def _kind_of(failure: Failure) -> str:
+    """Returns what failures of one cause share: the last line of our own code, and the type of the error."""
+    lines = failure.trace.rstrip().splitlines()
+    ours = [line for line in lines if "/maskps/" in line]
+    last = [line for line in lines if line and not line.startswith(" ")][-1].split(":")[0]
+    return f"{failure.target} {ours[-1] if ours else ''} {last}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
