@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from maskps.errors import ConfigError, TrainingError
+from maskps.errors import ConfigError, InputFileError, TrainingError
 from maskps.files import check_output, write_errors_explained
 from maskps.images import check_images
 from maskps.losses import LOSS_NAMES, total_loss
@@ -161,7 +161,7 @@ def train(
     optimizer = build_optimizer(model, config)
     if checkpoint is not None:
         load_weights(model, checkpoint, run_dir / LAST_CHECKPOINT)
-        optimizer.load_state_dict(checkpoint.optimizer)
+        _load_optimizer(optimizer, checkpoint, run_dir / LAST_CHECKPOINT)
     if not resume:
         with write_errors_explained(run_dir):
             _clear(run_dir)
@@ -169,6 +169,18 @@ def train(
     first = 0 if checkpoint is None else checkpoint.step
     run = _RunningTraining(run_dir, config, info, place, model, optimizer, scenes, first, callback)
     return run.go()
+
+
+def _load_optimizer(optimizer: torch.optim.SGD, checkpoint: Checkpoint, path: Path) -> None:
+    try:
+        optimizer.load_state_dict(checkpoint.optimizer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputFileError(
+            path,
+            expected="the optimiser's state for this network",
+            found=f"another one: {error}",
+            hint="it comes from another version of maskps; use that one, or train anew with --force",
+        ) from error
 
 
 class _RunningTraining:

@@ -17,7 +17,7 @@ from maskps.model import MaskGuidedPersonSearch
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import StepReport, TrainConfig, train
-from maskps.training.checkpoint import read_checkpoint
+from maskps.training.checkpoint import read_checkpoint, write_checkpoint
 from maskps.training.run import LAST_CHECKPOINT
 
 MakeConfig = Callable[..., TrainConfig]
@@ -308,6 +308,20 @@ def test_resuming_with_other_settings_names_them(
         train(make_config(epochs=3, seed=4), dataset, subset, tmp_path / "run", resume=True)
     assert caught.value.found == "epochs: 2 -> 3; seed: 0 -> 4"
     train(make_config(num_workers=1, checkpoint_every=1), dataset, subset, tmp_path / "run", resume=True)
+
+
+def test_the_optimiser_of_another_version_is_refused(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(1))
+    path = tmp_path / "run" / LAST_CHECKPOINT
+    checkpoint = read_checkpoint(path)
+    checkpoint.optimizer["param_groups"].pop()
+    write_checkpoint(path, checkpoint)
+    with pytest.raises(InputFileError, match="optimiser") as caught:
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+    assert "--force" in caught.value.hint
 
 
 def test_resuming_with_other_masks_is_refused(
