@@ -5,9 +5,9 @@
 A narrow ResNet learns little from 300 scenes in a few minutes. This script gives it a start that owes
 nothing to the scenes it is later tried on. It renders a larger synthetic set from a seed of its own (other
 people, other cameras), and trains on it, without any mask, first the whole network of the recipe from random
-weights, then conv1..res5 alone to tell the people apart in windows around their boxes, with windows of
-background as one more class. Only the backbone is kept: proposals, box head, embedding and mask branch
-start fresh in every run.
+weights, then conv1..res5 alone to tell the people apart in windows around their boxes, as large as the
+recipe shows them, with windows of background as one more class. Only the backbone is kept: proposals, box
+head, embedding and mask branch start fresh in every run.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ SCENE_SETTINGS = (
     "masks=false",
     "frozen_stages=0",
     "freeze_batch_norm=none",
+    "shorter_side=300",
+    "longest_side=400",
     "embedding_dim=128",
     "anchor_sizes=[24, 48, 96, 160]",
     "rois_per_image=20",
@@ -70,15 +72,16 @@ SCENE_SETTINGS = (
     "learning_rate=0.03",
     "warmup_steps=200",
 )
-"""Of the first part, on top of the recipe `tiny`."""
+"""Of the first part, on top of the recipe `tiny`; scenes of their own size, since all of each is computed."""
 
 MARGIN = 16  # pixels of the resized scene around a box
-CYCLES = 2  # of EPOCHS each: the rate falls to 0, then the classifier starts afresh
-EPOCHS = 4
+EPOCHS = 8
 BATCH = 64
 RATE = 1e-3
+WARMUP = 100  # steps
 COSINE_SCALE = 16.0
-CHUNK = 16  # batches whose windows are sorted by height, so that little is padding
+HEIGHT_STEP, WIDTH_STEP = 64, 32  # pixels: few different sizes, for oneDNN compiles its kernels for each
+CHUNK = 24  # batches whose windows are sorted by size, so that little is padding
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,8 @@ def main(work: Path, jobs: int) -> None:
     stem, res5 = model.stem, model.roi_heads.res5
     stem.train().requires_grad_(True)
     res5.train().requires_grad_(True)
-    windows = read_windows(dataset, config)
-    for cycle in range(CYCLES):
-        torch.manual_seed(SEED + cycle)
-        train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1)
+    windows = read_windows(dataset, load_config("tiny"))
+    train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1)
     target = pretrained_path(config.backbone, "shipped")
     with written_atomically(target) as temporary:
         state = {name: value.contiguous() for name, value in backbone_state(stem, res5).items()}
@@ -136,24 +137,26 @@ def read_windows(dataset: PersonSearchDataset, config: TrainConfig) -> list[Wind
 
 
 def train_on_windows(stem: Stem, res5: Res5, windows: list[Window], *, classes: int) -> None:
-    """Trains both parts to classify the windows: cosine softmax on the pooled features f_p."""
+    """Trains both parts to classify the windows: cosine softmax on the pooled features f_p.
+
+    The classifier begins at the mean features of every class: from random prototypes, most of the time goes
+    into finding these, and the features suffer meanwhile.
+    """
     rng = np.random.default_rng(SEED)
     neck = nn.BatchNorm1d(res5.out_channels, affine=False)
-    prototypes = nn.Parameter(torch.randn(classes, res5.out_channels) * 0.1)
+    prototypes = nn.Parameter(_mean_features(stem, res5, neck, windows, classes, rng))
     parameters = [*stem.parameters(), *res5.parameters(), prototypes]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=1e-3)
-    steps = EPOCHS * (len(windows) // BATCH)
+    steps = EPOCHS * len(_batches(windows, rng))
     step, started = 0, time.monotonic()
     for epoch in range(EPOCHS):
         correct = count = 0
         for members in _batches(windows, rng):
-            images, boxes, labels = _joined([windows[i] for i in members], rng)
             for group in optimizer.param_groups:
-                group["lr"] = RATE * min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / steps))
-            features = stem(images)
-            grid = RegionGrid(boxes, (features.shape[2], features.shape[3]))
-            pooled = neck(res5.pool(features, grid).mean(dim=(2, 3)))
-            logits = COSINE_SCALE * F.normalize(pooled) @ F.normalize(prototypes).T
+                warm = min(1.0, (step + 1) / WARMUP)
+                group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+            pooled, labels = _pooled(stem, res5, [windows[i] for i in members], rng)
+            logits = COSINE_SCALE * F.normalize(neck(pooled)) @ F.normalize(prototypes).T
             loss = F.cross_entropy(logits, labels, label_smoothing=0.05)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -164,6 +167,38 @@ def train_on_windows(stem: Stem, res5: Res5, windows: list[Window], *, classes: 
             step += 1
         minutes = (time.monotonic() - started) / 60
         click.echo(f"epoch {epoch + 1}/{EPOCHS}: right {correct / count:.1%}, {minutes:.1f} min", err=True)
+
+
+@torch.no_grad()
+def _mean_features(
+    stem: Stem,
+    res5: Res5,
+    neck: nn.BatchNorm1d,
+    windows: list[Window],
+    classes: int,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Returns (classes, C) unit vectors: of each class the mean of its normalised features, as `neck` gives
+    them once its statistics, set here, are those of the windows."""
+    stem.eval()
+    res5.eval()
+    parts = [_pooled(stem, res5, [windows[i] for i in members], rng) for members in _batches(windows, rng)]
+    stem.train()
+    res5.train()
+    features, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+    neck.running_mean = features.mean(dim=0)
+    neck.running_var = features.var(dim=0)
+    unit = F.normalize(neck.eval()(features))
+    neck.train()
+    return F.normalize(torch.zeros(classes, unit.shape[1]).index_add_(0, labels, unit))
+
+
+def _pooled(stem: Stem, res5: Res5, windows: list[Window], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Returns the pooled features f_p (B, C) of the persons in the windows, and their labels (B,)."""
+    images, boxes, labels = _joined(windows, rng)
+    features = stem(images)
+    grid = RegionGrid(boxes, (features.shape[2], features.shape[3]))
+    return res5.pool(features, grid).mean(dim=(2, 3)), labels
 
 
 def _window(pixels: Tensor, box: NDArray, label: int) -> Window:
@@ -187,20 +222,20 @@ def _empty_box(boxes: NDArray, width: int, height: int, rng: np.random.Generator
 
 
 def _batches(windows: list[Window], rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Returns the batches of an epoch in random order, each of windows of about the same height."""
-    heights = np.array([window.pixels.shape[1] for window in windows])
+    """Returns the batches of an epoch in random order, each of windows of about the same size."""
+    heights, widths = np.array([window.pixels.shape[1:] for window in windows]).T
+    rows = np.ceil(heights / HEIGHT_STEP)
     batches = []
     for chunk in np.array_split(rng.permutation(len(windows)), max(1, len(windows) // (BATCH * CHUNK))):
-        chunk = chunk[np.argsort(heights[chunk], kind="stable")]
+        chunk = chunk[np.lexsort((widths[chunk], rows[chunk]))]
         batches += [chunk[i : i + BATCH] for i in range(0, len(chunk) - BATCH + 1, BATCH)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def _joined(windows: list[Window], rng: np.random.Generator) -> tuple[Tensor, list[Tensor], Tensor]:
     """Returns images (B, 3, H, W), boxes, and labels (B,), each window lit and flipped at random."""
-    # Few different sizes: oneDNN compiles its kernels for each.
-    height = math.ceil(max(window.pixels.shape[1] for window in windows) / 64) * 64
-    width = math.ceil(max(window.pixels.shape[2] for window in windows) / 32) * 32
+    height = math.ceil(max(window.pixels.shape[1] for window in windows) / HEIGHT_STEP) * HEIGHT_STEP
+    width = math.ceil(max(window.pixels.shape[2] for window in windows) / WIDTH_STEP) * WIDTH_STEP
     images = torch.zeros(len(windows), 3, height, width).to(memory_format=torch.channels_last)
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
     boxes = []
