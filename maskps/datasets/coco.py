@@ -18,6 +18,8 @@ from maskps.columns import check_unique, rows_of_names
 from maskps.datasets.coco_json import CocoColumns, read_columns
 from maskps.datasets.coco_protocols import PROTOCOLS_FILE, protocols_in, read_protocol_of
 from maskps.datasets.cuhk_sysu import fingerprint
+from maskps.datasets.prw import read_prw_protocol
+from maskps.datasets.prw_files import QUERY_FILE
 from maskps.errors import AnnotationError, InputFileError
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.findings import raise_on_errors
@@ -27,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 FILES = (("train.json", "test.json"), ("train_pid.json", "test_pid.json"))
 """Names of the two files: ours, and those that other code bases use."""
+
+PRW_PROTOCOL = "all"
+"""The one protocol of PRW: the gallery of every query is all test scenes but its own."""
 
 IMAGE_DIR = "images"
 _IMAGE_DIRS = (IMAGE_DIR, "frames", "Image/SSM", ".")
@@ -91,19 +96,29 @@ def read_coco(root: Path) -> PersonSearchDataset:
 
 
 def coco_protocol_names(root: Path) -> tuple[str, ...]:
-    """Returns the names of the test protocols that lie beside the two files."""
+    """Returns the names of the test protocols that lie beside the two files.
+
+    These are the ones in protocols.npz; and "all" if PRW's own query_info.txt lies there.
+
+    Raises:
+        InputFileError: a protocols.npz that cannot be read.
+    """
     path = root / PROTOCOLS_FILE
-    return protocols_in(path) if path.is_file() else ()
+    names = protocols_in(path) if path.is_file() else ()
+    has_queries = PRW_PROTOCOL not in names and (root / QUERY_FILE).is_file()
+    return (*names, PRW_PROTOCOL) if has_queries else names
 
 
 def read_coco_protocol(root: Path, dataset: PersonSearchDataset, name: str) -> SearchProtocol:
-    """Returns the test protocol of this name.
+    """Returns the test protocol of this name, one of `coco_protocol_names`.
 
     Raises:
         InputFileError: no file of protocols, or none of this name in it.
         AnnotationError: a protocol that contradicts itself, or names a scene that `dataset.test` lacks.
     """
     path = root / PROTOCOLS_FILE
+    if name == PRW_PROTOCOL and not (path.is_file() and name in protocols_in(path)):
+        return read_prw_protocol(root, dataset)
     protocol = read_protocol_of(path, name)
     missing = np.flatnonzero(rows_of_names(dataset.test.names, protocol.image_names) < 0)
     if len(missing):

@@ -93,18 +93,17 @@ def read_columns(path: Path) -> tuple[CocoColumns, list[Finding]]:
     annotations = _read_annotations(content, images, problems)
     scene, boxes, is_box = _read_boxes(annotations, images, problems)
     order = np.flatnonzero(is_box)[np.argsort(scene[is_box], kind="stable")]
-    kept = [annotations.entries[row] for row in order.tolist()]
     marks: dict[str, int] = {}
-    ids = _read_ids(kept, scene[order], declared_ids, marks, problems)
+    ids = _read_ids(annotations.entries, scene, declared_ids, marks, problems)
     columns = CocoColumns(
         path=path,
         names=images.names,
         offsets=np.searchsorted(scene[order], np.arange(len(images.names) + 1)).astype(np.int64),
         boxes=boxes[order],
-        ids=ids,
-        is_hard=_read_marks(kept, problems),
+        ids=ids[order],
+        is_hard=_read_marks(annotations.entries, problems)[order],
         entries=annotations.rows[order],
-        areas=np.array([_area(entry) for _, entry in kept], np.float64),
+        areas=np.array([_area(annotations.entries[row][1]) for row in order.tolist()], np.float64),
         sizes=images.sizes,
         cameras=images.cameras,
         declared_ids=declared_ids,

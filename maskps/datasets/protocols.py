@@ -1,0 +1,59 @@
+"""The test protocols of a data set by name, whatever its format."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from maskps.datasets.coco import PRW_PROTOCOL, coco_protocol_names, read_coco_protocol
+from maskps.datasets.cuhk_sysu_layout import available_protocols, protocol_file
+from maskps.datasets.prw import read_prw_protocol
+from maskps.errors import ConfigError
+from maskps.evaluation.protocol import SearchProtocol, read_protocol
+from maskps.structures import PersonSearchDataset
+
+
+def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
+    """Returns the names of the data set's protocols.
+
+    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", those whose files are there. PRW: "all".
+    COCO: those of its protocols.npz, and "all" if PRW's query_info.txt lies beside the two files.
+
+    Raises:
+        InputFileError: a protocols.npz that cannot be read.
+    """
+    if dataset.kind == "cuhk-sysu":
+        return available_protocols(dataset.root)
+    return (PRW_PROTOCOL,) if dataset.kind == "prw" else coco_protocol_names(dataset.root)
+
+
+def open_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+    """Returns the protocol of this name.
+
+    Raises:
+        ConfigError: the data set has none of this name.
+        InputFileError, AnnotationError: as the reader of the format.
+    """
+    names = protocol_names(dataset)
+    if name not in names:
+        close = get_close_matches(name.lower(), [known.lower() for known in names], n=1, cutoff=0.5)
+        nearest = next((known for known in names if close and known.lower() == close[0]), None)
+        raise ConfigError(
+            f"test protocol '{name}'",
+            expected=f"one of {', '.join(names)}" if names else "a data set with test protocols",
+            found=f"none of this name in {dataset.root}",
+            hint=f"is it '{nearest}'?" if nearest else "see docs/coco.md for how protocols are written",
+        )
+    return read_by_name(dataset, name)
+
+
+def read_by_name(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+    """Returns the protocol of this name, one of `protocol_names`, read from its file.
+
+    Raises:
+        InputFileError, AnnotationError: as the reader of the format.
+    """
+    if dataset.kind == "cuhk-sysu":
+        return read_protocol(dataset.root / protocol_file(name))
+    if dataset.kind == "prw":
+        return read_prw_protocol(dataset.root, dataset)
+    return read_coco_protocol(dataset.root, dataset, name)

@@ -1,0 +1,49 @@
+"""`maskps-data convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from maskps.datasets.coco import read_coco
+from maskps_cli.convert import convert
+from maskps_cli.options import MaskpsGroup
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(MaskpsGroup(commands=[convert]), ["convert", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_it_writes_the_data_set_and_says_where_the_images_belong(few_scenes: Path, tmp_path: Path) -> None:
+    code, stdout, stderr = run(few_scenes, "--to", "coco", "--out", tmp_path / "coco")
+    assert code == 0 and stdout == ""
+    assert "12 training images with 33 persons" in stderr and "TestG4, TestG6, Occlusion" in stderr
+    assert f"the images belong into {tmp_path / 'coco' / 'images'}" in stderr
+    assert len(read_coco(tmp_path / "coco").test) == 9
+
+
+def test_json_has_the_same_numbers_as_the_record(few_scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "coco"
+    code, stdout, stderr = run(
+        few_scenes, "--to", "coco", "--out", out, "--images", "link", "--json", "--quiet"
+    )
+    record = json.loads((out / "convert.json").read_text())
+    assert code == 0 and stderr == ""
+    assert {"format": "maskps-convert", "version": 1, **json.loads(stdout)} == record
+
+
+def test_what_the_format_cannot_hold_is_one_message(few_scenes: Path, tmp_path: Path) -> None:
+    code, _, stderr = run(few_scenes, "--to", "prw", "--out", tmp_path / "prw")
+    assert code == 1 and "PRW's files cannot hold it" in stderr and "Traceback" not in stderr
+    assert not (tmp_path / "prw").exists()
+
+
+def test_an_existing_result_needs_force(few_scenes: Path, tmp_path: Path) -> None:
+    command = (few_scenes, "--to", "coco", "--out", tmp_path / "coco", "--quiet")
+    assert run(*command)[0] == 0
+    code, _, stderr = run(*command)
+    assert code == 1 and "--force" in stderr
+    assert run(*command, "--force")[0] == 0

@@ -1,0 +1,269 @@
+"""COCO-style files of other code bases: what is read, what is refused, and with which words."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maskps.datasets.coco import is_coco, read_coco
+from maskps.errors import AnnotationError, InputFileError
+from maskps.structures import PersonSearchDataset
+
+EMPTY: dict[str, Any] = {"images": [], "annotations": []}
+
+
+def image(key: Any, name: str, **more: Any) -> dict[str, Any]:
+    return {"id": key, "file_name": name, "width": 800, "height": 600} | more
+
+
+def person(key: int, image_id: Any, box: Any, **more: Any) -> dict[str, Any]:
+    return {"id": key, "image_id": image_id, "category_id": 1, "bbox": box} | more
+
+
+def write(root: Path, train: Any, test: Any = EMPTY, *, names: tuple[str, str] | None = None) -> Path:
+    root.mkdir(exist_ok=True)
+    for name, content in zip(names or ("train.json", "test.json"), (train, test), strict=True):
+        (root / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return root
+
+
+def ids_of(dataset: PersonSearchDataset) -> list[str]:
+    """The identity of every training person, "" for the unlabeled."""
+    return ["" if pid < 0 else str(dataset.train_ids[pid - 1]) for pid in dataset.train.pids]
+
+
+def file_of(*person_ids: Any, absent: int = 0) -> dict[str, Any]:
+    """A file with one image for each of these person_ids, and for as many persons without the key."""
+    count = len(person_ids) + absent
+    persons = [
+        person(index, index, [10, 20, 30, 90], person_id=value) for index, value in enumerate(person_ids)
+    ]
+    persons += [person(index, index, [10, 20, 30, 90]) for index in range(len(person_ids), count)]
+    return {"images": [image(index, f"{index}.jpg") for index in range(count)], "annotations": persons}
+
+
+def test_persons_stand_with_their_image_whatever_their_order_in_the_file(tmp_path: Path) -> None:
+    content = {
+        "images": [image(7, "b.jpg"), image(3, "a.jpg"), image(5, "c.jpg")],
+        "annotations": [
+            person(0, 3, [1, 2, 3, 4], person_id=1),
+            person(1, 7, [5, 6, 7, 8], person_id=2),
+            person(2, 3, [9, 10, 11.5, 12], person_id=-1),
+        ],
+    }
+    train = read_coco(write(tmp_path, content)).train
+    assert train.names.tolist() == ["b.jpg", "a.jpg", "c.jpg"]
+    assert train.offsets.tolist() == [0, 1, 3, 3]
+    assert train.boxes.tolist() == [[5, 6, 12, 14], [1, 2, 4, 6], [9, 10, 20.5, 22]]
+    assert train.pids.tolist() == [2, 1, -1]
+    assert train.size is not None and train.size.tolist() == [[800, 600]] * 3
+
+
+def test_the_files_of_other_code_bases_are_found(tmp_path: Path) -> None:
+    root = write(tmp_path, file_of(4), names=("train_pid.json", "test_pid.json"))
+    assert is_coco(root) and ids_of(read_coco(root)) == ["4"]
+
+
+def test_a_folder_without_these_files_is_none(tmp_path: Path) -> None:
+    (tmp_path / "instances.json").write_text("{}")
+    assert not is_coco(tmp_path)
+
+
+@pytest.mark.parametrize("mark", [-1, -2, None, "-1", "", -1.0])
+def test_persons_without_identity_are_unlabeled_however_they_are_marked(tmp_path: Path, mark: Any) -> None:
+    dataset = read_coco(write(tmp_path, file_of(3, mark, absent=1)))
+    assert dataset.train.pids.tolist() == [1, -1, -1]
+
+
+def test_identities_are_renumbered_without_holes_numbers_by_size_then_texts(tmp_path: Path) -> None:
+    dataset = read_coco(write(tmp_path, file_of("b7", 932, 5, "40", "a", 5.0, -1)))
+    assert dataset.train_ids.tolist() == ["5", "40", "932", "a", "b7"]
+    assert dataset.train.pids.tolist() == [5, 3, 1, 2, 4, 1, -1]
+
+
+def test_zero_is_an_identity_where_another_person_is_unlabeled(tmp_path: Path) -> None:
+    assert ids_of(read_coco(write(tmp_path, file_of(0, 0, 1, -1)))) == ["0", "0", "1", ""]
+
+
+def test_zero_is_an_identity_where_nobody_is_unlabeled_and_images_hold_it_once(tmp_path: Path) -> None:
+    assert ids_of(read_coco(write(tmp_path, file_of(0, 0, 0, 1)))) == ["0", "0", "0", "1"]
+
+
+def test_zero_is_no_identity_where_it_is_the_only_mark_and_images_hold_several(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = file_of(0, 0, 1, 0)
+    content["annotations"][1]["image_id"] = 0  # images with a 0: number 0 with two, number 3 with one
+    with caplog.at_level(logging.WARNING):
+        assert ids_of(read_coco(write(tmp_path, content))) == ["", "", "1", ""]
+    assert "person_id 0, taken as unlabeled" in caplog.text
+
+
+def test_the_same_number_in_both_files_is_two_identities(tmp_path: Path) -> None:
+    test = {"images": [image(0, "t.jpg")], "annotations": [person(0, 0, [1, 1, 5, 9], person_id=8)]}
+    dataset = read_coco(write(tmp_path, file_of(3, 8), test))
+    assert dataset.train_ids.tolist() == ["3", "8"] and dataset.test_ids.tolist() == ["8"]
+    assert dataset.test.pids.tolist() == [1]
+
+
+def test_other_categories_and_groups_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = file_of(1, 2, 3)
+    content["categories"] = [{"id": 3, "name": "Person"}, {"id": 5, "name": "car"}]
+    for entry, category in zip(content["annotations"], (3, 5, 3), strict=True):
+        entry["category_id"] = category
+    content["annotations"][2]["iscrowd"] = 1
+    with caplog.at_level(logging.WARNING):
+        assert ids_of(read_coco(write(tmp_path, content))) == ["1"]
+    assert "category_id 5, left out" in caplog.text and "iscrowd 1, left out" in caplog.text
+
+
+def test_boxes_without_width_or_height_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = file_of(1, 2, 3)
+    content["annotations"][0]["bbox"] = [5, 5, 0, 9]
+    content["annotations"][1]["bbox"] = [1000, 5, 1e-7, 9]  # too narrow for float32
+    with caplog.at_level(logging.WARNING):
+        dataset = read_coco(write(tmp_path, content))
+    assert ids_of(dataset) == ["3"] and dataset.train.offsets.tolist() == [0, 0, 0, 1]
+    assert "2 boxes are left out" in caplog.text and "annotation 0 (0.jpg)" in caplog.text
+
+
+def test_sizes_and_cameras_are_read_where_every_image_states_them(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"images": [image(0, "a.jpg", camera=4), image(1, "b.jpg", camera=6)]}
+    train = read_coco(write(tmp_path, content | {"annotations": []})).train
+    assert train.camera is not None and train.camera.tolist() == [4, 6]
+    del content["images"][1]["camera"], content["images"][0]["width"], content["images"][0]["height"]
+    train = read_coco(write(tmp_path, content | {"annotations": []})).train
+    assert train.camera is None and train.size is None
+
+
+def test_images_lie_where_the_names_lead(tmp_path: Path) -> None:
+    root = write(tmp_path, file_of(1))
+    assert read_coco(root).image_dir == root / "images"
+    (root / "frames").mkdir()
+    (root / "frames" / "0.jpg").touch()
+    assert read_coco(root).image_dir == root / "frames"
+
+
+def test_a_file_without_persons_is_read(tmp_path: Path) -> None:
+    dataset = read_coco(write(tmp_path, EMPTY))
+    assert len(dataset.train) == len(dataset.test) == dataset.num_train_ids == 0
+
+
+def changed(place: str, key: str, value: Any) -> dict[str, Any]:
+    content = file_of(1, 2)
+    content[place][1][key] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([], "a list"),
+        ({"images": []}, "no 'annotations'"),
+        ("", "an empty file"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 12\n", "Git-LFS pointer"),
+        ("<!DOCTYPE html><html></html>", "a web page"),
+        ('{"images": [', "line 1"),
+        ("[" * 100_000, "recursion"),
+        (changed("images", "file_name", 5), "file_name 5"),
+        (changed("images", "file_name", "a\0b.jpg"), "file_name 'a"),
+        (changed("images", "file_name", "\ud800.jpg"), "file_name"),
+        (changed("images", "file_name", "x" * 1001), "file_name"),
+        (changed("images", "file_name", "0.jpg"), "'0.jpg' 2 times"),
+        (changed("images", "id", [1]), r"id \[1\]"),
+        (changed("images", "id", 0), "id 0, which an earlier image has, in 1 of 2 images"),
+        (changed("annotations", "image_id", 77), "image_id 77, which no image has"),
+        (changed("annotations", "image_id", "1"), "differ in type"),
+        (changed("annotations", "bbox", ["1", "2", "3", "4"]), "text, in 1 of 2 annotations"),
+        (changed("annotations", "bbox", [1, 2, 3]), r"bbox \[1, 2, 3\]"),
+        (changed("annotations", "bbox", [1, 2, 3, None]), "bbox"),
+        (changed("annotations", "bbox", [1, 2, 3, float("nan")]), "bbox"),
+        (changed("annotations", "bbox", [1, 2, 3, 1e300]), "bbox"),
+        (changed("annotations", "bbox", [1, 2, 3, 10**400]), "bbox"),
+        (changed("annotations", "person_id", [3]), "person_id"),
+        (changed("annotations", "person_id", 2.5), "person_id 2.5"),
+        (changed("annotations", "person_id", True), "person_id True"),
+        (changed("annotations", "person_id", "x" * 101), "person_id"),
+        (changed("annotations", "ishard", "yes"), "ishard 'yes'"),
+        (file_of(1) | {"annotations": [7]}, "annotation 0"),
+        (file_of(1) | {"categories": [{"name": "dog"}, {"name": "cat"}]}, r"\['dog', 'cat'\]"),
+    ],
+)
+def test_what_cannot_be_read_is_one_error_with_the_file_and_what_to_do(
+    tmp_path: Path, content: Any, words: str
+) -> None:
+    with pytest.raises((InputFileError, AnnotationError), match=words) as caught:
+        read_coco(write(tmp_path, content))
+    assert "train.json" in caught.value.where and caught.value.hint
+
+
+def test_the_first_error_tells_how_many_others_there_are(tmp_path: Path) -> None:
+    content = changed("annotations", "person_id", 2.5)
+    content["annotations"][0]["bbox"] = "?"
+    content["images"][1]["id"] = None
+    with pytest.raises(AnnotationError, match="and 3 more errors"):
+        read_coco(write(tmp_path, content))
+
+
+def test_boxes_that_make_sense_only_as_corners_are_refused(tmp_path: Path) -> None:
+    content = file_of(1, 2)
+    for entry, box in zip(content["annotations"], ([700, 500, 750, 590], [3, 4, 30, 90]), strict=True):
+        entry["bbox"] = box
+    with pytest.raises(
+        AnnotationError, match=r"1 of 2 boxes reach far out.*as x0, y0, x1, y1 all of them fit"
+    ):
+        read_coco(write(tmp_path, content))
+
+
+def test_boxes_a_little_over_the_border_are_not_taken_for_corners(tmp_path: Path) -> None:
+    content = file_of(1)
+    content["annotations"][0]["bbox"] = [400, 300, 410, 310]  # ends at 810 x 610; 410 x 310 would be inside
+    assert read_coco(write(tmp_path, content)).train.boxes.tolist() == [[400, 300, 810, 610]]
+
+
+def test_a_missing_second_file_is_named(tmp_path: Path) -> None:
+    (write(tmp_path, file_of(1)) / "test.json").unlink()
+    with pytest.raises(InputFileError, match=r"test\.json\n.*beside train\.json"):
+        read_coco(tmp_path)
+
+
+def test_an_image_in_both_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"'0\.jpg', one of 1 images"):
+        read_coco(write(tmp_path, file_of(1), file_of(2)))
+
+
+@pytest.mark.real_data
+def test_the_real_prw_files_hold_what_is_published(real_data: Path) -> None:
+    dataset = read_coco(real_data / "prw")
+    train, test = dataset.train, dataset.test
+    assert (len(train), train.num_persons, np.count_nonzero(train.is_labeled)) == (5704, 18048, 14907)
+    assert (len(test), test.num_persons, np.count_nonzero(test.is_labeled)) == (6112, 25062, 19127)
+    assert dataset.train_ids.tolist() == [str(number) for number in range(483)]
+    assert len(dataset.test_ids) == 544 and dataset.test_ids[-1] == "933"
+    assert train.size is not None and np.count_nonzero(train.size[:, 0] == 720) == 1246
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("gallery_x1_cam2.json", "id 3, which an earlier image has, in 43 of 1,237 images"),
+        ("query.json", "text, in 772 of 772 annotations"),
+        ("query_x1_cam2.json", "id 1, which an earlier image has, in 41 of 65 images"),
+        ("test_new1.json", "an empty file"),
+    ],
+)
+def test_a_careless_file_is_one_clear_error(real_data: Path, tmp_path: Path, file: str, words: str) -> None:
+    content = (real_data / "careless_coco" / file).read_text()
+    with pytest.raises((InputFileError, AnnotationError), match=words) as caught:
+        read_coco(write(tmp_path, content))
+    assert caught.value.hint

@@ -1,0 +1,139 @@
+"""The doctor on COCO-style files: every fault of a file in one run, told with what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskps.datasets.verify.coco import check_coco
+from maskps.findings import Finding
+
+
+def content_of(*persons: Any, first: int = 0) -> dict[str, Any]:
+    """A file with one image of 800 x 600 for each of these persons: person_id, or person_id and box."""
+    pairs = [person if isinstance(person, tuple) else (person, [10, 20, 30, 90]) for person in persons]
+    return {
+        "images": [
+            {"id": row, "file_name": f"{first + row}.jpg", "width": 800, "height": 600}
+            for row in range(len(pairs))
+        ],
+        "annotations": [
+            {"id": row, "image_id": row, "category_id": 1, "bbox": box, "person_id": value}
+            for row, (value, box) in enumerate(pairs)
+        ],
+    }
+
+
+def write(root: Path, train: Any, test: Any) -> Path:
+    root.mkdir(exist_ok=True)
+    for name, content in (("train.json", train), ("test.json", test)):
+        (root / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return root
+
+
+def codes(findings: list[Finding]) -> dict[str, str]:
+    return {finding.code: finding.level for finding in findings}
+
+
+def test_a_good_data_set_has_no_findings(tmp_path: Path) -> None:
+    assert check_coco(write(tmp_path, content_of(1, 2, -1), content_of(3, -1, first=9))) == []
+
+
+def test_all_faults_of_both_files_are_told_in_one_run(tmp_path: Path) -> None:
+    train = content_of(1, (2, ["1", "2", "3", "40"]), (3, [5, 5, 0, 9]), (4, [790, 5, 20, 90]), 2.5)
+    train["annotations"][0]["image_id"] = 77
+    test = content_of(1, -2, -1, first=4)
+    test["annotations"][1]["id"] = 0
+    test["annotations"][2]["area"] = 5
+    assert codes(check_coco(write(tmp_path, train, test))) == {
+        "coco-image-missing": "error",
+        "coco-box-text": "error",
+        "coco-person-id": "error",
+        "box-empty": "warning",
+        "box-leaves-image": "warning",
+        "coco-annotation-id-repeated": "warning",
+        "coco-area": "warning",
+        "unlabeled-mixed": "warning",
+        "scene-in-both-splits": "error",
+    }
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_other(tmp_path: Path) -> None:
+    found = codes(check_coco(write(tmp_path, "", content_of((1, [1, 2, 50, 9])))))
+    assert found == {"file-empty": "error", "box-wide": "warning"}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    (write(tmp_path, content_of(1), content_of(2)) / "test.json").unlink()
+    (finding,) = check_coco(tmp_path)
+    assert finding.code == "file-missing" and finding.where.endswith("test.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("[]", "file-other-kind"),
+        ('{"images": []}', "file-other-kind"),
+        ('{"images": [', "file-damaged"),
+        ("<html>", "file-web-page"),
+    ],
+)
+def test_a_single_file_of_another_kind_is_one_finding(tmp_path: Path, content: str, code: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    (finding,) = check_coco(tmp_path / "x.json")
+    assert (finding.code, finding.level) == (code, "error") and finding.hint
+
+
+def test_corners_are_told_once_and_the_boxes_checked_as_what_they_are(tmp_path: Path) -> None:
+    corners = [(1, [700, 500, 750, 590]), (2, [3, 4, 30, 90]), (3, [600, 4, 700, 90])]
+    found = check_coco(write(tmp_path, content_of(*corners), content_of(7, first=9)))
+    assert codes(found) == {"coco-box-corners": "error", "box-wide": "warning"}
+    assert "2 of 3 boxes reach far out" in found[0].found and "subtract" in found[0].hint
+    assert "[600, 4, 100, 86]" in found[1].found
+
+
+def test_identities_in_both_files_are_a_warning(tmp_path: Path) -> None:
+    (finding,) = check_coco(write(tmp_path, content_of(1, 2, 10), content_of(10, 2, first=9)))
+    assert finding.code == "coco-id-in-both-files" and "2 identities (2, 10)" in finding.found
+
+
+def test_a_damaged_file_of_protocols_is_a_finding(tmp_path: Path) -> None:
+    (write(tmp_path, content_of(1), content_of(2, first=9)) / "protocols.npz").write_bytes(b"PK\x03\x04")
+    (finding,) = check_coco(tmp_path)
+    assert finding.code == "coco-protocols" and finding.hint
+
+
+@pytest.mark.real_data
+def test_the_real_prw_files_have_only_the_known_oddities(real_data: Path) -> None:
+    found = check_coco(real_data / "prw")
+    counts = {code: sum(finding.code == code for finding in found) for code in codes(found)}
+    assert counts == {
+        "box-wide": 7,
+        "box-doubled": 1,
+        "id-twice-in-image": 13,
+        "box-leaves-image": 192,
+        "unlabeled-mixed": 1,
+        "coco-id-in-both-files": 1,
+    }
+    assert {finding.level for finding in found} == {"warning"}
+
+
+@pytest.mark.real_data
+def test_the_real_careless_files_get_findings_that_say_what_to_do(real_data: Path) -> None:
+    folder = real_data / "careless_coco"
+    found = {path.stem: check_coco(path) for path in sorted(folder.glob("*.json"))}
+    errors = {
+        stem: [finding.code for finding in findings if finding.level == "error"]
+        for stem, findings in found.items()
+    }
+    broken = ["coco-image-id-repeated", "coco-image-missing", "coco-box-text", "coco-box-corners"]
+    assert errors == {
+        "gallery_x1_cam2": broken,
+        "query": ["coco-box-text", "coco-box-corners"],
+        "query_x1_cam2": broken,
+        "test_new1": ["file-empty"],
+    }
+    assert all(finding.hint for findings in found.values() for finding in findings)
