@@ -53,8 +53,8 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
     """Returns why a file could not be read, from its first bytes and from what the reader said.
 
     Codes: file-missing, file-empty, file-lfs-pointer, file-web-page, file-archive, file-other-kind,
-    file-truncated, file-damaged, file-unreadable, and entry-invalid for an AnnotationError: the file can be
-    read, but says something impossible.
+    file-truncated, file-damaged, file-unreadable, variable-missing, and entry-invalid for an
+    AnnotationError: the file can be read, but says something impossible.
 
     Args:
         error: of the reader.
@@ -89,25 +89,34 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
             return Finding("file-other-kind", "error", where, kind, error.expected, error.hint or _COPY)
     if isinstance(error, AnnotationError):
         return Finding.of_error("entry-invalid", error)
+    if error.found.startswith(("the variables", "no variable")):
+        return Finding.of_error("variable-missing", error)
     if "cut off" in error.found:
         return Finding("file-truncated", "error", where, error.found, error.expected, error.hint or _COPY)
     return Finding("file-damaged", "error", where, error.found, error.expected, error.hint or _COPY)
 
 
-def similar_file(path: Path, root: Path, *, known: Collection[str] = ()) -> str | None:
+def similar_file(
+    path: Path, root: Path, *, known: Collection[str] = (), pictures: bool = False
+) -> str | None:
     """Returns the path below `root` of a file that may be the one that is missing, None if there is none.
 
     First of the same name elsewhere, then of the same name but for case or what a browser or a copy appends
-    ("Images (1).mat", "Images.mat.part"), then of a similar name in the same folder.
+    ("Images (1).mat", "Images.mat.part"), then of a similar name in the same folder, but not a picture's.
+
+    Args:
+        pictures: look for a picture, not for another file.
     """
     wanted = _plain(path.name)
-    candidates = [file for file in _files(root) if file.name not in known or file.name == path.name]
+    candidates = [file for file in _files(root, pictures) if file.name not in known or file.name == path.name]
     for match in (
         [file for file in candidates if file.name == path.name],
         [file for file in candidates if _plain(file.name) == wanted],
     ):
         if match:
             return match[0].relative_to(root).as_posix()
+    if pictures:  # s17.jpg is similar to s18.jpg, but never meant
+        return None
     beside = [file.name for file in candidates if file.parent == path.parent]
     close = get_close_matches(path.name, beside, n=1, cutoff=0.75)
     return (path.parent / close[0]).relative_to(root).as_posix() if close else None
@@ -116,14 +125,19 @@ def similar_file(path: Path, root: Path, *, known: Collection[str] = ()) -> str 
 def _plain(name: str) -> str:
     """Returns a file name in lower case without what a browser or a copy appends to it."""
     stem, dot, suffix = _ADDED.sub("", name).rpartition(".")
-    return (_ADDED.sub("", stem) + dot + suffix).lower()
+    return (_ADDED.sub("", stem) + dot + suffix).lower().replace(".jpeg", ".jpg")
 
 
-def _files(root: Path) -> list[Path]:
-    """Returns the files below a folder, a bounded number of them, pictures left out."""
+def is_picture(name: str) -> bool:
+    """Returns whether this is the name of a picture."""
+    return _ADDED.sub("", name).lower().endswith((".jpg", ".jpeg", ".png", ".bmp"))
+
+
+def _files(root: Path, pictures: bool) -> list[Path]:
+    """Returns the pictures, or the other files, below a folder; a bounded number of them."""
     found: list[Path] = []
     for folder, _, names in os.walk(root):
-        found += [Path(folder, name) for name in sorted(names) if not name.lower().endswith((".jpg", ".png"))]
+        found += [Path(folder, name) for name in sorted(names) if is_picture(name) == pictures]
         if len(found) > _SEARCHED:
             break
     return found
