@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.io import savemat
 
+from maskps.datasets.prw import read_prw, read_prw_protocol
 from maskps.datasets.verify.prw import check_prw
+from maskps.errors import MaskpsError
 from maskps.findings import Finding
 from maskps.matlab import cell_matrix, char_matrix, write_mat
 from maskps.matlab.numbers import numbers_file
@@ -210,3 +215,36 @@ def test_a_list_of_another_kind_is_told_and_the_other_set_is_checked(root: Path)
 def test_an_empty_folder_is_told_not_raised(tmp_path: Path) -> None:
     missing = {Path(finding.where).name for finding in check_prw(tmp_path) if finding.level == "error"}
     assert {"frame_train.mat", "frame_test.mat", "query_info.txt"} <= missing
+
+
+FILES = ["frame_train.mat", "frame_test.mat", "query_info.txt", f"annotations/{TEST[0]}.jpg.mat"]
+
+
+@given(
+    which=st.sampled_from(FILES),
+    unpack=st.booleans(),
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+    kept=st.floats(0, 1),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_is_read_or_refused_and_always_checked(
+    root: Path, which: str, unpack: bool, changes: list[tuple[int, int]], kept: float
+) -> None:
+    path = root / which
+    sound = path.read_bytes()
+    data = bytearray(sound)
+    if unpack and which.endswith(".mat"):
+        data[128:] = zlib.decompress(data[136:])
+    for place, value in changes:
+        data[place % len(data)] = value
+    path.write_bytes(data[: round(kept * len(data))] if kept < 0.5 else data)
+    try:
+        assert isinstance(check_prw(root), list)
+        try:
+            dataset = read_prw(root)
+            protocol = read_prw_protocol(root, dataset)
+            assert protocol.gallery_size == max(0, len(dataset.test) - 1)
+        except MaskpsError as error:
+            assert error.where
+    finally:
+        path.write_bytes(sound)

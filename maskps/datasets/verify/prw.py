@@ -208,7 +208,7 @@ def _shared_ids(train: _Set, test: _Set, where: str) -> list[Finding]:
             where,
             f"{_some(both, 'identity', 'identities')} in the training and in the test set",
             f"{IDS_IN_BOTH_SETS} in the released files: training persons in test images",
-            "none of them is a query's; leave them as they are",
+            "no query is of such a person there; leave the ids as they are",
         )
     ]
 
