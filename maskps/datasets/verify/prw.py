@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from maskps.datasets import prw_files as files
 from maskps.datasets.prw_files import QueryLine
 from maskps.datasets.verify.files import file_finding, missing_file
+from maskps.datasets.verify.prw_queries import check_queries, identities_of, line_ends
 from maskps.datasets.verify.tables import (
     RawScenes,
     check_counts,
@@ -30,7 +31,6 @@ IDS_IN_BOTH_SETS = 94
 _KNOWN_FILES = (files.TRAIN_FILE.name, files.TEST_FILE.name, files.QUERY_FILE.name)
 _SHOWN = 5
 _MISSING_ONE_BY_ONE = 10
-_TOLERANCE = 2.0  # pixels; copies that were rounded differ by up to 1.5 from the real queries
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Set:
 
     @property
     def identities(self) -> set[str]:
-        return {identity for identity in self.scenes.ids if identity is not None}
+        return identities_of(self.scenes)
 
 
 def check_prw(root: Path) -> list[Finding]:
@@ -71,7 +71,7 @@ def check_prw(root: Path) -> list[Finding]:
     findings += _shared_ids(train, test, lists)
     queries = _queries(root, findings)
     if queries is not None and test.is_read:
-        findings += _check_queries(root / files.QUERY_FILE, queries, train, test)
+        findings += check_queries(root / files.QUERY_FILE, queries, train.scenes, test.scenes)
     findings += _counts(root, train, test, queries)
     return findings
 
@@ -226,101 +226,8 @@ def _queries(root: Path, findings: list[Finding]) -> list[QueryLine] | None:
         hint = "copy it from the released archive"
         findings.append(Finding("file-empty", "error", str(path), "an empty file", "the queries", hint))
     else:
-        findings.append(_line_ends(path, text))
+        findings.append(line_ends(path, text))
     return lines
-
-
-def _line_ends(path: Path, text: str) -> Finding:
-    """Returns how the lines of query_info.txt end: code that cuts 2 characters needs CRLF after all."""
-    windows, all_ends = text.count("\r\n"), len(files.LINE_END.findall(text))
-    if text.endswith(("\n", "\r")) and windows == all_ends:
-        found = "lines end with CRLF, as released"
-        hint = "nothing to do here; code that strips only the newline looks for images of wrong names"
-        return Finding("line-ends", "info", str(path), found, hint=hint)
-    if windows == all_ends and windows:
-        found = "lines end with CRLF, but the last one has no end"
-    elif windows:
-        found = f"{windows} lines end with CRLF and {all_ends - windows} with LF"
-    else:
-        found = "lines end with LF"
-    hint = "read correctly here; code that cuts two characters, as SeqNet, loses the image's last digit"
-    return Finding("line-ends", "info", str(path), found, "CRLF after every line, as released", hint)
-
-
-def _check_queries(path: Path, queries: list[QueryLine], train: _Set, test: _Set) -> list[Finding]:
-    findings: list[Finding] = []
-    scene_of = {name: scene for scene, name in reversed(list(enumerate(test.scenes.names)))}
-    training_names, training_ids = set(train.scenes.names), train.identities
-    scenes_of_id: dict[str, set[int]] = {}
-    for scene, identity in zip(test.scenes.scene_of_person.tolist(), test.scenes.ids.tolist(), strict=True):
-        if identity is not None:
-            scenes_of_id.setdefault(identity, set()).add(scene)
-    seen: dict[tuple[int, str], int] = {}
-    for query in queries:
-        where = f"{path}, line {query.number}"
-        identity = str(query.identity)
-        line = seen.setdefault((query.identity, query.name), query.number)
-        if line != query.number:
-            found = f"the same person and image as in line {line}"
-            findings.append(
-                Finding("query-doubled", "warning", where, found, "every query once", "delete one")
-            )
-        if query.name not in scene_of:
-            place = "a training image" if query.name in training_names else "in neither list of images"
-            findings.append(
-                Finding(
-                    "query-outside-test",
-                    "error",
-                    where,
-                    f"'{query.name}' is {place}",
-                    f"an image of {files.TEST_FILE}",
-                    "the files may be of different versions; copy them again",
-                )
-            )
-            continue
-        if identity in training_ids:
-            found = f"id {identity} is in the training set too"
-            hint = "results would be too good; as released, no query's person is in a training image"
-            findings.append(Finding("query-id-in-training", "warning", where, found, hint=hint))
-        scene = scene_of[query.name]
-        findings += _check_query_box(where, query, test.scenes, scene)
-        if not scenes_of_id.get(identity, set()) - {scene}:
-            found = f"id {identity} is in no other test image"
-            hint = "nothing can be found for it; it counts as a query all the same"
-            findings.append(Finding("query-without-match", "warning", where, found, hint=hint))
-    return findings
-
-
-def _check_query_box(where: str, query: QueryLine, scenes: RawScenes, scene: int) -> list[Finding]:
-    rows = np.arange(scenes.offsets[scene], scenes.offsets[scene + 1])
-    if not len(rows):
-        return []  # its annotation file is empty or cannot be read, which is told elsewhere
-    rows = rows[scenes.ids[rows] == str(query.identity)]
-    if not len(rows):
-        return [
-            Finding(
-                "query-id-not-in-image",
-                "error",
-                where,
-                f"no box of '{query.name}' has id {query.identity}",
-                "the query's person in its image's annotation file",
-                "the files may be of different versions; copy them again",
-            )
-        ]
-    distance = np.abs(scenes.boxes[rows] - np.array(query.box)).max(axis=1)
-    best = int(np.argmin(distance))
-    if distance[best] <= _TOLERANCE:
-        return []
-    return [
-        Finding(
-            "query-box-differs",
-            "warning",
-            where,
-            f"box {_box_text(np.array(query.box))} (x, y, width, height)",
-            f"{_box_text(scenes.boxes[rows[best]])}, the box of id {query.identity} in '{query.name}'",
-            "the files may be of different versions; copy them again",
-        )
-    ]
 
 
 def _counts(root: Path, train: _Set, test: _Set, queries: list[QueryLine] | None) -> list[Finding]:
@@ -363,7 +270,3 @@ def _some(names: list[str], one: str, many: str = "") -> str:
     return (
         f"{len(names):,} {one if len(names) == 1 else many or one + 's'} ({', '.join(names[:_SHOWN])}{more})"
     )
-
-
-def _box_text(box: NDArray[np.float64]) -> str:
-    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"
