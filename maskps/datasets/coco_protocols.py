@@ -10,8 +10,6 @@ Boxes are x0, y0, x1, y1. A zip of arrays without pickles, as `numpy.savez_compr
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.files import written_atomically
 
@@ -99,36 +97,49 @@ def _opened(path: Path) -> Iterator[Any]:
                 raise InputFileError(path, expected=_WHAT, found="a single array", hint=_AGAIN)
             with arrays:
                 yield arrays
+    except MaskpsError:
+        raise
     except FileNotFoundError as error:
         hint = "convert a data set that has test protocols, or write some (docs/coco.md)"
         raise InputFileError(path, expected=_WHAT, found="no such file", hint=hint) from error
-    except (ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise InputFileError(path, expected=_WHAT, found=str(error), hint=_AGAIN) from error
-    except (zipfile.BadZipFile, zlib.error, SyntaxError, OverflowError, MemoryError) as error:
+    except OSError as error:
+        hint = "check who may read it" if error.errno else _AGAIN
+        found = error.strerror or str(error)
+        raise InputFileError(path, expected=_WHAT, found=found, hint=hint) from error
+    except (
+        Exception
+    ) as error:  # damaged bytes make numpy, zipfile, zlib, ast and tokenize raise what they will
         raise InputFileError(path, expected=_WHAT, found=f"a damaged file ({error})", hint=_AGAIN) from error
 
 
 def _names(path: Path, arrays: Any) -> tuple[str, ...]:
-    header = {key: arrays[key] for key in ("format", "version", "names") if key in arrays.files}
-    if str(header.get("format")) != FORMAT or header.get("names") is None:
+    if "format" not in arrays.files or str(_array(path, arrays, "format")) != FORMAT:
         raise InputFileError(path, expected=_WHAT, found="another file", hint=_AGAIN)
-    if str(header.get("version")) != str(VERSION):
+    version = str(_array(path, arrays, "version"))
+    if version != str(VERSION):
         raise InputFileError(
             path,
             expected=f"format version {VERSION}",
-            found=f"version {header.get('version')}",
+            found=f"version {version}",
             hint="install the maskps release that wrote it",
         )
-    return tuple(str(name) for name in header["names"].reshape(-1))
+    return tuple(str(name) for name in _array(path, arrays, "names").reshape(-1))
 
 
 def _column(path: Path, arrays: Any, name: str, column: str) -> NDArray[Any]:
     key, kind = f"{name}/{column}", _KINDS[column]
-    if key not in arrays.files:
-        raise InputFileError(path, expected=f"the array {key}", found="none of that name", hint=_AGAIN)
-    array: NDArray[Any] = arrays[key]
+    array = _array(path, arrays, key)
     if array.dtype.kind != np.dtype(kind).kind:
         raise InputFileError(
             path, expected=f"{key} as {kind.__name__}", found=f"an array of {array.dtype}", hint=_AGAIN
         )
     return array.astype(kind, copy=False)
+
+
+def _array(path: Path, arrays: Any, key: str) -> NDArray[Any]:
+    if key not in arrays.files:
+        raise InputFileError(path, expected=f"the array {key}", found="none of that name", hint=_AGAIN)
+    array = arrays[key]
+    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of a member that is no array
+        raise InputFileError(path, expected=f"the array {key}", found="something else", hint=_AGAIN)
+    return array

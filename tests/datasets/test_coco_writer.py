@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,22 @@ def test_a_file_of_protocols_that_is_cut_off_is_an_error(small: Any, tmp_path: P
     path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
     with pytest.raises(InputFileError, match=PROTOCOLS_FILE):
         coco_protocol_names(tmp_path)
+
+
+@pytest.mark.parametrize("member", [b"no array", b"\x93NUMPY\x01\x00\x08\x00{'a': (\n\0", b""])
+def test_a_damaged_array_is_an_error(
+    small: Any, dataset: PersonSearchDataset, tmp_path: Path, member: bytes
+) -> None:
+    path = tmp_path / PROTOCOLS_FILE
+    write_protocols(path, {"TestG3": small.protocols["TestG3"]})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, member if name == "TestG3/galleries.npy" else content)
+    with pytest.raises(InputFileError, match=PROTOCOLS_FILE) as caught:
+        read_coco_protocol(tmp_path, dataset, "TestG3")
+    assert caught.value.hint
 
 
 def test_arrays_of_another_kind_are_refused(small: Any, dataset: PersonSearchDataset, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from maskps.datasets.coco import coco_files, coco_protocol_names, read_coco, read_coco_protocol
 from maskps.datasets.coco_json import WHAT, CocoColumns, read_columns
 from maskps.datasets.verify.files import file_finding, missing_file
+from maskps.datasets.verify.protocols import check_protocol
 from maskps.datasets.verify.tables import (
     RawScenes,
     check_split_names,
@@ -25,8 +26,8 @@ _SHOWN = 5  # identities told of a longer list
 def check_coco(root_or_file: Path) -> list[Finding]:
     """Returns the findings on a folder with train.json and test.json, or on one such file.
 
-    Besides the codes of `check_tables` and of the two files against each other: file-missing and the codes of
-    `file_finding`; those of `read_columns`, which begin with "coco-"; and
+    Besides the codes of `check_tables`, of the two files against each other, and of `check_protocol`:
+    file-missing and the codes of `file_finding`; those of `read_columns`, which begin with "coco-"; and
 
         coco-annotation-id-repeated    an id that two annotations have
         coco-area                      an area that is not width * height
@@ -154,7 +155,9 @@ def _check_protocols(root: Path) -> list[Finding]:
         return [Finding.of_error("coco-protocols", error)]
     for name in names:
         try:
-            read_coco_protocol(root, dataset, name)
+            protocol = read_coco_protocol(root, dataset, name)
         except MaskpsError as error:
             findings.append(Finding.of_error("coco-protocols", error))
+            continue
+        findings += check_protocol(f"protocol {name}", protocol)
     return findings
