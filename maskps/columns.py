@@ -52,4 +52,5 @@ def check_offsets(where: str, offsets: NDArray[np.int64], rows: int, *, what: st
             where,
             expected=f"rising from 0 to the number of {what}, {rows}",
             found=f"{offsets[:3]} ... {offsets[-3:]}",
+            hint="give 0 and the running sum of the counts",
         )

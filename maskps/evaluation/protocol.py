@@ -60,7 +60,7 @@ class SearchProtocol:
     truth_hard: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        queries, truths, images = len(self.query_scenes), len(self.truth_positions), len(self.image_names)
+        queries, truths, images = self.query_scenes.size, self.truth_positions.size, self.image_names.size
         for name, shape in {
             "image_names": (images,),
             "query_scenes": (queries,),
@@ -119,7 +119,8 @@ class SearchProtocol:
 
 def _check(condition: bool, name: str, expected: str, found: object) -> None:
     if not condition:
-        raise AnnotationError(f"SearchProtocol.{name}", expected=expected, found=str(found))
+        hint = "see SearchProtocol for what each column holds"
+        raise AnnotationError(f"SearchProtocol.{name}", expected=expected, found=str(found), hint=hint)
 
 
 def _check_rows(name: str, rows: NDArray[np.int32], least: int, images: int) -> None:
@@ -170,7 +171,10 @@ def read_protocol(path: Path) -> SearchProtocol:
         )
     except AnnotationError as error:
         raise AnnotationError(
-            f"{path}: {error.where}", expected=error.expected, found=error.found, hint=error.hint
+            f"{path}: {error.where}",
+            expected=error.expected,
+            found=error.found,
+            hint="compare the file with the released one, or copy it again",
         ) from error
 
 
@@ -219,6 +223,7 @@ def _read_part(variable: MatVariable, chunk: Chunk, numbers: _Numbering) -> _Par
     positions = ragged_ranges(np.zeros_like(lengths), lengths)
     true = np.flatnonzero(matrices.size[boxes] > 0)
     in_entry = partial(_entry_place, path, query_of_entry + chunk.first, positions)
+    which, texts = matrices.distinct_texts(scenes, in_entry)
     in_truth = partial(_entry_place, path, query_of_entry[true] + chunk.first, positions[true])
     return _Part(
         query_scenes=numbers.of(matrices.texts(image, where)),
@@ -226,7 +231,7 @@ def _read_part(variable: MatVariable, chunk: Chunk, numbers: _Numbering) -> _Par
         query_ids=matrices.texts(identity, where),
         query_hard=matrices.numbers(hard, 1, where)[:, 0] != 0,
         lengths=lengths,
-        entries=numbers.of(matrices.texts(scenes, in_entry)),
+        entries=numbers.of(texts)[which],
         truths_per_query=np.bincount(query_of_entry[true], minlength=len(lengths)),
         truth_positions=positions[true],
         truth_boxes=matrices.numbers(boxes[true], 4, in_truth),

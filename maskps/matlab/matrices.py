@@ -35,6 +35,8 @@ Where = Callable[[int], str]
 
 _FLAGS_TAG = UINT32 | 8 << 32
 _SHAPE_TAG = INT32 | 8 << 32
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_COMPARE = "compare the file with the released one, or copy it again"
 
 
 class Matrices:
@@ -138,7 +140,8 @@ class Matrices:
             nested = self.stop[parents] - parents - 1 != sizes[chosen] * len(names)
             if nested.any():
                 place = where(int(chosen[np.flatnonzero(nested)[0]]))
-                raise AnnotationError(place, expected="as many plain fields as elements", found="others")
+                expected = "as many plain fields as elements"
+                raise AnnotationError(place, expected=expected, found="others", hint=_COMPARE)
 
         ends = np.cumsum(sizes)
         columns = [np.zeros(int(sizes.sum()), dtype=np.int64) for _ in fields]
@@ -164,7 +167,8 @@ class Matrices:
             dtype = np.dtype(NUMBER_TYPES.get(kind, "V"))
             if kind not in NUMBER_TYPES or dtype.itemsize * count != size:
                 found = f"{size} bytes of type {kind}"
-                raise AnnotationError(where(int(chosen[0])), expected=f"{count} numbers", found=found)
+                expected = f"{count} numbers"
+                raise AnnotationError(where(int(chosen[0])), expected=expected, found=found, hint=_COMPARE)
             result[chosen] = self._payloads(rows[chosen], size).view(dtype)
         return result
 
@@ -180,7 +184,7 @@ class Matrices:
             codec, width = TEXT_TYPES.get(kind, ("", 1))
             if not codec or size == 0 or size % width:
                 found = f"{size} bytes of type {kind}"
-                raise AnnotationError(where(int(chosen[0])), expected="a text", found=found)
+                raise AnnotationError(where(int(chosen[0])), expected="a text", found=found, hint=_COMPARE)
             payloads = self._payloads(rows[chosen], size)
             units = payloads.view(f"<u{width}")
             if (units < 128).all():
@@ -190,10 +194,32 @@ class Matrices:
                 try:
                     result[row] = payload.tobytes().decode(codec)
                 except UnicodeDecodeError as error:
+                    found = repr(payload.tobytes())
                     raise AnnotationError(
-                        where(row), expected="a text", found=repr(payload.tobytes())
+                        where(row), expected="a text", found=found, hint=_COMPARE
                     ) from error
         return result.tolist()
+
+    def distinct_texts(self, rows: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int64], list[str]]:
+        """Returns which text each char matrix holds, (n,) int64, and the texts, each once or twice.
+
+        For names that come again and again: only the different ones become Python objects. (Twice: a text
+        stored in two ways.)
+
+        Raises:
+            AnnotationError: as `texts`.
+        """
+        self._refuse_entry((self.kind[rows] != CHAR_CLASS) | (self.size[rows] == 0), rows, "a text", where)
+        which = np.empty(len(rows), dtype=np.int64)
+        firsts = [np.zeros(0, dtype=np.int64)]
+        count = 0
+        for _, size, chosen in self._groups(rows):
+            first, among = _distinct_rows(self._payloads(rows[chosen], size))
+            which[chosen] = count + among
+            firsts.append(chosen[first])
+            count += len(first)
+        examples = np.concatenate(firsts)
+        return which, self.texts(rows[examples], lambda index: where(int(examples[index])))
 
     def _at(self, words: int, half: NDArray[np.uint32] | None = None) -> NDArray[np.int64]:
         """Returns the lower (or the given) half of the word this far behind each start."""
@@ -261,7 +287,8 @@ class Matrices:
     ) -> None:
         if not set(fields) <= set(names):
             expected = f"a struct with the fields {', '.join(fields)}"
-            raise AnnotationError(where(int(chosen[0])), expected=expected, found=", ".join(names))
+            found = ", ".join(names)
+            raise AnnotationError(where(int(chosen[0])), expected=expected, found=found, hint=_COMPARE)
 
     def _groups(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         """Yields type and size in bytes of the rows' payloads, and which of the rows have them."""
@@ -297,7 +324,7 @@ class Matrices:
             kind, size = int(self.kind[rows[entry]]), int(self.size[rows[entry]])
             names = {CELL_CLASS: "cells", STRUCT_CLASS: "structs", CHAR_CLASS: "characters"}
             found = f"{size} {names.get(kind, 'numbers')}"
-            raise AnnotationError(where(entry), expected=expected, found=found)
+            raise AnnotationError(where(entry), expected=expected, found=found, hint=_COMPARE)
 
     def _error(self, found: str) -> InputFileError:
         return InputFileError(
@@ -306,6 +333,19 @@ class Matrices:
             found=f"it is damaged: {found}",
             hint="copy or download it again",
         )
+
+
+def _distinct_rows(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns one example of each different row, and which of these each of the n rows equals."""
+    words = np.zeros((len(rows), max(1, -(-rows.shape[1] // 8))), dtype=np.uint64)
+    words.view(np.uint8)[:, : rows.shape[1]] = rows
+    keys = words[:, 0]
+    for word in range(1, words.shape[1]):
+        keys = keys * _ODD + words[:, word]
+    _, first, among = np.unique(keys, return_index=True, return_inverse=True)
+    if not np.array_equal(words[first][among], words):  # different rows with one key
+        _, first, among = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first, among.reshape(-1)
 
 
 def split_fields(names: bytes, width: int) -> tuple[str, ...]:

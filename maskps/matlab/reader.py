@@ -208,7 +208,8 @@ def _check_header(path: Path, header: bytes, wanted: str) -> None:
     if len(header) < HEADER_SIZE:
         raise _cut_off(path, f"it ends after {len(header)} bytes")
     if not header.endswith(LITTLE_ENDIAN_END):
-        raise InputFileError(path, expected=f"{wanted}, little-endian", found="another version or byte order")
+        found, hint = "another version or byte order", "save it again in MATLAB with the option '-v7'"
+        raise InputFileError(path, expected=f"{wanted}, little-endian", found=found, hint=hint)
 
 
 def _unpacked(file: BinaryIO, offset: int, path: Path, limit: int) -> Iterator[bytes]:

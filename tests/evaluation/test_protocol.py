@@ -69,6 +69,8 @@ def test_true_boxes_know_their_query_and_scene(protocol: SearchProtocol) -> None
         ("galleries", np.zeros((3, 3), np.int32)),
         ("galleries", np.zeros(2, np.int32)),
         ("image_names", np.array(["a.jpg", "b.jpg", "a.jpg"])),
+        ("image_names", np.array("a.jpg")),
+        ("query_scenes", np.array(0, np.int32)),
         ("query_scenes", np.array([0, 3], np.int32)),
         ("query_scenes", np.array([0, -1], np.int32)),
         ("galleries", np.array([[1, 2, 3], [2, 0, -1]], np.int32)),

@@ -43,6 +43,26 @@ def test_texts_come_back_exactly(texts: list[str]) -> None:
     assert matrices.texts(np.arange(len(texts)), place) == texts
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=20), max_size=9
+    )
+)
+def test_distinct_texts_tell_which_each_matrix_holds(texts: list[str]) -> None:
+    matrices = Matrices(b"".join(map(char_matrix, texts * 2)), PATH)
+    which, distinct = matrices.distinct_texts(np.arange(2 * len(texts)), place)
+    assert [distinct[index] for index in which.tolist()] == texts * 2
+    assert len(distinct) == len(set(texts))
+
+
+def test_texts_whose_keys_are_equal_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskps.matlab.matrices._ODD", np.uint64(0))  # only the last word counts
+    texts = ["a" * 8 + "end", "b" * 8 + "end"]
+    which, distinct = Matrices(b"".join(map(char_matrix, texts)), PATH).distinct_texts(np.arange(2), place)
+    assert [distinct[index] for index in which.tolist()] == texts
+
+
 def test_no_bytes_are_no_matrices() -> None:
     assert len(Matrices(b"", PATH)) == 0
 
@@ -95,13 +115,13 @@ def test_a_matrix_without_a_payload_is_empty() -> None:
     assert matrices.size.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("what", ["texts", "numbers", "single", "elements"])
+@pytest.mark.parametrize("what", ["texts", "distinct_texts", "numbers", "single", "elements"])
 def test_a_value_of_another_class_names_the_place(what: str) -> None:
     matrices = Matrices(number_matrix((1, 2, 3)) + char_matrix("abc"), PATH)
     row = np.array([1 if what == "numbers" else 0])
     with pytest.raises(AnnotationError) as error:
-        if what == "texts":
-            matrices.texts(row, place)
+        if what in ("texts", "distinct_texts"):
+            getattr(matrices, what)(row, place)
         elif what == "numbers":
             matrices.numbers(row, 3, place)
         elif what == "single":
