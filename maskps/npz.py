@@ -1,0 +1,46 @@
+"""Reads .npz files that may be damaged, or of another kind, without a surprise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import InputFileError
+
+
+def read_npz(
+    path: Path, names: Iterable[str] | None = None, *, what: str, hint: str
+) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of an .npz file by name; nothing in it is unpickled.
+
+    Args:
+        names: of the arrays wanted, where the file has them; only these are unpacked. All of them if None.
+        what: what the file should be, for the error message, e.g. "detections".
+        hint: what to try if it is not.
+
+    Raises:
+        InputFileError: missing, unreadable, not an .npz file, cut off, damaged, or pickled.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            present = [name for name in (content.files if names is None else names) if name in content.files]
+            arrays = {name: content[name] for name in present}
+    except FileNotFoundError as error:
+        raise InputFileError(path, expected=what, found="no such file", hint=hint) from error
+    except OSError as error:
+        raise InputFileError(path, expected=what, found=error.strerror or str(error), hint=hint) from error
+    except Exception as error:  # zipfile, zlib, tokenize, ...: damage shows itself in a dozen ways
+        raise InputFileError(
+            path,
+            expected=f"{what}, an .npz file",
+            found=f"another file, or a damaged one ({error})",
+            hint=hint,
+        ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a member that is no array comes as its bytes
+            raise InputFileError(path, expected=what, found=f"'{name}' is no array", hint=hint)
+    return arrays
