@@ -1,0 +1,178 @@
+"""The doctor on image files."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskps.datasets import read_cuhk_sysu, write_cuhk_sysu
+from maskps.datasets.verify import verify
+from maskps.datasets.verify.images import check_images
+from maskps.evaluation import read_protocol
+from maskps.findings import Finding
+
+NAMES = ["s1.jpg", "s2.jpg", "s3.jpg"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three noisy JPEGs of 64 x 48 pixels."""
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / name)
+    return tmp_path
+
+
+def the_finding(folder: Path, **options: object) -> Finding:
+    (finding,) = check_images(folder, NAMES, **options)[0]  # type: ignore[arg-type]
+    return finding
+
+
+def test_good_images_have_no_finding_and_their_sizes_are_told(folder: Path) -> None:
+    findings, sizes = check_images(folder, NAMES, sizes=np.array([(64, 48), (0, 0), (64, 48)]), jobs=2)
+    assert findings == []
+    assert sizes.tolist() == [[64, 48]] * 3
+
+
+def test_no_images_wanted_is_fine(folder: Path) -> None:
+    findings, sizes = check_images(folder, [])
+    assert [one.code for one in findings] == ["images-extra"]
+    assert sizes.shape == (0, 2)
+
+
+def test_a_missing_image_is_told_with_the_right_name(folder: Path) -> None:
+    (folder / "s2.jpg").rename(folder / "S2.JPG")
+    findings, sizes = check_images(folder, NAMES)
+    assert [one.code for one in findings] == ["image-missing", "images-extra"]
+    assert findings[0].where == str(folder / "s2.jpg")
+    assert "'S2.JPG'" in findings[0].hint
+    assert sizes.tolist() == [[64, 48], [0, 0], [64, 48]]
+
+
+def test_a_missing_folder_is_one_finding(tmp_path: Path) -> None:
+    finding = the_finding(tmp_path / "SSM")
+    assert (finding.code, finding.level, finding.found) == ("image-folder-missing", "error", "no such folder")
+    (tmp_path / "SSM").mkdir()
+    assert the_finding(tmp_path / "SSM").found == "none of the images is there"
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.97])
+def test_an_image_that_is_cut_off_is_told(folder: Path, kept: float) -> None:
+    content = (folder / "s2.jpg").read_bytes()
+    (folder / "s2.jpg").write_bytes(content[: int(kept * len(content))])
+    finding = the_finding(folder)
+    assert (finding.code, finding.level) == ("image-unreadable", "error")
+    assert finding.where == str(folder / "s2.jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "file-empty"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "file-lfs-pointer"),
+        (b"<html></html>", "file-web-page"),
+        (b"PK\x03\x04", "file-archive"),
+        (b"nothing", "image-unreadable"),
+        (b"\x89PNG\r\n\x1a\nnothing", "image-unreadable"),
+    ],
+)
+def test_something_else_in_place_of_an_image_is_told(folder: Path, content: bytes, code: str) -> None:
+    (folder / "s3.jpg").write_bytes(content)
+    assert the_finding(folder).code == code
+
+
+def test_damaged_images_never_end_the_check(folder: Path) -> None:
+    """Images with random bytes replaced: every one is looked at, whatever Pillow makes of it."""
+    rng = np.random.default_rng(1)
+    content = bytearray((folder / "s1.jpg").read_bytes())
+    names = [f"d{index}.jpg" for index in range(40)]
+    for name in names:
+        damaged = bytearray(content)
+        for place in rng.integers(2, 700, 30).tolist():
+            damaged[place] = int(rng.integers(256))
+        (folder / name).write_bytes(damaged)
+    findings, sizes = check_images(folder, [*NAMES, *names])
+    assert {one.code for one in findings} <= {"image-unreadable", "image-exif-rotated"}
+    assert 0 < len(findings) <= 40
+    assert len(sizes) == 43
+
+
+def test_a_rotated_image_is_a_warning(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(folder / "s1.jpg") as image:
+        image.save(folder / "s1.jpg", exif=exif)
+    finding = the_finding(folder)
+    assert (finding.code, finding.level) == ("image-exif-rotated", "warning")
+    assert finding.found.startswith("its EXIF orientation is 6")
+
+
+def test_another_size_than_annotated_is_an_error(folder: Path) -> None:
+    sizes = np.array([(64, 48), (48, 64), (128, 96)])
+    findings, _ = check_images(folder, NAMES, sizes=sizes)
+    assert [(one.code, one.found) for one in findings] == [
+        ("image-size-differs", "64 x 48 pixels, turned by a quarter"),
+        ("image-size-differs", "64 x 48 pixels"),
+    ]
+    assert findings[1].expected == "128 x 96, as annotated"
+
+
+def test_images_that_nothing_names_are_counted(folder: Path) -> None:
+    shutil.copy(folder / "s1.jpg", folder / "s4.jpg")
+    (folder / "readme.txt").touch()
+    finding = the_finding(folder)
+    assert (finding.code, finding.level) == ("images-extra", "info")
+    assert finding.found.startswith("1 images")
+    assert "s4.jpg" in finding.found
+
+
+def test_progress_is_told(folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    check_images(folder, NAMES, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.fixture
+def scenes(few_scenes: Path, tmp_path: Path) -> Path:
+    """A copy of the synthetic data set."""
+    return shutil.copytree(few_scenes, tmp_path / "scenes", ignore=shutil.ignore_patterns("truth"))
+
+
+def test_images_are_looked_at_only_if_asked_for(scenes: Path) -> None:
+    shutil.rmtree(scenes / "Image")
+    assert {one.code for one in verify(scenes)} == {"counts-not-compared"}
+    assert verify(scenes, images=True)[0].code == "image-folder-missing"
+
+
+def test_a_data_set_with_resized_images_is_noticed(scenes: Path) -> None:
+    """CUHK-SYSU states no sizes: boxes that leave the image show it."""
+    for path in (scenes / "Image" / "SSM").iterdir():
+        with Image.open(path) as image:
+            smaller = image.resize((image.width // 3, image.height // 3))
+        smaller.save(path)
+    codes = Counter(one.code for one in verify(scenes, images=True))
+    assert codes["box-leaves-image"] + codes["box-outside-image"] > 10
+    assert codes["box-outside-image"] > 0
+
+
+def test_a_box_over_the_left_border_is_told_once(scenes: Path, tmp_path: Path) -> None:
+    dataset = read_cuhk_sysu(scenes)
+    boxes = dataset.train.boxes.copy()
+    row = int(np.flatnonzero(dataset.train.pids < 0)[0])
+    boxes[row] = (-3, 5, 10, 30)
+    write_cuhk_sysu(
+        scenes,
+        train=replace(dataset.train, boxes=boxes),
+        test=dataset.test,
+        train_ids=dataset.train_ids,
+        test_ids=dataset.test_ids,
+        protocols={"TestG4": read_protocol(scenes / "annotation/test/train_test/TestG4.mat")},
+    )
+    findings = [one for one in verify(scenes, images=True) if one.code.startswith("box-")]
+    assert [one.code for one in findings] == ["box-leaves-image"]
