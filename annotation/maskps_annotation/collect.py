@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from maskps.boxes import box_iou, xywh_to_xyxy
-from maskps.errors import AnnotationError, InputFileError, MaskpsError
+from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme
 from maskps.masks.outlines import Outline, outline_from_polygons
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, SceneTable
-from maskps.subset import SubsetRecord, build_subset
+from maskps.subset import SubsetRecord, SubsetSelection, build_subset
+from maskps.subset.names import check_labelme_folder
 
 MIN_FIT = 0.3
 """Smallest IoU of an outline's bounding box and a person's box that makes them belong together."""
@@ -68,8 +68,7 @@ def outlines_from_labelme(
     Raises:
         InputFileError: `folder` is not a folder.
     """
-    if not folder.is_dir():
-        raise InputFileError(folder, expected="a folder of LabelMe files (*.json)", found="no such folder")
+    check_labelme_folder(folder)
     pid_of_id = None if train_ids is None else {str(name): pid for pid, name in enumerate(train_ids, start=1)}
     outlines: dict[int, Outline] = {}
     findings: list[Finding] = []
@@ -107,16 +106,17 @@ def build_subset_from_labelme(
     dataset: PersonSearchDataset,
     out: Path,
     labelme: Path | None,
+    selection: SubsetSelection | None = None,
     *,
     seed: int = 0,
-    portion_size: int = 5,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[SubsetRecord, list[Finding]]:
-    """Draws the mask subset of a data set and fills it with the outlines of LabelMe files.
+    """Writes the folder of a mask subset, filled with the outlines of LabelMe files.
 
     Args:
-        labelme: folder of the LabelMe files; None draws the subset with every mask MISSING.
+        labelme: folder of the LabelMe files; None leaves every mask MISSING.
+        selection, seed, force: as `build_subset`.
         progress: called with (scenes done, scenes to do) while the files are read.
 
     Returns:
@@ -129,7 +129,8 @@ def build_subset_from_labelme(
     findings: list[Finding] = []
 
     def read_outlines(scene_rows: NDArray[np.int64]) -> dict[int, Outline]:
-        assert labelme is not None
+        if labelme is None:
+            return {}
         outlines, noticed = outlines_from_labelme(
             labelme, dataset.train, scene_rows=scene_rows, train_ids=dataset.train_ids, progress=progress
         )
@@ -137,14 +138,7 @@ def build_subset_from_labelme(
         findings.extend(noticed)
         return outlines
 
-    record = build_subset(
-        dataset,
-        out,
-        seed=seed,
-        portion_size=portion_size,
-        outlines=None if labelme is None else read_outlines,
-        force=force,
-    )
+    record = build_subset(dataset, out, selection, seed=seed, outlines=read_outlines, force=force)
     return record, findings
 
 
@@ -255,9 +249,12 @@ def _person_of_shape(
 def _person_of_box(xywh: object, where: str, boxes: NDArray[np.float32]) -> int:
     try:
         box = xywh_to_xyxy(np.array(xywh, dtype=np.float64).reshape(1, 4))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(
-            where, expected=f"{BOX_KEY} as [x, y, width, height]", found=repr(xywh)[:60]
+            where,
+            expected=f"{BOX_KEY} as [x, y, width, height]",
+            found=repr(xywh)[:60],
+            hint=f"delete {BOX_KEY} from the shape; its label or its place then tells the person",
         ) from error
     distance = np.abs(boxes - box).max(axis=1, initial=0.0)
     if not len(boxes) or not distance.min() <= _BOX_TOLERANCE:
@@ -278,6 +275,8 @@ def _best_fit(
     if outlines and len(free):
         fit = box_iou(np.stack([outline.bounds for outline in outlines]), boxes[free])
         fit[fit < MIN_FIT] = 0.0
+        from scipy.optimize import linear_sum_assignment  # half a second to import, and seldom needed
+
         for index, column in zip(*linear_sum_assignment(fit, maximize=True), strict=True):
             if fit[index, column] > 0:
                 persons[index] = int(free[column])

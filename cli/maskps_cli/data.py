@@ -6,23 +6,28 @@ from pathlib import Path
 
 import click
 
+from maskps_cli.build_subset import build_subset
 from maskps_cli.options import (
     MaskpsGroup,
     force_option,
     jobs_option,
     json_option,
     quiet_option,
-    root_argument,
     seed_option,
     version_option,
 )
 from maskps_cli.output import print_json, print_table, progress_bar, say
+from maskps_cli.stats import stats
 
 
 @click.group(cls=MaskpsGroup)
 @version_option
 def main() -> None:
     """Person-search data: make scenes, draw the mask subset, count, inspect."""
+
+
+main.add_command(build_subset)
+main.add_command(stats)
 
 
 @main.command()
@@ -61,73 +66,6 @@ def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: b
             progress=update,
         )
     say(f"wrote {out}: {summary.summary()}", quiet=quiet)
-
-
-@main.command("build-subset")
-@root_argument
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the subset to.")
-@seed_option
-@click.option(
-    "--portion-size", type=click.IntRange(min=1), default=5, show_default=True, help="Images per portion."
-)
-@click.option(
-    "--labelme",
-    type=click.Path(path_type=Path),
-    help="Folder of LabelMe files whose polygons become outlines and 14x14 targets.",
-)
-@force_option
-@quiet_option
-def build_subset(
-    root: Path, out: Path, seed: int, portion_size: int, labelme: Path | None, force: bool, quiet: bool
-) -> None:
-    """Draw the mask subset of the data set at ROOT (Sec. 3.1).
-
-    Portions of the training images, one random image each, images with only unlabeled persons dropped.
-    Writes OUT/subset.json (the record), OUT/masks.json (outlines, COCO) and OUT/targets_14x14.npz.
-
-    \b
-    Example:
-      maskps-data build-subset scenes --out subset --labelme scenes/truth/labelme
-    """
-    from maskps.datasets import open_dataset
-    from maskps_annotation import build_subset_from_labelme
-
-    dataset = open_dataset(root)
-    with progress_bar("outlines", quiet=quiet) as update:
-        record, findings = build_subset_from_labelme(
-            dataset, out, labelme, seed=seed, portion_size=portion_size, force=force, progress=update
-        )
-    for finding in findings[:10]:
-        say(str(finding), quiet=quiet)
-    if len(findings) > 10:
-        say(f"... and {len(findings) - 10} more findings", quiet=quiet)
-    say(f"wrote {out}: {record.summary()}", quiet=quiet)
-
-
-@main.command()
-@root_argument
-@click.option(
-    "--subset", type=click.Path(path_type=Path), required=True, help="Subset folder of build-subset."
-)
-@json_option
-def stats(root: Path, subset: Path, as_json: bool) -> None:
-    """Print Table 1: images and persons with masks and without.
-
-    Reads the annotation at ROOT and the subset's record; needs no images.
-
-    \b
-    Example:
-      maskps-data stats scenes --subset subset
-    """
-    from maskps.datasets import open_dataset
-    from maskps.subset import open_subset, table1
-
-    dataset = open_dataset(root)
-    table = table1(dataset.train, open_subset(subset, dataset).kept_rows)
-    if as_json:
-        print_json(table.to_dict())
-    else:
-        print_table(*table.as_rows())
 
 
 @main.command()

@@ -1,24 +1,39 @@
-"""The mask subset of a training set (Sec. 3.1): drawn, recorded, counted, and its targets."""
+"""The mask subset of a training set (Sec. 3.1): chosen, recorded, counted, and its targets."""
 
 from maskps.subset.build import Subset, build_subset, open_subset
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
-from maskps.subset.select import SubsetSelection, select_subset
-from maskps.subset.stats import Table1, table1
+from maskps.subset.names import NameList, labelme_name_list, read_name_list, select_named
+from maskps.subset.nested import parse_proportions, with_proportions
+from maskps.subset.recorded import nested_rows, open_record, selection_of_record
+from maskps.subset.select import SubsetSelection, expected_kept, select_subset
+from maskps.subset.stats import Table1, subset_table, table1, totals_table
 from maskps.subset.targets import MaskTargets, read_targets, targets_of, write_targets
 
 __all__ = [
     "MaskTargets",
+    "NameList",
     "Subset",
     "SubsetRecord",
     "SubsetSelection",
     "Table1",
     "build_subset",
+    "expected_kept",
+    "labelme_name_list",
+    "nested_rows",
+    "open_record",
     "open_subset",
+    "parse_proportions",
+    "read_name_list",
     "read_subset_record",
     "read_targets",
+    "select_named",
     "select_subset",
+    "selection_of_record",
+    "subset_table",
     "table1",
     "targets_of",
+    "totals_table",
+    "with_proportions",
     "write_subset_record",
     "write_targets",
 ]

@@ -1,12 +1,13 @@
 """From a data set to the folder of its mask subset, and back.
 
-subset.json         the record: draw, names, counts
+subset.json         the record: which images, how they were chosen, counts
 masks.json          outlines and mask states of the persons of the kept images (COCO)
 targets_14x14.npz   mask targets of the ground-truth boxes
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import InputFileError
 from maskps.files import check_output, folder_written_atomically
 from maskps.images import image_size
 from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, write_masks
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable
-from maskps.subset.manifest import RECORD_NAME, SubsetRecord, read_subset_record, write_subset_record
+from maskps.subset.manifest import RECORD_NAME, SubsetRecord, write_subset_record
+from maskps.subset.nested import FULL
+from maskps.subset.recorded import nested_rows, open_record
 from maskps.subset.select import GENERATOR, SubsetSelection, select_subset
 from maskps.subset.stats import table1
 from maskps.subset.targets import write_targets
@@ -35,94 +38,93 @@ class Subset:
 
     Attributes:
         record: how it was made.
-        kept_rows: (K,) int64, its scenes as rows of the data set's training table.
+        kept_rows: (K,) int64, its scenes as rows of the data set's training table, rising.
         masks: state and outline of every person of the training table.
+        proportion: which of the nested subsets this is, e.g. "3%"; "full": all kept images.
     """
 
     record: SubsetRecord
     kept_rows: NDArray[np.int64]
     masks: PersonMasks
+    proportion: str = FULL
 
 
 def build_subset(
     dataset: PersonSearchDataset,
     out: Path,
+    selection: SubsetSelection | None = None,
     *,
     seed: int = 0,
-    portion_size: int = 5,
     outlines: Callable[[NDArray[np.int64]], Mapping[int, Outline]] | None = None,
     force: bool = False,
 ) -> SubsetRecord:
-    """Draws a mask subset of the training set (Sec. 3.1) and writes its folder, whole or not at all.
+    """Writes the folder of a mask subset of the training set, whole or not at all.
 
-    The same data set, arguments and outlines give the same bytes. Image sizes come from the headers of the
-    images where these exist; an image that is not there is no error, the subset can be drawn without.
+    The same data set, selection and outlines give the same bytes. Image sizes come from the headers of the
+    images where these exist; an image that is not there is no error, the subset can be made without.
 
     Args:
+        selection: which images; by default one drawn of each five (Sec. 3.1).
+        seed: of the draw, where no selection is given.
         outlines: called with the (K,) rows of the kept scenes; returns outlines by person row of the training
             table. Labeled persons without one, and all of them if None, get the state MISSING.
         force: replace a subset that stands at `out`.
 
     Raises:
-        ConfigError: portion_size or seed out of range.
+        ConfigError: a negative seed.
         OutputExistsError: `out` holds something.
         InputFileError: an image that exists but is broken.
         AnnotationError: an outline of a person who needs none, or what `outlines` raises.
     """
     check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
     train = dataset.train
-    selection = select_subset(train, portion_size=portion_size, seed=seed)
-    masks = masks_of_scenes(train, selection.kept, {} if outlines is None else outlines(selection.kept))
-    sizes = _image_sizes(dataset, selection.kept)
-    record = SubsetRecord(
-        fingerprint=dataset.fingerprint,
-        portion_size=portion_size,
-        seed=seed,
-        generator=GENERATOR,
-        drawn=tuple(train.names[selection.drawn].tolist()),
-        kept=tuple(train.names[selection.kept].tolist()),
-        counts=_counts(train, selection, masks),
-    )
+    chosen = select_subset(train, seed=seed) if selection is None else selection
+    masks = masks_of_scenes(train, chosen.kept, {} if outlines is None else outlines(chosen.kept))
+    sizes = _image_sizes(dataset, chosen.kept)
     with folder_written_atomically(out, record=RECORD_NAME, force=force) as folder:
         write_masks(
             folder / MASKS_NAME,
             train,
             masks,
             fingerprint=dataset.fingerprint,
-            scene_rows=selection.kept,
+            scene_rows=chosen.kept,
             sizes=sizes,
         )
         write_targets(folder / TARGETS_NAME, train, masks)
+        record = SubsetRecord(
+            fingerprint=dataset.fingerprint,
+            source=chosen.source,
+            portion_size=chosen.portion_size,
+            per_portion=chosen.per_portion,
+            order=chosen.order,
+            seed=chosen.seed,
+            generator=GENERATOR,
+            drawn=_names(train, chosen.drawn),
+            kept=_names(train, chosen.kept),
+            counts=_counts(train, chosen, masks),
+            nested=_names(train, chosen.nested),
+            proportions=chosen.proportions,
+            masks_sha256=hashlib.sha256((folder / MASKS_NAME).read_bytes()).hexdigest(),
+        )
         write_subset_record(folder / RECORD_NAME, record)
     return record
 
 
-def open_subset(folder: Path, dataset: PersonSearchDataset) -> Subset:
-    """Returns the subset in a folder that `build_subset` wrote.
+def open_subset(folder: Path, dataset: PersonSearchDataset, proportion: str | None = None) -> Subset:
+    """Returns the subset in a folder that `build_subset` wrote, or one of the nested subsets in it.
+
+    Args:
+        proportion: such as "6%": persons of all other images have the state NOT_APPLICABLE then, as if the
+            larger subset did not exist. None or "full": all kept images.
 
     Raises:
         InputFileError: a file of it is missing, cut off or edited.
         AnnotationError: it was drawn from another data set, or names images that this one does not have.
+        ConfigError: a proportion that it does not have.
     """
-    record = read_subset_record(folder / RECORD_NAME)
-    if record.fingerprint != dataset.fingerprint:
-        raise AnnotationError(
-            folder / RECORD_NAME,
-            expected=f"a subset of {dataset.root} (fingerprint {dataset.fingerprint})",
-            found=f"a subset of another data set (fingerprint {record.fingerprint})",
-            hint="give the data set that the subset was built from, or build a subset of this one",
-        )
-    try:
-        kept_rows = dataset.train.rows_of(record.kept)
-    except AnnotationError as error:
-        raise AnnotationError(
-            folder / RECORD_NAME,
-            expected="kept images that the data set has",
-            found=f"{error.where}, which it has not",
-            hint="the record was edited; build the subset again",
-        ) from error
+    record, kept_rows = open_record(folder, dataset)
     masks = read_masks(folder / MASKS_NAME, dataset.train, fingerprint=dataset.fingerprint)
-    wanted = np.isin(dataset.train.scene_of_person, kept_rows) & dataset.train.is_labeled
+    wanted = _wanted(dataset.train, kept_rows)
     if ((masks.states != MaskState.NOT_APPLICABLE) != wanted).any():
         raise InputFileError(
             folder / MASKS_NAME,
@@ -130,7 +132,24 @@ def open_subset(folder: Path, dataset: PersonSearchDataset) -> Subset:
             found="those of other images",
             hint="the files are of two subsets; build the subset again",
         )
-    return Subset(record, kept_rows, masks)
+    label, rows = nested_rows(record, dataset, proportion, where=folder / RECORD_NAME)
+    if label != FULL:
+        is_in = _wanted(dataset.train, rows)
+        states = np.where(is_in, masks.states, np.int8(MaskState.NOT_APPLICABLE))
+        outlines = {row: outline for row, outline in masks.outlines.items() if is_in[row]}
+        masks = PersonMasks(states, outlines)
+    return Subset(record, rows, masks, label)
+
+
+def _wanted(train: SceneTable, scene_rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(P,) bool: the labeled persons of these scenes."""
+    is_in = np.zeros(len(train), dtype=np.bool_)
+    is_in[scene_rows] = True
+    return is_in[train.scene_of_person] & train.is_labeled
+
+
+def _names(train: SceneTable, rows: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(train.names[rows].tolist())
 
 
 def _counts(train: SceneTable, selection: SubsetSelection, masks: PersonMasks) -> dict[str, int]:

@@ -1,20 +1,22 @@
-"""subset.json: what a mask subset was drawn from, how, and what came out; enough to build it again."""
+"""subset.json: what a mask subset was made from, how, and what came out; enough to make it again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from maskps.errors import InputFileError
+from maskps.errors import ConfigError, InputFileError
 from maskps.files import check_format, read_json, write_json
+from maskps.subset.nested import FULL, images_of, parse_proportions
+from maskps.subset.select import Order, Source
 
 FORMAT = "maskps-subset"
 VERSION = 1
 RECORD_NAME = "subset.json"
 _WHAT = "a subset's record (subset.json)"
-_EDITED = "the record was edited; build the subset again"
+EDITED = "the record was edited; build the subset again"
 _KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _COUNTS = ("images", "portions", "drawn", "kept", "labeled", "unlabeled", "masks_present", "masks_missing")
 
@@ -24,31 +26,55 @@ class SubsetRecord:
     """The record of one mask subset.
 
     Attributes:
-        fingerprint: of the data set it was drawn from.
-        portion_size: images per portion (the last portion takes the remainder).
-        seed, generator: of the draw.
-        drawn: names of the drawn images, one per portion, in the order of the portions.
-        kept: those of them that hold a labeled person.
+        fingerprint: of the data set whose training images these are.
+        source: which way the images were chosen: "draw", "names" or "labelme".
+        portion_size: images per portion (the last portion takes the remainder); None without a draw.
+        per_portion, order: images drawn of each portion, and the order of the images; None without a draw.
+        seed, generator: of the draw, and of the order in which nested subsets grow.
+        drawn: names of the images drawn, in the order of the portions, or given.
+        kept: those of them that hold a labeled person, in the order of the training table.
         counts: images of the training set, portions, drawn and kept images; labeled and unlabeled persons of
             the kept ones; labeled persons whose outline is there and whose outline is still missing.
+        nested: the kept names in the order in which nested subsets grow; empty without these.
+        proportions: nested subset, e.g. "3%", to its number of images: the first ones of `nested`.
+        masks_sha256: checksum of masks.json, which tells whether a subset built again has the same outlines.
     """
 
     fingerprint: str
-    portion_size: int
+    portion_size: int | None
     seed: int
     generator: str
     drawn: tuple[str, ...]
     kept: tuple[str, ...]
     counts: Mapping[str, int]
+    source: Source = "draw"
+    per_portion: int | None = 1
+    order: Order | None = "name"
+    nested: tuple[str, ...] = ()
+    proportions: Mapping[str, int] = field(default_factory=dict)
+    masks_sha256: str = ""
 
     def summary(self) -> str:
         """Returns one line for people."""
         counts = self.counts
+        how = {"draw": "drawn", "names": "named", "labelme": "with a LabelMe file"}[self.source]
+        nested = f"; nested subsets: {', '.join(self.proportions)}" if self.proportions else ""
         return (
-            f"{counts['drawn']:,} of {counts['images']:,} images drawn, {counts['kept']:,} kept; "
+            f"{counts['drawn']:,} of {counts['images']:,} images {how}, {counts['kept']:,} kept; "
             f"{counts['labeled']:,} labeled persons, {counts['masks_present']:,} with outline, "
-            f"{counts['masks_missing']:,} still without"
+            f"{counts['masks_missing']:,} still without{nested}"
         )
+
+    def compared_with(self, other: SubsetRecord) -> str:
+        """Returns one line on whether this subset is that of another record, byte for byte."""
+        if self == other:
+            return "the same as in the record, byte for byte"
+        if replace(self, masks_sha256=other.masks_sha256, counts=other.counts) == other:
+            return (
+                "the same images as in the record, but other masks: LabelMe files or image sizes differ; "
+                f"{self.counts['masks_present']:,} outlines, {other.counts['masks_present']:,} in the record"
+            )
+        return "the same images as in the record, but not the same record"
 
 
 def write_subset_record(path: Path, record: SubsetRecord) -> None:
@@ -66,45 +92,96 @@ def read_subset_record(path: Path) -> SubsetRecord:
     content = read_json(path, what=_WHAT)
     hint = "give the folder that build-subset made"
     check_format(path, content, format=FORMAT, version=VERSION, what=_WHAT, hint=hint)
+    source = _choice(content, "source", get_args(Source), path)
+    is_draw = source == "draw"
     record = SubsetRecord(
         fingerprint=_field(content, "fingerprint", str, path),
-        portion_size=_field(content, "portion_size", int, path),
+        source=source,
+        portion_size=_field(content, "portion_size", int, path) if is_draw else None,
+        per_portion=_field(content, "per_portion", int, path) if is_draw else None,
+        order=_choice(content, "order", get_args(Order), path) if is_draw else None,
         seed=_field(content, "seed", int, path),
         generator=_field(content, "generator", str, path),
         drawn=_names(content, "drawn", path),
         kept=_names(content, "kept", path),
-        counts=_field(content, "counts", dict, path),
+        counts=_counts(content, "counts", path),
+        nested=_names(content, "nested", path),
+        proportions=_counts(content, "proportions", path),
+        masks_sha256=_field(content, "masks_sha256", str, path),
     )
-    if not set(record.kept) <= set(record.drawn):
-        stray = min(set(record.kept) - set(record.drawn))
-        found = f"'{stray}', which was not drawn"
-        raise InputFileError(path, expected="kept images among the drawn ones", found=found, hint=_EDITED)
-    if (
-        set(record.counts) != set(_COUNTS)
-        or not all(type(count) is int for count in record.counts.values())
-        or record.counts["drawn"] != len(record.drawn)
-        or record.counts["kept"] != len(record.kept)
+    _check(record, path)
+    return record
+
+
+def _check(record: SubsetRecord, path: Path) -> None:
+    """Raises InputFileError if the parts of a record contradict each other."""
+    for key, value, least, most in (
+        ("seed", record.seed, 0, None),
+        ("portion_size", record.portion_size, 1, None),
+        ("per_portion", record.per_portion, 1, record.portion_size),
     ):
+        if value is not None and (value < least or (most is not None and value > most)):
+            expected = f"'{key}' from {least} to {most}" if most else f"'{key}' from {least} on"
+            raise InputFileError(path, expected=expected, found=str(value)[:60], hint=EDITED)
+    drawn, kept, counts = set(record.drawn), set(record.kept), record.counts
+    if not kept <= drawn:
+        found = f"{min(kept - drawn)!r}, which was not drawn"
+        raise InputFileError(path, expected="kept images among the drawn ones", found=found, hint=EDITED)
+    if set(counts) != set(_COUNTS) or counts["drawn"] != len(drawn) or counts["kept"] != len(kept):
         raise InputFileError(
             path,
             expected=f"counts of {', '.join(_COUNTS)} that fit the lists of names",
-            found=f"{record.counts} for {len(record.drawn)} drawn and {len(record.kept)} kept names",
-            hint=_EDITED,
+            found=f"{str(dict(counts))[:300]} for {len(drawn)} drawn and {len(kept)} kept names",
+            hint=EDITED,
         )
-    return record
+    if not _proportions_fit(record):
+        raise InputFileError(
+            path,
+            expected=f"proportions of the training images up to {FULL!r}, and the kept names as 'nested'",
+            found=f"{str(dict(record.proportions))[:200]} and {len(record.nested)} names",
+            hint=EDITED,
+        )
+
+
+def _proportions_fit(record: SubsetRecord) -> bool:
+    if not record.proportions:
+        return not record.nested
+    try:
+        labels = parse_proportions(",".join(record.proportions))
+    except ConfigError:
+        return False
+    kept = len(record.kept)
+    counts = [(label, images_of(label, record.counts["images"], kept)) for label in labels]
+    return counts == list(record.proportions.items()) and set(record.nested) == set(record.kept)
 
 
 def _field(content: dict[str, Any], key: str, kind: type, path: Path) -> Any:
     value = content.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):
         found = repr(value)[:60] if key in content else "no such key"
-        raise InputFileError(path, expected=f"'{key}' as {_KINDS[kind]}", found=found, hint=_EDITED)
+        raise InputFileError(path, expected=f"'{key}' as {_KINDS[kind]}", found=found, hint=EDITED)
     return value
+
+
+def _choice(content: dict[str, Any], key: str, choices: tuple[str, ...], path: Path) -> Any:
+    value = _field(content, key, str, path)
+    if value not in choices:
+        expected = f"'{key}' as one of {', '.join(choices)}"
+        raise InputFileError(path, expected=expected, found=repr(value)[:60], hint=EDITED)
+    return value
+
+
+def _counts(content: dict[str, Any], key: str, path: Path) -> dict[str, int]:
+    counts = _field(content, key, dict, path)
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        expected = f"'{key}' as whole numbers from 0 on"
+        raise InputFileError(path, expected=expected, found=repr(counts)[:60], hint=EDITED)
+    return counts
 
 
 def _names(content: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     names = _field(content, key, list, path)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         found = repr(names)[:60]
-        raise InputFileError(path, expected=f"'{key}' as names, each once", found=found, hint=_EDITED)
+        raise InputFileError(path, expected=f"'{key}' as names, each once", found=found, hint=EDITED)
     return tuple(names)

@@ -1,8 +1,12 @@
-"""Which images get masks: portions, one draw per portion, a filter (Sec. 3.1)."""
+"""Which images get masks: portions, a draw in each, a filter (Sec. 3.1); or the images of a list."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,44 +17,154 @@ from maskps.structures import SceneTable
 GENERATOR = "numpy PCG64"
 """Name of the random generator, kept in the subset's record: another one draws other images."""
 
+Source = Literal["draw", "names", "labelme"]
+"""Which way the images were chosen: a seeded draw, a list of names, or the LabelMe files that there are."""
+
+Order = Literal["name", "number"]
+"""Order in which images are cut into portions: names sorted as text (s1, s10, s100, s2), or by the numbers in
+them (s1, s2, s10, s100)."""
+
 
 @dataclass(frozen=True)
 class SubsetSelection:
-    """The images drawn for mask labeling.
+    """The images chosen for mask labeling.
 
     Attributes:
-        portions: (start, end) scene rows of each portion, end excluded; together all rows in order.
-        drawn: (N,) int64, one scene row per portion.
-        kept: (K,) int64, the drawn rows that hold a labeled person, in order.
+        source: which way they were chosen.
+        drawn: (N,) int64, the scene rows that were drawn, in the order of the portions, or given.
+        kept: (K,) int64, those of them that hold a labeled person, rising.
+        seed: of the draw, and of the order in which nested subsets grow.
+        portions: (first, last + 1) places of each portion in the order of the draw; empty without a draw.
+        portion_size, per_portion, order: of the draw; None without.
+        nested: (K,) int64, the kept rows in the order in which nested subsets grow; empty without these.
+        proportions: label of each nested subset, e.g. "3%", to its number of images: the first of `nested`.
     """
 
-    portions: tuple[tuple[int, int], ...]
+    source: Source
     drawn: NDArray[np.int64]
     kept: NDArray[np.int64]
+    seed: int = 0
+    portions: tuple[tuple[int, int], ...] = ()
+    portion_size: int | None = None
+    per_portion: int | None = None
+    order: Order | None = None
+    nested: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    proportions: Mapping[str, int] = field(default_factory=dict)
 
 
-def select_subset(train: SceneTable, *, portion_size: int = 5, seed: int = 0) -> SubsetSelection:
+def select_subset(
+    train: SceneTable,
+    *,
+    portion_size: int = 5,
+    per_portion: int = 1,
+    order: Order = "name",
+    seed: int = 0,
+) -> SubsetSelection:
     """Returns a selection as in Sec. 3.1: "randomly select one image from each portion, and filter out the
     images with only unlabeled persons".
 
-    Portions follow the table's order; the last takes the remainder: 11,206 images in fives are 2,241
-    portions, the last of 6. Fewer images than `portion_size` are one portion, none are no portion. The paper
-    does not name its draw, so its 1,833 images cannot be redrawn; a draw of ours keeps about 1,943.
+    The last portion takes the remainder: 11,206 images in fives are 2,241 portions, the last of 6. Fewer
+    images than `portion_size` are one portion, none are no portion. The paper names neither its draw nor the
+    order of the images, so its 1,833 images cannot be redrawn; a draw of ours keeps about 1,943: see
+    `expected_kept`.
 
     Args:
+        per_portion: images of each portion. They are drawn in rounds, so that the images of a smaller
+            number are among those of a larger one.
+        order: of the images before they are cut into portions.
         seed: of the draw; the same seed draws the same images from the same table.
 
     Raises:
-        ConfigError: portion_size below 1, or a negative seed.
+        ConfigError: a portion_size or per_portion below 1, more per portion than a portion holds, an
+            unknown order, a negative seed.
     """
-    if portion_size < 1:
-        raise ConfigError("portion_size", expected="1 or more", found=str(portion_size))
-    if seed < 0:
-        raise ConfigError("seed", expected="0 or more", found=str(seed))
-    count = len(train) // portion_size or min(len(train), 1)
-    bounds = [index * portion_size for index in range(count)] + [len(train)]
-    portions = tuple((bounds[index], bounds[index + 1]) for index in range(count))
+    _check_at_least("portion_size", portion_size, 1)
+    _check_at_least("per_portion", per_portion, 1)
+    _check_at_least("seed", seed, 0)
+    if per_portion > portion_size:
+        raise ConfigError(
+            "per_portion",
+            expected=f"at most the {portion_size} images of a portion",
+            found=str(per_portion),
+            hint="draw fewer per portion, or make portions larger",
+        )
+    rows = portion_order(train, order)
+    portions = tuple(pairwise(_portion_bounds(len(train), portion_size)))
     rng = np.random.default_rng(seed)
-    drawn = np.array([start + rng.integers(0, end - start) for start, end in portions], dtype=np.int64)
-    kept = drawn[train.labeled_per_scene[drawn] > 0]
-    return SubsetSelection(portions, drawn, kept)
+    left = [list(range(start, end)) for start, end in portions]
+    rounds = min(per_portion, max(map(len, left), default=0))
+    places = [
+        portion.pop(int(rng.integers(0, len(portion)))) for _ in range(rounds) for portion in left if portion
+    ]
+    drawn = rows[np.array(sorted(places), dtype=np.int64)]
+    return SubsetSelection(
+        source="draw",
+        drawn=drawn,
+        kept=with_labeled(train, drawn),
+        seed=seed,
+        portions=portions,
+        portion_size=portion_size,
+        per_portion=per_portion,
+        order=order,
+    )
+
+
+def portion_order(train: SceneTable, order: Order) -> NDArray[np.int64]:
+    """Returns the (S,) int64 scene rows in the order in which they are cut into portions.
+
+    Raises:
+        ConfigError: an order that we do not know.
+    """
+    if order not in get_args(Order):
+        raise ConfigError(
+            "order", expected=" or ".join(get_args(Order)), found=f"'{order}'", hint="see --help"
+        )
+    if order == "name":
+        return np.argsort(train.names, kind="stable").astype(np.int64)
+    keys = [_number_key(name) for name in train.names.tolist()]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+
+def with_labeled(train: SceneTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the rows among these whose scene holds a labeled person, rising."""
+    return np.sort(rows[train.labeled_per_scene[rows] > 0])
+
+
+def expected_kept(
+    train: SceneTable, *, portion_size: int = 5, per_portion: int = 1, order: Order = "name"
+) -> tuple[float, float]:
+    """Returns mean and standard deviation, over seeds, of the number of images that `select_subset` keeps.
+
+    k images drawn from a portion of n, m of them with a labeled person, hold k m / n of these on average
+    (hypergeometric); portions are independent.
+    """
+    has_labeled = train.labeled_per_scene[portion_order(train, order)] > 0
+    bounds = np.array(_portion_bounds(len(train), portion_size), dtype=np.int64)
+    sizes = np.diff(bounds)
+    if not len(sizes):
+        return 0.0, 0.0
+    share = np.add.reduceat(has_labeled, bounds[:-1], dtype=np.int64) / sizes
+    drawn = np.minimum(per_portion, sizes)
+    variance = drawn * share * (1 - share) * (sizes - drawn) / np.maximum(sizes - 1, 1)
+    return float((drawn * share).sum()), float(np.sqrt(variance.sum()))
+
+
+def _portion_bounds(count: int, portion_size: int) -> list[int]:
+    """First place of each portion, and the number of images at the end; [0] if there are none."""
+    portions = count // portion_size or min(count, 1)
+    return [index * portion_size for index in range(portions)] + [count]
+
+
+def _number_key(name: str) -> list[tuple[int, str]]:
+    """Text and numbers of a name by turns; a number counts by its value, however long it is."""
+    parts = re.split("([0-9]+)", name)
+    keys = [(0, part) for part in parts]
+    for index in range(1, len(parts), 2):
+        digits = parts[index].lstrip("0")
+        keys[index] = (len(digits), digits)
+    return [*keys, (0, name)]
+
+
+def _check_at_least(option: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(option, expected=f"{least} or more", found=str(value), hint="give a larger number")

@@ -1,14 +1,31 @@
-"""Image and person counts of a mask subset: the paper's Table 1."""
+"""Image and person counts: the paper's Table 1 for a mask subset, totals for a data set."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.structures import SceneTable
+from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.subset.count_table import CountRow, CountTable
+from maskps.subset.manifest import RECORD_NAME, SubsetRecord
+from maskps.subset.nested import FULL
+from maskps.subset.recorded import nested_rows
+from maskps.subset.select import expected_kept
+from maskps_manifest import cuhk_sysu, paper, prw
 from maskps_manifest.counts import Counts
+
+_SYNTHETIC = "synth.json"
+_LAYOUTS = {"cuhk-sysu": "CUHK-SYSU", "prw": "PRW", "coco": "COCO"}
+_COLUMNS = {"images": "Images", "labeled": "Labeled (LP)", "unlabeled": "Unlabeled (UP)"}
+_TOTAL_COLUMNS = {
+    "images": "Images",
+    "identities": "Identities",
+    "labeled": "Labeled",
+    "unlabeled": "Unlabeled",
+}
 
 
 @dataclass(frozen=True)
@@ -24,19 +41,7 @@ class Table1:
 
     def as_rows(self) -> tuple[str, list[str], list[list[str]]]:
         """Returns title, column heads and rows for printing, as in the paper, with a row of sums."""
-        rows = (
-            ("Images with masks", self.with_masks),
-            ("Images without masks", self.without_masks),
-            ("Together", self.with_masks + self.without_masks),
-        )
-        return (
-            "Table 1",
-            ["", "Images", "Labeled (LP)", "Unlabeled (UP)"],
-            [
-                [name, f"{counts.images:,}", f"{counts.labeled:,}", f"{counts.unlabeled:,}"]
-                for name, counts in rows
-            ],
-        )
+        return CountTable("Table 1", "", _COLUMNS, *_table1_rows(self)).as_rows()
 
 
 def table1(train: SceneTable, kept_rows: NDArray[np.int64]) -> Table1:
@@ -52,7 +57,123 @@ def table1(train: SceneTable, kept_rows: NDArray[np.int64]) -> Table1:
     return Table1(with_masks=_count(train, is_kept), without_masks=_count(train, ~is_kept))
 
 
-def _count(train: SceneTable, scenes: NDArray[np.bool_]) -> Counts:
-    persons = scenes[train.scene_of_person]
-    labeled = int((persons & train.is_labeled).sum())
+def subset_table(
+    dataset: PersonSearchDataset,
+    record: SubsetRecord,
+    kept_rows: NDArray[np.int64],
+    *,
+    compare: bool = False,
+) -> CountTable:
+    """Returns Table 1 of a subset, and a row for each of its nested subsets.
+
+    Args:
+        kept_rows: (K,) scene rows of the kept images.
+        compare: with the paper's numbers, and how far ours are from them.
+    """
+    train = dataset.train
+    rows, sums = _table1_rows(table1(train, kept_rows), compare=compare)
+    nested = [
+        CountRow(label, f"Nested subset {label}", asdict(table1(train, rows_of_label).with_masks))
+        for label in record.proportions
+        if label != FULL
+        for _, rows_of_label in [nested_rows(record, dataset, label, where=Path(RECORD_NAME))]
+    ]
+    notes = [draw_note(train, record), "Published: the paper's Table 1, on CUHK-SYSU." if compare else ""]
+    title = f"Training images of {data_name(dataset)}"
+    return CountTable("Table 1", title, _COLUMNS, rows, sums, nested, " ".join(filter(None, notes)))
+
+
+def totals_table(dataset: PersonSearchDataset, *, compare: bool = False) -> CountTable:
+    """Returns images, identities and persons of both splits.
+
+    Args:
+        compare: with the published totals: of PRW for data in its layout or of its size, else of CUHK-SYSU.
+    """
+    is_prw = dataset.kind == "prw" or len(dataset.train) == prw.TRAIN.images
+    source = "PRW" if is_prw else "CUHK-SYSU"
+    published = {
+        "train": (prw.TRAIN, prw.TRAIN_IDENTITIES)
+        if is_prw
+        else (cuhk_sysu.TRAIN, cuhk_sysu.TRAIN_IDENTITIES),
+        # every query of CUHK-SYSU is an identity of its own; for PRW none is published
+        "test": (prw.TEST, None) if is_prw else (cuhk_sysu.TEST, cuhk_sysu.QUERIES),
+    }
+    rows = []
+    for part, head, table, identities in (
+        ("train", "Training", dataset.train, len(dataset.train_ids)),
+        ("test", "Test", dataset.test, len(dataset.test_ids)),
+    ):
+        counts, their_identities = published[part]
+        theirs = {**asdict(counts), "identities": their_identities} if compare else None
+        rows.append(CountRow(part, head, {**asdict(_all(table)), "identities": identities}, theirs))
+    note = f"Published: {source}." if compare else ""
+    return CountTable(
+        "Totals", f"Images and persons of {data_name(dataset)}", _TOTAL_COLUMNS, rows, note=note
+    )
+
+
+def draw_note(train: SceneTable, record: SubsetRecord) -> str:
+    """Returns what has to be said of a seeded draw on a training set of the published size; else "".
+
+    The paper's 1,833 images are about 7 standard deviations below what its own description gives.
+    """
+    if (
+        (record.source, record.portion_size, record.per_portion) != ("draw", 5, 1)
+        or record.order is None
+        or len(train) != cuhk_sysu.TRAIN.images
+        or int((train.labeled_per_scene == 0).sum()) != cuhk_sysu.TRAIN_IMAGES_WITHOUT_LABELED
+    ):
+        return ""
+    mean, deviation = expected_kept(train, order=record.order)
+    return (
+        f"A random draw as in Sec. 3.1 keeps {mean:,.0f} +- {deviation:.0f} of these {len(train):,} images, "
+        f"not the paper's {paper.TABLE_1_WITH_MASKS.images:,}: that list cannot be redrawn, only given."
+    )
+
+
+def data_name(dataset: PersonSearchDataset) -> str:
+    """Returns what these data may be called; "CUHK-SYSU" or "PRW" only if their published counts agree.
+
+    A synthetic set has the counts of CUHK-SYSU, but its record beside the annotation, and other file names.
+    """
+    name = dataset.root.resolve().name
+    if (dataset.root / _SYNTHETIC).is_file():
+        return f"synthetic data '{name}'"
+    found = (_all(dataset.train), _all(dataset.test), len(dataset.train_ids))
+    if dataset.kind == "prw" and found == (prw.TRAIN, prw.TEST, prw.TRAIN_IDENTITIES):
+        return "PRW"
+    wanted = (cuhk_sysu.TRAIN, cuhk_sysu.TEST, cuhk_sysu.TRAIN_IDENTITIES)
+    if dataset.kind == "cuhk-sysu" and found == wanted and _has_published_names(dataset):
+        return "CUHK-SYSU"
+    return f"'{name}' (layout: {_LAYOUTS.get(dataset.kind, dataset.kind)})"
+
+
+def _has_published_names(dataset: PersonSearchDataset) -> bool:
+    numbers = range(cuhk_sysu.FIRST_NUMBER, cuhk_sysu.LAST_NUMBER + 1)
+    published = {f"s{number}.jpg" for number in numbers if number not in cuhk_sysu.MISSING_NUMBERS}
+    return published == {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
+
+
+def _table1_rows(table: Table1, *, compare: bool = False) -> tuple[list[CountRow], list[CountRow]]:
+    """Returns the rows of Table 1, and their sum."""
+    ours = (table.with_masks, table.without_masks)
+    theirs = (paper.TABLE_1_WITH_MASKS, paper.TABLE_1_WITHOUT_MASKS)
+    rows = [
+        CountRow(part, head, asdict(counts), asdict(published) if compare else None)
+        for part, head, counts, published in (
+            ("with_masks", "Images with masks", ours[0], theirs[0]),
+            ("without_masks", "Images without masks", ours[1], theirs[1]),
+            ("together", "Together", ours[0] + ours[1], theirs[0] + theirs[1]),
+        )
+    ]
+    return rows[:2], rows[2:]
+
+
+def _all(table: SceneTable) -> Counts:
+    return _count(table, np.ones(len(table), dtype=np.bool_))
+
+
+def _count(table: SceneTable, scenes: NDArray[np.bool_]) -> Counts:
+    persons = scenes[table.scene_of_person]
+    labeled = int((persons & table.is_labeled).sum())
     return Counts(images=int(scenes.sum()), labeled=labeled, unlabeled=int(persons.sum()) - labeled)

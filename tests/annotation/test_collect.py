@@ -12,7 +12,7 @@ from maskps.errors import AnnotationError, InputFileError
 from maskps.findings import Finding
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset import open_subset
+from maskps.subset import open_subset, select_subset
 from maskps_annotation import build_subset_from_labelme, outlines_from_labelme
 
 BOXES = np.array([[0, 0, 10, 30], [20, 0, 30, 30], [23, 1, 33, 31], [50, 50, 60, 80]], dtype=np.float32)
@@ -30,6 +30,9 @@ def table() -> SceneTable:
         pids=PIDS.copy(),
         is_hard=np.zeros(4, dtype=np.bool_),
     )
+
+
+EVERY = select_subset(table(), portion_size=1)
 
 
 def rectangle(box: list[float] | np.ndarray) -> np.ndarray:
@@ -219,6 +222,22 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         outlines_from_labelme(tmp_path / "none", table(), scene_rows=ALL)
 
 
+def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(InputFileError) as caught:
+        outlines_from_labelme(tmp_path / "a.json", table(), scene_rows=ALL)
+    assert caught.value.found == "a file"
+    assert str(tmp_path) in caught.value.hint
+
+
+@pytest.mark.parametrize("box", ["1 2 3 4", [1, 2, 3], None, {}, [10**400, 0, 1, 1]])
+def test_a_private_box_that_is_none_is_an_error_with_a_hint(tmp_path: Path, box: object) -> None:
+    _, findings = collect(tmp_path, drawn(0, "x", extra={"maskps_box": box}))
+    (error,) = (finding for finding in findings if finding.level == "error")
+    assert error.code == "shape-names-nobody"
+    assert error.hint
+
+
 def test_no_scenes_give_no_outlines(tmp_path: Path) -> None:
     nothing = np.zeros(0, dtype=np.int64)
     assert outlines_from_labelme(tmp_path, table(), scene_rows=nothing) == ({}, [])
@@ -252,9 +271,7 @@ def test_a_subset_is_built_from_labelme_files_by_the_data_sets_identities(
     shapes = (drawn(0, "p103"), drawn(1, "p107"))
     (tmp_path / "labelme").mkdir()
     write_labelme(tmp_path / "labelme" / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
-    record, findings = build_subset_from_labelme(
-        dataset, tmp_path / "out", tmp_path / "labelme", portion_size=1
-    )
+    record, findings = build_subset_from_labelme(dataset, tmp_path / "out", tmp_path / "labelme", EVERY)
     assert record.counts["masks_present"] == 2
     assert record.counts["masks_missing"] == 1
     assert levels(findings) == ["warning"]
@@ -267,13 +284,13 @@ def test_a_drawing_that_cannot_be_used_stops_the_build(dataset: PersonSearchData
     shapes = (LabelMeShape("p103", bow_tie), LabelMeShape("p107", bow_tie + 20))
     write_labelme(tmp_path / "labelme" / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
     with pytest.raises(AnnotationError, match="1 more") as caught:
-        build_subset_from_labelme(dataset, tmp_path / "out", tmp_path / "labelme", portion_size=1)
+        build_subset_from_labelme(dataset, tmp_path / "out", tmp_path / "labelme", EVERY)
     assert caught.value.where == "a.json shape 0 ('p103')"
     assert not (tmp_path / "out").exists()
 
 
 def test_without_a_labelme_folder_every_mask_is_missing(dataset: PersonSearchDataset, tmp_path: Path) -> None:
-    record, findings = build_subset_from_labelme(dataset, tmp_path / "out", None, portion_size=1)
+    record, findings = build_subset_from_labelme(dataset, tmp_path / "out", None, EVERY)
     assert (record.counts["masks_present"], record.counts["masks_missing"]) == (0, 3)
     assert findings == []
 

@@ -136,7 +136,6 @@ def test_damaged_annotation_is_one_clear_message(
         ["synth", "out"],
         ["build-subset", "root"],
         ["build-subset", "root", "--out", "o", "--portion-size", "0"],
-        ["stats", "root"],
         ["no-such-command"],
     ],
 )

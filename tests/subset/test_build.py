@@ -15,7 +15,14 @@ from PIL import Image
 from maskps.errors import AnnotationError, ConfigError, InputFileError, OutputExistsError
 from maskps.masks import Outline, outline_from_polygons
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable
-from maskps.subset import build_subset, open_subset, read_subset_record, read_targets, table1
+from maskps.subset import (
+    build_subset,
+    open_subset,
+    read_targets,
+    select_subset,
+    selection_of_record,
+    table1,
+)
 
 
 @pytest.fixture
@@ -110,9 +117,8 @@ def test_the_same_input_gives_the_same_bytes(dataset: PersonSearchDataset, tmp_p
 def test_rebuilding_from_the_record_gives_the_same_bytes(
     dataset: PersonSearchDataset, tmp_path: Path
 ) -> None:
-    build_subset(dataset, tmp_path / "one", seed=5, portion_size=3)
-    record = read_subset_record(tmp_path / "one" / "subset.json")
-    build_subset(dataset, tmp_path / "two", seed=record.seed, portion_size=record.portion_size)
+    build_subset(dataset, tmp_path / "one", select_subset(dataset.train, seed=5, portion_size=3))
+    build_subset(dataset, tmp_path / "two", selection_of_record(dataset, tmp_path / "one" / "subset.json"))
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
@@ -174,9 +180,9 @@ def test_a_failure_while_reading_outlines_leaves_the_old_subset(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_portion_size_out_of_range_is_an_error(dataset: PersonSearchDataset, tmp_path: Path) -> None:
+def test_a_negative_seed_is_an_error(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        build_subset(dataset, tmp_path / "out", portion_size=0)
+        build_subset(dataset, tmp_path / "out", seed=-1)
 
 
 def test_a_training_set_without_scenes_gives_an_empty_subset(

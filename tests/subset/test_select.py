@@ -13,7 +13,7 @@ from maskps.subset import select_subset
 def scenes(count: int, *, labeled: bool = True) -> SceneTable:
     """`count` scenes of one person each."""
     return SceneTable(
-        names=np.array([f"s{index}.jpg" for index in range(count)], dtype=np.str_),
+        names=np.array([f"s{index:05}.jpg" for index in range(count)], dtype=np.str_),
         offsets=np.arange(count + 1, dtype=np.int64),
         boxes=np.tile(np.array([0, 0, 10, 20], dtype=np.float32), (count, 1)),
         pids=np.arange(1, count + 1) if labeled else np.full(count, -1, dtype=np.int64),

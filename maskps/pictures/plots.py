@@ -1,0 +1,226 @@
+"""Pictures of what a data set and its mask subset are like, for a report. Drawn by matplotlib.
+
+Every picture compares two parts by the share of their items, so that parts of different size can be laid
+over each other. Each of a folder's pictures has its numbers in `plots.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.files import folder_written_atomically, write_json
+from maskps.pictures.drawing import BLUE, HAIRLINE, INK, ORANGE, SOFT_INK, Colour
+from maskps.structures import PersonSearchDataset
+from maskps.subset.build import Subset
+from maskps.subset.distributions import Series, distributions
+from maskps.subset.stats import data_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+RECORD = "plots.json"
+_FORMAT, _VERSION = "maskps-plots", 1
+_COLOURS = (BLUE, ORANGE)
+_LINES = ("-", (0, (3, 1.5)))  # what a colour says is said once more
+_DPI = 200
+_MANY = 400  # outlines, for narrower bins
+_TAIL = 0.995  # share of the items that an axis shows one by one
+
+
+def write_plots(
+    dataset: PersonSearchDataset, folder: Path, subset: Subset | None = None, *, force: bool = False
+) -> list[Path]:
+    """Writes a folder of PNG pictures, and their numbers, whole or not at all.
+
+    persons_per_image.png, box_heights.png, images_per_identity.png, and mask_area_share.png if the subset
+    has outlines. With a subset its images are compared with the other training images, otherwise the
+    training images with the test images.
+
+    Args:
+        force: replace pictures that were written to `folder` before.
+
+    Returns:
+        The paths of the pictures.
+
+    Raises:
+        OutputExistsError, OutputError: as `folder_written_atomically`.
+    """
+    all_of_them = distributions(dataset, subset)
+    source = f"Data: {data_name(dataset)}"
+    pictures = {
+        "persons_per_image": _whole_numbers(
+            all_of_them.persons_per_image,
+            "Persons per image",
+            "annotated persons in an image",
+            "images",
+            source,
+        ),
+        "box_heights": _heights(all_of_them.labeled_heights, all_of_them.unlabeled_heights, source),
+        "images_per_identity": _whole_numbers(
+            all_of_them.images_per_identity,
+            "Images per identity",
+            "images that show the identity",
+            "identities",
+            source,
+        ),
+    }
+    if any(len(series.values) for series in all_of_them.mask_shares):
+        pictures["mask_area_share"] = _mask_shares(all_of_them.mask_shares[0], source)
+    with folder_written_atomically(folder, record=RECORD, force=force) as temporary:
+        numbers: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, "data": data_name(dataset)}
+        for name, (figure, content) in pictures.items():
+            figure.savefig(temporary / f"{name}.png", dpi=_DPI, metadata={"Software": None})
+            numbers[name] = content
+        write_json(temporary / RECORD, numbers)
+    return [folder / f"{name}.png" for name in pictures]
+
+
+_Picture = tuple["Figure", list[dict[str, Any]]]
+"""A figure, and its numbers: for each series its name, n, the edges of the bins and the counts in them."""
+
+
+def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, source: str) -> _Picture:
+    """Bars side by side, one group per number; where large numbers are rare, they share the last group."""
+    values = np.concatenate([one.values for one in series])
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    top = min(high, int(np.quantile(values, _TAIL)) + 1) if len(values) else 0
+    numbers = np.arange(low, top + 1)
+    figure, (axes,) = _figure(title, source)
+    content = []
+    for index, one in enumerate(series):
+        counts = np.bincount(np.minimum(one.values, top) - low, minlength=len(numbers))
+        look: dict[str, Any] = {"hatch": "////", "edgecolor": "white", "linewidth": 0} if index else {}
+        axes.bar(
+            numbers + (index - (len(series) - 1) / 2) * 0.4,
+            _percent(counts, len(one.values)),
+            width=0.38,
+            color=_rgb(_COLOURS[index]),
+            label=f"{one.name}: n = {len(one.values):,} {items}{_average('mean', one.values, '.1f')}",
+            **look,
+        )
+        content.append(_numbers(one, numbers.tolist(), counts))
+    step = max(1, round(len(numbers) / 16))
+    ticks = numbers[: -step or None : step].tolist() if top < high else numbers[::step].tolist()
+    more = [top] if top < high else []
+    axes.set_xticks([*ticks, *more], [*map(str, ticks), *(f"{number}+" for number in more)])
+    _finish([axes], axis, f"share of the {items} (%)")
+    return figure, content
+
+
+def _heights(labeled: Sequence[Series], unlabeled: Sequence[Series], source: str) -> _Picture:
+    """Two panels with common scales: persons with an identity, persons without."""
+    values = np.concatenate([one.values for one in (*labeled, *unlabeled)])
+    least = min(len(one.values) for one in (*labeled, *unlabeled))
+    top = float(values.max()) if len(values) else 100.0
+    width = _round_width(top / _bins(least))
+    edges = np.arange(0, top + width, width)
+    figure, panels = _figure("Box heights", source, panels=2)
+    content = []
+    for axes, several, what in zip(panels, (labeled, unlabeled), ("labeled", "unlabeled"), strict=True):
+        for index, one in enumerate(several):
+            counts, _ = np.histogram(one.values, edges)
+            label = f"{one.name}: n = {len(one.values):,}{_average('median', one.values, '.0f')}"
+            _steps(axes, edges, _percent(counts, len(one.values)), index, label)
+            content.append({"persons": what, **_numbers(one, edges.tolist(), counts)})
+        axes.set_xlim(0, edges[-1])
+    titles = ("labeled persons", "unlabeled persons")
+    _finish(panels, "box height (pixels)", f"share of the persons (% per {width:g} pixels)", titles)
+    return figure, content
+
+
+def _mask_shares(one: Series, source: str) -> _Picture:
+    """How much of its box a person covers; the median as a line."""
+    width = 5.0 if len(one.values) < _MANY else 2.5
+    edges = np.arange(0, 100 + width, width)
+    shares = (100 * one.values).clip(0, 100)
+    counts, _ = np.histogram(shares, edges)
+    median = float(np.median(shares))
+    figure, (axes,) = _figure("Part of the box that an outline covers", source)
+    label = f"{one.name}: n = {len(shares):,} outlines"
+    _steps(axes, edges, _percent(counts, len(shares)), 0, label)
+    axes.axvline(median, color=_rgb(INK), linewidth=1.4, linestyle=":", label=f"median {median:.0f} %")
+    axes.set_xlim(0, 100)
+    _finish([axes], "covered part of the box (%)", f"share of the outlines (% per {width:g} % of the box)")
+    return figure, [_numbers(one, edges.tolist(), counts)]
+
+
+def _figure(title: str, source: str, *, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure  # not pyplot: no window system, no global state
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    figure = Figure(figsize=(7.2 if panels == 1 else 9.6, 4.8), layout=layout, facecolor="white")
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
+    figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_rgb(INK))
+    figure.supxlabel(source, x=0.98, ha="right", fontsize=9, color=_rgb(SOFT_INK))
+    return figure, axes
+
+
+def _finish(panels: Sequence[Axes], x: str, y: str, titles: Sequence[str] = ("",)) -> None:
+    """Axis labels with units, a light grid, and the legend above the axes, where it hides nothing."""
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_xlabel(x, fontsize=11, color=_rgb(INK))
+        axes.tick_params(labelsize=10, colors=_rgb(INK), length=3)
+        axes.grid(axis="y", color=_rgb(HAIRLINE), linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(_rgb(SOFT_INK))
+        legend = axes.legend(
+            title=title,
+            loc="lower left",
+            bbox_to_anchor=(0, 1.01),
+            borderaxespad=0,
+            borderpad=0,
+            alignment="left",
+            fontsize=10,
+            title_fontproperties={"size": 11, "weight": "bold"},
+            frameon=False,
+            labelcolor=_rgb(INK),
+        )
+        legend.get_title().set_color(_rgb(INK))
+    panels[0].set_ylabel(y, fontsize=11, color=_rgb(INK))
+    panels[0].set_ylim(bottom=0)
+
+
+def _steps(
+    axes: Axes, edges: NDArray[np.float64], heights: NDArray[np.float64], index: int, label: str
+) -> None:
+    colour = _rgb(_COLOURS[index])
+    axes.stairs(heights, edges, fill=True, color=(*colour, 0.16))
+    axes.stairs(heights, edges, color=colour, linewidth=1.8, linestyle=_LINES[index], label=label)
+
+
+def _bins(count: int) -> int:
+    """How many bins so many values fill without holes."""
+    return int(np.clip(1.5 * count**0.5, 12, 40))
+
+
+def _round_width(width: float) -> float:
+    """The number out of 1, 2, 5, 10, 20, ... that is nearest."""
+    units = 10.0 ** np.arange(5)
+    steps = np.concatenate([units, 2 * units, 5 * units])
+    return float(steps[np.argmin(np.abs(steps - width))])
+
+
+def _numbers(series: Series, edges: list[Any], counts: NDArray[np.int64]) -> dict[str, Any]:
+    return {"name": series.name, "n": len(series.values), "edges": edges, "counts": counts.tolist()}
+
+
+def _percent(counts: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    return 100 * counts / max(n, 1)
+
+
+def _average(name: str, values: NDArray[Any], style: str) -> str:
+    if not len(values):
+        return ""
+    return f", {name} {format(float(np.mean(values) if name == 'mean' else np.median(values)), style)}"
+
+
+def _rgb(colour: Colour) -> tuple[float, float, float]:
+    return (colour[0] / 255, colour[1] / 255, colour[2] / 255)

@@ -1,0 +1,212 @@
+"""Subsets by name: a list of image names, or the stems of a folder of LabelMe files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import AnnotationError, ConfigError, InputFileError
+from maskps.structures import PersonSearchDataset
+from maskps.subset.select import Source, SubsetSelection, with_labeled
+
+_log = logging.getLogger(__name__)
+_LONGEST = 255  # of a file's name, on the usual file systems
+_SEARCHED = 500  # unknown names for which the nearest known one is looked for
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class NameList:
+    """Names of images as a user gave them.
+
+    Attributes:
+        source: "names": with or without the ending, e.g. "s1.jpg" or "s1"; "labelme": without ending.
+        where: the file or folder they come from.
+        names: as they stand there, also those that stand there twice.
+        places: of each name, e.g. "line 7".
+    """
+
+    source: Source
+    where: str
+    names: tuple[str, ...]
+    places: tuple[str, ...]
+
+
+def read_name_list(path: Path) -> NameList:
+    """Returns the names in a text file, one a line.
+
+    Blank lines, lines that begin with "#", and what follows " #" in a line are skipped.
+
+    Raises:
+        InputFileError: missing, a folder, not UTF-8, or without a name.
+    """
+    what = "a text file with one image name a line"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputFileError(path, expected=what, found="no such file", hint="check the path") from error
+    except IsADirectoryError as error:
+        hint = "give a file; for a folder of LabelMe files there is --from-labelme"
+        raise InputFileError(path, expected=what, found="a folder", hint=hint) from error
+    except (OSError, ValueError) as error:
+        hint = "save the list as plain text (UTF-8)"
+        raise InputFileError(path, expected=what, found=str(error), hint=hint) from error
+    lines = [f" {line}".split(" #")[0].strip() for line in text.splitlines()]
+    numbered = [(f"line {number}", line) for number, line in enumerate(lines, start=1) if line]
+    if not numbered:
+        raise InputFileError(
+            path, expected=what, found="no name", hint="list the images, for example s1.jpg or s1"
+        )
+    return _name_list("names", path, numbered)
+
+
+def labelme_name_list(folder: Path) -> NameList:
+    """Returns the stems of the LabelMe files (*.json) in a folder, sorted; the files are not opened.
+
+    Raises:
+        InputFileError: not a folder, or one without such files.
+    """
+    check_labelme_folder(folder)
+    stems = sorted(path.stem for path in folder.glob("[!.]*.json"))
+    if not stems:
+        raise InputFileError(
+            folder,
+            expected="a folder of LabelMe files (*.json)",
+            found="no such file in it",
+            hint="give the folder that directly holds the files",
+        )
+    return _name_list("labelme", folder, [(f"{stem}.json", stem) for stem in stems])
+
+
+def check_labelme_folder(folder: Path) -> None:
+    """Raises InputFileError unless this is a folder."""
+    if folder.is_dir():
+        return
+    is_file = folder.exists()
+    raise InputFileError(
+        folder,
+        expected="a folder of LabelMe files (*.json)",
+        found="a file" if is_file else "no such folder",
+        hint=f"give the folder it lies in, {folder.parent}" if is_file else "check the path",
+    )
+
+
+def select_named(dataset: PersonSearchDataset, listed: NameList, *, seed: int = 0) -> SubsetSelection:
+    """Returns the training images of a list; those with only unlabeled persons are not kept (Sec. 3.1).
+
+    A name that stands there twice counts once. Both are logged as warnings.
+
+    Args:
+        seed: of the order in which nested subsets grow; nothing else is drawn.
+
+    Raises:
+        AnnotationError: names that no training image has, all of them, each with the nearest that one has;
+            or that several images have.
+        ConfigError: a negative seed.
+    """
+    if seed < 0:
+        raise ConfigError("seed", expected="0 or more", found=str(seed), hint="give a larger number")
+    names = dataset.train.names.tolist()
+    rows_by_name = _rows_by_name(names, _stem if listed.source == "labelme" else _without_ending)
+    if listed.source == "names":
+        rows_by_name |= {name: row for row, name in enumerate(names)}
+    rows = np.array([rows_by_name.get(name, -1) for name in listed.names], dtype=np.int64)
+    _refuse_unknown(dataset, listed, np.flatnonzero(rows < 0), rows_by_name)
+    drawn = np.unique(rows)
+    kept = with_labeled(dataset.train, drawn)
+    if len(drawn) < len(rows):
+        order = np.argsort(rows, kind="stable")
+        again = order[1:][np.diff(rows[order]) == 0]
+        _warn(listed, len(again), "given twice; it counts once", (listed.names[i] for i in again[:_SHOWN]))
+    dropped = np.setdiff1d(drawn, kept)
+    _warn(listed, len(dropped), "with only unlabeled persons; not kept", (names[i] for i in dropped[:_SHOWN]))
+    return SubsetSelection(source=listed.source, drawn=drawn, kept=kept, seed=seed)
+
+
+def nearest_name(name: str, names: NDArray[np.str_]) -> int:
+    """Returns the index of the name (of one at least) with the fewest edits to `name`; the first on ties.
+
+    An edit inserts, deletes or replaces a character (Levenshtein); upper and lower case are equal.
+    """
+    lowered = np.char.lower(np.asarray(names, dtype=np.str_))
+    lengths = np.char.str_len(lowered)
+    letters = np.ascontiguousarray(lowered).view(np.uint32).reshape(len(lowered), -1).T
+    # edits[j]: between the letters of `name` read so far and the first j letters of each candidate
+    edits = np.repeat(np.arange(len(letters) + 1, dtype=np.int32)[:, None], len(lowered), axis=1)
+    for letter in name.lower():
+        replaced = edits[:-1] + (letters != ord(letter))
+        edits[0] += 1
+        edits[1:] = np.minimum(replaced, edits[1:] + 1)
+        for j in range(1, len(edits)):
+            np.minimum(edits[j], edits[j - 1] + 1, out=edits[j])
+    return int(np.argmin(edits[lengths, np.arange(len(lowered))]))
+
+
+def _name_list(source: Source, where: Path, numbered: list[tuple[str, str]]) -> NameList:
+    return NameList(
+        source, str(where), tuple(name for _, name in numbered), tuple(place for place, _ in numbered)
+    )
+
+
+def _rows_by_name(names: list[str], shortened: Callable[[str], str]) -> dict[str, int]:
+    """Rows by shortened name; -2 where several scenes share one."""
+    rows: dict[str, int] = {}
+    for row, name in enumerate(names):
+        short = shortened(name)
+        rows[short] = -2 if short in rows else row
+    return rows
+
+
+def _without_ending(name: str) -> str:
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + (base.rpartition(".")[0] or base)
+
+
+def _stem(name: str) -> str:
+    return _without_ending(name).rpartition("/")[2]
+
+
+def _refuse_unknown(
+    dataset: PersonSearchDataset,
+    listed: NameList,
+    unknown: NDArray[np.int64],
+    rows_by_name: dict[str, int],
+) -> None:
+    """Raises an error that lists all unknown names, if there are any."""
+    if not len(unknown):
+        return
+    train = dataset.train.names
+    stems = np.array([_stem(name) for name in train.tolist()], dtype=np.str_)
+    test = dataset.test.names.tolist()
+    tested = set(test) | set(map(_without_ending, test)) | set(map(_stem, test))
+    width = max(len(listed.places[i]) for i in unknown)
+    lines = []
+    for count, i in enumerate(unknown.tolist()):
+        name, what = listed.names[i], ""
+        if rows_by_name.get(name) == -2:
+            what = "several images have this name; give it with folder and ending"
+        elif name in tested:
+            what = "a test image"
+        elif count < _SEARCHED and len(name) <= _LONGEST and len(train):
+            what = f"the nearest is '{train[nearest_name(_stem(name), stems)]}'"
+        shown = repr(name) if len(name) <= _LONGEST else f"{name[:60]!r}... ({len(name):,} characters)"
+        lines.append(f"{listed.places[i]:<{width}}  {shown}" + f": {what}" * bool(what))
+    raise AnnotationError(
+        listed.where,
+        expected=f"names of the {len(train):,} training images",
+        found=f"{len(unknown):,} of {len(listed.names):,} that none of them has"
+        + "".join(f"\n    {line}" for line in lines),
+        hint="correct or remove them" + "; a name needs no ending" * (listed.source == "names"),
+    )
+
+
+def _warn(listed: NameList, count: int, what: str, first: Iterable[str]) -> None:
+    if count:
+        more = ", ..." if count > _SHOWN else ""
+        noun = "image" if count == 1 else "images"
+        _log.warning("%s: %d %s %s: %s%s", listed.where, count, noun, what, ", ".join(first), more)

@@ -1,0 +1,101 @@
+"""Nested subsets: masks for 3%, 6%, ... of the training images, each within the next (Table 4's alpha)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from maskps.errors import ConfigError
+from maskps.structures import SceneTable
+from maskps.subset.select import SubsetSelection
+
+FULL = "full"
+"""Label of the largest of the nested subsets: all kept images."""
+
+_EXAMPLE = "3%,6%,9%,12%,15%,full"
+
+
+def parse_proportions(text: str) -> tuple[str, ...]:
+    """Returns the labels in a list such as "3%,6%,9%,12%,15%,full", rising, "full" last and always there.
+
+    Raises:
+        ConfigError: something else than percentages above 0 and up to 100, or one of them twice.
+    """
+    shares: dict[Fraction, str] = {}
+    for part in text.split(","):
+        label = part.strip().lower()
+        if label == FULL:
+            continue
+        number = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%", label)
+        share = Fraction(number[1]) if number else Fraction(0)
+        if number is None or not 0 < share <= 100 or share in shares:
+            raise ConfigError(
+                "proportion",
+                expected="percentages of the training images above 0 and up to 100, each once, and 'full'",
+                found=f"'{part.strip()[:40]}'" + " again" * (share in shares),
+                hint=f"for example {_EXAMPLE}",
+            )
+        shares[share] = _label(share)
+    return (*(shares[share] for share in sorted(shares)), FULL)
+
+
+def with_proportions(
+    train: SceneTable, selection: SubsetSelection, proportions: Sequence[str] | str
+) -> SubsetSelection:
+    """Returns the selection with nested subsets.
+
+    The kept images get a random order, drawn with the selection's seed; the subset of a proportion is the
+    first p percent of all training images (Sec. 4.4), rounded half up, in that order. So each subset holds
+    all smaller ones, and a proportion is the same whichever others are asked for.
+
+    Raises:
+        ConfigError: as `parse_proportions`; a proportion of no image, or of more images than there are.
+    """
+    labels = parse_proportions(proportions if isinstance(proportions, str) else ",".join(proportions))
+    counts = {label: images_of(label, len(train), len(selection.kept)) for label in labels}
+    for label, count in counts.items():
+        if not 0 < count <= len(selection.kept):
+            raise ConfigError(
+                f"proportion {label}",
+                expected=f"1 to {len(selection.kept):,} images, those of the whole subset",
+                found=f"{count:,} images, {label} of the {len(train):,} training images",
+                hint="choose another percentage, or a larger subset (fewer images per portion)",
+            )
+    order = np.random.default_rng((selection.seed, 1)).permutation(len(selection.kept))
+    return replace(selection, nested=selection.kept[order], proportions=counts)
+
+
+def images_of(label: str, train_images: int, kept_images: int) -> int:
+    """Returns how many images a proportion is, e.g. 336 for "3%" of 11,206."""
+    if label == FULL:
+        return kept_images
+    return int(Fraction(label.removesuffix("%")) * train_images / 100 + Fraction(1, 2))
+
+
+def check_proportion(label: str, proportions: Mapping[str, int], *, where: str) -> str:
+    """Returns a proportion as its record spells it, e.g. "6%" for "6.0 %".
+
+    Args:
+        proportions: those of the record.
+        where: the record's file, for the error message.
+
+    Raises:
+        ConfigError: not a proportion, or one that the record does not have.
+    """
+    labels = parse_proportions(label)
+    if len(labels) > 2 or labels[0] not in (*proportions, FULL):
+        raise ConfigError(
+            f"proportion '{label[:40]}'",
+            expected=f"one of {', '.join(proportions) or FULL}, the subsets in {where}",
+            found="none of them",
+            hint="build the subset with --proportion " + ",".join(labels),
+        )
+    return labels[0]
+
+
+def _label(share: Fraction) -> str:
+    return f"{float(share):.6f}".rstrip("0").rstrip(".") + "%"
