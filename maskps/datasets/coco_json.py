@@ -6,8 +6,7 @@ Which keys are read, and how, stands in docs/coco.md.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,19 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.datasets.coco_ids import WHAT, read_declared_ids, read_ids
+from maskps.datasets.coco_images import CocoImages, read_images
+from maskps.datasets.coco_problems import FARTHEST, Problems, shown_value
 from maskps.errors import InputFileError
-from maskps.files import check_format, read_json
-from maskps.findings import Finding, Level
-
-FORMAT = "maskps-coco"
-VERSION = 1
-WHAT = "annotations in COCO style"
-
-_LONGEST_NAME = 1000  # characters; one name of a megabyte would make a column of names gigabytes large
-_LONGEST_ID = 100
-_FARTHEST = 2.0**24  # pixels; beyond, float32 cannot tell one pixel from the next
-_NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_AGAIN = "the file may be cut off; copy or make it again"
+from maskps.files import read_json
+from maskps.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -87,14 +79,14 @@ def read_columns(path: Path) -> tuple[CocoColumns, list[Finding]]:
         InputFileError: the file is missing, not JSON, or holds no lists `images` and `annotations`.
     """
     content = _read_content(path)
-    problems = _Problems(path)
-    images = _read_images(content["images"], problems)
-    declared_ids = _declared_ids(content, path)
+    problems = Problems(path)
+    images = read_images(content["images"], problems)
+    declared_ids = read_declared_ids(content, path)
     annotations = _read_annotations(content, images, problems)
     scene, boxes, is_box = _read_boxes(annotations, images, problems)
     order = np.flatnonzero(is_box)[np.argsort(scene[is_box], kind="stable")]
     marks: dict[str, int] = {}
-    ids = _read_ids(annotations.entries, scene, declared_ids, marks, problems)
+    ids = read_ids(annotations.entries, scene, declared_ids, marks, problems)
     columns = CocoColumns(
         path=path,
         names=images.names,
@@ -114,50 +106,6 @@ def read_columns(path: Path) -> tuple[CocoColumns, list[Finding]]:
     return columns, problems.findings + ([corners] if corners else [])
 
 
-class _Problems:
-    """Collects one finding per kind of problem: how many entries have it, and the first of them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.findings: list[Finding] = []
-
-    def add(
-        self,
-        code: str,
-        level: Level,
-        bad: Sequence[tuple[int, Any]],
-        total: int,
-        *,
-        what: str,
-        found: str,
-        expected: str = "",
-        hint: str,
-    ) -> None:
-        """Adds a finding if there are bad entries.
-
-        Args:
-            bad: (position in its list, value that is shown) of each.
-            total: number of entries looked at.
-            what: "image" or "annotation".
-            found: what is the matter, with "{}" for the value.
-        """
-        if not bad:
-            return
-        first, value = bad[0]
-        share = f"{len(bad):,} of {total:,} {what}s" if len(bad) > 1 else f"1 of {total:,} {what}s"
-        text = found.format(_shown(value))
-        where = f"{self.path}, {what} {first}"
-        self.findings.append(Finding(code, level, where, f"{text}, in {share}", expected, hint))
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # ValueError: a number of 5,000 digits
-        text = type(value).__name__
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _read_content(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path, what=WHAT)
@@ -168,101 +116,15 @@ def _read_content(path: Path) -> dict[str, Any]:
         raise InputFileError(path, expected=f"{WHAT}, JSON", found=told.found, hint=told.hint) from error
     lists = "an object with the lists 'images' and 'annotations'"
     if not isinstance(content, dict):
-        found = "a list" if isinstance(content, list) else _shown(content)
+        found = "a list" if isinstance(content, list) else shown_value(content)
         hint = "a list alone is what detectors write as results; give the annotation file"
         raise InputFileError(path, expected=lists, found=found, hint=hint)
     for key in ("images", "annotations"):
         if not isinstance(content.get(key), list):
-            found = f"no '{key}'" if key not in content else f"'{key}': {_shown(content[key])}"
+            found = f"no '{key}'" if key not in content else f"'{key}': {shown_value(content[key])}"
             hint = "give the data set's annotation file, see docs/coco.md"
             raise InputFileError(path, expected=lists, found=found, hint=hint)
     return content
-
-
-@dataclass(frozen=True)
-class _Images:
-    names: list[str]
-    row_of_id: dict[Any, int]
-    sizes: NDArray[np.int64] | None
-    cameras: NDArray[np.int64] | None
-
-
-def _read_images(entries: list[Any], problems: _Problems) -> _Images:
-    names: list[str] = []
-    kept: list[dict[str, Any]] = []
-    bad_names: list[tuple[int, Any]] = []
-    bad_ids: list[tuple[int, Any]] = []
-    twice: list[tuple[int, Any]] = []
-    row_of_id: dict[Any, int] = {}
-    for index, entry in enumerate(entries):
-        name = entry.get("file_name") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not name or len(name) > _LONGEST_NAME or _NOT_IN_NAMES.search(name):
-            bad_names.append((index, entry if name is None else name))
-            continue
-        key = entry.get("id")
-        if type(key) not in (int, str):
-            bad_ids.append((index, key))
-        elif key in row_of_id:
-            twice.append((index, key))
-        else:
-            row_of_id[key] = len(names)
-        names.append(name)
-        kept.append(entry)
-    total = len(entries)
-    problems.add(
-        "coco-image-name", "error", bad_names, total, what="image", found="file_name {}",
-        expected=f"a file name of at most {_LONGEST_NAME:,} characters, without control characters",
-        hint="give every image its 'file_name'",
-    )  # fmt: skip
-    problems.add(
-        "coco-image-id", "error", bad_ids, total, what="image", found="id {}",
-        expected="a whole number or a text", hint="number the images 1, 2, 3, ...",
-    )  # fmt: skip
-    problems.add(
-        "coco-image-id-repeated", "error", twice, total, what="image",
-        found="id {}, which an earlier image has", expected="an id of its own for every image",
-        hint="number the images anew, and set the image_id of their annotations to match: which of the "
-        "images an annotation belongs to cannot be told from this file",
-    )  # fmt: skip
-    return _Images(names, row_of_id, _read_sizes(kept, problems), _read_cameras(kept, problems))
-
-
-def _read_sizes(images: list[dict[str, Any]], problems: _Problems) -> NDArray[np.int64] | None:
-    sizes = [(image.get("width"), image.get("height")) for image in images]
-    good = [_is_size(width) and _is_size(height) for width, height in sizes]
-    bad = [
-        (index, size)
-        for index, (size, is_good) in enumerate(zip(sizes, good, strict=True))
-        if not is_good and size != (None, None)
-    ]
-    problems.add(
-        "coco-image-size", "warning", bad, len(images), what="image",
-        found="width and height {}", expected="two whole numbers of pixels, at least 1",
-        hint="write the sizes as numbers; until then the file counts as one that states no sizes",
-    )  # fmt: skip
-    stated = all("maskps_size" not in image for image in images)
-    return np.array(sizes, np.int64) if images and all(good) and stated else None
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 < value < _FARTHEST
-
-
-def _read_cameras(images: list[dict[str, Any]], problems: _Problems) -> NDArray[np.int64] | None:
-    cameras = [image.get("camera") for image in images]
-    good = [type(camera) is int and abs(camera) < _FARTHEST for camera in cameras]
-    is_stated = any(good)
-    bad = [
-        (index, camera)
-        for index, (camera, is_good) in enumerate(zip(cameras, good, strict=True))
-        if not is_good and (camera is not None or is_stated)
-    ]
-    problems.add(
-        "coco-camera", "warning", bad, len(images), what="image", found="camera {}",
-        expected="a whole number for every image, or for none",
-        hint="number the cameras; until then the file counts as one that states no cameras",
-    )  # fmt: skip
-    return np.array(cameras, np.int64) if images and all(good) else None
 
 
 @dataclass(frozen=True)
@@ -274,7 +136,7 @@ class _Annotations:
     repeated_ids: int
 
 
-def _read_annotations(content: dict[str, Any], images: _Images, problems: _Problems) -> _Annotations:
+def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Problems) -> _Annotations:
     annotations: list[Any] = content["annotations"]
     no_objects = [(row, entry) for row, entry in enumerate(annotations) if not isinstance(entry, dict)]
     entries = [(row, entry) for row, entry in enumerate(annotations) if isinstance(entry, dict)]
@@ -316,7 +178,7 @@ def _is_in(value: Any, values: Iterable[Any]) -> bool:
     return any(type(value) is type(other) and value == other for other in values)
 
 
-def _person_categories(categories: Any, problems: _Problems) -> list[Any] | None:
+def _person_categories(categories: Any, problems: Problems) -> list[Any] | None:
     """Returns the ids of the category "person"; None if all annotations are persons."""
     if not isinstance(categories, list) or len(categories) < 2:
         return None
@@ -328,7 +190,7 @@ def _person_categories(categories: Any, problems: _Problems) -> list[Any] | None
                 "coco-no-person",
                 "error",
                 str(problems.path),
-                f"the categories {_shown([name for name, _ in named])}",
+                f"the categories {shown_value([name for name, _ in named])}",
                 "one category, or one that is named 'person'",
                 "name the category of the persons 'person'",
             )
@@ -338,7 +200,7 @@ def _person_categories(categories: Any, problems: _Problems) -> list[Any] | None
 
 
 def _read_boxes(
-    annotations: _Annotations, images: _Images, problems: _Problems
+    annotations: _Annotations, images: CocoImages, problems: Problems
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Returns the image row and box (x, y, width, height) of every annotation, and which have both."""
     entries, total = annotations.entries, len(annotations.entries)
@@ -383,7 +245,7 @@ def _read_boxes(
     return scene, boxes, is_box & (scene >= 0)
 
 
-def _dangling_hint(dangling: list[tuple[int, Any]], images: _Images) -> str:
+def _dangling_hint(dangling: list[tuple[int, Any]], images: CocoImages) -> str:
     for _, key in dangling:
         if (isinstance(key, str) and any(str(known) == key for known in images.row_of_id)) or (
             type(key) is int and str(key) in images.row_of_id
@@ -396,7 +258,7 @@ def _box_numbers(box: Any) -> list[float] | None:
     if not isinstance(box, list) or len(box) != 4:
         return None
     numbers = [_number(value) for value in box]
-    return numbers if all(abs(value) < _FARTHEST for value in numbers) else None
+    return numbers if all(abs(value) < FARTHEST for value in numbers) else None
 
 
 def _number(value: Any) -> float:
@@ -413,7 +275,7 @@ def _area(entry: dict[str, Any]) -> float:
     return float("nan") if entry.get("segmentation") else _number(entry.get("area"))
 
 
-def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: _Problems) -> NDArray[np.bool_]:
+def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: Problems) -> NDArray[np.bool_]:
     values = [entry.get("ishard", 0) for _, entry in entries]
     bad = [
         (row, value)
@@ -425,92 +287,6 @@ def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: _Problems) 
         expected="0 or 1", hint="write 1 for a person who is hard to recognise, else 0",
     )  # fmt: skip
     return np.array([value == 1 for value in values], bool)
-
-
-def _read_ids(
-    entries: list[tuple[int, dict[str, Any]]],
-    scene: NDArray[np.int64],
-    declared_ids: list[str] | None,
-    marks: dict[str, int],
-    problems: _Problems,
-) -> NDArray[np.object_]:
-    """Returns the identity of every person, None for an unlabeled one; fills `marks`."""
-    ids = np.full(len(entries), None, object)
-    bad: list[tuple[int, Any]] = []
-    for index, (row, entry) in enumerate(entries):
-        value = entry.get("person_id")
-        try:
-            ids[index], mark = _identity(value) if declared_ids is None else _declared(value, declared_ids)
-        except ValueError:
-            bad.append((row, value))
-            continue
-        if mark:
-            marks[mark] = marks.get(mark, 0) + 1
-    problems.add(
-        "coco-person-id", "error", bad, len(entries), what="annotation", found="person_id {}",
-        expected="a whole number or a text of at most 100 characters; negative or missing if unlabeled"
-        if declared_ids is None
-        else f"-1, or a number from 1 to {len(declared_ids)} (the length of maskps_ids)",
-        hint="correct the person_id, or remove it if the person has no identity",
-    )  # fmt: skip
-    zeros = np.array([value == "0" for value in ids], bool)
-    if declared_ids is None and not marks and zeros.any():
-        per_image = np.unique(scene[zeros], return_counts=True)[1]
-        if 2 * np.count_nonzero(per_image > 1) >= len(per_image):
-            ids[zeros] = None
-            marks["0"] = int(zeros.sum())
-            shown = [(entries[index][0], 0) for index in np.flatnonzero(zeros).tolist()]
-            problems.add(
-                "coco-person-id-zero", "warning", shown, len(entries), what="annotation",
-                found="person_id {}, taken as unlabeled: no person is marked so otherwise, and most images "
-                "with a 0 hold several", expected="-1 for a person without an identity",
-                hint="write -1 for unlabeled persons; 0 is an identity where some other person is unlabeled",
-            )  # fmt: skip
-    return ids
-
-
-def _identity(value: Any) -> tuple[str | None, str]:
-    """Returns the identity, None for an unlabeled person, and how such a person is marked.
-
-    Raises:
-        ValueError: neither.
-    """
-    if value is None:
-        return None, "missing"
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value)
-    if type(value) not in (int, str) or len(text) > _LONGEST_ID or _NOT_IN_NAMES.search(text):
-        raise ValueError
-    if not text or re.fullmatch("-[0-9]+", text):
-        return None, text or "empty"
-    return text, ""
-
-
-def _declared(value: Any, declared_ids: list[str]) -> tuple[str | None, str]:
-    """Likewise for a file that we wrote, whose person_id is the pid."""
-    if type(value) is not int or value == 0 or not -1 <= value <= len(declared_ids):
-        raise ValueError
-    return (None, "-1") if value < 0 else (declared_ids[value - 1], "")
-
-
-def _declared_ids(content: dict[str, Any], path: Path) -> list[str] | None:
-    info = content.get("info")
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        return None
-    check_format(path, info, format=FORMAT, version=VERSION, what=WHAT)
-    ids = content.get("maskps_ids")
-    good = isinstance(ids, list) and all(
-        isinstance(text, str) and len(text) <= _LONGEST_ID and not _NOT_IN_NAMES.search(text) for text in ids
-    )
-    if not good or len(set(ids)) != len(ids):
-        raise InputFileError(
-            path,
-            expected="maskps_ids: a list of texts, each once",
-            found=_shown(ids),
-            hint="convert the data set again",
-        )
-    return list(ids)
 
 
 def _corners_finding(columns: CocoColumns) -> Finding | None:

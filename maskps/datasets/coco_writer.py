@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.datasets.coco import FILES
-from maskps.datasets.coco_json import FORMAT, VERSION
+from maskps.datasets.coco_ids import FORMAT, VERSION
 from maskps.datasets.coco_protocols import PROTOCOLS_FILE, write_protocols
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.files import written_atomically

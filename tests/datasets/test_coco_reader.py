@@ -191,6 +191,7 @@ def changed(place: str, key: str, value: Any) -> dict[str, Any]:
         (changed("annotations", "bbox", [1, 2, 3, 10**400]), "bbox"),
         (changed("annotations", "person_id", [3]), "person_id"),
         (changed("annotations", "person_id", 2.5), "person_id 2.5"),
+        ('{"images": [], "annotations": [{"person_id": ' + 900 * "[" + 900 * "]" + "}]}", "2 more errors"),
         (changed("annotations", "person_id", True), "person_id True"),
         (changed("annotations", "person_id", "x" * 101), "person_id"),
         (changed("annotations", "ishard", "yes"), "ishard 'yes'"),

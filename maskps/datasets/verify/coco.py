@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from maskps.datasets.coco import coco_files, coco_protocol_names, read_coco, read_coco_protocol
-from maskps.datasets.coco_json import WHAT, CocoColumns, read_columns
+from maskps.datasets.coco_ids import WHAT
+from maskps.datasets.coco_json import CocoColumns, read_columns
 from maskps.datasets.verify.files import file_finding, missing_file
 from maskps.datasets.verify.protocols import check_protocol
 from maskps.datasets.verify.tables import (
