@@ -141,7 +141,7 @@ def _read_images(path: Path) -> _Images:
         path=path,
         names=np.array(raw.names, dtype=np.str_),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        boxes=xywh_to_xyxy(raw.boxes[kept]),
+        boxes=_corners(raw.boxes[kept]),
         is_hard=raw.is_hard[kept],
     )
 
@@ -151,8 +151,13 @@ def _read_train(path: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[
     raw = read_raw_train(path)
     check_unique(path, raw.ids, expected="every identity once")
     scenes = images.rows_of(raw.names, path)
-    matched = images.matched_pids(scenes, xywh_to_xyxy(raw.boxes), raw.identity + 1, path)
+    matched = images.matched_pids(scenes, _corners(raw.boxes), raw.identity + 1, path)
     return np.array(raw.ids, dtype=np.str_), matched
+
+
+def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which the table refuses
+        return xywh_to_xyxy(boxes)
 
 
 def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[np.int64]]:

@@ -397,6 +397,8 @@ def test_what_the_reader_refuses_is_an_error_here(clean: Path) -> None:
         lambda: write_images(clean, SCENES[:-1]),
         lambda: write_images(clean, changed(SCENES, "s3.jpg", lambda _: [(1, 2)])),
         lambda: write_images(clean, changed(SCENES, "s3.jpg", lambda _: [(np.nan, 1, 2, 3)])),
+        lambda: write_images(clean, changed(SCENES, "s3.jpg", lambda _: [(1e300, 1, 2, 3)])),
+        lambda: write_images(clean, changed(SCENES, "s3.jpg", lambda _: [(2.1e38, 1, 2.1e38, 3)])),
         lambda: write_pool(clean, ["s9.jpg", "s9.jpg", "s8.jpg", "s7.jpg", "s6.jpg"]),
         lambda: write_train(clean, [*PERSONS, ("p7", [])]),
         lambda: write_train(clean, [("p7", [("s77.jpg", (1, 2, 3, 4))])]),

@@ -66,16 +66,15 @@ def _matched(
     scenes = np.where(found >= 0, rows[found] if len(rows) else -1, -1)
     with_area = np.flatnonzero(images.has_area)
     scene_of_box = images.scene_of_person[with_area]
-    corners = xywh_to_xyxy(images.boxes[with_area])
+    with np.errstate(over="ignore"):  # numbers beyond float32 are told elsewhere
+        corners, wanted = xywh_to_xyxy(images.boxes[with_area]), xywh_to_xyxy(boxes)
     _, number = np.unique(ids.astype(np.str_), return_inverse=True)
-    matches = match_boxes(scene_of_box, corners, scenes, xywh_to_xyxy(boxes), number)
+    matches = match_boxes(scene_of_box, corners, scenes, wanted, number)
 
     for row in np.flatnonzero((matches.persons < 0) & (scenes >= 0)).tolist():
         first, last = np.searchsorted(scene_of_box, [scenes[row], scenes[row] + 1])
         if last > first:
-            near = with_area[first:last][
-                np.abs(corners[first:last] - xywh_to_xyxy(boxes[row])).sum(1).argmin()
-            ]
+            near = with_area[first + _nearest(corners[first:last], wanted[row])]
             nearest = f"the nearest there is {_text(images.boxes[near])}"
         else:
             nearest = "there is none in that scene"
@@ -119,6 +118,11 @@ def _matched(
                 )
             )
     return result
+
+
+def _nearest(boxes: NDArray[np.float32], wanted: NDArray[np.float32]) -> int:
+    with np.errstate(invalid="ignore"):  # infinite numbers are told elsewhere
+        return int(np.abs(boxes - wanted).sum(axis=1).argmin())
 
 
 def _text(box: NDArray[np.float64]) -> str:

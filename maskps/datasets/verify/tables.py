@@ -16,6 +16,7 @@ from maskps.datasets.matching import first_equal
 from maskps.findings import Finding
 
 _SHOWN = 5  # names or ids told of a longer list
+_FARTHEST = 1e38  # beyond, corners are infinite in float32
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def check_boxes_in_images(scenes: RawScenes) -> list[Finding]:
     exactly at the border, x + width = image width. Empty boxes and boxes that are not finite are skipped.
     """
     x, y, width, height = scenes.boxes.T
-    usable = np.isfinite(scenes.boxes).all(axis=1) & (width > 0) & (height > 0)
+    usable = _is_finite(scenes.boxes) & (width > 0) & (height > 0)
     limits = np.full((len(scenes.boxes), 2), np.inf)
     if scenes.sizes is not None:
         sizes = scenes.sizes[scenes.scene_of_person].astype(np.float64)
@@ -206,7 +207,7 @@ def _doubled_scenes(scenes: RawScenes) -> list[Finding]:
 
 
 def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
-    finite = np.isfinite(scenes.boxes).all(axis=1)
+    finite = _is_finite(scenes.boxes)
     empty = finite & (scenes.boxes[:, 2:] <= 0).any(axis=1)
     wide = finite & ~empty & (scenes.boxes[:, 2] > scenes.boxes[:, 3])
     findings = [
@@ -242,6 +243,10 @@ def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
         for row in np.flatnonzero(wide).tolist()
     ]
     return findings
+
+
+def _is_finite(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((np.abs(boxes) < _FARTHEST).all(axis=1))
 
 
 def _doubled_boxes(scenes: RawScenes) -> list[Finding]:
