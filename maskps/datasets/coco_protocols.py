@@ -10,26 +10,23 @@ Boxes are x0, y0, x1, y1. A zip of arrays without pickles, as `numpy.savez_compr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, InputFileError, MaskpsError
+from maskps.errors import AnnotationError, InputFileError
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.files import written_atomically
+from maskps.npz import read_npz
 
 FORMAT = "maskps-protocols"
 VERSION = 1
 PROTOCOLS_FILE = "protocols.npz"
 
 _WHAT = "test protocols (protocols.npz)"
-_AGAIN = "convert the data set again"
-_COLUMNS = tuple(field.name for field in fields(SearchProtocol))
+_HINT = "convert the data set again, or write the protocols anew (docs/coco.md)"
 _KINDS = {
     **dict.fromkeys(("image_names", "query_ids"), np.str_),
     **dict.fromkeys(("query_scenes", "galleries", "truth_positions"), np.int32),
@@ -47,7 +44,7 @@ def write_protocols(path: Path, protocols: Mapping[str, SearchProtocol]) -> None
         "names": np.array(list(protocols), np.str_),
     }
     for name, protocol in protocols.items():
-        arrays |= {f"{name}/{column}": getattr(protocol, column) for column in _COLUMNS}
+        arrays |= {f"{name}/{column}": getattr(protocol, column) for column in _KINDS}
     with written_atomically(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -58,8 +55,17 @@ def protocols_in(path: Path) -> tuple[str, ...]:
     Raises:
         InputFileError: missing, cut off, of another kind or version.
     """
-    with _opened(path) as arrays:
-        return _names(path, arrays)
+    header = read_npz(path, ("format", "version", "names"), what=_WHAT, hint=_HINT)
+    if str(header.get("format")) != FORMAT or "names" not in header:
+        raise InputFileError(path, expected=_WHAT, found="another file", hint=_HINT)
+    if str(header.get("version")) != str(VERSION):
+        raise InputFileError(
+            path,
+            expected=f"format version {VERSION}",
+            found=f"version {header.get('version')}",
+            hint="install the maskps release that wrote it",
+        )
+    return tuple(str(name) for name in header["names"].reshape(-1))
 
 
 def read_protocol_of(path: Path, name: str) -> SearchProtocol:
@@ -69,77 +75,26 @@ def read_protocol_of(path: Path, name: str) -> SearchProtocol:
         InputFileError: as `protocols_in`, or no protocol of this name.
         AnnotationError: its columns contradict each other.
     """
-    with _opened(path) as arrays:
-        names = _names(path, arrays)
-        if name not in names:
-            raise InputFileError(
-                path,
-                expected=f"the test protocol {name}",
-                found=f"protocols here: {', '.join(names) or 'none'}",
-                hint="choose one of those",
-            )
-        columns = {column: _column(path, arrays, name, column) for column in _COLUMNS}
+    names = protocols_in(path)
+    if name not in names:
+        raise InputFileError(
+            path,
+            expected=f"the test protocol {name}",
+            found=f"protocols here: {', '.join(names) or 'none'}",
+            hint="choose one of those",
+        )
+    arrays = read_npz(path, [f"{name}/{column}" for column in _KINDS], what=_WHAT, hint=_HINT)
+    columns: dict[str, Any] = {}
+    for column, kind in _KINDS.items():
+        array = arrays.get(f"{name}/{column}")
+        if array is None or array.dtype.kind != np.dtype(kind).kind:
+            found = "no such array" if array is None else f"an array of {array.dtype}"
+            expected = f"{name}/{column}, an array of {kind.__name__}"
+            raise InputFileError(path, expected=expected, found=found, hint=_HINT)
+        columns[column] = array.astype(kind, copy=False)
     try:
         return SearchProtocol(**columns)
     except AnnotationError as error:
         raise AnnotationError(
-            f"{path}, {name}: {error.where}", expected=error.expected, found=error.found, hint=_AGAIN
+            f"{path}, {name}: {error.where}", expected=error.expected, found=error.found, hint=_HINT
         ) from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        # Opened here: numpy leaves its own handle open when the content is not what it expects.
-        with path.open("rb") as stream:
-            arrays = np.load(stream, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise InputFileError(path, expected=_WHAT, found="a single array", hint=_AGAIN)
-            with arrays:
-                yield arrays
-    except MaskpsError:
-        raise
-    except FileNotFoundError as error:
-        hint = "convert a data set that has test protocols, or write some (docs/coco.md)"
-        raise InputFileError(path, expected=_WHAT, found="no such file", hint=hint) from error
-    except OSError as error:
-        hint = "check who may read it" if error.errno else _AGAIN
-        found = error.strerror or str(error)
-        raise InputFileError(path, expected=_WHAT, found=found, hint=hint) from error
-    except (
-        Exception
-    ) as error:  # damaged bytes make numpy, zipfile, zlib, ast and tokenize raise what they will
-        raise InputFileError(path, expected=_WHAT, found=f"a damaged file ({error})", hint=_AGAIN) from error
-
-
-def _names(path: Path, arrays: Any) -> tuple[str, ...]:
-    if "format" not in arrays.files or str(_array(path, arrays, "format")) != FORMAT:
-        raise InputFileError(path, expected=_WHAT, found="another file", hint=_AGAIN)
-    version = str(_array(path, arrays, "version"))
-    if version != str(VERSION):
-        raise InputFileError(
-            path,
-            expected=f"format version {VERSION}",
-            found=f"version {version}",
-            hint="install the maskps release that wrote it",
-        )
-    return tuple(str(name) for name in _array(path, arrays, "names").reshape(-1))
-
-
-def _column(path: Path, arrays: Any, name: str, column: str) -> NDArray[Any]:
-    key, kind = f"{name}/{column}", _KINDS[column]
-    array = _array(path, arrays, key)
-    if array.dtype.kind != np.dtype(kind).kind:
-        raise InputFileError(
-            path, expected=f"{key} as {kind.__name__}", found=f"an array of {array.dtype}", hint=_AGAIN
-        )
-    return array.astype(kind, copy=False)
-
-
-def _array(path: Path, arrays: Any, key: str) -> NDArray[Any]:
-    if key not in arrays.files:
-        raise InputFileError(path, expected=f"the array {key}", found="none of that name", hint=_AGAIN)
-    array = arrays[key]
-    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of a member that is no array
-        raise InputFileError(path, expected=f"the array {key}", found="something else", hint=_AGAIN)
-    return array
