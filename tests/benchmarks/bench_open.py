@@ -59,9 +59,9 @@ def open_with_scipy(root: Path, protocols: Sequence[str]) -> None:
         boxes_of[str(image["imname"][0])] = [box for box in boxes if box[2] > 0 and box[3] > 0]
     pool = {str(name[0][0]) for name in loadmat(root / layout.POOL_FILE)["pool"]}
     appearances = [
-        (str(person[0]["idname"][0][0]), str(scene["imname"][0]), tuple(map(int, scene["idlocate"][0])))
+        (str(person[0, 0]["idname"][0]), str(scene["imname"][0]), tuple(map(int, scene["idlocate"][0])))
         for (person,) in loadmat(root / layout.TRAIN_FILE)["Train"]
-        for scene in person[0]["scene"][0]
+        for scene in person[0, 0]["scene"][0]
     ]
     entries = 0
     galleries = {}
@@ -110,14 +110,16 @@ class Run:
 def run(command: Sequence[str], cache: Path) -> Run:
     environment = os.environ | {"MASKPS_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-    assert process.stdout is not None
-    output = process.stdout.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begin
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
+        assert process.stdout is not None
+        output = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - begin
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{errors.read().decode()}")
     return Run(seconds, usage.ru_maxrss / 1024, output)
 
 

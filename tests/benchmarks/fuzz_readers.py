@@ -46,10 +46,12 @@ from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw import prw_protocol, read_prw, read_prw_protocol
 from maskps.datasets.prw_writer import write_prw
 from maskps.errors import MaskpsError
-from maskps.evaluation import SearchProtocol, read_protocol
+from maskps.evaluation import Detections, SearchProtocol, read_detections, read_protocol, write_detections
 from maskps.masks import LabelMeFile, LabelMeShape, outline_from_polygons, read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset import build_subset, open_subset, read_targets
+from maskps.subset import build_subset, open_subset, read_targets, select_subset
+from maskps.subset.names import read_name_list, select_named
+from maskps.subset.nested import with_proportions
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 
 SECONDS = 5.0
@@ -167,7 +169,13 @@ def make_targets(folder: Path) -> list[Target]:
         rows = np.flatnonzero(np.isin(dataset.train.scene_of_person, kept) & dataset.train.is_labeled)
         return {row: outlines[row] for row in rows.tolist()}
 
-    build_subset(dataset, folder / "subset", portion_size=2, outlines=drawn)
+    selection = with_proportions(dataset.train, select_subset(dataset.train, portion_size=2), "20%,full")
+    build_subset(dataset, folder / "subset", selection, outlines=drawn)
+    names = dataset.train.names.tolist()
+    (folder / "names").mkdir()
+    (folder / "names" / "list.txt").write_text("# images\n" + "\n".join(names[:3]) + "\n\ns1 # one\r\n")
+    (folder / "detections").mkdir()
+    write_detections(folder / "detections" / "detections.npz", _detections(dataset, protocols["TestG4"]))
     shape = LabelMeShape("p1", np.array([[1.0, 2.0], [30.0, 2.5], [20.0, 70.0]]), group_id=1)
     (folder / "labelme").mkdir()
     write_labelme(folder / "labelme" / "s1.json", LabelMeFile("s1.jpg", 100, 200, (shape,)))
@@ -186,6 +194,18 @@ def make_targets(folder: Path) -> list[Target]:
             lambda place: (open_subset(place, dataset), read_targets(place / "targets_14x14.npz")),
         ),
         Target("labelme", folder / "labelme", ("s1.json",), lambda place: read_labelme(place / "s1.json")),
+        Target(
+            "name list",
+            folder / "names",
+            ("list.txt",),
+            lambda place: select_named(dataset, read_name_list(place / "list.txt")),
+        ),
+        Target(
+            "detections",
+            folder / "detections",
+            ("detections.npz",),
+            lambda place: read_detections(place / "detections.npz"),
+        ),
     ]
 
 
@@ -252,6 +272,19 @@ def _outline(table: SceneTable, row: int) -> Any:
     ring = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
     inner = (ring - ring.mean(axis=0)) * 0.5 + ring.mean(axis=0)
     return outline_from_polygons([ring], holes=[inner], where=f"row {row}")
+
+
+def _detections(dataset: PersonSearchDataset, protocol: SearchProtocol) -> Detections:
+    """The true boxes as a network could have found them."""
+    table = dataset.test
+    return Detections(
+        image_names=table.names,
+        offsets=table.offsets,
+        boxes=table.boxes,
+        scores=np.ones(table.num_persons, np.float32),
+        embeddings=np.ones((table.num_persons, 3), np.float32),
+        query_embeddings=np.ones((protocol.num_queries, 3), np.float32),
+    )
 
 
 # What is read, and what must be true of it.
