@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -409,6 +411,28 @@ def test_what_the_reader_refuses_is_an_error_here(clean: Path) -> None:
         write_pool(clean, ["s9.jpg", "s8.jpg", "s7.jpg", "s6.jpg"])
         write_train(clean, PERSONS)
     check(True)
+
+
+@pytest.mark.parametrize("file", [IMAGES, POOL, TRAIN, f"{TRAIN_TEST}/TestG2.mat"])
+def test_no_damage_ends_the_check_and_what_cannot_be_read_is_an_error(clean: Path, file: str) -> None:
+    """Bytes of the unpacked variable are changed at random: names, numbers, sizes, types."""
+    rng = np.random.default_rng(7)
+    whole = (clean / file).read_bytes()
+    variable = zlib.decompress(whole[136:])
+    outcomes = Counter()
+    for _ in range(25):
+        damaged = bytearray(variable)
+        for place in rng.integers(0, len(damaged), rng.integers(1, 4)).tolist():
+            damaged[place] = int(rng.integers(48, 58) if 48 <= damaged[place] < 58 else rng.integers(256))
+        packed = zlib.compress(bytes(damaged))
+        (clean / file).write_bytes(whole[:128] + struct.pack("<II", 15, len(packed)) + packed)
+        has_errors = any(one.level == "error" for one in verify(clean))
+        try:
+            read_cuhk_sysu(clean)
+        except MaskpsError:
+            assert has_errors
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 5
 
 
 def test_nothing_in_the_folder_is_changed(clean: Path) -> None:

@@ -32,6 +32,11 @@ _KNOWN_FILES = (
     *(path.name for path in (layout.IMAGES_FILE, layout.POOL_FILE, layout.TRAIN_FILE, layout.PERSON_FILE)),
     *(f"{name}.mat" for name in PUBLISHED_QUERIES),
 )
+_HELD = {
+    layout.IMAGES_FILE: "all scenes and their boxes",
+    layout.POOL_FILE: "the names of the test scenes",
+    layout.TRAIN_FILE: "the training identities and where they appear",
+}
 
 
 @dataclass
@@ -83,6 +88,9 @@ def _attempt(
 ) -> _T | None:
     """Returns what is read from a file, None if it cannot be read; impossible entries are left out."""
     problems: Problems = []
+    if file in _HELD and not (root / file).exists():
+        findings.append(missing_file(root / file, what=_HELD[file], root=root, known=_KNOWN_FILES))
+        return None
     try:
         content = read(root / file, problems)
     except MaskpsError as error:
