@@ -15,6 +15,14 @@ def xywh_to_xyxy(boxes: NDArray) -> NDArray[np.float32]:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
+def has_area(boxes: NDArray) -> NDArray[np.bool_]:
+    """Returns (n,) bool: the xyxy boxes (n, 4) that have a width and a height.
+
+    To be asked of float32 corners rather than of a file's width: added to a large x, a small one vanishes.
+    """
+    return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+
+
 def box_area(boxes: NDArray) -> NDArray[np.float64]:
     """Returns the (n,) areas of (n, 4) xyxy boxes in pixels squared; 0 where a side is negative."""
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

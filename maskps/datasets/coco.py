@@ -86,7 +86,7 @@ def read_coco(root: Path) -> PersonSearchDataset:
     return PersonSearchDataset(
         root=root,
         kind="coco",
-        image_dir=_image_dir(root, train if len(train) else test),
+        image_dir=coco_image_dir(root, train if len(train) else test),
         train=train,
         test=test,
         train_ids=train_ids,
@@ -171,7 +171,8 @@ def _by_number(identity: str) -> tuple[bool, int, str]:
     return not is_number, int(identity) if is_number else 0, identity
 
 
-def _image_dir(root: Path, table: SceneTable) -> Path:
+def coco_image_dir(root: Path, table: SceneTable) -> Path:
+    """Returns the folder in which the image of the table's first scene lies; `IMAGE_DIR` if there is none."""
     if len(table):
         for name in _IMAGE_DIRS:
             if (root / name / str(table.names[0])).is_file():

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import has_area, xywh_to_xyxy
 from maskps.errors import AnnotationError
 from maskps.matlab import open_mat
 
@@ -44,7 +45,7 @@ class RawImages:
     @property
     def has_area(self) -> NDArray[np.bool_]:
         """(P,) bool: width and height are above 0."""
-        return (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
+        return has_area(xywh_to_xyxy(self.boxes))
 
     @property
     def scene_of_person(self) -> NDArray[np.int64]:

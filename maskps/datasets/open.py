@@ -80,11 +80,13 @@ def _open_prw(root: Path) -> PersonSearchDataset:
 
 
 def _open_coco(root: Path) -> PersonSearchDataset:
-    from maskps.datasets.coco import _image_dir, coco_files, read_coco
+    from maskps.datasets.coco import coco_files, coco_image_dir, read_coco
 
     dataset = cached_dataset("coco", root, coco_files(root), lambda: read_coco(root))
     # Where the images are is looked up each time: they may have been copied since.
-    return replace(dataset, image_dir=_image_dir(root, dataset.train if len(dataset.train) else dataset.test))
+    return replace(
+        dataset, image_dir=coco_image_dir(root, dataset.train if len(dataset.train) else dataset.test)
+    )
 
 
 def _no_dataset(path: Path) -> InputFileError:

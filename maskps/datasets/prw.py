@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import xywh_to_xyxy
+from maskps.boxes import has_area, xywh_to_xyxy
 from maskps.columns import check_unique, ragged_ranges, rows_of_names
 from maskps.datasets import prw_files as files
 from maskps.datasets.cuhk_sysu import fingerprint
@@ -178,15 +178,16 @@ def _read_set(root: Path, file: Path, key: str) -> tuple[SceneTable, NDArray[np.
             found=found,
             hint="copy or download the file again",
         )
-    is_kept = (rows[:, 3:] > 0).all(axis=1)
-    rows, scene_of_row = rows[is_kept], scene_of_row[is_kept]
+    boxes = xywh_to_xyxy(rows[:, 1:])
+    is_kept = has_area(boxes)
+    rows, boxes, scene_of_row = rows[is_kept], boxes[is_kept], scene_of_row[is_kept]
     ids = rows[:, 0].astype(np.int64)
     is_labeled = ~np.isin(ids, files.UNLABELED_IDS)
     known = np.unique(ids[is_labeled])
     table = SceneTable(
         names=np.array(names, dtype=np.str_),
         offsets=np.searchsorted(scene_of_row, np.arange(len(names) + 1)).astype(np.int64),
-        boxes=xywh_to_xyxy(rows[:, 1:]),
+        boxes=boxes,
         pids=np.where(is_labeled, np.searchsorted(known, ids) + 1, UNLABELED_PID).astype(np.int64),
         is_hard=np.zeros(len(rows), dtype=bool),
         camera=cameras_of_names(names),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from maskps.columns import check_offsets, check_unique
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import written_atomically
+from maskps.npz import read_npz
 
 FORMAT = "maskps-detections"
 VERSION = 1
@@ -56,14 +55,17 @@ class Detections:
     query_embeddings: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        images, rows = len(self.image_names), len(self.scores)
         expected_ndim = {"embeddings": 2, "query_embeddings": 2, "scores": 1, "image_names": 1}
         for name, dimensions in expected_ndim.items():
             array = getattr(self, name)
             if array.ndim != dimensions:
                 raise AnnotationError(
-                    f"detections, {name}", expected=f"{dimensions} dimension(s)", found=f"shape {array.shape}"
+                    f"detections, {name}",
+                    expected=f"{dimensions} dimension(s)",
+                    found=f"shape {array.shape}",
+                    hint="`maskps.evaluation.Detections` describes every array",
                 )
+        images, rows = len(self.image_names), len(self.scores)
         dim = self.query_embeddings.shape[1]
         for name, shape in (("offsets", (images + 1,)), ("boxes", (rows, 4)), ("embeddings", (rows, dim))):
             found = getattr(self, name).shape
@@ -155,7 +157,11 @@ def read_detections(path: Path) -> Detections:
         InputFileError: no such file, cut off, no .npz, pickled, a missing array, another format.
         AnnotationError: the arrays contradict each other (see `Detections`).
     """
-    arrays = _read_arrays(path)
+    arrays = read_npz(
+        path,
+        what="detections as .npz (zip of arrays, no pickles)",
+        hint="copy or make it again: names as an array of str, ragged lists as one array with offsets",
+    )
     found_format = str(arrays.get("format", FORMAT))
     found_version = str(arrays.get("version", VERSION))
     if (found_format, found_version) != (FORMAT, str(VERSION)):
@@ -171,6 +177,7 @@ def read_detections(path: Path) -> Detections:
             path,
             expected="the arrays " + ", ".join(_DTYPES),
             found=f"no {', '.join(missing)}; there are: {', '.join(sorted(arrays)) or 'none'}",
+            hint="save them under these names",
         )
     columns = {name: _converted(path, name, arrays[name], dtype) for name, dtype in _DTYPES.items()}
     try:
@@ -179,32 +186,6 @@ def read_detections(path: Path) -> Detections:
         raise AnnotationError(
             f"{path}: {error.where}", expected=error.expected, found=error.found, hint=error.hint
         ) from error
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray]:
-    kind = "detections as .npz (zip of arrays, no pickles)"
-    try:
-        # Opened here: numpy leaves its own handle open when the content is not what it expects.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise InputFileError(path, expected=kind, found="no such file", hint="check the path") from error
-    except ValueError as error:
-        # numpy's words for an array of Python objects, and for a file that is neither .npy nor .npz.
-        pickled = "allow_pickle" in str(error) or "pickled" in str(error)
-        raise InputFileError(
-            path,
-            expected=kind,
-            found="pickled Python objects, which are never loaded" if pickled else str(error),
-            hint="save names as an array of str and ragged lists as one array with offsets",
-        ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputFileError(
-            path, expected=kind, found=f"{error}", hint="the file may be cut off; copy or make it again"
-        ) from error
-    except (OSError, AttributeError, TypeError) as error:
-        # A bare .npy array is no context manager and has no `files`.
-        raise InputFileError(path, expected=kind, found=f"{error}") from error
 
 
 def _converted(path: Path, name: str, array: NDArray, dtype: type) -> NDArray:
