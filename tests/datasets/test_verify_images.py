@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -132,10 +133,34 @@ def test_images_that_nothing_names_are_counted(folder: Path) -> None:
     assert "s4.jpg" in finding.found
 
 
+def test_images_may_lie_in_folders_of_their_own(folder: Path) -> None:
+    (folder / "cam1").mkdir()
+    for name in NAMES:
+        (folder / name).rename(folder / "cam1" / name)
+    assert check_images(folder, [f"cam1/{name}" for name in NAMES])[0] == []
+
+
 def test_progress_is_told(folder: Path) -> None:
     told: list[tuple[int, int]] = []
     check_images(folder, NAMES, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_the_images_of_a_coco_data_set_are_those_of_both_splits(folder: Path, tmp_path: Path) -> None:
+    """The annotated sizes are wrong, and the boxes fit those, but not the images."""
+    (tmp_path / "images").mkdir()
+    for name in NAMES:
+        (folder / name).rename(tmp_path / "images" / name)
+    for split, rows in (("train", [0, 1]), ("test", [2])):
+        content = {
+            "images": [{"id": row, "file_name": NAMES[row], "width": 70, "height": 48} for row in rows],
+            "annotations": [
+                {"id": row, "image_id": row, "bbox": [50, 1, 16, 40], "person_id": row + 1} for row in rows
+            ],
+        }
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    codes = Counter(one.code for one in verify(tmp_path, images=True) if one.where.find("images/") > 0)
+    assert codes == {"image-size-differs": 3, "box-leaves-image": 3}
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_equal_boxes_in_one_scene_are_told_once_and_with_both_identities() -> No
     one, other = (1.0, 1.0, 10.0, 20.0, "p1"), (1.0, 1.0, 10.0, 20.0, "p2")
     (finding,) = check_tables(raw(("z", [one]), ("a", [(2, 2, 10, 20, None), one, other])))
     assert (finding.code, finding.where) == ("box-doubled", "person 3")
-    assert "the same as box 1, there for p1, here for p2" in finding.found
+    assert "the same as that of person 2, there for p1, here for p2" in finding.found
 
 
 def test_one_identity_twice_in_an_image_is_told_with_both_boxes() -> None:

@@ -96,24 +96,24 @@ def _check_dataset_images(
     except MaskpsError as error:
         hint = "correct the errors first"
         return [Finding("images-not-checked", "info", error.where, "the data set cannot be read", hint=hint)]
-    findings = []
-    for table in (dataset.train, dataset.test):
-        boxes = table.boxes.astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
-        scene = table.scene_of_person
-        names = table.names.tolist()
-        scenes = RawScenes(
-            names=names,
-            offsets=table.offsets,
-            boxes=boxes,
-            ids=np.full(len(boxes), None, dtype=object),
-            where=lambda row, names=names, scene=scene, first=table.offsets: (  # type: ignore[misc]
-                f"{dataset.image_path(names[scene[row]])}, box {row - int(first[scene[row]])}"
-            ),
-            sizes=table.size,
-        )
-        findings += _check_scene_images(dataset.image_dir, scenes, jobs, progress)
-    return findings
+    return _check_scene_images(dataset.image_dir, _scenes_of(dataset), jobs, progress)
+
+
+def _scenes_of(dataset: PersonSearchDataset) -> RawScenes:
+    """Returns the scenes of both splits, which share a folder of images."""
+    tables = (dataset.train, dataset.test)
+    names = np.concatenate([table.names for table in tables]).tolist()
+    offsets = np.concatenate([dataset.train.offsets, dataset.train.offsets[-1] + dataset.test.offsets[1:]])
+    boxes = np.concatenate([table.boxes for table in tables]).astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    sizes = [np.zeros((len(table), 2), np.int64) if table.size is None else table.size for table in tables]
+
+    def where(row: int) -> str:
+        scene = int(np.searchsorted(offsets, row, side="right")) - 1
+        return f"{dataset.image_path(names[scene])}, box {row - int(offsets[scene])}"
+
+    nobody = np.full(len(boxes), None, dtype=object)
+    return RawScenes(names, offsets, boxes, nobody, where, np.concatenate(sizes))
 
 
 def _no_dataset(path: Path) -> Finding:

@@ -57,9 +57,9 @@ def check_images(
     found = np.zeros((len(names), 2), dtype=np.int64)
     annotated = np.zeros_like(found) if sizes is None else sizes
     present = _names_below(folder)
-    if names and not present.intersection(names):
-        return [_no_images(folder, len(names))], found
     missing = [name for name in names if name not in present and not (folder / name).is_file()]
+    if names and len(missing) == len(names):
+        return [_no_images(folder, len(names))], found
     findings = [_missing(folder, name, number) for number, name in enumerate(missing)]
     known = set(missing)
     rows = [row for row, name in enumerate(names) if name not in known]

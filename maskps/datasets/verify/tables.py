@@ -259,13 +259,13 @@ def _doubled_boxes(scenes: RawScenes) -> list[Finding]:
             whose = f", there for {one}, here for {other}"
         else:
             whose = ""
-        index = int(first[row] - scenes.offsets[np.searchsorted(scenes.offsets, row, side="right") - 1])
+        earlier = scenes.where(int(first[row])).rsplit(", ", 1)[-1]
         findings.append(
             Finding(
                 "box-doubled",
                 "warning",
                 scenes.where(row),
-                f"box {_text(scenes.boxes[row])} is the same as box {index}{whose}",
+                f"box {_text(scenes.boxes[row])} is the same as that of {earlier}{whose}",
                 "every person once",
                 "delete one of them",
             )
