@@ -1,24 +1,23 @@
 """Exact mask targets: the covered fraction of every cell of a grid in a box, without a bitmap.
 
-For each edge and each row of cells, take the part of the edge inside the row: its signed height dy and its
-end abscissae, with minimum a and maximum b. The area to the right of that part, up to the column line t, is
-dy G(t) with
+Only cells that an edge crosses are touched. In cell units of the box, each edge is cut where it crosses a
+row line, and each part again where it crosses a column line. Rings with the orientation of
+`maskps.masks.outlines` walk down on the right of the covered area and up on its left, so a piece that walks
+down by dy takes away, and one that walks up adds,
 
-    G(t) = 0                       t <= a
-           (t - a)^2 / (2 (b - a)) a <= t <= b
-           t - (a + b) / 2         t >= b
+    |dy| m   in its own cell, where m is the mean share of the cell's width on the right of the piece,
+    |dy|     in every cell on the right of that.
 
-Rings that keep the orientation of `maskps.masks.outlines` walk down (dy > 0) on the right of the covered
-area and up on its left, so minus the sum over edges, differenced over t = 0, 1, ..., size, is the covered
-area of each cell. Parts left of the box count in full, parts right of it not at all: boxes may cut the
-person anywhere.
+Both are noted as steps between neighbouring cells of a row; the running sum along the row is the coverage
+(docs/decisions/0006). What lies left of the box counts in full for the whole row, what lies right of it not
+at all: boxes may cut the person anywhere.
 
-One expression for numpy and torch; torch is never imported here. The result carries no gradient.
+One text for numpy and torch; torch is never imported here. All is done in float64, whatever comes in: the
+pieces are few. The result carries no gradient.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -29,8 +28,11 @@ from numpy.typing import NDArray
 THRESHOLD = 0.5 - 1e-6
 """A cell belongs to a binary target from this coverage on: half of it, up to rounding."""
 
-_LEVEL = 1e-12
-"""In cells: an edge that rises less counts for nothing that can be seen, but its slope could overflow."""
+SMALLEST_SIDE = 1e-6
+"""A box narrower or lower than this, in the unit of the edges, covers nothing that could be told."""
+
+_UNIT = 2.0**48
+"""Tensors are summed in whole numbers of 1 / _UNIT: accelerators add in any order, which must not matter."""
 
 
 def coverage(edges: Any, boxes: Any, size: int = 14) -> Any:
@@ -39,17 +41,20 @@ def coverage(edges: Any, boxes: Any, size: int = 14) -> Any:
     Args:
         edges: (N, E, 4) x0, y0, x1, y1 per edge, numpy or torch, one outline per box (`pad_edges`), or
             (E, 4): one outline for all boxes. Zero-length edges count nothing.
-        boxes: (N, 4) xyxy in the frame of the edges.
+        boxes: (N, 4) xyxy in the frame of the edges, anywhere in it.
 
     Returns:
         (N, size, size) in [0, 1], rows from the top, in the floating type of the edges (the wider of the two
-        for numpy); float32 is good to 1e-5. All zero for a box without a positive width and height.
+        for numpy), exact up to rounding. All zero for a box that is not finite or has a side below
+        `SMALLEST_SIDE`.
     """
-    edges, boxes, xp = _same_kind(edges, boxes)
-    if edges.ndim == 2:
-        edges = edges[None]
-    with _without_gradient(xp):
-        return _coverage(edges, boxes, size, xp)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(edges, torch.Tensor):
+        with torch.no_grad():
+            rows, boxes = edges.to(torch.float64), boxes.to(edges.device, torch.float64)
+            return _coverage(rows, boxes, size, torch).to(edges.dtype)
+    kind: Any = np.result_type(edges, boxes, np.float32)
+    return _coverage(np.asarray(edges, float), np.asarray(boxes, float), size, np).astype(kind)
 
 
 def mask_targets(edges: Any, boxes: Any, *, size: int = 14, soft: bool = False) -> Any:
@@ -63,9 +68,9 @@ def mask_targets(edges: Any, boxes: Any, *, size: int = 14, soft: bool = False) 
 
 
 def coverage_in_chunks(
-    edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 4
+    edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 64
 ) -> NDArray[np.float64]:
-    """Returns `coverage` of many outlines, a few at a time, so that memory stays small.
+    """Returns `coverage` of many outlines, some at a time, so that memory stays small.
 
     Args:
         edges: N arrays (E_i, 4).
@@ -96,57 +101,74 @@ def pad_edges(edges: Sequence[Any]) -> Any:
 
 
 def _coverage(edges: Any, boxes: Any, size: int, xp: Any) -> Any:
-    low, extent = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
-    is_box = (extent > 0).all(-1)[..., None]  # (N, 1, 1)
-    cell = xp.where(is_box, extent, xp.ones_like(extent)) / size
-    # Into cells of the box before anything else: keeps float32 exact far from the origin. (N, E, 1) each.
-    u0, v0 = [((edges[..., :2] - low) / cell)[..., axis, None] for axis in (0, 1)]
-    u1, v1 = [((edges[..., 2:] - low) / cell)[..., axis, None] for axis in (0, 1)]
+    count = len(boxes)
+    boxes = xp.where(xp.isfinite(boxes).all(1)[:, None], boxes, 0.0)[:, None]
+    corner, extent = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
+    is_box = (extent >= SMALLEST_SIDE).all(-1)  # (N, 1)
+    cell = xp.where(is_box[..., None], extent, 1.0) / size
+    edges = xp.broadcast_to(edges, (count, edges.shape[-2], 4))
+    (u0, v0), (u1, v1) = [((edges[..., i : i + 2] - corner) / cell).reshape(-1, 2).T for i in (0, 2)]
+    box = _repeat(_numbers(count, edges, xp), edges.shape[1], xp)
 
-    # The part of each edge inside each row: (N, E, size).
-    row = _range(size, edges, xp)
-    va, vb = xp.clip(v0 - row, 0, 1), xp.clip(v1 - row, 0, 1)
-    dy = vb - va
-    rise = v1 - v0
-    slope = (u1 - u0) / xp.where(abs(rise) < _LEVEL, xp.ones_like(rise), rise)
-    ua, ub = u0 + (va + row - v0) * slope, u0 + (vb + row - v0) * slope
-    a, b = xp.minimum(ua, ub), xp.maximum(ua, ub)
+    # An edge that is level, above, below or right of the box, or has no box, counts nothing.
+    top, bottom, left = xp.minimum(v0, v1), xp.maximum(v0, v1), xp.minimum(u0, u1)
+    counts = (top < bottom) & (bottom > 0) & (top < size) & (left < size) & is_box[box, 0]
+    u0, v0, u1, v1, top, bottom, box = [one[counts] for one in (u0, v0, u1, v1, top, bottom, box)]
 
-    # Left of the box it counts in full; what is left of the part starts at 0 or right of it.
-    a_in, b_in = xp.clip(a, 0, None), xp.clip(b, 0, None)
-    outside = xp.where(b > a, ((b - a) - (b_in - a_in)) / _or_one(b - a, xp), _as(b < 0, edges))
-    full_rows = (dy * outside).sum(1)[..., None]  # (N, size, 1)
-    dy = (dy * (1 - outside))[..., None]
+    # The part of each edge inside each row of cells, and the abscissae of its two ends.
+    edge, row, begin, end = _cut(xp.clip(top, 0, size), xp.clip(bottom, 0, size), size, xp)
+    u0, v0, run, rise = [one[edge] for one in (u0, v0, u1 - u0, v1 - v0)]
+    ua, ub = [u0 + run * ((level - v0) / rise) for level in (begin, end)]
+    dy, row = (end - begin) * xp.sign(rise), box[edge] * size + row
 
-    # G at the column lines: (N, E, size, size + 1).
-    width = (b_in - a_in)[..., None]
-    beyond = xp.clip(_range(size + 1, edges, xp) - a_in[..., None], 0, None)
-    inside = xp.minimum(beyond, width)
-    area = (dy * (beyond - inside * (1 - inside / _or_one(2 * width, xp)))).sum(1)
-    fractions = -full_rows - (area[..., 1:] - area[..., :-1])
-    return xp.where(is_box, xp.clip(fractions, 0, 1), xp.zeros_like(fractions))
+    # The piece of each part inside each cell; all that is left of the box is one piece, taken to its border.
+    left, right = xp.minimum(ua, ub), xp.maximum(ua, ub)
+    part, column, begin, end = _cut(left, right, size, xp)
+    width = (right - left)[part]
+    dy = dy[part] * xp.where(width > 0, (end - begin) / xp.where(width > 0, width, 1.0), 1.0)
+    column = xp.clip(column, 0, None)
+    own = dy * xp.clip(column + 1 - (begin + end) / 2, 0, 1)
 
-
-def _or_one(divisor: Any, xp: Any) -> Any:
-    return xp.where(divisor == 0, xp.ones_like(divisor), divisor)
-
-
-def _range(count: int, like: Any, xp: Any) -> Any:
-    place = {} if xp is np else {"device": like.device}
-    return xp.arange(count, dtype=like.dtype, **place)
+    # Steps from cell to cell along the rows; two more columns take what is right of the box.
+    place = row[part] * (size + 2) + column
+    place, step = xp.concatenate([place, place + 1]), xp.concatenate([own, dy - own])
+    steps = _sum_at(place, step, count * size * (size + 2), xp).reshape(count, size, size + 2)
+    return xp.clip(-steps.cumsum(-1)[..., :size], 0, 1)
 
 
-def _as(values: Any, like: Any) -> Any:
-    return values.astype(like.dtype) if isinstance(values, np.ndarray) else values.to(like.dtype)
+def _cut(low: Any, high: Any, size: int, xp: Any) -> tuple[Any, Any, Any, Any]:
+    """Cuts the intervals low..high at 0, 1, ..., size; what is beyond stays in one piece.
+
+    Returns:
+        Of each piece its interval, the whole number below it (-1 for all below 0, `size` for all above),
+        and its two ends.
+    """
+    first = xp.clip(xp.floor(low), -1, size)
+    last = xp.maximum(first, xp.clip(xp.ceil(high) - 1, -1, size))
+    pieces = _whole(last - first) + 1
+    which = _repeat(_numbers(len(low), low, xp), pieces, xp)
+    rank = _numbers(len(which), low, xp) - (pieces.cumsum(0) - pieces)[which]
+    whole = _whole(first)[which] + rank
+    begin = xp.where(rank == 0, low[which], whole)
+    end = xp.where(rank == pieces[which] - 1, high[which], whole + 1)
+    return which, whole, begin, end
 
 
-def _same_kind(edges: Any, boxes: Any) -> tuple[Any, Any, Any]:
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(edges, torch.Tensor):
-        return edges, boxes.to(edges), torch
-    kind: Any = np.result_type(edges, boxes, np.float32)
-    return np.asarray(edges, dtype=kind), np.asarray(boxes, dtype=kind), np
+def _sum_at(place: Any, values: Any, count: int, xp: Any) -> Any:
+    """Returns (count,) the sums of the values at each place, bit for bit the same in every run."""
+    if xp is np:
+        return np.bincount(place, values, count)
+    whole = _whole(xp.round(values * _UNIT))
+    return whole.new_zeros(count).index_add_(0, place, whole).to(values.dtype) / _UNIT
 
 
-def _without_gradient(xp: Any) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext() if xp is np else xp.no_grad()
+def _repeat(values: Any, times: Any, xp: Any) -> Any:
+    return np.repeat(values, times) if xp is np else values.repeat_interleave(times)
+
+
+def _numbers(count: int, like: Any, xp: Any) -> Any:
+    return np.arange(count) if xp is np else xp.arange(count, device=like.device)
+
+
+def _whole(values: Any) -> Any:
+    return values.astype(np.int64) if isinstance(values, np.ndarray) else values.long()

@@ -1,8 +1,12 @@
 """Outlines: the vector shape of one person's visible part, with holes, in several parts where it is cut.
 
-The frame is that of images: x to the right, y down, (0, 0) at the outer corner of the first pixel. A ring
-encloses the shoelace area sum(x_i y_{i+1} - x_{i+1} y_i) / 2: positive for outer rings, negative for holes.
-Everything that uses an orientation (`maskps.masks.coverage`) relies on this one definition.
+The pixel convention is decided here. The frame is continuous, x to the right, y down, (0, 0) at the outer
+corner of the first pixel: pixel (row i, column j) covers [j, j+1) x [i, i+1), and the mirror image of x is
+width - x. LabelMe's canvas, COCO polygons and the boxes of the data sets use the same frame, so nothing is
+ever shifted by half a pixel.
+
+A ring encloses the shoelace area sum(x_i y_{i+1} - x_{i+1} y_i) / 2: positive for outer rings, negative for
+holes. Everything that uses an orientation (`maskps.masks.coverage`) relies on this one definition.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from maskps.errors import AnnotationError
 
 REPAIR_LIMIT = 0.005
 """A polygon whose repair changes its area by more than this share is an error, not a silent repair."""
+
+FARTHEST = 1e7
+"""Coordinates beyond this many pixels are a mistake: no image is so large, and areas would overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +71,44 @@ class Outline:
     def flipped(self, width: float) -> Outline:
         """Returns the outline in the left-right mirrored image of this width: x becomes width - x.
 
-        The rings are walked backwards, so that outer rings stay positive.
+        The rings are walked backwards, so that outer rings stay positive. Twice is nothing, up to the
+        rounding of width - x.
         """
         return Outline(tuple((ring * (-1, 1) + (width, 0))[::-1] for ring in self.rings))
+
+    def clipped(self, box: ArrayLike) -> Outline:
+        """Returns what lies inside a box, (4,) xyxy; nothing for one without a positive width and height."""
+        corners, around = np.asarray(box, dtype=np.float64), self.bounds
+        low, high = np.maximum(corners[:2], around[:2]), np.minimum(corners[2:], around[2:])
+        if not (low < high).all():
+            return Outline(())
+        if (low == around[:2]).all() and (high == around[2:]).all():
+            return self
+        return outline_from_shapely(shapely.intersection(self.to_shapely(), shapely.box(*low, *high)))
+
+    def simplified(self, cells: float, *, size: int = 14) -> Outline:
+        """Returns it with fewer vertices, while the area that changes is at most this many grid cells.
+
+        Vertices are taken by the rule of Douglas and Peucker, with the largest tolerance (found by bisection)
+        that keeps the bound.
+
+        Args:
+            cells: in cells of the size x size grid in `bounds`. In every box as large as that, wherever it
+                lies, the changes of `coverage` then add up to at most `cells`, over all cells together; in a
+                smaller box to at most `cells` times the ratio of the two areas.
+        """
+        extent = self.bounds[2:] - self.bounds[:2]
+        shape, best = self.to_shapely(), self
+        below, above = 0.0, float(extent.max())
+        for _ in range(20):
+            tolerance = (below + above) / 2
+            simpler = outline_from_shapely(shape.simplify(tolerance))
+            change = shapely.symmetric_difference(shape, simpler.to_shapely()).area
+            if change * size**2 <= cells * np.prod(extent):
+                below, best = tolerance, simpler
+            else:
+                above = tolerance
+        return best
 
     def parts(self) -> Iterator[tuple[NDArray[np.float64], list[NDArray[np.float64]]]]:
         """Yields each outer ring with the holes in it."""
@@ -119,7 +161,7 @@ def outline_from_polygons(
             where,
             expected="a polygon with an area",
             found="nothing that its holes leave" if parts else "no polygon",
-            hint="check which shapes are marked as holes" if parts else "",
+            hint="check which shapes are marked as holes" if parts else "draw the person",
         )
     return outline
 
@@ -127,15 +169,15 @@ def outline_from_polygons(
 def outline_from_shapely(geometry: Any) -> Outline:
     """Returns the polygons of a shapely geometry as an outline; lines and points in it are dropped.
 
-    An invalid geometry is made valid by shapely's structure method.
+    An invalid geometry is made valid by shapely's structure method; the members of a collection are united.
     """
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+    if geometry.geom_type == "GeometryCollection":
+        geometry = shapely.union_all([outline_from_shapely(part).to_shapely() for part in geometry.geoms])
     rings: list[NDArray[np.float64]] = []
-    for polygon in shapely.get_parts(geometry, return_index=False):
-        if polygon.geom_type == "MultiPolygon":  # inside a collection
-            rings += outline_from_shapely(polygon).rings
-        elif polygon.geom_type == "Polygon" and polygon.area > 0:
+    for polygon in shapely.get_parts(geometry):
+        if polygon.geom_type == "Polygon" and polygon.area > 0:
             rings.append(_oriented(polygon.exterior, +1))
             rings += [_oriented(hole, -1) for hole in polygon.interiors]
     return Outline(tuple(rings))
@@ -171,11 +213,18 @@ def _cut(part: Any, holes: list[Any]) -> Any:
 
 def _valid_polygon(polygon: ArrayLike, where: str) -> Any:
     points = np.asarray(polygon, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        found = f"an array {points.shape} with a value that is not finite or not x, y"
-        raise AnnotationError(where, expected="a polygon of finite x, y points", found=found)
+    again = "draw it again, or remove the shape"
+    if points.ndim != 2 or points.shape[1] != 2:
+        found = f"an array of shape {points.shape}"
+        raise AnnotationError(where, expected="a polygon of x, y points", found=found, hint=again)
+    is_far = ~(abs(points) <= FARTHEST).all(axis=1)
+    if is_far.any():
+        x, y = points[is_far][0]
+        expected = f"finite coordinates, none beyond {FARTHEST:.0e} pixels"
+        raise AnnotationError(where, expected=expected, found=f"a point at ({x:g}, {y:g})", hint=again)
     if len(points) < 3:
-        raise AnnotationError(where, expected="a polygon of 3 points or more", found=f"{len(points)}")
+        expected = "a polygon of 3 points or more"
+        raise AnnotationError(where, expected=expected, found=f"{len(points)}", hint=again)
     shape = shapely.Polygon(points)
     if shape.is_valid and shape.area > 0:
         return shape
@@ -183,7 +232,7 @@ def _valid_polygon(polygon: ArrayLike, where: str) -> Any:
     repaired = shapely.make_valid(shape, method="structure", keep_collapsed=False)
     if drawn == 0 and repaired.area == 0:
         raise AnnotationError(
-            where, expected="a polygon with an area", found="points on one line", hint="draw it again"
+            where, expected="a polygon with an area", found="points on one line", hint=again
         )
     change = abs(repaired.area - drawn) / repaired.area if repaired.area > 0 else np.inf
     if change > REPAIR_LIMIT:

@@ -19,7 +19,7 @@ from maskps.masks import (
     outline_from_shapely,
     pad_edges,
 )
-from maskps.masks.coverage import coverage_in_chunks
+from maskps.masks.coverage import SMALLEST_SIDE, coverage_in_chunks
 
 SQUARE = [(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)]
 few = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
@@ -59,18 +59,24 @@ def outlines(draw: st.DrawFn) -> Outline:
 
 @st.composite
 def boxes(draw: st.DrawFn) -> NDArray[np.float64]:
-    """Boxes around, in, across and beside the outlines above."""
+    """Boxes around, in, across and beside the outlines above, 1 to 500 pixels; one in two on whole pixels."""
     x, y = draw(st.floats(50, 300, width=32)), draw(st.floats(50, 300, width=32))
-    width, height = draw(st.floats(4, 200, width=32)), draw(st.floats(4, 200, width=32))
-    return in_float32(np.array([x, y, x + width, y + height]))
+    width, height = [draw(st.one_of(st.floats(1, 20), st.floats(20, 500))) for _ in range(2)]
+    box = np.array([x, y, x + width, y + height])
+    return np.round(box + (0, 0, 1, 1)) if draw(st.booleans()) else in_float32(box)
 
 
 def test_the_worked_example_gives_155_cells_not_156() -> None:
-    """By exact area 155 of 196 cells, by cell centre 156; they differ in (0, 1)."""
+    """The pixel convention: by exact area 155 of 196 cells, by cell centre 156; they differ in (0, 1)."""
     person = outline_from_polygons([[(100, 50), (180, 50), (180, 290), (100, 290)]], where="example")
-    edges = person.scaled(4 / 3, 4 / 3).edges()
+    person = person.scaled(4 / 3, 4 / 3)
+    edges = person.edges()
     proposal = np.array([[120.0, 60.0, 250.0, 400.0]])
-    assert mask_targets(edges, proposal).sum() == 155
+    target = mask_targets(edges, proposal)[0]
+    x, y = 120 + (np.arange(14) + 0.5) * 130 / 14, 60 + (np.arange(14) + 0.5) * 340 / 14
+    by_centre = shapely.contains_xy(person.to_shapely(), x[None], y[:, None])
+    assert (target.sum(), by_centre.sum()) == (155, 156)
+    assert np.argwhere(target != by_centre).tolist() == [[0, 1]]
     # By hand: the cell spans x 129.29..138.57 and y 60..84.29; the person begins at (133.33, 66.67).
     column, row = 1 - (400 / 3 - (120 + 130 / 14)) / (130 / 14), 1 - (200 / 3 - 60) / (340 / 14)
     assert coverage(edges, proposal)[0, 0, 1] == pytest.approx(column * row, abs=1e-12)
@@ -97,6 +103,15 @@ def test_float32_agrees_with_shapely(outline: Outline, box: NDArray) -> None:
     result = coverage(outline.edges().astype(np.float32), box[None].astype(np.float32))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result[0], by_shapely(outline, box), atol=1e-5)
+
+
+@few
+@given(st.lists(st.tuples(outlines(), boxes()), min_size=2, max_size=5))
+def test_a_batch_of_outlines_with_unequal_numbers_of_edges(pairs: list[tuple[Outline, NDArray]]) -> None:
+    edges = pad_edges([outline.edges() for outline, _ in pairs])
+    result = coverage(edges, np.stack([box for _, box in pairs]), size=5)
+    for (outline, box), fractions in zip(pairs, result, strict=True):
+        np.testing.assert_allclose(fractions, by_shapely(outline, box, size=5), atol=1e-9)
 
 
 @few
@@ -144,6 +159,28 @@ def test_moving_everything_changes_nothing(outline: Outline, box: NDArray, dx: i
 def test_a_grid_twice_as_fine_averages_to_the_coarse_one(outline: Outline, box: NDArray) -> None:
     fine = coverage(outline.edges(), box[None], size=28)[0].reshape(14, 2, 14, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(fine, coverage(outline.edges(), box[None])[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_float32_stays_exact_for_a_box_much_smaller_than_the_outline(seed: int) -> None:
+    """Edges of thousands of pixels, seen through a box of 5 that one of them crosses."""
+    rng = np.random.default_rng(seed)
+    outline = outline_from_polygons([in_float32(rng.uniform(0, 9000, (3, 2)))], where="large")
+    middle = outline.edges()[0].reshape(2, 2).mean(axis=0)
+    box = in_float32(np.concatenate([middle - rng.uniform(1, 4, 2), middle + rng.uniform(1, 4, 2)]))
+    result = coverage(outline.edges().astype(np.float32), box[None].astype(np.float32))[0]
+    np.testing.assert_allclose(result, by_shapely(outline, box), atol=1e-5)
+    assert 0 < result.mean() < 1
+
+
+@few
+@given(outlines(), boxes(), st.integers(0, 2**32 - 1))
+def test_the_order_of_the_edges_does_not_change_a_bit(outline: Outline, box: NDArray, seed: int) -> None:
+    """For tensors, because accelerators add in any order: the same run gives the same targets."""
+    edges = outline.edges()
+    mixed = np.random.default_rng(seed).permutation(edges)
+    first, again = [coverage(torch.from_numpy(one), torch.from_numpy(box[None])) for one in (edges, mixed)]
+    assert torch.equal(first, again)
 
 
 def test_float32_stays_exact_far_from_the_origin_and_for_long_edges() -> None:
@@ -196,7 +233,11 @@ def test_zero_length_edges_count_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "box", [[5, 5, 5, 9], [5, 5, 9, 5], [9, 5, 5, 9], [5, 9, 9, 5], [0, 0, 0, 0], [np.nan, 0, 5, 5]]
+    "box",
+    [
+        *([5, 5, 5, 9], [5, 5, 9, 5], [9, 5, 5, 9], [5, 9, 9, 5], [0, 0, 0, 0], [0, 0, 5e-324, 1e-310]),
+        *([np.nan, 0, 5, 5], [0, np.nan, 5, 5], [0, 0, np.inf, 5], [-np.inf, 0, np.inf, 5], [np.inf] * 4),
+    ],
 )
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_a_degenerate_box_is_covered_nowhere(box: list[float], library: str) -> None:
@@ -208,6 +249,13 @@ def test_a_degenerate_box_is_covered_nowhere(box: list[float], library: str) -> 
         result = coverage(torch.from_numpy(edges), torch.from_numpy(both)).numpy()
     assert (result[0] == 0).all()
     assert (result[1] == 1).all()
+
+
+def test_a_box_counts_from_the_smallest_side_on() -> None:
+    edges = outline_from_polygons([SQUARE], where="square").edges()
+    narrow, wide = SMALLEST_SIDE * 0.99, SMALLEST_SIDE * 1.01
+    around = np.array([[0, 0, narrow, 10], [0, 0, 10, narrow], [0, 0, wide, 10], [0, 0, 10, wide]])
+    assert coverage(edges, around).min(axis=(1, 2)).tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("shape", [(0, 0, 4), (0, 7, 4)])
@@ -226,6 +274,9 @@ def test_tensors_keep_their_type_and_carry_no_gradient() -> None:
     result = coverage(edges, torch.tensor([[0.0, 0.0, 20.0, 10.0]], dtype=torch.float64))
     assert result.dtype == torch.float32
     assert not result.requires_grad
+    assert coverage(edges.double(), torch.zeros(1, 4)).dtype == torch.float64
+    assert coverage(edges.detach().numpy(), np.zeros((1, 4), np.float32)).dtype == np.float32
+    assert coverage(edges.detach().numpy(), np.zeros((1, 4))).dtype == np.float64
 
 
 def test_padding_tensors_gives_a_tensor() -> None:

@@ -6,13 +6,34 @@ import numpy as np
 import pytest
 import shapely
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maskps.errors import AnnotationError
-from maskps.masks import Outline, flip_edges, outline_from_polygons, outline_from_shapely, scale_edges
-from maskps.masks.outlines import ring_area
+from maskps.masks import (
+    Outline,
+    coverage,
+    flip_edges,
+    outline_from_polygons,
+    outline_from_shapely,
+    scale_edges,
+)
+from maskps.masks.outlines import FARTHEST, REPAIR_LIMIT, ring_area
 
 SQUARE = np.array([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)])
 HOLE = np.array([(4.0, 4.0), (6.0, 4.0), (6.0, 6.0), (4.0, 6.0)])
+few = settings(deadline=None, max_examples=60)
+
+
+@st.composite
+def outlines(draw: st.DrawFn) -> Outline:
+    """A star of up to 40 corners, in half of the cases with a hole, and a part beside it."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    angle = np.linspace(0, 2 * np.pi, draw(st.integers(5, 40)), endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    star = circle * rng.uniform(0.5, 1, (len(angle), 1)) * (40, 100) + 150
+    holes = [star[:3] * 0.1 + 135] if draw(st.booleans()) else []
+    return outline_from_polygons([star, SQUARE + rng.uniform(200, 250, 2)], holes=holes, where="star")
 
 
 def test_the_square_walked_right_then_down_is_positive() -> None:
@@ -59,6 +80,13 @@ def test_flipping_twice_is_nothing() -> None:
         np.testing.assert_array_equal(ring, again)
 
 
+@few
+@given(outlines(), st.integers(1, 4000))
+def test_flipping_twice_moves_nothing_by_more_than_rounding(outline: Outline, width: int) -> None:
+    for ring, again in zip(outline.rings, outline.flipped(width).flipped(width).rings, strict=True):
+        np.testing.assert_allclose(again, ring, atol=1e-12, rtol=0)
+
+
 def test_a_flip_is_about_the_width_and_keeps_the_orientation() -> None:
     """Pixel 0 covers [0, 1): its mirror image in 64 columns is pixel 63, which covers [63, 64)."""
     pixel = outline_from_polygons([SQUARE / 10], where="pixel").flipped(64)
@@ -80,6 +108,72 @@ def test_edges_flip_and_scale_as_the_outline_does(library: str) -> None:
     assert {tuple(edge) for edge in flipped} == {tuple(edge) for edge in outline.flipped(64).edges()}
     np.testing.assert_array_equal(scaled, outline.scaled(3.0, 0.5).edges())
     np.testing.assert_array_equal(np.asarray(edges), outline.edges(), err_msg="the argument must not change")
+
+
+@few
+@given(outlines(), st.tuples(*[st.floats(50, 300)] * 4))
+def test_what_a_box_clips_has_the_coverage_of_the_whole_there(outline: Outline, corners: tuple) -> None:
+    box = np.array([min(corners[::2]), min(corners[1::2]), max(corners[::2]) + 1, max(corners[1::2]) + 1])
+    clipped = outline.clipped(box)
+    share = coverage(outline.edges(), box[None])
+    np.testing.assert_allclose(coverage(clipped.edges(), box[None]), share, atol=1e-9)
+    assert clipped.area == pytest.approx(share.mean() * np.prod(box[2:] - box[:2]), abs=1e-6)
+    if not clipped.is_empty:
+        assert (clipped.bounds[:2] >= box[:2]).all() and (clipped.bounds[2:] <= box[2:]).all()
+
+
+def test_clipping_keeps_holes_and_makes_parts() -> None:
+    """A square of 10 with a hole of 2, cut through the hole, and a ring cut into a left and a right half."""
+    outline = outline_from_polygons([SQUARE], holes=[HOLE], where="square")
+    assert outline.clipped([-5, 0, 5, 20]).area == 50 - 2
+    assert [ring_area(ring) for ring in outline.clipped([0, 4.5, 10, 5.5]).rings] == [4.0, 4.0]
+    assert [ring_area(ring) for ring in outline.clipped([3, 3, 7, 7]).rings] == [16.0, -4.0]
+
+
+def test_a_box_around_it_clips_nothing_and_keeps_the_vertices() -> None:
+    outline = outline_from_polygons([SQUARE], where="square")
+    for box in ([0, 0, 10, 10], [-np.inf, -np.inf, np.inf, np.inf]):
+        np.testing.assert_array_equal(outline.clipped(box).rings[0], outline.rings[0])
+
+
+@pytest.mark.parametrize(
+    "box", [[20, 0, 30, 10], [10, 0, 20, 10], [5, 5, 5, 9], [9, 5, 5, 9], [0, 0, np.nan, 9]]
+)
+def test_a_box_beside_it_or_without_a_width_or_height_clips_all(box: list[float]) -> None:
+    assert outline_from_polygons([SQUARE], where="square").clipped(box).is_empty
+    assert Outline(()).clipped(box).is_empty
+
+
+@few
+@given(outlines(), st.sampled_from([0.1, 0.5, 2.0, 10.0]), st.integers(0, 2**32 - 1))
+def test_simplification_changes_the_cells_by_less_than_it_says(
+    outline: Outline, cells: float, seed: int
+) -> None:
+    simpler = outline.simplified(cells)
+    assert simpler.to_shapely().is_valid
+    assert len(simpler.edges()) <= len(outline.edges())
+    rng = np.random.default_rng(seed)
+    extent = outline.bounds[2:] - outline.bounds[:2]
+    corners = outline.bounds[:2] + rng.uniform(-0.5, 0.5, (5, 2)) * extent
+    moved = np.concatenate([corners, corners + extent], axis=1)
+    boxes = np.concatenate([outline.bounds[None], moved])
+    change = np.abs(coverage(outline.edges(), boxes) - coverage(simpler.edges(), boxes))
+    assert change.sum(axis=(1, 2)).max() <= cells + 1e-9
+
+
+def test_simplification_takes_as_much_as_the_bound_allows() -> None:
+    """A square of 14 with a dent of area 1, one cell: it goes at 1.01 cells and stays at 0.99."""
+    dented = [(0, 0), (6, 0), (7, 1), (8, 0), (14, 0), (14, 14), (0, 14)]
+    outline = outline_from_polygons([dented], where="dent")
+    assert [len(outline.simplified(cells).edges()) for cells in (0.99, 1.01)] == [7, 4]
+    assert outline.simplified(1.01).area == 196.0
+
+
+def test_simplification_without_a_change_takes_points_on_lines_only() -> None:
+    between = [(0, 0), (5, 0), (10, 0), (10, 10), (0, 10)]
+    outline = outline_from_polygons([between], where="square")
+    assert sorted(map(tuple, outline.simplified(0).rings[0])) == sorted(map(tuple, SQUARE))
+    assert Outline(()).simplified(1).is_empty
 
 
 def test_shapely_and_back_keeps_every_vertex() -> None:
@@ -106,6 +200,12 @@ def test_lines_and_points_of_a_collection_are_dropped() -> None:
     assert outline_from_shapely(shapely.GeometryCollection([line, square, two])).area == 300.0
 
 
+def test_members_of_a_collection_that_overlap_are_counted_once() -> None:
+    square = shapely.Polygon(SQUARE)
+    inner = shapely.GeometryCollection([square, shapely.Polygon(SQUARE + 5)])
+    assert outline_from_shapely(shapely.GeometryCollection([square, inner])).area == 175.0
+
+
 def test_a_bow_tie_is_an_error_that_names_the_crossing() -> None:
     bow_tie = [(0, 0), (20, 0), (0, 10), (20, 10)]
     with pytest.raises(AnnotationError, match=r"\(10\.0, 5\.0\)") as caught:
@@ -120,12 +220,22 @@ def test_a_pentagram_is_an_error_because_nobody_knows_whether_its_centre_is_mean
         outline_from_polygons([np.stack([np.cos(angles), np.sin(angles)], axis=1)], where="star")
 
 
-def test_a_tiny_loop_at_a_corner_is_repaired() -> None:
-    """The loop has a side of 0.2 on a square of 10: 0.04 % of the area."""
-    loop = [(0, 0), (10, 0), (10, 10), (0.2, 10), (0.2, 9.8), (0, 10)]
-    outline = outline_from_polygons([loop], where="loop")
-    assert outline.area == pytest.approx(100, abs=0.1)
-    assert outline.to_shapely().is_valid
+@pytest.mark.parametrize(("share", "is_repaired"), [(0.1, True), (0.99, True), (1.01, False), (5, False)])
+def test_a_loop_at_a_corner_is_repaired_up_to_the_limit(share: float, is_repaired: bool) -> None:
+    """Two overshooting sides of a square of 10 cross at (0, 10); the loop has the area a = side^2 / 2.
+
+    Drawn are 100 - a, repaired 100 + a: the change is 2 a / (100 + a), for a = 50 l / (1 - l / 2) it is l.
+    """
+    a = 50 * share * REPAIR_LIMIT / (1 - share * REPAIR_LIMIT / 2)
+    side = np.sqrt(2 * a)
+    loop = [(0, 0), (10, 0), (10, 10), (-side, 10), (0, 10 + side)]
+    if is_repaired:
+        outline = outline_from_polygons([loop], where="loop")
+        assert outline.area == pytest.approx(100 + a)
+        assert outline.to_shapely().is_valid
+    else:
+        with pytest.raises(AnnotationError, match=rf"\(0\.0, 10\.0\).*{share * REPAIR_LIMIT:.1%}"):
+            outline_from_polygons([loop], where="loop")
 
 
 def test_a_spike_is_cut_off() -> None:
@@ -142,12 +252,14 @@ def test_a_spike_is_cut_off() -> None:
         ([(5, 5)] * 4, "area"),
         ([(0, 0), (1, 0), (np.nan, 1)], "finite"),
         ([(0, 0), (1, 0), (np.inf, 1)], "finite"),
+        ([(0, 0), (1, 0), (1, -1.01 * FARTHEST)], r"beyond 1e\+07 pixels"),
         ([1, 2, 3, 4, 5, 6], "x, y"),
     ],
 )
 def test_what_is_no_polygon_is_an_error(points: list, what: str) -> None:
-    with pytest.raises(AnnotationError, match=what):
+    with pytest.raises(AnnotationError, match=what) as caught:
         outline_from_polygons([points], where="shape 0")
+    assert caught.value.hint
 
 
 def test_holes_that_leave_nothing_are_an_error() -> None:
