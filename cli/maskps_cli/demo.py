@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from maskps.datasets import open_dataset, protocol_path
+from maskps.datasets import open_dataset
+from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import TrainingError
-from maskps.evaluation import evaluate_search, read_protocol
+from maskps.evaluation import evaluate_search
 from maskps.files import check_output, write_errors_explained, write_json
 from maskps.inference import extract_detections
 from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
@@ -92,7 +93,7 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
             callback=lambda report: update(report.step, report.steps, report.text()),
         )
 
-    protocol = read_protocol(protocol_path(dataset.root, gallery_size=max(scale.galleries)))
+    protocol = open_protocol(dataset, protocol_of_size(dataset, max(scale.galleries)))
     say(
         f"[4/5] searching: {protocol.num_queries} queries, each in {protocol.gallery_size} gallery images",
         quiet=quiet,

@@ -92,12 +92,16 @@ def train(
 @root_argument
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder of maskps train.")
 @click.option(
-    "--gallery-size", type=click.IntRange(min=1), default=100, show_default=True, help="Which TestG protocol."
+    "--gallery-size",
+    type=click.IntRange(min=1),
+    help="Which TestG protocol.  [default: 100; PRW has only one protocol]",
 )
 @device_option
 @json_option
 @quiet_option
-def evaluate(root: Path, run: Path, gallery_size: int, device: str, as_json: bool, quiet: bool) -> None:
+def evaluate(
+    root: Path, run: Path, gallery_size: int | None, device: str, as_json: bool, quiet: bool
+) -> None:
     """Measure person search on the test split of ROOT: mAP and top-1, 5, 10.
 
     Reads the network of RUN, the test images, and the protocol of that gallery size; writes nothing.
@@ -107,13 +111,14 @@ def evaluate(root: Path, run: Path, gallery_size: int, device: str, as_json: boo
     Example:
       maskps eval scenes --run run --gallery-size 100
     """
-    from maskps.datasets import open_dataset, protocol_path
-    from maskps.evaluation import evaluate_search, read_protocol
+    from maskps.datasets import open_dataset
+    from maskps.datasets.protocols import open_protocol, protocol_of_size
+    from maskps.evaluation import evaluate_search
     from maskps.inference import extract_detections
     from maskps.training import load_run
 
     dataset = open_dataset(root)
-    search_protocol = read_protocol(protocol_path(root, gallery_size=gallery_size))
+    search_protocol = open_protocol(dataset, protocol_of_size(dataset, gallery_size))
     predictor = load_run(run, device=device).predictor()
     with progress_bar("images", quiet=quiet) as update:
         detections = extract_detections(predictor, dataset, search_protocol, progress=update)

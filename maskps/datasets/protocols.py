@@ -27,6 +27,16 @@ def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
     return (PRW_PROTOCOL,) if dataset.kind == "prw" else coco_protocol_names(dataset.root)
 
 
+def protocol_of_size(dataset: PersonSearchDataset, gallery_size: int | None = None) -> str:
+    """Returns the name of the protocol with galleries of this size; without one, of the field's usual one.
+
+    That is TestG100 (the paper's tables), or "all" where the data set has it: each gallery is all test scenes.
+    """
+    if gallery_size is None and PRW_PROTOCOL in protocol_names(dataset):
+        return PRW_PROTOCOL
+    return f"TestG{gallery_size or 100}"
+
+
 def open_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
     """Returns the protocol of this name, from the cache where that saves time.
 

@@ -10,7 +10,7 @@ import pytest
 from maskps.datasets import read_cuhk_sysu
 from maskps.datasets.coco import read_coco
 from maskps.datasets.coco_writer import write_coco
-from maskps.datasets.protocols import open_protocol, protocol_names
+from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import ConfigError
 
 
@@ -19,6 +19,7 @@ def test_cuhk_sysu_has_those_whose_files_are_there(root: Path) -> None:
     assert protocol_names(dataset) == ("TestG2", "TestG3", "Occlusion", "Resolution")
     assert open_protocol(dataset, "TestG3").gallery_size == 3
     assert open_protocol(dataset, "Occlusion").num_queries == 1
+    assert (protocol_of_size(dataset), protocol_of_size(dataset, 3)) == ("TestG100", "TestG3")
 
 
 def test_coco_has_what_its_file_holds(small: Any, root: Path, tmp_path: Path) -> None:
@@ -33,6 +34,7 @@ def test_coco_with_prws_query_file_has_prws_protocol(root: Path, tmp_path: Path)
     (tmp_path / "coco" / "query_info.txt").write_bytes(b"3 10 20 30 90 s9\r\n")
     dataset = read_coco(tmp_path / "coco")
     assert protocol_names(dataset) == ("all",)
+    assert protocol_of_size(dataset) == "all"
     protocol = open_protocol(dataset, "all")
     assert protocol.num_queries == 1 and protocol.gallery_size == 3
 
