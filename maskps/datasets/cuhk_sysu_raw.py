@@ -44,8 +44,14 @@ class RawImages:
 
     @property
     def has_area(self) -> NDArray[np.bool_]:
-        """(P,) bool: width and height are above 0."""
-        return has_area(xywh_to_xyxy(self.boxes))
+        """(P,) bool: width and height are above 0, also in float32.
+
+        A box with a size but with numbers beyond float32 counts, so that it is refused, not left out.
+        """
+        with np.errstate(over="ignore"):
+            corners = xywh_to_xyxy(self.boxes)
+        has_size = (self.boxes[:, 2] > 0) & (self.boxes[:, 3] > 0)
+        return has_area(corners) | (has_size & ~np.isfinite(corners).all(axis=1))
 
     @property
     def scene_of_person(self) -> NDArray[np.int64]:
