@@ -13,7 +13,8 @@ segmentation holds the outer rings with every digit. COCO polygons know no holes
 union), so holes stand under `maskps_holes`: for each outer ring the list of the rings in it. Readers that
 know only COCO see the persons with their holes filled; reading back here is lossless. `area` is that of the
 outline, holes taken off, where there is one, else that of the box. An image whose size is not known gets
-the smallest whole size that holds its boxes and outlines, and "maskps_size": "extent".
+the smallest whole size that holds its boxes and outlines, and "maskps_size": "extent". What other readers
+make of the file stands in docs/masks.md.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from maskps.structures import MaskState, SceneTable
 
 FORMAT = "maskps-masks"
 VERSION = 1
+HOLES_KEY = "maskps_holes"
+"""Key of an annotation: for each outer ring of its segmentation the list of the rings in it."""
+
 _WHAT = "a mask file (masks.json)"
 _HINT = "give the masks.json that build-subset made"
 _EDITED = "do not edit masks.json by hand; change the LabelMe files and build the subset again"
@@ -139,7 +143,7 @@ def write_masks(
         "annotations": [json.dumps(annotation) for annotation in annotations],
     }
     with written_atomically(path) as temporary:
-        temporary.write_text(_json_by_lines(content), encoding="utf-8")
+        temporary.write_text(json_by_lines(content), encoding="utf-8")
 
 
 def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMasks:
@@ -149,30 +153,17 @@ def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMask
         InputFileError: missing, cut off, not a mask file, of a newer version.
         AnnotationError: made for another data set, or edited so that it contradicts this one.
     """
-    content = read_json(path, what=_WHAT)
-    info: Any = content.get("info") if isinstance(content, dict) else None
-    check_format(path, info, format=FORMAT, version=VERSION, what=_WHAT, hint=_HINT)
-    if info.get("fingerprint") != fingerprint:
-        raise AnnotationError(
-            path,
-            expected=f"masks of this data set (fingerprint {fingerprint})",
-            found=f"masks of another one (fingerprint {info.get('fingerprint')})",
-            hint="give the data set that the subset was built from, or build a subset of this one",
-        )
-    images, annotations = content.get("images"), content.get("annotations")
-    if not isinstance(images, list) or not isinstance(annotations, list):
-        raise InputFileError(
-            path, expected="lists 'images' and 'annotations'", found="something else", hint=_EDITED
-        )
-    scenes = _read_images(images, train, path)
+    content = read_mask_json(path)
+    _check_fingerprint(content, fingerprint, path)
+    scenes = _read_images(content["images"], train, path)
     states = np.full(train.num_persons, MaskState.NOT_APPLICABLE, dtype=np.int8)
     seen = np.zeros(train.num_persons, dtype=np.bool_)
     outlines: dict[int, Outline] = {}
-    for index, annotation in enumerate(annotations):
+    for index, annotation in enumerate(content["annotations"]):
         where = f"{path} annotation {index}"
         try:
             row, state, outline = _read_person(annotation, scenes, train, where)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise AnnotationError(
                 where,
                 expected="a person as written by maskps",
@@ -191,6 +182,69 @@ def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMask
     return PersonMasks(states, outlines)
 
 
+def read_mask_images(path: Path, train: SceneTable, *, fingerprint: str) -> dict[int, int]:
+    """Returns image id -> scene row of `train` for the images that masks.json lists.
+
+    Raises:
+        InputFileError, AnnotationError: as `read_masks`.
+    """
+    content = read_mask_json(path)
+    _check_fingerprint(content, fingerprint, path)
+    return _read_images(content["images"], train, path)
+
+
+def read_mask_json(path: Path) -> dict[str, Any]:
+    """Returns masks.json as it is, with its lists "images" and "annotations"; entries are not looked at.
+
+    Raises:
+        InputFileError: missing, cut off, not a mask file, of a newer version.
+    """
+    content = read_json(path, what=_WHAT)
+    info: Any = content.get("info") if isinstance(content, dict) else None
+    check_format(path, info, format=FORMAT, version=VERSION, what=_WHAT, hint=_HINT)
+    if not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
+        raise InputFileError(
+            path, expected="lists 'images' and 'annotations'", found="something else", hint=_EDITED
+        )
+    return content
+
+
+def outline_of_annotation(annotation: Mapping[str, Any], where: str) -> Outline:
+    """Returns the outline of an annotation of masks.json, ring by ring as it was written.
+
+    Raises:
+        AnnotationError: no ring, rings that are none or of the wrong orientation, holes that fit no ring.
+    """
+    segmentation, holes = annotation.get("segmentation"), annotation.get(HOLES_KEY)
+    if not isinstance(segmentation, list) or not segmentation:
+        found = repr(segmentation)[:60]
+        raise AnnotationError(where, expected="outer rings as 'segmentation'", found=found, hint=_EDITED)
+    if holes is None:
+        holes = [[]] * len(segmentation)
+    if (
+        not isinstance(holes, list)
+        or len(holes) != len(segmentation)
+        or not all(isinstance(inner, list) for inner in holes)
+    ):
+        expected = f"'{HOLES_KEY}' with a list for each of {len(segmentation)} outer rings"
+        raise AnnotationError(where, expected=expected, found=repr(holes)[:60], hint=_EDITED)
+    rings: list[NDArray[np.float64]] = []
+    for outer, inner in zip(segmentation, holes, strict=True):
+        rings += [_read_ring(outer, +1, where), *(_read_ring(hole, -1, where) for hole in inner)]
+    return Outline(tuple(rings))
+
+
+def _check_fingerprint(content: Mapping[str, Any], fingerprint: str, path: Path) -> None:
+    found = content["info"].get("fingerprint")
+    if found != fingerprint:
+        raise AnnotationError(
+            path,
+            expected=f"masks of this data set (fingerprint {fingerprint})",
+            found=f"masks of another one (fingerprint {found!s:.64})",
+            hint="give the data set that the subset was built from, or build a subset of this one",
+        )
+
+
 def _person(train: SceneTable, masks: PersonMasks, row: int, box_index: int) -> dict[str, Any]:
     x0, y0, x1, y1 = train.boxes[row].tolist()
     outline = masks.outlines.get(row)
@@ -207,7 +261,7 @@ def _person(train: SceneTable, masks: PersonMasks, row: int, box_index: int) -> 
         parts = list(outline.parts())
         person["segmentation"] = [outer.reshape(-1).tolist() for outer, _ in parts]
         if any(holes for _, holes in parts):
-            person["maskps_holes"] = [[hole.reshape(-1).tolist() for hole in holes] for _, holes in parts]
+            person[HOLES_KEY] = [[hole.reshape(-1).tolist() for hole in holes] for _, holes in parts]
     return person
 
 
@@ -227,7 +281,7 @@ def _size(
     return {"width": int(width), "height": int(height)}
 
 
-def _json_by_lines(content: Mapping[str, list[str]]) -> str:
+def json_by_lines(content: Mapping[str, list[str]]) -> str:
     """One record per line: quick to write, and two files compare line by line."""
     blocks = []
     for key, lines in content.items():
@@ -241,7 +295,7 @@ def _read_images(images: list[Any], train: SceneTable, path: Path) -> dict[int, 
     try:
         ids = [int(image["id"]) for image in images]
         names = [str(image["file_name"]) for image in images]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputFileError(
             path, expected="images with id and file_name", found=repr(error), hint=_EDITED
         ) from error
@@ -283,19 +337,14 @@ def _read_person(
         )
     if state is not MaskState.PRESENT:
         return row, state, None
-    outers = [_read_ring(ring, +1, where) for ring in annotation["segmentation"]]
-    holes = annotation.get("maskps_holes", [[] for _ in outers])
-    if not outers or len(holes) != len(outers):
-        found = f"{len(outers)} outer rings"
-        raise AnnotationError(where, expected="outer rings, and holes for each", found=found, hint=_EDITED)
-    rings: list[NDArray[np.float64]] = []
-    for outer, inner in zip(outers, holes, strict=True):
-        rings += [outer, *(_read_ring(hole, -1, where) for hole in inner)]
-    return row, state, Outline(tuple(rings))
+    return row, state, outline_of_annotation(annotation, where)
 
 
 def _read_ring(numbers: Any, sign: int, where: str) -> NDArray[np.float64]:
-    ring = np.array(numbers, dtype=np.float64).reshape(-1, 2)
+    try:
+        ring = np.array(numbers, dtype=np.float64).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError):
+        ring = np.zeros((0, 2))
     if len(ring) < 3 or not np.isfinite(ring).all() or ring_area(ring) * sign <= 0:
         raise AnnotationError(
             where,

@@ -1,0 +1,131 @@
+"""`maskps-data import-masks`, and the mask half of `maskps-data convert`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from maskps_cli.options import force_option, json_option, quiet_option, root_argument
+from maskps_cli.output import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from maskps.findings import Finding
+
+_SHOWN = 3  # findings of a kind
+
+
+@click.command("import-masks")
+@root_argument
+@click.option(
+    "--subset", type=click.Path(path_type=Path), required=True, help="Subset folder of build-subset."
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="COCO file (polygons, RLE, results), PNG file, or folder of PNG files.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new subset.")
+@click.option("--replace", is_flag=True, help="Imported masks replace outlines that the subset has.")
+@click.option(
+    "--skip-errors", is_flag=True, help="Leave out masks that cannot be used; else nothing is written."
+)
+@json_option
+@force_option
+@quiet_option
+def import_masks(
+    root: Path,
+    subset: Path,
+    source: Path,
+    out: Path,
+    replace: bool,
+    skip_errors: bool,
+    as_json: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Add masks of another source to a mask subset of the data set at ROOT.
+
+    Reads COCO annotations or results (polygons, RLE) or PNG masks, finds the person of each by identity or by
+    boxes, and writes a new subset of the same images to OUT. Bitmaps are traced: their outlines cover exactly
+    their pixels. docs/masks.md tells how the files are named and matched.
+
+    \b
+    Example:
+      maskps-data import-masks scenes --subset subset --from masks/ --out subset-with-masks
+    """
+    from maskps.datasets import open_dataset
+    from maskps.subset.import_masks import import_masks as import_into_subset
+
+    dataset = open_dataset(root)
+    with progress_bar("masks", quiet=quiet) as update:
+        result = import_into_subset(
+            dataset,
+            subset,
+            source,
+            out,
+            replace=replace,
+            skip_errors=skip_errors,
+            force=force,
+            progress=lambda done, total: update(done, total or None),
+        )
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_table(str(source), ["masks", ""], [[name, f"{count:,}"] for name, count in result.rows()])
+    _say_findings(result.findings, quiet=quiet)
+    if result.record is None:
+        raise click.ClickException(
+            f"nothing was written: {result.errors:,} masks cannot be used\n"
+            "  try:      correct them, or leave them out with --skip-errors"
+        )
+    say(f"wrote {out}: {result.record.summary()}", quiet=quiet)
+
+
+def export_coco_rle(
+    masks: Path,
+    out: Path,
+    *,
+    persons: Literal["all", "present"] = "all",
+    as_json: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Does and tells what `maskps-data convert --masks MASKS --to coco-rle --out OUT` asks for."""
+    from maskps.masks.coco_rle import masks_to_coco_rle
+
+    with progress_bar("masks", quiet=quiet) as update:
+        export = masks_to_coco_rle(masks, out, persons=persons, force=force, progress=update)
+    if as_json:
+        print_json(export.to_dict())
+    else:
+        rows = [
+            [name, f"{form.area:.4f}", f"{form.least_area:.4f}", f"{form.most_area:.4f}"]
+            + [f"{form.iou:.4f}", f"{form.least_iou:.4f}"]
+            for name, form in (("RLE", export.rle), ("polygons, holes filled", export.polygons))
+        ]
+        print_table(
+            str(out),
+            ["pixels beside the exact outline", "area", "least", "most", "IoU", "least"],
+            rows,
+            note="polygons: masks.json as pycocotools reads it",
+        )
+    say(f"wrote {out}: {export.summary()}", quiet=quiet)
+
+
+def _say_findings(findings: Sequence[Finding], *, quiet: bool) -> None:
+    """Writes the first findings of each kind to stderr, errors first, and how many more there are."""
+    order = ("error", "warning", "info")
+    ranked = sorted(findings, key=lambda finding: (order.index(finding.level), finding.code))
+    for code, group in itertools.groupby(ranked, key=lambda finding: finding.code):
+        same = list(group)
+        for finding in same[:_SHOWN]:
+            say(str(finding), quiet=quiet and finding.level != "error")
+        if len(same) > _SHOWN:
+            more = f"... and {len(same) - _SHOWN:,} more of {code}"
+            say(more, quiet=quiet and same[0].level != "error")

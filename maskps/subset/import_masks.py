@@ -1,0 +1,145 @@
+"""A subset whose masks are filled up from another source: the same images, another folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.files import check_output
+from maskps.findings import Finding
+from maskps.images import image_size
+from maskps.masks.import_scenes import ImportScenes
+from maskps.masks.imports import import_outlines
+from maskps.masks.mask_file import read_mask_images
+from maskps.structures import PersonSearchDataset
+from maskps.subset.build import MASKS_NAME, build_subset, open_subset
+from maskps.subset.manifest import RECORD_NAME, SubsetRecord
+from maskps.subset.recorded import selection_of_record
+
+
+@dataclass(frozen=True)
+class MaskImport:
+    """What an import did.
+
+    Attributes:
+        record: of the new subset; None if nothing was written, because of errors.
+        named: labeled persons whose mask the source named.
+        fitted: labeled persons found by their boxes.
+        unlabeled: masks of unlabeled persons, not used.
+        added: persons who had no outline before and have one now.
+        replaced: persons whose outline is another one now.
+        kept: persons who keep the outline they had, although the source has one.
+        findings: everything that was noticed.
+    """
+
+    record: SubsetRecord | None
+    named: int
+    fitted: int
+    unlabeled: int
+    added: int
+    replaced: int
+    kept: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many masks cannot be used."""
+        return sum(finding.level == "error" for finding in self.findings)
+
+    def rows(self) -> list[tuple[str, int]]:
+        """Returns the counts, each with its name for people."""
+        return [
+            ("of persons that the source names", self.named),
+            ("of persons found by their boxes", self.fitted),
+            ("of unlabeled persons, not used", self.unlabeled),
+            ("new", self.added),
+            ("in place of others", self.replaced),
+            ("not used: the subset has others", self.kept),
+            ("that cannot be used", self.errors),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all fields by name; of the record its counts."""
+        return asdict(self) | {"record": None if self.record is None else dict(self.record.counts)}
+
+
+def import_masks(
+    dataset: PersonSearchDataset,
+    subset: Path,
+    source: Path,
+    out: Path,
+    *,
+    replace: bool = False,
+    skip_errors: bool = False,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> MaskImport:
+    """Writes a new subset folder: that of `subset`, with masks of another source added.
+
+    Persons without a mask there stay as they are: MISSING, unless the subset has their outline.
+
+    Args:
+        source: a COCO file, a PNG file or a folder of PNG files (docs/masks.md).
+        replace: masks of the source take the place of outlines that the subset has.
+        skip_errors: write although masks of the source cannot be used: as if these were not there.
+        force: replace a subset that stands at `out`.
+        progress: called with (masks read, 0).
+
+    Raises:
+        OutputExistsError: `out` holds something.
+        InputFileError: a source that cannot be read at all, or a subset that is damaged.
+        AnnotationError: a subset of another data set.
+    """
+    check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
+    opened = open_subset(subset, dataset)
+    images = read_mask_images(subset / MASKS_NAME, dataset.train, fingerprint=dataset.fingerprint)
+    scenes = ImportScenes(
+        dataset.train,
+        opened.kept_rows,
+        dataset.train_ids,
+        _sizes(dataset, opened.kept_rows),
+        dataset.fingerprint,
+        images,
+    )
+    found = import_outlines(source, scenes, progress=progress)
+    before = opened.masks.outlines
+    both = before.keys() & found.outlines.keys()
+    is_written = skip_errors or not any(finding.level == "error" for finding in found.findings)
+    record = None
+    if is_written:
+        outlines = {**before, **found.outlines} if replace else {**found.outlines, **before}
+        record = build_subset(
+            dataset,
+            out,
+            selection_of_record(dataset, subset / RECORD_NAME),
+            outlines=lambda rows: dict(sorted(outlines.items())),
+            force=force,
+        )
+    return MaskImport(
+        record,
+        named=found.named,
+        fitted=found.fitted,
+        unlabeled=found.unlabeled,
+        added=len(found.outlines) - len(both),
+        replaced=len(both) if replace else 0,
+        kept=0 if replace else len(both),
+        findings=found.findings,
+    )
+
+
+def _sizes(dataset: PersonSearchDataset, rows: NDArray[np.int64]) -> Mapping[int, tuple[int, int]]:
+    """Scene row -> (width, height): from the image where it is there, else from the annotation."""
+    sizes: dict[int, tuple[int, int]] = {}
+    for row in rows.tolist():
+        path = dataset.image_path(str(dataset.train.names[row]))
+        if path.exists():
+            sizes[row] = image_size(path)
+        elif dataset.train.size is not None:
+            width, height = dataset.train.size[row].tolist()
+            sizes[row] = (width, height)
+    return sizes
