@@ -81,9 +81,9 @@ def build_subset(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Choose the mask subset of the data set at ROOT (Sec. 3.1).
+    """Choose the mask subset of the data set at ROOT: the images that get outlines.
 
-    By default a draw: portions of the training images, one random image each. Images with only unlabeled
+    By default a draw as in Sec. 3.1: one random image of each portion. Images with only unlabeled
     persons are dropped. Writes OUT/subset.json (the record), OUT/masks.json (outlines, COCO) and
     OUT/targets_14x14.npz. The record is enough to choose the same images again, with --record.
 

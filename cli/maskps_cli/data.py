@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from maskps_cli.build_subset import build_subset
+from maskps_cli.convert import convert
 from maskps_cli.options import (
     MaskpsGroup,
     force_option,
@@ -18,16 +19,17 @@ from maskps_cli.options import (
 )
 from maskps_cli.output import print_json, print_table, progress_bar, say
 from maskps_cli.stats import stats
+from maskps_cli.verify import verify
 
 
 @click.group(cls=MaskpsGroup)
 @version_option
 def main() -> None:
-    """Person-search data: make scenes, draw the mask subset, count, inspect."""
+    """Person-search data: make scenes, check, convert, choose the mask subset, count."""
 
 
-main.add_command(build_subset)
-main.add_command(stats)
+for command in (build_subset, convert, stats, verify):
+    main.add_command(command)
 
 
 @main.command()

@@ -63,7 +63,7 @@ def with_proportions(
                 f"proportion {label}",
                 expected=f"1 to {len(selection.kept):,} images, those of the whole subset",
                 found=f"{count:,} images, {label} of the {len(train):,} training images",
-                hint="choose another percentage, or a larger subset (fewer images per portion)",
+                hint="choose another percentage, or draw more: smaller portions, or more images per portion",
             )
     order = np.random.default_rng((selection.seed, 1)).permutation(len(selection.kept))
     return replace(selection, nested=selection.kept[order], proportions=counts)

@@ -107,9 +107,7 @@ def totals_table(dataset: PersonSearchDataset, *, compare: bool = False) -> Coun
         theirs = {**asdict(counts), "identities": their_identities} if compare else None
         rows.append(CountRow(part, head, {**asdict(_all(table)), "identities": identities}, theirs))
     note = f"Published: {source}." if compare else ""
-    return CountTable(
-        "Totals", f"Images and persons of {data_name(dataset)}", _TOTAL_COLUMNS, rows, note=note
-    )
+    return CountTable("", f"Totals of {data_name(dataset)}", _TOTAL_COLUMNS, rows, note=note)
 
 
 def draw_note(train: SceneTable, record: SubsetRecord) -> str:

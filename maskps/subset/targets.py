@@ -5,7 +5,6 @@ Our own training cuts its targets at the proposals instead and never reads this 
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +15,20 @@ from maskps.errors import InputFileError
 from maskps.files import written_atomically
 from maskps.masks.coverage import THRESHOLD, coverage_in_chunks
 from maskps.masks.mask_file import PersonMasks
+from maskps.npz import read_npz
 from maskps.structures import SceneTable
 
 FORMAT = "maskps-targets"
 VERSION = 1
-_COLUMNS = ("names", "pids", "boxes", "coverage", "target")
+_CELLS = (14, 14)
+_COLUMNS = {
+    "names": ("U", ()),
+    "pids": ("i", ()),
+    "boxes": ("f", (4,)),
+    "coverage": ("f", _CELLS),
+    "target": ("b", _CELLS),
+}
+"""Kind of number of each column, and its shape per person."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +83,22 @@ def read_targets(path: Path) -> MaskTargets:
     """Returns the content of a targets file; nothing in it is unpickled.
 
     Raises:
-        InputFileError: missing, cut off, or not a targets file.
+        InputFileError: missing, cut off, damaged, or not a targets file.
     """
     what = "a targets file (targets_14x14.npz)"
     hint = "build the subset again; the file may be cut off, or from another release"
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            if content["format"] != FORMAT or content["version"] != VERSION:
-                found = f"format {content['format']}, version {content['version']}"
-                raise InputFileError(path, expected=f"{what}, version {VERSION}", found=found, hint=hint)
-            targets = MaskTargets(**{column: content[column] for column in _COLUMNS})
-    except FileNotFoundError as error:
-        raise InputFileError(path, expected=what, found="no such file", hint=hint) from error
-    except (OSError, KeyError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputFileError(path, expected=what, found=str(error), hint=hint) from error
-    lengths = {column: len(getattr(targets, column)) for column in _COLUMNS}
-    if len(set(lengths.values())) > 1:
-        raise InputFileError(path, expected="columns of one length", found=str(lengths), hint=hint)
-    return targets
+    content = read_npz(path, ("format", "version", *_COLUMNS), what=what, hint=hint)
+    missing = [name for name in ("format", "version", *_COLUMNS) if name not in content]
+    if missing:
+        raise InputFileError(path, expected=what, found=f"no {', '.join(missing)}", hint=hint)
+    format_, version = content["format"], content["version"]
+    if format_.shape or version.shape or format_ != FORMAT or version != VERSION:
+        found = f"format {str(format_)[:40]}, version {str(version)[:40]}"
+        raise InputFileError(path, expected=f"{what}, version {VERSION}", found=found, hint=hint)
+    for name, (kind, shape) in _COLUMNS.items():
+        column = content[name]
+        if column.dtype.kind != kind or column.shape != (content["pids"].size, *shape):
+            expected = f"'{name}' of {content['pids'].size} persons: kind '{kind}', each of shape {shape}"
+            found = f"kind '{column.dtype.kind}', shape {column.shape}"
+            raise InputFileError(path, expected=expected, found=found, hint=hint)
+    return MaskTargets(**{name: content[name] for name in _COLUMNS})

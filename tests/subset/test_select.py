@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from maskps.errors import ConfigError
 from maskps.structures import SceneTable
-from maskps.subset import select_subset
+from maskps.subset import expected_kept, select_subset
+from maskps.subset.select import Order, portion_order
 
 
 def scenes(count: int, *, labeled: bool = True) -> SceneTable:
@@ -81,3 +84,83 @@ def test_a_portion_of_nothing_is_an_error(portion_size: int) -> None:
 def test_a_negative_seed_is_an_error() -> None:
     with pytest.raises(ConfigError, match="seed"):
         select_subset(scenes(10), seed=-1)
+
+
+def test_more_images_per_portion_hold_those_of_fewer() -> None:
+    draws = [set(select_subset(scenes(103), per_portion=count, seed=4).drawn.tolist()) for count in (1, 2, 5)]
+    assert [len(draw) for draw in draws] == [20, 40, 100]
+    assert draws[0] < draws[1] < draws[2]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_every_portion_gives_its_number_of_images(count: int) -> None:
+    selection = select_subset(scenes(23), per_portion=count)
+    for start, end in selection.portions:
+        assert sum(start <= row < end for row in selection.drawn) == count
+
+
+def test_a_set_smaller_than_a_portion_gives_what_it_has() -> None:
+    assert select_subset(scenes(3), per_portion=5).drawn.tolist() == [0, 1, 2]
+
+
+def test_more_per_portion_than_a_portion_holds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="per_portion"):
+        select_subset(scenes(20), portion_size=4, per_portion=5)
+
+
+NAMES = ["s1.jpg", "s10.jpg", "s2.jpg", "t1.jpg", "s02.jpg", "c2s1_000007.jpg", "c10s1_000003.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("name", ["c10s1_000003.jpg", "c2s1_000007.jpg", "s02.jpg", "s1.jpg", "s10.jpg", "s2.jpg", "t1.jpg"]),
+        (
+            "number",
+            ["c2s1_000007.jpg", "c10s1_000003.jpg", "s1.jpg", "s02.jpg", "s2.jpg", "s10.jpg", "t1.jpg"],
+        ),
+    ],
+)
+def test_images_are_cut_into_portions_in_the_order_that_is_asked_for(
+    order: Order, expected: list[str]
+) -> None:
+    """Text compares digit by digit; numbers by value, equal ones by text."""
+    table = replace(scenes(7), names=np.array(NAMES))
+    assert table.names[portion_order(table, order)].tolist() == expected
+    every = select_subset(table, portion_size=1, order=order)
+    assert table.names[every.drawn].tolist() == expected
+    assert every.kept.tolist() == list(range(7))  # kept ones stand as in the table
+
+
+def test_a_number_of_any_length_has_its_place() -> None:
+    long = "9" * 5000
+    table = replace(scenes(3), names=np.array([f"s{long}.jpg", "s.jpg", "s7.jpg"]))
+    assert portion_order(table, "number").tolist() == [2, 0, 1]
+
+
+def test_an_unknown_order_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="size"):
+        select_subset(scenes(5), order="size")  # type: ignore[arg-type]
+
+
+def test_the_expected_number_of_kept_images_is_that_of_the_draws() -> None:
+    """Ten portions with 1 labeled image of 5, ten with 4: mean 10, variance 20 x 0.2 x 0.8."""
+    table = scenes(100)
+    is_labeled = np.tile([1, 0, 0, 0, 0, 1, 1, 1, 1, 0], 10)
+    table.pids[is_labeled == 0] = -1
+    assert expected_kept(table) == pytest.approx((10.0, 3.2**0.5))
+    kept = [len(select_subset(table, seed=seed).kept) for seed in range(400)]
+    assert np.mean(kept) == pytest.approx(10.0, abs=0.4)
+    assert np.std(kept) == pytest.approx(3.2**0.5, abs=0.25)
+
+
+def test_two_of_five_are_drawn_without_laying_back() -> None:
+    """k n p = 2 x 0.4 per portion; the hypergeometric variance has the factor (5 - 2) / (5 - 1)."""
+    table = scenes(50)
+    table.pids[np.tile([0, 1, 1, 0, 1], 10) == 1] = -1
+    mean, deviation = expected_kept(table, per_portion=2)
+    assert (mean, deviation**2) == pytest.approx((8.0, 10 * 2 * 0.4 * 0.6 * 0.75))
+
+
+def test_nothing_is_expected_of_no_images() -> None:
+    assert expected_kept(scenes(0)) == (0.0, 0.0)

@@ -1,11 +1,26 @@
-"""Table 1: images, labeled and unlabeled persons, with masks and without."""
+"""Table 1 and totals: the counts, the published ones beside them, and what the data are called."""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+from pathlib import Path
 
-from maskps.structures import SceneTable
-from maskps.subset import Table1, table1
+import numpy as np
+import pytest
+
+from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.subset import (
+    Table1,
+    build_subset,
+    open_record,
+    select_subset,
+    subset_table,
+    table1,
+    totals_table,
+    with_proportions,
+)
+from maskps.subset.stats import data_name, draw_note
+from maskps_manifest import cuhk_sysu, paper
 
 
 def table() -> SceneTable:
@@ -18,6 +33,39 @@ def table() -> SceneTable:
         pids=np.array(pids, dtype=np.int64),
         is_hard=np.zeros(8, dtype=np.bool_),
     )
+
+
+def published_size(root: Path, *, first_number: int = 1) -> PersonSearchDataset:
+    """A data set with the counts of CUHK-SYSU; with its numbers as well if it begins with s1.jpg."""
+    numbers = [n for n in range(first_number, 18_300) if n not in cuhk_sysu.MISSING_NUMBERS]
+    rows = np.array([f"s{n}.jpg" for n in numbers[: cuhk_sysu.IMAGES]])
+    splits = []
+    for start, counts, unlabeled_only in (
+        (0, cuhk_sysu.TRAIN, cuhk_sysu.TRAIN_IMAGES_WITHOUT_LABELED),
+        (cuhk_sysu.TRAIN.images, cuhk_sysu.TEST, 0),
+    ):
+        names = np.sort(rows[start : start + counts.images])
+        scenes = np.random.default_rng(0).permutation(counts.images)
+        labeled = np.resize(scenes[unlabeled_only:], counts.labeled)
+        scene = np.concatenate([labeled, np.resize(scenes, counts.unlabeled)])
+        pids = np.where(np.arange(counts.persons) < counts.labeled, 1 + np.arange(counts.persons) % 2900, -1)
+        order = np.argsort(scene, kind="stable")
+        splits.append(
+            SceneTable(
+                names=names,
+                offsets=np.searchsorted(scene[order], np.arange(counts.images + 1)).astype(np.int64),
+                boxes=np.tile(np.array([0, 0, 10, 20], dtype=np.float32), (counts.persons, 1)),
+                pids=pids[order].astype(np.int64),
+                is_hard=np.zeros(counts.persons, dtype=np.bool_),
+            )
+        )
+    ids = np.array([f"p{i}" for i in range(cuhk_sysu.TRAIN_IDENTITIES)])
+    return PersonSearchDataset(root, "cuhk-sysu", root, *splits, ids, ids[:2900], "f")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> PersonSearchDataset:
+    return published_size(tmp_path_factory.mktemp("published"))
 
 
 def test_the_rows_count_images_labeled_and_unlabeled_persons() -> None:
@@ -42,6 +90,93 @@ def test_an_empty_table_counts_nothing() -> None:
 
 def test_the_printed_rows_carry_the_same_numbers() -> None:
     counts: Table1 = table1(table(), np.array([0, 4]))
-    _, columns, rows = counts.as_rows()
+    title, columns, rows = counts.as_rows()
+    assert title == "Table 1"
     assert columns[1:] == ["Images", "Labeled (LP)", "Unlabeled (UP)"]
     assert [row[1:] for row in rows] == [["2", "3", "2"], ["3", "1", "2"], ["5", "4", "4"]]
+
+
+def test_the_papers_own_list_would_differ_by_nothing(published: PersonSearchDataset, tmp_path: Path) -> None:
+    """The difference is ours less the published, for each number."""
+    build_subset(published, tmp_path / "out")
+    record, rows = open_record(tmp_path / "out", published)
+    content = subset_table(published, record, rows, compare=True).to_dict()
+    ours, theirs = content["with_masks"], paper.TABLE_1_WITH_MASKS
+    assert content["published"]["with_masks"] == {"images": 1833, "labeled": 2815, "unlabeled": 6269}
+    assert content["difference"]["with_masks"] == {
+        "images": ours["images"] - theirs.images,
+        "labeled": ours["labeled"] - theirs.labeled,
+        "unlabeled": ours["unlabeled"] - theirs.unlabeled,
+    }
+    assert content["difference"]["with_masks"]["images"] == -content["difference"]["without_masks"]["images"]
+
+
+def test_a_draw_on_data_of_the_published_size_says_that_it_is_not_the_papers(
+    published: PersonSearchDataset, tmp_path: Path
+) -> None:
+    """2,241 portions x 9,716 / 11,206 images with a labeled person = 1,943."""
+    record = build_subset(published, tmp_path / "out")
+    note = draw_note(published.train, record)
+    assert "1,943 +- 1" in note
+    assert "1,833" in note
+    assert note in subset_table(published, *open_record(tmp_path / "out", published)).note
+
+
+def test_nothing_is_said_of_other_draws_lists_and_data(
+    published: PersonSearchDataset, street: PersonSearchDataset, tmp_path: Path
+) -> None:
+    record = build_subset(published, tmp_path / "out")
+    train = published.train
+    assert draw_note(train, replace(record, source="names", portion_size=None)) == ""
+    assert draw_note(train, replace(record, per_portion=2)) == ""
+    assert draw_note(train.select(range(11_205)), record) == ""
+    assert draw_note(street.train, build_subset(street, tmp_path / "street")) == ""
+
+
+def test_nested_subsets_have_a_row_each(street: PersonSearchDataset, tmp_path: Path) -> None:
+    selection = with_proportions(street.train, select_subset(street.train, portion_size=2), "5%,10%,full")
+    build_subset(street, tmp_path / "out", selection)
+    counts = subset_table(street, *open_record(tmp_path / "out", street))
+    assert counts.to_dict()["proportions"] == {
+        "5%": {"images": 2, "labeled": 2, "unlabeled": 2},
+        "10%": {"images": 4, "labeled": 4, "unlabeled": 4},
+    }
+    assert [row[0] for row in counts.as_rows()[2][-2:]] == ["Nested subset 5%", "Nested subset 10%"]
+
+
+def test_totals_count_both_splits(street: PersonSearchDataset) -> None:
+    assert totals_table(street).to_dict() == {
+        "train": {"images": 40, "identities": 40, "labeled": 35, "unlabeled": 40},
+        "test": {"images": 3, "identities": 2, "labeled": 3, "unlabeled": 1},
+    }
+
+
+def test_totals_of_the_published_size_differ_by_nothing(published: PersonSearchDataset) -> None:
+    difference = totals_table(published, compare=True).to_dict()["difference"]
+    assert {value for row in difference.values() for value in row.values()} == {0}
+
+
+def test_totals_of_prw_are_compared_with_those_of_prw(street: PersonSearchDataset) -> None:
+    counts = totals_table(replace(street, kind="prw"), compare=True)
+    content = counts.to_dict()
+    assert content["published"]["train"] == {
+        "images": 5704, "identities": 483, "labeled": 14_907, "unlabeled": 3141,
+    }  # fmt: skip
+    assert content["published"]["test"]["identities"] is content["difference"]["test"]["identities"] is None
+    assert "PRW" in counts.note
+
+
+def test_only_data_with_the_published_counts_and_names_are_called_cuhk_sysu(
+    published: PersonSearchDataset, street: PersonSearchDataset, tmp_path: Path
+) -> None:
+    assert data_name(published) == "CUHK-SYSU"
+    assert data_name(street) == "'street' (layout: CUHK-SYSU)"
+    assert data_name(published_size(tmp_path / "shifted", first_number=2)) == "'shifted' (layout: CUHK-SYSU)"
+    assert data_name(replace(published, kind="coco", root=tmp_path / "x")) == "'x' (layout: COCO)"
+
+
+def test_synthetic_data_are_called_so_whatever_their_counts(
+    published: PersonSearchDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "synth.json").write_text("{}")
+    assert data_name(replace(published, root=tmp_path)) == f"synthetic data '{tmp_path.name}'"

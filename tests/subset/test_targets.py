@@ -111,10 +111,26 @@ def test_pickled_objects_are_refused(tmp_path: Path) -> None:
         read_targets(tmp_path / "t.npz")
 
 
-def test_columns_of_different_lengths_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pids": np.array([1], dtype=np.int64)},
+        {"pids": np.array([1.0, 2.0])},
+        {"names": np.array([1, 2])},
+        {"boxes": np.zeros((2, 5), dtype=np.float32)},
+        {"target": np.zeros((2, 14, 14))},
+        {"coverage": np.zeros((2, 7, 7), dtype=np.float32)},
+        {"format": np.array(["maskps-targets"] * 2)},
+        {"version": np.array(2)},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_columns_that_are_not_those_of_persons_are_refused(
+    tmp_path: Path, change: dict[str, np.ndarray]
+) -> None:
     write_targets(tmp_path / "t.npz", table(), masks())
     with np.load(tmp_path / "t.npz") as content:
         columns = dict(content)
-    np.savez(tmp_path / "t.npz", **(columns | {"pids": np.array([1], dtype=np.int64)}))
-    with pytest.raises(InputFileError, match="one length"):
+    np.savez(tmp_path / "t.npz", **(columns | change))
+    with pytest.raises(InputFileError, match="expected:"):
         read_targets(tmp_path / "t.npz")
