@@ -106,14 +106,15 @@ def read_declared_ids(content: dict[str, Any], path: Path) -> list[str] | None:
         return None
     check_format(path, info, format=FORMAT, version=VERSION, what=WHAT)
     ids = content.get("maskps_ids")
-    good = isinstance(ids, list) and all(
-        isinstance(text, str) and len(text) <= LONGEST_ID and not NOT_IN_NAMES.search(text) for text in ids
-    )
-    if not good or len(set(ids)) != len(ids):
+    if not isinstance(ids, list) or not all(map(_is_id, ids)) or len(set(ids)) != len(ids):
         raise InputFileError(
             path,
             expected="maskps_ids: a list of texts, each once",
             found=shown_value(ids),
             hint="convert the data set again",
         )
-    return list(ids)
+    return ids
+
+
+def _is_id(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= LONGEST_ID and not NOT_IN_NAMES.search(text)

@@ -225,7 +225,7 @@ def _read_boxes(
     bad: list[tuple[int, Any]] = []
     for index, box in enumerate(listed):
         numbers = _box_numbers(box)
-        if numbers is None:
+        if numbers is None or box is None:
             is_box[index] = False
             bad.append((entries[index][0], box))
             continue
@@ -299,7 +299,7 @@ def _corners_finding(columns: CocoColumns) -> Finding | None:
         return None
     size = columns.sizes[columns.scene_of_person]
     ends = columns.boxes[:, :2] + columns.boxes[:, 2:]
-    far_out = (ends > 1.1 * size).any(axis=1)
+    far_out = np.asarray((ends > 1.1 * size).any(axis=1))
     good_corners = (columns.boxes[:, 2:] > columns.boxes[:, :2]) & (columns.boxes[:, 2:] <= size + 1)
     if 10 * np.count_nonzero(far_out) < len(far_out) or not good_corners.all():
         return None

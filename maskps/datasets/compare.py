@@ -108,12 +108,16 @@ def _compare_tables(
             found.losses.append(
                 f"{what} of {np.count_nonzero(differs):,} {split} persons, the first in {scene}"
             )
-    if source.camera is not None and not np.array_equal(source.camera, other.camera):
+    if source.camera is not None and not _equal(source.camera, other.camera):
         found.losses.append(f"cameras of the {split} scenes")
     if source.size is not None and other.size is None:
         found.remarks.append(f"sizes of the {split} scenes are left to the images")
-    elif source.size is not None and not np.array_equal(source.size, other.size):
+    elif source.size is not None and not _equal(source.size, other.size):
         found.losses.append(f"sizes of the {split} scenes")
+
+
+def _equal(column: NDArray[np.int64], other: NDArray[np.int64] | None) -> bool:
+    return other is not None and np.array_equal(column, other)
 
 
 def _identities(table: SceneTable, ids: NDArray[np.str_]) -> NDArray[np.str_]:

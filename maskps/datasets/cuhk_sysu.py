@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from maskps.boxes import xywh_to_xyxy
 from maskps.columns import check_unique, rows_of_names
 from maskps.datasets import cuhk_sysu_layout as layout
-from maskps.datasets.cuhk_sysu_layout import available_protocols, protocol_path
+from maskps.datasets.cuhk_sysu_layout import available_protocols
 from maskps.datasets.cuhk_sysu_raw import read_raw_images, read_raw_pool, read_raw_train
 from maskps.datasets.matching import match_boxes
 from maskps.errors import AnnotationError
@@ -163,7 +163,7 @@ def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
 def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Returns the test identities, and the pids of all persons of Images.mat."""
     galleries = [name for name in available_protocols(root) if name.startswith("TestG")]
-    path = root / layout.protocol_file(galleries[0]) if galleries else protocol_path(root, gallery_size=50)
+    path = root / layout.protocol_file(galleries[0] if galleries else "TestG50")
     protocol = read_protocol(path)
     ids, first, pid_of_query = np.unique(protocol.query_ids, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # identities are numbered in the order of their first query

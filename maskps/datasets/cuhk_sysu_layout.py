@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from maskps.errors import InputFileError
 from maskps.evaluation.protocol import SUBSET_KEYS
 
 IMAGE_DIR = Path("Image/SSM")
@@ -28,27 +27,3 @@ def available_protocols(root: Path) -> tuple[str, ...]:
     sizes = sorted(int(match.group(1)) for match in found if match)
     subsets = [name for name in SUBSET_KEYS if (root / protocol_file(name)).is_file()]
     return (*(f"TestG{size}" for size in sizes), *subsets)
-
-
-def protocol_path(root: Path, *, gallery_size: int = 100, subset: str | None = None) -> Path:
-    """Returns the file of a test protocol.
-
-    Args:
-        root: of the data set, the folder that holds `annotation/`.
-        gallery_size: of TestG50 ... TestG4000; the paper's tables use 100.
-        subset: "occlusion" or "resolution" instead: the test subsets of Table 3, gallery size 100.
-
-    Raises:
-        InputFileError: there is no such file; the message lists those that are there.
-    """
-    name = f"TestG{gallery_size}" if subset is None else subset.capitalize()
-    path = root / protocol_file(name)
-    if path.is_file() and (subset is None or name in SUBSET_KEYS):
-        return path
-    available = ", ".join(available_protocols(root)) or "none"
-    raise InputFileError(
-        path,
-        expected=f"the test protocol {name}",
-        found=f"no such file; protocols here: {available}",
-        hint="choose one of those, or copy the annotation files again",
-    )

@@ -30,7 +30,7 @@ def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
 def protocol_of_size(dataset: PersonSearchDataset, gallery_size: int | None = None) -> str:
     """Returns the name of the protocol with galleries of this size; without one, of the field's usual one.
 
-    That is TestG100 (the paper's tables), or "all" where the data set has it: each gallery is all test scenes.
+    That is "all" where the data set has it (each gallery is all test scenes), else TestG100.
     """
     if gallery_size is None and PRW_PROTOCOL in protocol_names(dataset):
         return PRW_PROTOCOL

@@ -159,7 +159,7 @@ def test_a_missing_file_is_named(root: Path, file: str) -> None:
 def test_without_any_test_protocol_the_missing_file_is_named(root: Path) -> None:
     for path in (root / "annotation/test/train_test").glob("TestG*"):
         path.unlink()
-    with pytest.raises(InputFileError, match="protocols here: Occlusion, Resolution"):
+    with pytest.raises(InputFileError, match=r"TestG50\.mat"):
         read_cuhk_sysu(root)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maskps.datasets import available_protocols, open_dataset, protocol_path
+from maskps.datasets import available_protocols, open_dataset
 from maskps.errors import InputFileError
 
 
@@ -49,14 +49,3 @@ def test_a_folder_of_many_files_is_described_briefly(tmp_path: Path) -> None:
 
 def test_protocols_are_listed_by_size_and_then_the_subsets(root: Path) -> None:
     assert available_protocols(root) == ("TestG2", "TestG3", "Occlusion", "Resolution")
-
-
-def test_protocols_are_found_by_gallery_size_and_by_subset(root: Path) -> None:
-    assert protocol_path(root, gallery_size=3) == root / "annotation/test/train_test/TestG3.mat"
-    assert protocol_path(root, subset="occlusion") == root / "annotation/test/subset/Occlusion.mat"
-
-
-@pytest.mark.parametrize("choice", [{"gallery_size": 4000}, {"subset": "night"}])
-def test_a_missing_protocol_lists_those_that_are_there(root: Path, choice: dict) -> None:
-    with pytest.raises(InputFileError, match="protocols here: TestG2, TestG3, Occlusion, Resolution"):
-        protocol_path(root, **choice)

@@ -49,6 +49,12 @@ def test_a_folder_with_json_files_and_a_json_file_are_coco(tmp_path: Path) -> No
     assert isinstance(verify(tmp_path / "train.json", images=True), list)
 
 
+def test_coco_with_prws_query_file_is_coco_as_when_it_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text("{}")
+    (tmp_path / "query_info.txt").touch()
+    assert find_kind(tmp_path) == "coco"
+
+
 def test_the_folder_above_or_below_is_proposed(root: Path) -> None:
     above, below = only_finding(root.parent), only_finding(root / "annotation")
     assert above.code == below.code == "not-a-data-set"

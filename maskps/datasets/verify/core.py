@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from maskps.datasets import cuhk_sysu_layout
+from maskps.datasets.coco import is_coco, read_coco
+from maskps.datasets.prw import is_prw, read_prw
 from maskps.datasets.verify.cuhk_sysu import check_cuhk_sysu
 from maskps.datasets.verify.images import check_images
 from maskps.datasets.verify.tables import RawScenes, check_boxes_in_images
@@ -18,7 +20,7 @@ from maskps.structures import PersonSearchDataset
 
 Progress = Callable[[int, int], None]
 
-_PRW_ENTRIES = ("frame_train.mat", "frame_test.mat", "query_info.txt", "frames")
+_PRW_ENTRIES = ("query_info.txt", "frames")
 _LEVELS = ("error", "warning", "info")
 
 
@@ -44,14 +46,12 @@ def verify(
             folder = root / cuhk_sysu_layout.IMAGE_DIR
             findings += _check_scene_images(folder, check.scenes, jobs, progress)
     elif kind == "prw":
-        from maskps.datasets.prw import read_prw
         from maskps.datasets.verify.prw import check_prw
 
         findings = check_prw(root)
         if images:
             findings += _check_dataset_images(root, read_prw, jobs, progress)
     elif kind == "coco":
-        from maskps.datasets.coco import read_coco
         from maskps.datasets.verify.coco import check_coco
 
         findings = check_coco(root)
@@ -71,11 +71,13 @@ def find_kind(path: Path) -> str | None:
         return "coco" if path.suffix.lower() == ".json" else None
     if (path / cuhk_sysu_layout.IMAGES_FILE.parent).is_dir() or (path / cuhk_sysu_layout.IMAGE_DIR).is_dir():
         return "cuhk-sysu"
+    if is_prw(path):
+        return "prw"
+    if is_coco(path):  # may have PRW's query_info.txt beside its files
+        return "coco"
     if any((path / entry).exists() for entry in _PRW_ENTRIES):
         return "prw"
-    if path.is_dir() and any(path.glob("*.json")):
-        return "coco"
-    return None
+    return "coco" if path.is_dir() and any(path.glob("*.json")) else None
 
 
 def _check_scene_images(
