@@ -108,10 +108,10 @@ def best_fit(fit: NDArray[np.float64], *, least: float = MIN_FIT) -> list[int | 
 
 
 def _fit(masks: Sequence[FoundMask], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, m) IoU of n masks' boxes and m persons' boxes."""
+    """(n, m) IoU of n masks' boxes and m persons' boxes; 0 where the mask itself lies outside the box."""
     around = box_iou(_rows([mask.outline.bounds for mask in masks]), boxes)
     given = box_iou(_rows([mask.outline.bounds if mask.box is None else mask.box for mask in masks]), boxes)
-    return np.maximum(around, given)
+    return np.where(around > 0, np.maximum(around, given), 0.0)
 
 
 def _rows(boxes: Sequence[ArrayLike]) -> NDArray[np.float64]:
