@@ -30,6 +30,7 @@ _COLOURS = (BLUE, ORANGE)
 _LINES = ("-", (0, (3, 1.5)))  # what a colour says is said once more
 _DPI = 200
 _MANY = 400  # outlines, for narrower bins
+_GROUPS = 20  # of bars, from which on numbers share one; the rounding may make it 30
 _TAIL = 0.995  # share of the items that an axis shows one by one
 
 
@@ -82,33 +83,36 @@ def write_plots(
 
 
 _Picture = tuple["Figure", list[dict[str, Any]]]
-"""A figure, and its numbers: for each series its name, n, the edges of the bins and the counts in them."""
+"""A figure, and its numbers: of each series the name, n, the edges (or starts) of bins, and the counts."""
 
 
 def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, source: str) -> _Picture:
-    """Bars side by side, one group per number; where large numbers are rare, they share the last group."""
+    """Bars side by side, a group per number, or per range of numbers where these are many."""
     values = np.concatenate([one.values for one in series])
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     top = min(high, int(np.quantile(values, _TAIL)) + 1) if len(values) else 0
-    numbers = np.arange(low, top + 1)
+    width = 1 if top - low < _GROUPS else int(_round_width((top - low) / _GROUPS))
+    starts = np.arange(low, top + 1, width)  # the last group takes all numbers from its start on
     figure, (axes,) = _figure(title, source)
     content = []
     for index, one in enumerate(series):
-        counts = np.bincount(np.minimum(one.values, top) - low, minlength=len(numbers))
+        counts = np.bincount(np.minimum((one.values - low) // width, len(starts) - 1), minlength=len(starts))
         look: dict[str, Any] = {"hatch": "////", "edgecolor": "white", "linewidth": 0} if index else {}
         axes.bar(
-            numbers + (index - (len(series) - 1) / 2) * 0.4,
+            np.arange(len(starts)) + (index - (len(series) - 1) / 2) * 0.4,
             _percent(counts, len(one.values)),
             width=0.38,
             color=_rgb(_COLOURS[index]),
             label=f"{one.name}: n = {len(one.values):,} {items}{_average('mean', one.values, '.1f')}",
             **look,
         )
-        content.append(_numbers(one, numbers.tolist(), counts))
-    step = max(1, round(len(numbers) / 16))
-    ticks = numbers[: -step or None : step].tolist() if top < high else numbers[::step].tolist()
-    more = [top] if top < high else []
-    axes.set_xticks([*ticks, *more], [*map(str, ticks), *(f"{number}+" for number in more)])
+        content.append(_numbers(one, starts.tolist(), counts))
+    labels = [str(start) if width == 1 else f"{start}\u2013{start + width - 1}" for start in starts.tolist()]
+    if high >= starts[-1] + width:
+        labels[-1] = f"{starts[-1]}+"
+    step = 1 if width == 1 else 1 + len(starts) // 10
+    shown = range((len(starts) - 1) % step, len(starts), step)  # the last group always
+    axes.set_xticks(list(shown), [labels[group] for group in shown])
     _finish([axes], axis, f"share of the {items} (%)")
     return figure, content
 

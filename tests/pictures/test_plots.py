@@ -101,6 +101,24 @@ def test_the_numbers_of_a_picture_are_those_of_the_data(
     assert sum(numbers["mask_area_share"][0]["counts"]) == len(subset.masks.outlines)
 
 
+def test_many_different_numbers_share_bars(dataset: PersonSearchDataset, tmp_path: Path) -> None:
+    """1 to 300 persons in 300 images: groups of 10, the round number next to 299 / 20."""
+    counts = np.arange(1, 301)
+    total = int(counts.sum())
+    crowd = replace(
+        dataset.test,
+        names=np.array([f"s{count}.jpg" for count in counts]),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        pids=np.full(total, -1),
+        boxes=np.tile(np.array([0, 0, 5, 9], dtype=np.float32), (total, 1)),
+        is_hard=np.zeros(total, dtype=bool),
+    )
+    write_plots(replace(dataset, test=crowd), tmp_path / "plots")
+    series = json.loads((tmp_path / "plots" / "plots.json").read_text())["persons_per_image"][1]
+    assert series["edges"] == list(range(1, 300, 10))
+    assert series["counts"] == [10] * 30
+
+
 def test_images_of_an_identity_are_counted_once_each(dataset: PersonSearchDataset) -> None:
     """Pid 1 is in scenes 0 (twice) and 2, pid 2 in scene 0; pid 3 only where nobody looks."""
     table = dataset.train.select([0, 1, 2, 3])
