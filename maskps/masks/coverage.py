@@ -9,7 +9,7 @@ down by dy takes away, and one that walks up adds,
     |dy|     in every cell on the right of that.
 
 Both are noted as steps between neighbouring cells of a row; the running sum along the row is the coverage
-(docs/decisions/0006). What lies left of the box counts in full for the whole row, what lies right of it not
+(docs/decisions/0007). What lies left of the box counts in full for the whole row, what lies right of it not
 at all: boxes may cut the person anywhere.
 
 One text for numpy and torch; torch is never imported here. All is done in float64, whatever comes in: the
