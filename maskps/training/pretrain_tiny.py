@@ -75,7 +75,7 @@ SCENE_SETTINGS = (
 """Of the first part, on top of the recipe `tiny`; scenes of their own size, since all of each is computed."""
 
 MARGIN = 16  # pixels of the resized scene around a box
-EPOCHS = 8
+ROUNDS = (8, 4)  # epochs of each: the rate falls to 0, and the classifier begins anew
 BATCH = 64
 RATE = 1e-3
 WARMUP = 100  # steps
@@ -108,7 +108,9 @@ def main(work: Path, jobs: int) -> None:
     stem.train().requires_grad_(True)
     res5.train().requires_grad_(True)
     windows = read_windows(dataset, load_config("tiny"))
-    train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1)
+    for number, epochs in enumerate(ROUNDS):
+        rng = np.random.default_rng((SEED, number))
+        train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1, epochs=epochs, rng=rng)
     target = pretrained_path(config.backbone, "shipped")
     with written_atomically(target) as temporary:
         state = {name: value.contiguous() for name, value in backbone_state(stem, res5).items()}
@@ -136,20 +138,27 @@ def read_windows(dataset: PersonSearchDataset, config: TrainConfig) -> list[Wind
     return windows
 
 
-def train_on_windows(stem: Stem, res5: Res5, windows: list[Window], *, classes: int) -> None:
+def train_on_windows(
+    stem: Stem,
+    res5: Res5,
+    windows: list[Window],
+    *,
+    classes: int,
+    epochs: int,
+    rng: np.random.Generator,
+) -> None:
     """Trains both parts to classify the windows: cosine softmax on the pooled features f_p.
 
     The classifier begins at the mean features of every class: from random prototypes, most of the time goes
     into finding these, and the features suffer meanwhile.
     """
-    rng = np.random.default_rng(SEED)
     neck = nn.BatchNorm1d(res5.out_channels, affine=False)
     prototypes = nn.Parameter(_mean_features(stem, res5, neck, windows, classes, rng))
     parameters = [*stem.parameters(), *res5.parameters(), prototypes]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=1e-3)
-    steps = EPOCHS * len(_batches(windows, rng))
+    steps = epochs * len(_batches(windows, rng))
     step, started = 0, time.monotonic()
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         correct = count = 0
         for members in _batches(windows, rng):
             for group in optimizer.param_groups:
@@ -166,7 +175,7 @@ def train_on_windows(stem: Stem, res5: Res5, windows: list[Window], *, classes: 
             count += len(labels)
             step += 1
         minutes = (time.monotonic() - started) / 60
-        click.echo(f"epoch {epoch + 1}/{EPOCHS}: right {correct / count:.1%}, {minutes:.1f} min", err=True)
+        click.echo(f"epoch {epoch + 1}/{epochs}: right {correct / count:.1%}, {minutes:.1f} min", err=True)
 
 
 @torch.no_grad()
