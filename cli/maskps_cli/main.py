@@ -32,6 +32,9 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="Mask subset of maskps-data build-subset; needed unless --no-masks.",
 )
+@click.option(
+    "--proportion", metavar="P", help="One of the nested subsets in it, e.g. 6%.  [default: the whole subset]"
+)
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
 @click.option(
     "--recipe", default="paper", show_default=True, help="paper (Sec. 4.2), tiny (for a CPU), or a TOML file."
@@ -47,6 +50,7 @@ def main() -> None:
 def train(
     root: Path,
     subset: Path | None,
+    proportion: str | None,
     run: Path,
     recipe: str,
     no_masks: bool,
@@ -71,12 +75,14 @@ def train(
 
     if subset is None and not no_masks:
         raise click.UsageError("give --subset DIR (from maskps-data build-subset), or --no-masks")
+    if proportion is not None and (subset is None or no_masks):
+        raise click.UsageError("--proportion is one of --subset, and needs its masks")
     if resume and force:
         raise click.UsageError("give --resume or --force, not both")
     overrides = [*settings, "masks=false"] if no_masks else list(settings)
     config = load_config(recipe, overrides)
     dataset = open_dataset(root)
-    masks = None if no_masks or subset is None else open_subset(subset, dataset)
+    masks = None if no_masks or subset is None else open_subset(subset, dataset, proportion)
     with progress_bar("training", quiet=quiet) as update:
 
         def on_step(report: StepReport) -> None:

@@ -75,6 +75,23 @@ def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(
     assert (tmp_path / "1" / "metrics.jsonl").read_bytes() != first
 
 
+def test_a_nested_subset_trains_with_fewer_masks(few_scenes: Path, tmp_path: Path) -> None:
+    subset = tmp_path / "subset"
+    arguments = ["--portion-size", "1", "--proportion", "25%", "--labelme", str(few_scenes / "truth/labelme")]
+    built = CliRunner().invoke(data.main, ["build-subset", str(few_scenes), "--out", str(subset), *arguments])
+    assert built.exit_code == 0, built.output
+    counts = {}
+    for proportion in ("25%", "full"):
+        out = tmp_path / proportion
+        wanted = ("--subset", subset, "--proportion", proportion)
+        result = run("train", few_scenes, *wanted, "--run", out, *QUICK)
+        assert result.exit_code == 0, result.output
+        counts[proportion] = json.loads((out / "run.json").read_text())["persons_with_mask"]
+    assert 0 < counts["25%"] < counts["full"] == 13
+    wrong = run("train", few_scenes, "--no-masks", "--proportion", "25%", "--run", tmp_path / "wrong")
+    assert wrong.exit_code == 2 and "--proportion" in wrong.stderr
+
+
 def test_without_masks_nothing_but_the_mask_loss_differs_in_the_first_step(
     few_scenes: Path, trained: Path, tmp_path: Path
 ) -> None:
