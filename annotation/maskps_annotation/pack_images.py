@@ -1,0 +1,96 @@
+"""The image files of packs: plain names, and pixels that LabelMe shows as the data set means them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from maskps.errors import AnnotationError, InputFileError
+from maskps.images import image_size
+
+_ODD = re.compile(r"[^\w.-]")
+_ORIENTATION = 0x0112
+_SCAN, _APP1 = 0xDA, 0xE1
+_TAKEN = ("pack", "rules", "labelmerc")
+"""Stems of the files that a pack has beside its images."""
+
+
+def pack_image_names(scenes: Sequence[str]) -> list[str]:
+    """Returns a plain file name for each scene; no two have the same stem, whatever the capitals.
+
+    LabelMe finds the file of an image by its stem, and two images with the same stem would share one.
+    Folders in a scene's name become part of the file's where they are needed to tell scenes apart.
+    """
+    short = [PurePosixPath(scene).name for scene in scenes]
+    is_unique = len({PurePosixPath(name).stem.casefold() for name in short}) == len(short)
+    taken = set(_TAKEN)
+    names = []
+    for scene in short if is_unique else scenes:
+        plain = _ODD.sub("_", scene).lstrip(".-")
+        stem, suffix = PurePosixPath(plain).stem or "image", PurePosixPath(plain).suffix
+        free, number = stem, 1
+        while free.casefold() in taken:
+            number += 1
+            free = f"{stem}-{number}"
+        taken.add(free.casefold())
+        names.append(free + suffix)
+    return names
+
+
+def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
+    """Makes `target` a hard link to an image, or a copy; returns its sha256 (hex) and (width, height).
+
+    LabelMe turns an image by its EXIF orientation, but boxes refer to the stored pixels. Of a JPEG that says
+    it is turned, the copy lacks that mark: the same pixels, shown as stored.
+
+    Raises:
+        InputFileError: the image is missing or broken.
+        AnnotationError: an image of another format that says it is turned.
+    """
+    size = image_size(source)
+    if _is_turned(source):
+        target.write_bytes(_without_marks(source))
+        if _is_turned(target):  # a format, or a place of the mark, that we do not know
+            raise AnnotationError(
+                source,
+                expected="an image without EXIF orientation, or a JPEG",
+                found="an image that LabelMe would show turned",
+                hint="save it again without EXIF data; the boxes refer to its stored pixels",
+            )
+    else:
+        try:
+            os.link(source.resolve(), target)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, target)
+    return hashlib.sha256(target.read_bytes()).hexdigest(), size
+
+
+def _is_turned(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputFileError(
+            path,
+            expected=f"the image '{path.name}' with readable EXIF data",
+            found=str(error),
+            hint="the file is broken or cut off; copy it again",
+        ) from error
+
+
+def _without_marks(path: Path) -> bytes:
+    """Returns a JPEG file without its Exif and XMP segments (APP1); any other file as it is."""
+    data = path.read_bytes()
+    kept, at = [data[:2]], 2
+    while data[:2] == b"\xff\xd8" and data[at : at + 1] == b"\xff" and data[at + 1] != _SCAN:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] != _APP1:
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[at:]])

@@ -1,0 +1,285 @@
+"""packs.json and pack.json: who annotates which persons of which scenes, and as which slots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from maskps.errors import ConfigError, InputFileError
+from maskps.files import check_format, read_json
+
+PACKS_NAME = "packs.json"
+PACK_NAME = "pack.json"
+FORMAT = "maskps-packs"
+PACK_FORMAT = "maskps-pack"
+VERSION = 1
+
+_EDITED = "it was edited or cut off; copy it again, or make the packs again"
+_ANNOTATOR = re.compile(r"[^\W_][\w.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One person to draw.
+
+    Attributes:
+        name: "p1" to "pN", from left to right in the scene: the label of the person's shapes.
+        person: index of the person's box within the scene.
+        identity: the data set's own, e.g. "p3219". Annotators need not know it.
+        box: xyxy, pixels of the scene.
+    """
+
+    name: str
+    person: int
+    identity: str
+    box: tuple[float, float, float, float]
+
+    def corners(self, size: tuple[int, int]) -> np.ndarray:
+        """Returns the (2, 2) float64 corners of the pre-filled rectangle: the box, cut at the image."""
+        return np.clip(np.array(self.box, dtype=np.float64).reshape(2, 2), 0, size)
+
+
+@dataclass(frozen=True)
+class PackedScene:
+    """One image of a pack.
+
+    Attributes:
+        scene: its name in the data set.
+        image: its file name in the pack; stems are unique, also where capitals do not count.
+        sha256: hex checksum of the image file in the pack.
+        size: (width, height) in pixels.
+        slots: the persons to draw, from left to right.
+    """
+
+    scene: str
+    image: str
+    sha256: str
+    size: tuple[int, int]
+    slots: tuple[Slot, ...]
+
+    @property
+    def file_name(self) -> str:
+        """Name of its LabelMe file in the pack."""
+        return f"{Path(self.image).stem}.json"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What one annotator has: the folder, and its scenes by name."""
+
+    annotator: str
+    folder: Path
+    scenes: tuple[PackedScene, ...]
+
+    @property
+    def persons(self) -> int:
+        """Number of persons to draw."""
+        return sum(len(scene.slots) for scene in self.scenes)
+
+
+@dataclass(frozen=True)
+class PackSet:
+    """All packs of one distribution.
+
+    Attributes:
+        fingerprint: of the data set.
+        seed: of the distribution.
+        packs: one per annotator, in the order in which these were named.
+        doubled: names of the scenes that two annotators have.
+    """
+
+    fingerprint: str
+    seed: int
+    packs: tuple[Pack, ...]
+    doubled: frozenset[str]
+
+
+def check_annotators(names: Sequence[str]) -> None:
+    """Raises ConfigError unless each name can be that of a folder, on any system, and each is another one."""
+    for name in names:
+        if not _ANNOTATOR.fullmatch(name) or name.endswith(".") or name.casefold() == PACKS_NAME:
+            raise ConfigError(
+                "annotators",
+                expected="names of letters, digits, '-', '_' and '.', up to 64 of them",
+                found=repr(name)[:90],
+                hint="the folder of the annotator has this name; choose a simple one",
+            )
+    if len({name.casefold() for name in names}) != len(names):
+        raise ConfigError(
+            "annotators",
+            expected="each name once",
+            found=", ".join(names)[:200],
+            hint="name every annotator once; capitals alone make no difference",
+        )
+
+
+def packs_content(packs: PackSet) -> dict[str, Any]:
+    """Returns the content of packs.json; a scene that two have stands in it once."""
+    scenes = {scene.scene: scene for pack in packs.packs for scene in pack.scenes}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "fingerprint": packs.fingerprint,
+        "seed": packs.seed,
+        "packs": {pack.annotator: [scene.scene for scene in pack.scenes] for pack in packs.packs},
+        "doubled": sorted(packs.doubled),
+        "scenes": _scenes_content(scenes[name] for name in sorted(scenes)),
+    }
+
+
+def pack_content(pack: Pack, fingerprint: str) -> dict[str, Any]:
+    """Returns the content of pack.json: the annotator's own part, silent about the others."""
+    return {
+        "format": PACK_FORMAT,
+        "version": VERSION,
+        "annotator": pack.annotator,
+        "fingerprint": fingerprint,
+        "scenes": _scenes_content(pack.scenes),
+    }
+
+
+def read_packs(out: Path) -> PackSet:
+    """Returns the packs that `write_packs` wrote to this folder; no pack is opened.
+
+    Raises:
+        InputFileError: packs.json is missing, cut off, edited, or of another version.
+    """
+    path = out / PACKS_NAME
+    what = "a record of packs (packs.json)"
+    content = read_json(path, what=what)
+    hint = "give the folder that 'maskps-data annotate pack' made"
+    check_format(path, content, format=FORMAT, version=VERSION, what=what, hint=hint)
+    scenes = _read_scenes(content, path)
+    given = _field(content, "packs", dict, path)
+    seed = _field(content, "seed", int, path)
+    try:
+        check_annotators(list(given))
+    except ConfigError as error:
+        raise InputFileError(path, expected=error.expected, found=error.found, hint=_EDITED) from error
+    packs = tuple(
+        Pack(name, out / name, tuple(scenes[scene] for scene in _names(names, scenes, path)))
+        for name, names in given.items()
+    )
+    return PackSet(
+        fingerprint=_field(content, "fingerprint", str, path),
+        seed=seed,
+        packs=packs,
+        doubled=frozenset(_names(content.get("doubled"), scenes, path)),
+    )
+
+
+def read_pack(folder: Path) -> Pack:
+    """Returns the pack of one annotator, from its own pack.json.
+
+    Raises:
+        InputFileError: pack.json is missing, cut off, edited, or of another version.
+    """
+    path = folder / PACK_NAME
+    what = "an annotator's pack (pack.json)"
+    content = read_json(path, what=what)
+    hint = "give the folder of one annotator, below the one that 'maskps-data annotate pack' made"
+    check_format(path, content, format=PACK_FORMAT, version=VERSION, what=what, hint=hint)
+    annotator = _field(content, "annotator", str, path)
+    return Pack(annotator, folder, tuple(_read_scenes(content, path).values()))
+
+
+def _scenes_content(scenes: Iterable[PackedScene]) -> list[dict[str, Any]]:
+    return [
+        {
+            "scene": scene.scene,
+            "image": scene.image,
+            "sha256": scene.sha256,
+            "size": list(scene.size),
+            "slots": [
+                {
+                    "name": slot.name,
+                    "person": slot.person,
+                    "identity": slot.identity,
+                    "box": list(slot.box),
+                }
+                for slot in scene.slots
+            ],
+        }
+        for scene in scenes
+    ]
+
+
+def _read_scenes(content: dict[str, Any], path: Path) -> dict[str, PackedScene]:
+    """Returns the scenes by name, in the order of the file."""
+    scenes = [
+        _read_scene(scene, path, index) for index, scene in enumerate(_field(content, "scenes", list, path))
+    ]
+    for values in ([scene.scene for scene in scenes], [scene.file_name.casefold() for scene in scenes]):
+        if len(set(values)) != len(values):
+            _refuse(path, "every scene and every file name once", f"{len(set(values))} of {len(values)}")
+    return {scene.scene: scene for scene in scenes}
+
+
+def _read_scene(content: Any, path: Path, index: int) -> PackedScene:
+    where = f"scene {index}"
+    if not isinstance(content, dict):
+        _refuse(path, f"{where} as an object", repr(content)[:60])
+    image = _field(content, "image", str, path)
+    if image != Path(image).name or "\\" in image or "\0" in image or not Path(image).suffix:
+        _refuse(path, f"{where}: 'image' as the name of a file in the pack", repr(image)[:60])
+    size = _numbers(content.get("size"), 2, path, f"{where}: 'size'")
+    if not all(side == int(side) and side > 0 for side in size):
+        _refuse(path, f"{where}: 'size' in whole pixels", repr(size))
+    slots = tuple(_read_slot(slot, path, where) for slot in _field(content, "slots", list, path))
+    if [slot.name for slot in slots] != [f"p{number}" for number in range(1, len(slots) + 1)]:
+        _refuse(path, f"{where}: slots p1, p2, ...", ", ".join(slot.name for slot in slots)[:60])
+    if len({slot.person for slot in slots}) != len(slots):
+        _refuse(path, f"{where}: every person once", "one twice")
+    sha256 = _field(content, "sha256", str, path)
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        _refuse(path, f"{where}: 'sha256' of 64 digits", repr(sha256)[:70])
+    return PackedScene(
+        _field(content, "scene", str, path), image, sha256, (int(size[0]), int(size[1])), slots
+    )
+
+
+def _read_slot(content: Any, path: Path, where: str) -> Slot:
+    if not isinstance(content, dict):
+        _refuse(path, f"{where}: slots as objects", repr(content)[:60])
+    person = _field(content, "person", int, path)
+    if person < 0:
+        _refuse(path, f"{where}: 'person' from 0 on", str(person)[:60])
+    x0, y0, x1, y1 = _numbers(content.get("box"), 4, path, f"{where}: 'box'")
+    return Slot(
+        _field(content, "name", str, path), person, _field(content, "identity", str, path), (x0, y0, x1, y1)
+    )
+
+
+def _numbers(value: Any, count: int, path: Path, what: str) -> list[float]:
+    if (
+        not isinstance(value, list)
+        or len(value) != count
+        or not all(type(number) in (int, float) and abs(number) < 1e9 for number in value)  # no NaN
+    ):
+        _refuse(path, f"{what} as {count} numbers", repr(value)[:60])
+    return [float(number) for number in value]
+
+
+def _names(value: Any, scenes: Mapping[str, PackedScene], path: Path) -> list[str]:
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not is_list or len(set(value)) != len(value) or not set(value) <= scenes.keys():
+        _refuse(path, "lists of scenes, each one once", repr(value)[:60])
+    return list(value)
+
+
+def _field(content: dict[str, Any], key: str, kind: type, path: Path) -> Any:
+    value = content.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        found = repr(value)[:60] if key in content else "no such key"
+        names = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
+        _refuse(path, f"'{key}' as {names[kind]}", found)
+    return value
+
+
+def _refuse(path: Path, expected: str, found: str) -> NoReturn:
+    raise InputFileError(path, expected=expected, found=found, hint=_EDITED)

@@ -1,0 +1,86 @@
+"""Who annotates which scene: shares of equal work, drawn from a seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskps.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Shares:
+    """A distribution of S scenes to annotators.
+
+    Attributes:
+        scenes: per annotator the (n,) int64 scenes, rising.
+        doubled: (D,) int64, rising: the scenes that two annotators have.
+    """
+
+    scenes: tuple[NDArray[np.int64], ...]
+    doubled: NDArray[np.int64]
+
+
+def share_scenes(persons: ArrayLike, annotators: int, *, double: float = 0.0, seed: int = 0) -> Shares:
+    """Returns shares that are balanced by persons, not by scenes; the same input gives the same shares.
+
+    Scenes are dealt from the fullest to the emptiest, each to whom has the fewest persons so far (two of
+    them where it is doubled); ties are drawn. Without doubled scenes no two annotators differ by more
+    persons than the fullest scene has.
+
+    Args:
+        persons: (S,) persons to draw in each scene.
+        double: share of the scenes, 0 to 1, that two annotators get; rounded up to whole scenes.
+
+    Raises:
+        ConfigError: nobody to share with, more annotators than scenes, a share outside 0 to 1, or doubled
+            scenes for one annotator, a negative seed.
+    """
+    counts = np.asarray(persons, dtype=np.int64)
+    _check(len(counts), annotators, double, seed)
+    rng = np.random.default_rng(seed)
+    # 0.07 * 100 is 7.000000000000001, which is 7
+    doubled = rng.choice(len(counts), math.ceil(round(double * len(counts), 6)), replace=False)
+    times = np.ones(len(counts), dtype=np.int64)
+    times[doubled] = 2
+    shuffled = rng.permutation(len(counts))
+    order = shuffled[np.argsort(-counts[shuffled], kind="stable")]
+    tie_break = rng.random((len(counts), annotators))
+    load = np.zeros(annotators, dtype=np.int64)
+    given: list[list[int]] = [[] for _ in range(annotators)]
+    for scene in order.tolist():
+        for annotator in np.lexsort((tie_break[scene], load))[: times[scene]].tolist():
+            given[annotator].append(scene)
+            load[annotator] += counts[scene]
+    return Shares(
+        scenes=tuple(np.array(sorted(scenes), dtype=np.int64) for scenes in given),
+        doubled=np.sort(doubled).astype(np.int64),
+    )
+
+
+def _check(scenes: int, annotators: int, double: float, seed: int) -> None:
+    if annotators < 1:
+        raise ConfigError("annotators", expected="at least one", found="none", hint="name the annotators")
+    if annotators > scenes:
+        raise ConfigError(
+            "annotators",
+            expected=f"at most one per image: {scenes}",
+            found=f"{annotators}",
+            hint="name fewer annotators",
+        )
+    if not 0 <= double <= 1:
+        raise ConfigError(
+            "double", expected="a share from 0 to 1", found=f"{double:g}", hint="give 0.05 for 5 %"
+        )
+    if double > 0 and annotators < 2:
+        raise ConfigError(
+            "double",
+            expected="two annotators or more, to give an image to two",
+            found="one",
+            hint="name another annotator, or double nothing",
+        )
+    if seed < 0:
+        raise ConfigError("seed", expected="0 or above", found=str(seed), hint="give another seed")
