@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, OutputExistsError
 from maskps.files import written_atomically
-from maskps.masks.mask_file import HOLES_KEY, json_by_lines, outline_of_annotation, read_mask_json
+from maskps.masks.mask_file import (
+    CATEGORIES,
+    HOLES_KEY,
+    json_by_lines,
+    outline_of_annotation,
+    read_mask_json,
+)
 from maskps.masks.outlines import Outline
 from maskps.masks.rasterising import outline_to_mask
 from maskps.masks.rle import MAX_PIXELS, mask_to_rle, rle_to_mask
@@ -116,9 +122,7 @@ def masks_to_coco_rle(
         size = _size_of(annotation, sizes, where)
         if annotation.get("segmentation"):
             outline = outline_of_annotation(annotation, where)
-            if not outline.to_shapely().is_valid:
-                expected, found = "rings that do not cross", "some that do"
-                raise AnnotationError(where, expected=expected, found=found, hint=_AGAIN)
+            _check_outline(outline, size, where)
             mask = outline_to_mask(outline, *size)
             with_holes += bool(annotation.get(HOLES_KEY))
             ratios.append(_ratios(outline, mask, size))
@@ -132,7 +136,7 @@ def masks_to_coco_rle(
     blocks = {
         "info": [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in info.items()],
         "licenses": [],
-        "categories": [json.dumps(one) for one in content.get("categories", [])],
+        "categories": [json.dumps(category) for category in CATEGORIES],
         "images": [json.dumps(image) for image in content["images"]],
         "annotations": lines,
     }
@@ -140,6 +144,17 @@ def masks_to_coco_rle(
         temporary.write_text(json_by_lines(blocks), encoding="utf-8")
     columns = np.array(ratios, dtype=np.float64).reshape(-1, 4).T
     return RleExport(len(lines), len(ratios), with_holes, _fit(*columns[:2]), _fit(*columns[2:]))
+
+
+def _check_outline(outline: Outline, size: tuple[int, int], where: str) -> None:
+    found = ""
+    if not outline.to_shapely().is_valid:
+        found = "rings that cross"
+    elif (outline.bounds[:2] < np.negative(size)).any() or (outline.bounds[2:] > 2 * np.array(size)).any():
+        found = "one far outside"  # pycocotools takes memory for every pixel of its border
+    if found:
+        expected = f"a valid outline in its image of {size[0]} x {size[1]} pixels"
+        raise AnnotationError(where, expected=expected, found=found, hint=_AGAIN)
 
 
 def _ratios(

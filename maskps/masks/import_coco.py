@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from maskps.findings import Finding
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_rle import RLE_FORMAT
 from maskps.masks.import_scenes import ImportScenes
-from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation
+from maskps.masks.mask_file import FARTHEST, FORMAT, HOLES_KEY, outline_of_annotation
 from maskps.masks.outlines import Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
 from maskps.masks.tracing import mask_to_outline
@@ -173,7 +172,8 @@ def _reason_to_skip(annotation: Any, file: _CocoFile, scenes: ImportScenes, wher
         return "outside-subset"
     if annotation.get("iscrowd"):
         return "crowd"
-    if file.persons is not None and annotation.get("category_id") not in file.persons:
+    category = annotation.get("category_id")
+    if file.persons is not None and not (isinstance(category, int | str) and category in file.persons):
         return "other-category"
     return None if annotation.get("segmentation") else "no-segmentation"
 
@@ -231,10 +231,11 @@ def _points(numbers: Any, where: str) -> np.ndarray:
         points = np.array(numbers if isinstance(numbers, list) else None, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         points = np.zeros((0, 0))
-    if points.ndim != 1 or len(points) % 2 or len(points) < 6:
+    # NaN and infinity fail the comparison as well.
+    if points.ndim != 1 or len(points) % 2 or len(points) < 6 or not (np.abs(points) < FARTHEST).all():
         raise AnnotationError(
             where,
-            expected="polygons as [x, y, x, y, ...] of 3 points or more",
+            expected="polygons as [x, y, x, y, ...] of 3 points or more, in pixels",
             found=repr(numbers)[:60],
             hint="a box of 4 numbers is no polygon; write the annotation again",
         )
@@ -248,7 +249,7 @@ def _person(
     if file.has_our_rows and box_index is not None:
         first, last = int(scenes.train.offsets[scene]), int(scenes.train.offsets[scene + 1])
         row = first + box_index if type(box_index) is int and 0 <= box_index < last - first else None
-        if row is None or scenes.train.pids[row] != person_id:
+        if row is None or type(person_id) is not int or scenes.train.pids[row] != person_id:
             raise AnnotationError(
                 where,
                 expected="box_index and person_id of one person of the scene",
@@ -271,7 +272,7 @@ def _box(bbox: Any) -> np.ndarray | None:
     """(4,) float64 xyxy of a COCO box; None if it is none: the mask's own box is there as well."""
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    if not all(isinstance(side, int | float) and abs(side) < 1e9 and math.isfinite(side) for side in bbox):
+    if not all(isinstance(side, int | float) and abs(side) < FARTHEST for side in bbox):
         return None
     x, y, width, height = (float(side) for side in bbox)
     return np.array([x, y, x + width, y + height]) if width > 0 and height > 0 else None

@@ -39,6 +39,11 @@ VERSION = 1
 HOLES_KEY = "maskps_holes"
 """Key of an annotation: for each outer ring of its segmentation the list of the rings in it."""
 
+FARTHEST = 1e6
+"""Coordinates that are read, in pixels from the origin: beyond, something else was meant."""
+
+CATEGORIES = ({"id": 1, "name": "person", "supercategory": "person"},)
+
 _WHAT = "a mask file (masks.json)"
 _HINT = "give the masks.json that build-subset made"
 _EDITED = "do not edit masks.json by hand; change the LabelMe files and build the subset again"
@@ -138,7 +143,7 @@ def write_masks(
             f'"fingerprint": {json.dumps(fingerprint)}',
         ],
         "licenses": [],
-        "categories": [json.dumps({"id": 1, "name": "person", "supercategory": "person"})],
+        "categories": [json.dumps(category) for category in CATEGORIES],
         "images": [json.dumps(image) for image in images],
         "annotations": [json.dumps(annotation) for annotation in annotations],
     }
@@ -345,7 +350,8 @@ def _read_ring(numbers: Any, sign: int, where: str) -> NDArray[np.float64]:
         ring = np.array(numbers, dtype=np.float64).reshape(-1, 2)
     except (TypeError, ValueError, OverflowError):
         ring = np.zeros((0, 2))
-    if len(ring) < 3 or not np.isfinite(ring).all() or ring_area(ring) * sign <= 0:
+    # NaN and infinity fail the comparison as well.
+    if len(ring) < 3 or not (np.abs(ring) < FARTHEST).all() or ring_area(ring) * sign <= 0:
         raise AnnotationError(
             where,
             expected="rings of 3 points or more; outer rings of positive, holes of negative shoelace area",

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
 
-MAX_PIXELS = 2**28
-"""Largest mask that is read: 16,384 x 16,384 pixels."""
+MAX_PIXELS = 10**8
+"""Largest mask that is read or written: 10,000 x 10,000 pixels."""
 
 _HINT = "write the mask again with pycocotools.mask.encode"
 _MAX_GROUPS = 7  # of 5 bits: more than any image needs

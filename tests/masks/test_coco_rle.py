@@ -148,6 +148,8 @@ def test_our_own_reader_does_not_take_it_for_a_masks_json(tmp_path: Path) -> Non
         ("annotations", {"image_id": [1]}),
         ("annotations", {"segmentation": [[1, 2, 3]]}),
         ("annotations", {"segmentation": [[0, 0, 9, 9, 9, 0, 0, 8]]}),
+        ("annotations", {"segmentation": [[0, 0, 1e5, 0, 1e5, 1e5]], "maskps_holes": None}),
+        ("annotations", {"segmentation": [[0, 0, 1e20, 0, 1e20, 1e20]]}),
         ("annotations", {"maskps_holes": 5}),
         ("annotations", {"maskps_holes": [5]}),
         ("annotations", {"maskps_holes": [[[10**400] * 6]]}),

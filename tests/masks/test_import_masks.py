@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -395,6 +397,9 @@ def test_a_list_of_results_has_the_image_ids_of_the_subsets_own_file(tmp_path: P
     assigned = import_outlines(tmp_path / "results.json", scenes())
     assert list(assigned.outlines) == [0, 4]
     assert codes(assigned, "info") == ["other-category"]
+    results[2]["category_id"] = [1]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert list(import_outlines(tmp_path / "results.json", scenes()).outlines) == [0, 4]
 
 
 def test_what_is_no_mask_of_a_person_of_the_subset_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -434,7 +439,12 @@ def test_our_own_mask_file_comes_back_ring_by_ring(tmp_path: Path) -> None:
 
 def test_an_edited_row_in_our_own_file_is_an_error(tmp_path: Path) -> None:
     info = {"format": "maskps-masks-rle", "version": 1, "fingerprint": "f1"}
-    for keys in ({"box_index": 1, "person_id": 3}, {"box_index": 9, "person_id": 3}, {"box_index": "0"}):
+    for keys in (
+        {"box_index": 1, "person_id": 3},
+        {"box_index": 9, "person_id": 3},
+        {"box_index": "0"},
+        {"box_index": 0, "person_id": []},
+    ):
         assigned = import_outlines(coco(tmp_path, entry(0, **keys), info=info), scenes())
         assert codes(assigned) == ["annotation-unusable"]
 
@@ -451,7 +461,8 @@ def test_an_edited_row_in_our_own_file_is_an_error(tmp_path: Path) -> None:
         ({"image_id": 1, "segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "3 points"),
         ({"image_id": 1, "segmentation": [[1, 2, 3, 4, 5, "x"]]}, "3 points"),
         ({"image_id": 1, "segmentation": [5]}, "3 points"),
-        ({"image_id": 1, "segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "finite"),
+        ({"image_id": 1, "segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "in pixels"),
+        ({"image_id": 1, "segmentation": [[0, 0, 9, 0, 9, 1e155]]}, "in pixels"),
         ({"image_id": 1, "segmentation": [[0, 0, 9, 9, 9, 0, 0, 9]]}, "crossing at"),
         ({"image_id": 1, "segmentation": [[0, 0, 5, 5, 9, 9]]}, "area"),
         ({"image_id": 1, "segmentation": {"size": [W, H], "counts": [W * H]}}, "image's size"),
@@ -516,3 +527,49 @@ def test_a_source_of_another_kind_is_one_clear_error(tmp_path: Path, name: str) 
     with pytest.raises(InputFileError) as caught:
         import_outlines(tmp_path / name, scenes())
     assert caught.value.hint
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([1, 7, W, H]),
+    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.sampled_from(["size", "counts"]), inner),
+    max_leaves=12,
+)
+_KEYS = (
+    "image_id",
+    "segmentation",
+    "bbox",
+    "person_id",
+    "box_index",
+    "iscrowd",
+    "category_id",
+    "maskps_holes",
+)
+_HEADS = (
+    {},
+    {"info": {"format": "maskps-masks", "fingerprint": "f1"}},
+    {"info": {"format": "maskps-masks-rle", "fingerprint": "f1"}},
+    {"maskps_ids": [5, None, []]},
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(
+    st.dictionaries(st.sampled_from(_KEYS), anything),
+    st.dictionaries(st.sampled_from(["id", "file_name", "width", "height", "maskps_size"]), anything),
+    anything,
+    st.sampled_from(_HEADS),
+)
+def test_whatever_the_file_holds_is_a_finding_or_one_clear_error(
+    tmp_path: Path, annotation: dict[str, Any], image: dict[str, Any], categories: Any, head: dict[str, Any]
+) -> None:
+    annotations = [annotation, {"image_id": 1, "segmentation": [[3.0, 5, 12, 5, 9, 30]]} | annotation]
+    images = [{"id": 1, "file_name": "a.jpg"} | image, {"id": 2, "file_name": "b_1.jpg"}]
+    source = coco(tmp_path, *annotations, images=images, categories=categories, **head)
+    import_outlines(source, scenes())
+    source.write_text(json.dumps(annotations))
+    import_outlines(source, scenes())

@@ -23,6 +23,7 @@ from maskps.masks import (
     read_masks,
     write_masks,
 )
+from maskps.masks.mask_file import read_mask_images
 from maskps.structures import MaskState, Scene, SceneTable
 
 SQUARE = np.array([(0.0, 0.0), (9.0, 0.0), (9.0, 10.0), (0.0, 10.0)])
@@ -185,7 +186,11 @@ def _person(**changes: Any) -> Callable[[dict[str, Any]], object]:
         _person(segmentation=[[1, 2, 3, 4, 5]]),
         _person(segmentation=[[0, 0, 1, 0, 1, 1]]),
         _person(segmentation={"counts": "abc", "size": [1, 2]}),
+        _person(segmentation=[[10**400, 0, 1, 0, 1, 1]]),
+        _person(box_index=float("inf")),
         _person(maskps_holes=[]),
+        _person(maskps_holes=5),
+        _person(maskps_holes=[5, 5]),
         _person(maskps_holes=[[[0, 0, 5, 0, 5, 5]], []]),
         lambda content: content["annotations"][0].pop("person_id"),
         lambda content: content["annotations"][1].update(mask_state="MISSING"),
@@ -213,6 +218,20 @@ def test_images_without_names_are_an_error(tmp_path: Path) -> None:
     path = edited(tmp_path, lambda content: content["images"][0].pop("file_name"))
     with pytest.raises(InputFileError, match="file_name"):
         read_masks(path, table(), fingerprint="f1")
+
+
+@pytest.mark.parametrize("number", [float("inf"), "one", None, [1]])
+def test_an_image_id_that_is_no_number_is_an_error(tmp_path: Path, number: Any) -> None:
+    path = edited(tmp_path, lambda content: content["images"][0].update(id=number))
+    with pytest.raises(InputFileError, match="file_name"):
+        read_masks(path, table(), fingerprint="f1")
+
+
+def test_the_images_alone_are_read_by_id(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    assert read_mask_images(path, table(), fingerprint="f1") == {1: 0, 2: 1}
+    with pytest.raises(AnnotationError, match="f2"):
+        read_mask_images(path, table(), fingerprint="f2")
 
 
 def test_an_empty_outline_is_never_present() -> None:
