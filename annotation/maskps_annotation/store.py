@@ -1,0 +1,231 @@
+"""Every version of every annotator's file: a folder that is only ever added to.
+
+    objects/ab/abcd...   a version, named after the sha256 of its bytes
+    log.jsonl            a header, then one line per version in the order in which they came: annotator, name,
+                         sha256, bytes, modified (when the annotator's program wrote it)
+
+A version is complete before its line is written: however a process is killed, the log names nothing that is
+not there. A line that was cut off is passed over; adding the file again writes it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from maskps.errors import InputFileError, OutputError, OutputExistsError
+from maskps.files import check_format, write_errors_explained, written_atomically
+
+FORMAT = "maskps-store"
+VERSION = 1
+_WHAT = "the log of a store (log.jsonl)"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a file.
+
+    Attributes:
+        annotator: whose it is.
+        name: of the file, e.g. "s1234.json".
+        sha256: hex, of its bytes.
+        bytes: their number.
+        modified: time at which the file was last written, as ISO 8601 in UTC.
+    """
+
+    annotator: str
+    name: str
+    sha256: str
+    bytes: int
+    modified: str
+
+
+class Store:
+    """A store in a folder, which is made with the first version.
+
+    Args:
+        folder: where it is, or shall be.
+
+    Raises:
+        InputFileError: the log there is of another kind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._log = folder / "log.jsonl"
+        self._versions = self._read_log()
+
+    def add(self, path: Path, annotator: str, name: str) -> str:
+        """Stores the present content of a file and returns its sha256.
+
+        Nothing is written if that is what was stored of this file last.
+
+        Raises:
+            InputFileError: the file cannot be read.
+            OutputError: the store cannot be written.
+        """
+        try:
+            content = path.read_bytes()
+            modified = path.stat().st_mtime
+        except OSError as error:
+            raise InputFileError(
+                path, expected="a file to store", found=error.strerror or str(error)
+            ) from error
+        sha256 = hashlib.sha256(content).hexdigest()
+        known = self._versions.get((annotator, name), [])
+        self._write_object(sha256, content)
+        if not known or known[-1].sha256 != sha256:
+            when = datetime.fromtimestamp(int(modified), UTC).isoformat()
+            version = Version(annotator, name, sha256, len(content), when)
+            self._append(asdict(version))
+            self._versions.setdefault((annotator, name), []).append(version)
+        return sha256
+
+    def path(self, sha256: str) -> Path:
+        """Returns where the version with this checksum lies; not to be written to."""
+        return self.folder / "objects" / sha256[:2] / sha256
+
+    def versions(self, annotator: str, name: str) -> list[Version]:
+        """Returns the versions of a file, the oldest first; none if it was never stored."""
+        return list(self._versions.get((annotator, name), []))
+
+    def files(self) -> list[tuple[str, str]]:
+        """Returns annotator and name of every file that was ever stored, in order of these."""
+        return sorted(self._versions)
+
+    def find(self, prefix: str) -> str:
+        """Returns the one checksum that begins like this.
+
+        Raises:
+            InputFileError: none does, or several do.
+        """
+        every = {version.sha256 for group in self._versions.values() for version in group}
+        found = sorted(sha256 for sha256 in every if prefix and sha256.startswith(prefix))
+        if len(found) != 1:
+            raise InputFileError(
+                self.folder,
+                expected="the first letters of one stored version's sha256",
+                found=f"'{prefix}', which {len(found) or 'none'} of {len(every)} begin with",
+                hint="give more letters; without a version the command lists them",
+            )
+        return found[0]
+
+    def restore(self, sha256: str, to: Path, *, force: bool = False) -> None:
+        """Writes a version to a file, whole or not at all.
+
+        Args:
+            force: replace what stands there; store it before, if it matters.
+
+        Raises:
+            OutputExistsError: something else stands there already.
+            InputFileError: the version is not in the store, or damaged.
+        """
+        path = self.path(sha256)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputFileError(
+                path,
+                expected="a stored version",
+                found=error.strerror or str(error),
+                hint="list the versions",
+            ) from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise InputFileError(
+                path, expected="the bytes it is named after", found="others", hint="take it from a backup"
+            )
+        if to.exists() and not force:
+            if to.is_file() and to.read_bytes() == content:
+                return
+            raise OutputExistsError(
+                to, expected="a new path", found="an existing file", hint="replace it with --force"
+            )
+        with written_atomically(to) as temporary:
+            temporary.write_bytes(content)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from using the store; a process that dies lets go of it by itself.
+
+        Raises:
+            OutputError: another one is using it.
+        """
+        with write_errors_explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise OutputError(
+                self.folder,
+                expected="a store that nobody else is using",
+                found="another maskps-data at work in it",
+                hint="wait until it has ended",
+            ) from error
+        try:
+            self._versions = self._read_log()  # another process may have added some since
+            yield
+        finally:
+            os.close(handle)
+
+    def _write_object(self, sha256: str, content: bytes) -> None:
+        path = self.path(sha256)
+        if path.is_file() and path.stat().st_size == len(content):
+            return
+        with written_atomically(path) as temporary:
+            temporary.write_bytes(content)
+
+    def _append(self, record: dict[str, Any]) -> None:
+        if not self._log.exists():
+            header = json.dumps({"format": FORMAT, "version": VERSION}) + "\n"
+            with written_atomically(self._log) as temporary:
+                temporary.write_text(header, encoding="utf-8")
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        with write_errors_explained(self._log), self._log.open("r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            is_whole = stream.read(1) == b"\n"
+            stream.write(line if is_whole else b"\n" + line)  # a line that was cut off stays one of its own
+
+    def _read_log(self) -> dict[tuple[str, str], list[Version]]:
+        if not self._log.exists():
+            return {}
+        try:
+            lines = self._log.read_bytes().split(b"\n")
+        except OSError as error:
+            raise InputFileError(self._log, expected=_WHAT, found=error.strerror or str(error)) from error
+        records = [record for record in map(_record, lines) if record is not None]
+        hint = "give the folder that collect made"
+        check_format(
+            self._log, records[0] if records else None, format=FORMAT, version=VERSION, what=_WHAT, hint=hint
+        )
+        versions: dict[tuple[str, str], list[Version]] = {}
+        for record in records[1:]:
+            try:
+                version = Version(**record)
+            except TypeError as error:
+                raise InputFileError(
+                    self._log, expected="lines of our own", found=str(record)[:60], hint="take a backup"
+                ) from error
+            versions.setdefault((version.annotator, version.name), []).append(version)
+        return versions
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Returns what a line of the log says; None if it was cut off."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
