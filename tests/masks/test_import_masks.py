@@ -557,7 +557,7 @@ _HEADS = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(
     st.dictionaries(st.sampled_from(_KEYS), anything),
     st.dictionaries(st.sampled_from(["id", "file_name", "width", "height", "maskps_size"]), anything),

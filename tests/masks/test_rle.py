@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -26,11 +26,13 @@ def compressed(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
+@settings(deadline=None)
 @given(masks)
 def test_reading_back_gives_the_same_mask(mask: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(rle_to_mask(mask_to_rle(mask), where="test"), mask)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_pycocotools_reads_what_we_write(mask: NDArray[np.bool_]) -> None:
     rle = mask_to_rle(mask)
@@ -39,6 +41,7 @@ def test_pycocotools_reads_what_we_write(mask: NDArray[np.bool_]) -> None:
     assert coco_mask.frPyObjects(rle, *rle["size"])["counts"].decode("ascii") == compressed(mask)["counts"]
 
 
+@settings(deadline=None)
 @given(masks)
 @example(np.ones((700, 700), dtype=np.bool_))  # a run of four groups
 def test_we_read_what_pycocotools_writes(mask: NDArray[np.bool_]) -> None:
@@ -96,12 +99,14 @@ def test_a_damaged_encoding_is_one_clear_error(rle: Any, message: str) -> None:
     assert caught.value.hint
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=40, max_codepoint=115), max_size=40))
 def test_any_text_gives_a_mask_or_an_error(text: str) -> None:
     with contextlib.suppress(AnnotationError):
         assert rle_to_mask({"size": [4, 5], "counts": text}, where="test").shape == (4, 5)
 
 
+@settings(deadline=None)
 @given(masks, st.data())
 def test_a_text_that_is_cut_off_is_never_a_mask(mask: NDArray[np.bool_], data: st.DataObject) -> None:
     rle = compressed(mask)

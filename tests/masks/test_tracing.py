@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -31,11 +31,13 @@ def same_back(mask: Mask) -> bool:
     return np.array_equal(outline_to_mask(mask_to_outline(mask), width, height), mask)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_the_outline_of_a_bitmap_gives_the_same_bitmap_back(mask: Mask) -> None:
     assert same_back(mask)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_the_rings_are_valid_disjoint_and_oriented(mask: Mask) -> None:
     outline = mask_to_outline(mask)
@@ -46,6 +48,7 @@ def test_the_rings_are_valid_disjoint_and_oriented(mask: Mask) -> None:
     assert len(outline.rings) == 0 or starts_part[0]
 
 
+@settings(deadline=None)
 @given(masks)
 def test_repeated_points_and_points_on_a_line_are_left_out(mask: Mask) -> None:
     for ring in mask_to_outline(mask).rings:
@@ -96,6 +99,7 @@ def test_holes_follow_the_ring_they_are_in() -> None:
         assert shapely.Polygon(outer).covers(shapely.Polygon(hole))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8), st.data())
 def test_a_pixel_belongs_to_the_mask_if_its_centre_lies_inside(
     points: list[tuple[float, float]], data: st.DataObject
