@@ -38,6 +38,7 @@ from maskps_annotation.pack_record import (
     read_pack,
     read_packs,
 )
+from maskps_annotation.rules_page import RULES_NAME, rules_page
 from maskps_annotation.sharding import share_scenes
 
 __all__ = [
@@ -118,6 +119,7 @@ def write_packs(
             write_json(folder / annotator / PACK_NAME, pack_content(pack, dataset.fingerprint))
             most = max(len(scene.slots) for scene in scenes)
             (folder / annotator / CONFIG_NAME).write_text(labelme_config(most), encoding="utf-8")
+            (folder / annotator / RULES_NAME).write_text(rules_page(), encoding="utf-8")
             packs.append(pack)
         doubled = frozenset(names[index] for index in shares.doubled.tolist())
         packed_set = PackSet(dataset.fingerprint, seed, tuple(packs), doubled)
@@ -228,7 +230,7 @@ def _check_nobody_drew(out: Path) -> None:
 def _touched_files(pack: Pack) -> list[Path]:
     """Returns the files of a pack that are new or changed, and its folder if it cannot be read."""
     scenes = {scene.file_name: scene for scene in pack.scenes}
-    ours = {PACK_NAME, CONFIG_NAME, *(scene.image for scene in pack.scenes)}
+    ours = {PACK_NAME, CONFIG_NAME, RULES_NAME, *(scene.image for scene in pack.scenes)}
     touched = []
     for path in sorted(pack.folder.iterdir()) if pack.folder.is_dir() else ():
         if path.name in ours:

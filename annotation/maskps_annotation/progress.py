@@ -1,0 +1,165 @@
+"""How far annotators are, and how fast: read from their files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskps.errors import MaskpsError
+from maskps.findings import Finding
+from maskps.masks.labelme_file import read_labelme
+from maskps.masks.outlines import Outline
+from maskps_annotation.labelme_config import DONE_FLAG, PROBLEM_FLAG
+from maskps_annotation.pack_record import Pack, PackedScene, PackSet
+from maskps_annotation.packs import is_untouched
+
+PAUSE = 30 * 60.0
+"""Seconds without a finished image that count as a pause, not as work."""
+
+HASTE = 1.0
+"""Seconds per person below which file times are those of a copy, not of drawing."""
+
+Check = Callable[[PackedScene, Path], tuple[dict[int, Outline], list[Finding]]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one annotator is, or all together.
+
+    Attributes:
+        annotator: the name; "all" for all together.
+        images, images_done: an image is done when its flag "done" is ticked, every person of it is drawn, and
+            nothing in it is an error.
+        persons, persons_done: the persons of these images.
+        drawn: persons with a usable outline, in images done or not.
+        problems: scenes whose flag "problem" is ticked.
+        errors: scenes that say "done" and are not.
+        rate: persons per hour of work; None before there is enough to tell, or where file times are not
+            those of the work.
+        hours_to_go: of work, at this rate; for all together, those of the annotator who needs longest. None
+            where the rate is.
+    """
+
+    annotator: str
+    images: int
+    images_done: int
+    persons: int
+    persons_done: int
+    drawn: int
+    problems: tuple[str, ...]
+    errors: tuple[str, ...]
+    rate: float | None
+    hours_to_go: float | None
+
+
+@dataclass(frozen=True)
+class _State:
+    drawn: int = 0
+    is_done: bool = False
+    says_done: bool = False
+    is_problem: bool = False
+
+
+def packs_progress(
+    packs: PackSet, check: Check, *, progress: Callable[[int, int], None] | None = None
+) -> list[Progress]:
+    """Returns how far each annotator is, in the order of the packs.
+
+    Args:
+        check: returns the usable outlines of a file and what is wrong in it, as `checks.check_file`.
+        progress: called with (files read, files to read).
+    """
+    to_do = sum(len(pack.scenes) for pack in packs.packs)
+    result = []
+    read = 0
+    for pack in packs.packs:
+        states = []
+        for scene in pack.scenes:
+            states.append(_state(scene, pack.folder / scene.file_name, check))
+            read += 1
+            if progress is not None:
+                progress(read, to_do)
+        result.append(_progress(pack, states))
+    return result
+
+
+def total_progress(parts: Sequence[Progress]) -> Progress:
+    """Returns the progress of all annotators together; a person whom two have counts twice."""
+    hours = [part.hours_to_go for part in parts]
+    rates = [part.rate for part in parts if part.rate is not None]
+    known = [value for value in hours if value is not None]
+    return Progress(
+        annotator="all",
+        images=sum(part.images for part in parts),
+        images_done=sum(part.images_done for part in parts),
+        persons=sum(part.persons for part in parts),
+        persons_done=sum(part.persons_done for part in parts),
+        drawn=sum(part.drawn for part in parts),
+        problems=tuple(name for part in parts for name in part.problems),
+        errors=tuple(name for part in parts for name in part.errors),
+        rate=sum(rates) if rates else None,
+        hours_to_go=max(known, default=0.0) if len(known) == len(hours) else None,
+    )
+
+
+def working_rate(times: Sequence[float], persons: Sequence[int]) -> float | None:
+    """Returns persons per hour from the times, in seconds, at which images of so many persons were finished.
+
+    An image took the time since the one finished before it; after a pause (`PAUSE`) that is not known, and
+    the image does not count. None with fewer than three images that do, or if the times cannot be those of
+    drawing (`HASTE`): those of files that were copied.
+    """
+    order = np.argsort(times, kind="stable")
+    took = np.diff(np.asarray(times, dtype=np.float64)[order])
+    counts = np.asarray(persons, dtype=np.int64)[order][1:]
+    at_work = took <= PAUSE
+    seconds, drawn = float(took[at_work].sum()), int(counts[at_work].sum())
+    if at_work.sum() < 3 or not drawn or seconds < HASTE * drawn:
+        return None
+    return 3600.0 * drawn / seconds
+
+
+def _state(scene: PackedScene, path: Path, check: Check) -> _State:
+    try:
+        file = read_labelme(path)
+    except MaskpsError:
+        return _State()  # missing, or being written just now; `check` says more
+    if is_untouched(file, scene):
+        return _State()
+    outlines, findings = check(scene, path)
+    says_done = file.flags.get(DONE_FLAG, False)
+    is_whole = all(slot.person in outlines for slot in scene.slots)
+    is_right = not any(finding.level == "error" for finding in findings)
+    return _State(
+        drawn=sum(slot.person in outlines for slot in scene.slots),
+        is_done=says_done and is_whole and is_right,
+        says_done=says_done,
+        is_problem=file.flags.get(PROBLEM_FLAG, False),
+    )
+
+
+def _progress(pack: Pack, states: Sequence[_State]) -> Progress:
+    done = [scene for scene, state in zip(pack.scenes, states, strict=True) if state.is_done]
+    persons_done = sum(len(scene.slots) for scene in done)
+    times = [(pack.folder / scene.file_name).stat().st_mtime for scene in done]
+    rate = working_rate(times, [len(scene.slots) for scene in done])
+    left = pack.persons - persons_done
+    return Progress(
+        annotator=pack.annotator,
+        images=len(pack.scenes),
+        images_done=len(done),
+        persons=pack.persons,
+        persons_done=persons_done,
+        drawn=sum(state.drawn for state in states),
+        problems=_named(pack, [state.is_problem for state in states]),
+        errors=_named(pack, [state.says_done and not state.is_done for state in states]),
+        rate=rate,
+        hours_to_go=0.0 if left == 0 else None if rate is None else left / rate,
+    )
+
+
+def _named(pack: Pack, chosen: Sequence[bool]) -> tuple[str, ...]:
+    return tuple(scene.scene for scene, is_chosen in zip(pack.scenes, chosen, strict=True) if is_chosen)

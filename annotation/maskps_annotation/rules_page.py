@@ -1,0 +1,92 @@
+"""rules.html: what an annotator has to know, on one page with pictures; it needs no network."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+
+from maskps_annotation.rules_pictures import SIZE, examples
+
+RULES_NAME = "rules.html"
+
+_RULES = (
+    (
+        "who",
+        "Only persons with a rectangle",
+        "Every rectangle p1, p2, ... is one person to draw. Leave everybody else alone, and leave the "
+        "rectangles as they are. Choose the polygon tool (Ctrl+N), go around the person, and pick the name "
+        "of the rectangle as label.",
+    ),
+    (
+        "visible",
+        "Only what can be seen",
+        "The outline ends where something, or somebody, stands in front. Two persons' outlines never "
+        "overlap.",
+    ),
+    (
+        "things",
+        "Bags, luggage and prams belong to the person",
+        "Whatever a person carries, wears, pulls or pushes is inside the outline. Draw it in one line with "
+        "the person, or as a polygon of its own with the same label and the flag 'accessory' ticked.",
+    ),
+    (
+        "parts",
+        "A person in several parts",
+        "Where a bar or a bench cuts a person in two, draw each part. All have the person's label and the "
+        "same group number (group_id: any number).",
+    ),
+    (
+        "holes",
+        "Holes",
+        "Where the background shows through, draw it as a polygon with the person's label and tick 'hole'. "
+        "Gaps narrower than a hand need none.",
+    ),
+)
+
+_LAST = (
+    "Tick 'done' (Flags, on the right) when every person of the image is drawn. LabelMe then saves at once.",
+    "Tick 'problem' if you cannot finish an image: wrong rectangle, picture broken, person not to be found.",
+    "Tick 'unsure' at a polygon that somebody should look at again.",
+    "Do not rename, move or delete files, and leave 'Keep Previous Annotation' off.",
+    "Do not let lines of one polygon cross. 20 to 60 points are enough for most persons.",
+)
+
+_STYLE = f"""
+body {{ font: 17px/1.5 system-ui, sans-serif; color: #212529; background: #fff; margin: 0 auto;
+  max-width: 46rem; padding: 1.5rem 1rem 3rem; }}
+h1 {{ font-size: 1.7rem; margin: 0 0 .5rem; }} h2 {{ font-size: 1.2rem; margin: 2.2rem 0 .3rem; }}
+p {{ margin: .3rem 0 .8rem; }} li {{ margin: .4rem 0; }}
+.pair {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; width: {SIZE[0] // 2 + 50}px; }}
+img {{ display: block; width: 100%; height: auto; border: 1px solid #d6dbe0; border-radius: 6px; }}
+figcaption {{ font-size: .9rem; margin-top: .35rem; }}
+.right b {{ color: #007a59; }} .wrong b {{ color: #b34700; }}
+@media print {{ h2, .pair {{ break-inside: avoid; }} }}
+"""
+
+
+@cache
+def rules_page() -> str:
+    """Returns the page, the same for every annotator."""
+    sections = []
+    for number, (name, title, text) in enumerate(_RULES, start=1):
+        figures = "".join(
+            f'<figure class="{"right" if one.is_right else "wrong"}">'
+            f'<img src="{one.data_url()}" width="{SIZE[0]}" height="{SIZE[1]}" alt="">'
+            f"<figcaption><b>{'Right' if one.is_right else 'Wrong'}.</b> {escape(one.text)}</figcaption>"
+            "</figure>"
+            for one in examples()[name]
+        )
+        sections.append(
+            f'<h2>{number}. {escape(title)}</h2>\n<p>{escape(text)}</p>\n<div class="pair">{figures}</div>\n'
+        )
+    last = "\n".join(f"<li>{escape(line)}</li>" for line in _LAST)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        "<title>How to draw the outlines</title>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_STYLE}</style></head>\n<body>\n<h1>How to draw the outlines</h1>\n"
+        "<p>Open this folder with <code>maskps-data annotate open</code>; it starts LabelMe with the right "
+        "settings.</p>\n"
+        f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and always</h2>\n<ul>\n{last}\n</ul>\n"
+        "</body></html>\n"
+    )
