@@ -1,4 +1,4 @@
-"""`maskps-data convert`: a data set in another format."""
+"""`maskps-data convert`: a data set, or the masks of a subset, in another format."""
 
 from __future__ import annotations
 
@@ -7,19 +7,35 @@ from typing import Literal
 
 import click
 
-from maskps_cli.options import force_option, json_option, quiet_option, root_argument
+from maskps_cli.masks import export_coco_rle
+from maskps_cli.options import force_option, json_option, quiet_option
 from maskps_cli.output import print_json, progress_bar, say
 
 
 @click.command()
-@root_argument
+@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    help="masks.json of a subset, for --to coco-rle; in place of ROOT.",
+)
 @click.option(
     "--to",
-    type=click.Choice(["coco", "cuhk-sysu", "prw"]),
+    type=click.Choice(["coco", "cuhk-sysu", "prw", "coco-rle"]),
     required=True,
     help="Format to write; coco holds everything.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Root of the new data set.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Root of the new data set, or file of masks.",
+)
+@click.option(
+    "--persons",
+    type=click.Choice(["all", "present"]),
+    help="coco-rle: those with a mask only, or all.  [default: all]",
+)
 @click.option(
     "--images",
     type=click.Choice(["link", "copy"]),
@@ -32,9 +48,11 @@ from maskps_cli.output import print_json, progress_bar, say
 @force_option
 @quiet_option
 def convert(
-    root: Path,
-    to: Literal["coco", "cuhk-sysu", "prw"],
+    root: Path | None,
+    masks: Path | None,
+    to: Literal["coco", "cuhk-sysu", "prw", "coco-rle"],
     out: Path,
+    persons: Literal["all", "present"] | None,
     images: Literal["link", "copy"] | None,
     allow_loss: bool,
     as_json: bool,
@@ -44,12 +62,23 @@ def convert(
     """Write the data set at ROOT in another format: COCO-style JSON, CUHK-SYSU or PRW.
 
     Reads the annotation and all test protocols at ROOT, writes them to OUT with the record convert.json, and
-    reads them again: the result stays only if nothing differs from ROOT.
+    reads them again: the result stays only if nothing differs from ROOT. With --masks, writes the masks of a
+    subset as run lengths instead, for readers that need holes (docs/masks.md).
 
     \b
     Example:
       maskps-data convert scenes --to coco --out scenes-coco --images link
+      maskps-data convert --masks subset/masks.json --to coco-rle --out masks_rle.json
     """
+    if to == "coco-rle":
+        if masks is None or root is not None or images is not None or allow_loss:
+            raise click.UsageError(
+                "--to coco-rle takes --masks FILE, and neither ROOT, --images nor --allow-loss"
+            )
+        export_coco_rle(masks, out, persons=persons or "all", as_json=as_json, force=force, quiet=quiet)
+        return
+    if root is None or masks is not None or persons is not None:
+        raise click.UsageError(f"--to {to} takes ROOT, and neither --masks nor --persons")
     from maskps.datasets import open_dataset
     from maskps.datasets.convert import convert as convert_dataset
 

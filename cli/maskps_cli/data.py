@@ -8,6 +8,7 @@ import click
 
 from maskps_cli.build_subset import build_subset
 from maskps_cli.convert import convert
+from maskps_cli.masks import import_masks
 from maskps_cli.options import (
     MaskpsGroup,
     force_option,
@@ -28,7 +29,7 @@ def main() -> None:
     """Person-search data: make scenes, check, convert, choose the mask subset, count."""
 
 
-for command in (build_subset, convert, stats, verify):
+for command in (build_subset, convert, import_masks, stats, verify):
     main.add_command(command)
 
 

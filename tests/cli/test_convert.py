@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
+from maskps.datasets import open_dataset
 from maskps.datasets.coco import read_coco
+from maskps_annotation import build_subset_from_labelme
 from maskps_cli.convert import convert
 from maskps_cli.options import MaskpsGroup
 
@@ -47,3 +50,28 @@ def test_an_existing_result_needs_force(few_scenes: Path, tmp_path: Path) -> Non
     code, _, stderr = run(*command)
     assert code == 1 and "--force" in stderr
     assert run(*command, "--force")[0] == 0
+
+
+def test_masks_become_run_lengths(few_scenes: Path, tmp_path: Path) -> None:
+    build_subset_from_labelme(open_dataset(few_scenes), tmp_path / "subset", few_scenes / "truth" / "labelme")
+    masks, out = tmp_path / "subset" / "masks.json", tmp_path / "rle.json"
+    code, stdout, stderr = run("--masks", masks, "--to", "coco-rle", "--out", out)
+    assert code == 0 and "IoU" in stdout and f"wrote {out}" in stderr
+    forms = [annotation["segmentation"] for annotation in json.loads(out.read_text())["annotations"]]
+    assert any(isinstance(form, dict) and form["counts"] for form in forms)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ROOT", "--to", "coco-rle"],
+        ["--to", "coco-rle"],
+        ["--to", "coco"],
+        ["ROOT", "--masks", "masks.json", "--to", "coco"],
+        ["ROOT", "--persons", "present", "--to", "coco"],
+    ],
+)
+def test_a_data_set_and_masks_are_not_mixed(arguments: list[str], tmp_path: Path) -> None:
+    code, _, stderr = run(*arguments, "--out", tmp_path / "out")
+    assert code == 2 and "takes" in stderr
+    assert not (tmp_path / "out").exists()
