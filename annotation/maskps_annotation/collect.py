@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from maskps.boxes import box_iou, xywh_to_xyxy
 from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding, raise_on_errors
+from maskps.masks.assignment import best_fit
 from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme
 from maskps.masks.outlines import Outline, outline_from_polygons
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
 from maskps.subset.names import check_labelme_folder
-
-MIN_FIT = 0.3
-"""Smallest IoU of an outline's bounding box and a person's box that makes them belong together."""
 
 _POLYGON_TYPES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilateral")
 _BOX_TOLERANCE = 0.01  # pixels; boxes are float32
@@ -48,7 +46,7 @@ def outlines_from_labelme(
     The file of a scene is `folder/<stem of its name>.json`. Whom a shape belongs to is told by its private
     key "maskps_box"; else by a label that is an identity of the scene; else shapes of the same label and
     group_id are one person (a shape without group_id is one of its own), found by the best fit of boxes:
-    the assignment of greatest total IoU, each at least `MIN_FIT`, among all persons of the scene, so that
+    the assignment of greatest total IoU, each at least 0.3, among all persons of the scene, so that
     the outline of an unlabeled person does not go to a labeled neighbour.
 
     Polygons and rectangles of one person are united, those with the flag "hole" cut out. Outlines of
@@ -166,7 +164,10 @@ def _outlines_of_scene(
         else:
             unknown.append((instance, outline))
     free = np.array([person for person in range(len(pids)) if person not in known], dtype=np.int64)
-    fits = _best_fit([outline for _, outline in unknown], boxes, free)
+    bounds = np.array([outline.bounds for _, outline in unknown]).reshape(-1, 4)
+    fits = [
+        None if column is None else int(free[column]) for column in best_fit(box_iou(bounds, boxes[free]))
+    ]
     for (instance, outline), person in zip(unknown, fits, strict=True):
         if person is None:
             findings.append(
@@ -265,22 +266,6 @@ def _person_of_box(xywh: object, where: str, boxes: NDArray[np.float32]) -> int:
             hint="the file belongs to another data set or another version of it",
         )
     return int(distance.argmin())
-
-
-def _best_fit(
-    outlines: Sequence[Outline], boxes: NDArray[np.float32], free: NDArray[np.int64]
-) -> list[int | None]:
-    """Returns for each outline the person whose box it fits, of those that are free."""
-    persons: list[int | None] = [None] * len(outlines)
-    if outlines and len(free):
-        fit = box_iou(np.stack([outline.bounds for outline in outlines]), boxes[free])
-        fit[fit < MIN_FIT] = 0.0
-        from scipy.optimize import linear_sum_assignment  # half a second to import, and seldom needed
-
-        for index, column in zip(*linear_sum_assignment(fit, maximize=True), strict=True):
-            if fit[index, column] > 0:
-                persons[index] = int(free[column])
-    return persons
 
 
 def _polygon(shape: LabelMeShape) -> NDArray[np.float64]:
