@@ -1,0 +1,187 @@
+"""`maskps-data annotate`: from a mask subset to drawn outlines, with LabelMe."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from maskps_cli.options import force_option, json_option, quiet_option, seed_option
+from maskps_cli.output import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from maskps_annotation.progress import Progress
+
+
+@click.group()
+def annotate() -> None:
+    """Draw the outlines of a mask subset: packs for annotators, LabelMe, checks, collecting.
+
+    \b
+    Example:
+      maskps-data annotate pack subset --images scenes --out packs --annotators ann,bob
+    """
+
+
+class Share(click.ParamType):
+    """A share as "5%" or "0.05"."""
+
+    name = "share"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is no share from 0% to 100%", param, ctx)
+        return share
+
+
+@annotate.command()
+@click.argument("subset", type=click.Path(path_type=Path))
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="Root folder of the data set.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the packs to.")
+@click.option("--annotators", required=True, metavar="A,B,C", help="Names of the annotators.")
+@click.option(
+    "--double",
+    type=Share(),
+    default="0%",
+    show_default=True,
+    help="Share of the images that two annotators get without being told, for 'agreement'.",
+)
+@seed_option
+@force_option
+@quiet_option
+def pack(
+    subset: Path,
+    images: Path,
+    out: Path,
+    annotators: str,
+    double: float,
+    seed: int,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Make one folder per annotator, ready to be drawn in.
+
+    Reads SUBSET (from build-subset) and the data set. Writes OUT/packs.json, the record, which stays
+    with you, and a folder per annotator with images, LabelMe files that hold a rectangle per person to
+    draw, LabelMe's settings and a page of rules. Shares are balanced by persons. --force replaces
+    packs only as long as nobody has drawn in them.
+
+    \b
+    Example:
+      maskps-data annotate pack subset --images scenes --out packs --annotators ann,bob --double 5%
+    """
+    from maskps.datasets import open_dataset
+    from maskps_annotation.packs import write_packs
+
+    names = [name.strip() for name in annotators.split(",") if name.strip()]
+    dataset = open_dataset(images)
+    with progress_bar("images", quiet=quiet) as update:
+        packs = write_packs(
+            subset,
+            dataset,
+            out,
+            annotators=names,
+            double=double,
+            seed=seed,
+            force=force,
+            progress=update,
+        )
+    for one in packs.packs:
+        say(f"{one.folder}: {len(one.scenes):,} images, {one.persons:,} persons to draw", quiet=quiet)
+    say(f"wrote {out}; {len(packs.doubled):,} images are with two annotators", quiet=quiet)
+
+
+@annotate.command("open")
+@click.argument("pack", type=click.Path(path_type=Path))
+@click.option(
+    "--labelme",
+    envvar="MASKPS_LABELME",
+    show_envvar=True,
+    help="The program to start, if it is not 'labelme' on the PATH.",
+)
+@quiet_option
+def open_pack(pack: Path, labelme: str | None, quiet: bool) -> None:
+    """Open the PACK of one annotator in LabelMe, with the right settings.
+
+    LabelMe 6 or 7 is started as a program of its own, after a look at its version, the display and
+    packages that get in its way; what is missing is said. It saves into PACK after every stroke.
+    Returns when its window is closed.
+
+    \b
+    Example:
+      maskps-data annotate open packs/ann
+    """
+    from maskps.findings import raise_on_errors
+    from maskps_annotation.launch import check_surroundings, find_labelme, labelme_command, run_labelme
+    from maskps_annotation.rules_page import RULES_NAME
+
+    program = find_labelme(labelme)
+    command = labelme_command(program, pack)
+    findings = check_surroundings(program, os.environ)
+    for finding in findings:
+        if finding.level != "error":
+            say(str(finding), quiet=quiet)
+    raise_on_errors(findings)
+    say(f"LabelMe {program.version}; the rules are in {pack / RULES_NAME}", quiet=quiet)
+    run_labelme(command)
+
+
+@annotate.command()
+@click.argument("packs", type=click.Path(path_type=Path))
+@json_option
+@quiet_option
+def progress(packs: Path, as_json: bool, quiet: bool) -> None:
+    """Show how far the annotators are, and how long it will take.
+
+    PACKS is the folder with packs.json. A person is done when the image is ticked "done", everybody in
+    it is drawn, and nothing in it is an error. The rate comes from the times of the files, without
+    pauses of over half an hour. Writes nothing.
+
+    \b
+    Example:
+      maskps-data annotate progress packs
+    """
+    from maskps_annotation.checks import check_file
+    from maskps_annotation.packs import read_packs
+    from maskps_annotation.progress import packs_progress, total_progress
+
+    with progress_bar("files", quiet=quiet) as update:
+        parts = packs_progress(read_packs(packs), check_file, progress=update)
+    total = total_progress(parts)
+    if as_json:
+        print_json({"annotators": [asdict(part) for part in parts], "all": asdict(total)})
+        return
+    print_table(
+        str(packs),
+        ["", "persons done", "to do", "drawn", "images done", "problems", "persons/h", "hours to go"],
+        [_row(part) for part in (*parts, total)],
+    )
+    for part in parts:
+        for name in part.problems:
+            click.echo(f"  {part.annotator}: {name} is ticked 'problem'")
+        for name in part.errors:
+            click.echo(
+                f"  {part.annotator}: {name} is ticked 'done' but is not; 'annotate check' says what is wrong"
+            )
+
+
+def _row(part: Progress) -> list[str]:
+    return [
+        part.annotator,
+        f"{part.persons_done:,} of {part.persons:,}",
+        f"{part.persons - part.persons_done:,}",
+        f"{part.drawn:,}",
+        f"{part.images_done:,} of {part.images:,}",
+        f"{len(part.problems):,}",
+        "-" if part.rate is None else f"{part.rate:.0f}",
+        "-" if part.hours_to_go is None else f"{part.hours_to_go:.1f}",
+    ]

@@ -1,0 +1,117 @@
+"""`maskps-data annotate pack`, `open` and `progress`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from maskps_cli.annotate import annotate
+from maskps_cli.options import MaskpsGroup
+
+MAIN = MaskpsGroup("maskps-data", commands={"annotate": annotate})
+
+
+def run(*arguments: str | Path, **environment: str | None) -> Result:
+    return CliRunner().invoke(MAIN, ["annotate", *map(str, arguments)], env=environment)
+
+
+@pytest.fixture(scope="module")
+def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from maskps.datasets import open_dataset
+    from maskps.subset import build_subset, select_subset
+
+    folder = tmp_path_factory.mktemp("subset") / "subset"
+    dataset = open_dataset(few_scenes)
+    build_subset(dataset, folder, select_subset(dataset.train, portion_size=1))
+    return folder
+
+
+@pytest.fixture
+def packs(subset: Path, few_scenes: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "packs"
+    options = ("--images", few_scenes, "--out", out, "--annotators", "ann, bob", "--double", "25%")
+    result = run("pack", subset, *options)
+    assert result.exit_code == 0, result.output
+    assert f"{out / 'ann'}: " in result.stderr and "with two annotators" in result.stderr
+    return out
+
+
+def labelme(folder: Path, body: str = "") -> Path:
+    """A program that says it is LabelMe 6.3.1, or does what `body` says."""
+    path = folder / "labelme"
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\nif '--version' in sys.argv:\n    print('labelme 6.3.1')\n    "
+        f"sys.exit()\n{body}\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_pack_writes_a_folder_per_annotator(packs: Path) -> None:
+    assert {path.name for path in packs.iterdir()} == {"ann", "bob", "packs.json"}
+    assert json.loads((packs / "packs.json").read_text())["doubled"]
+
+
+def test_pack_never_overwrites_unasked(packs: Path, subset: Path, few_scenes: Path) -> None:
+    result = run("pack", subset, "--images", few_scenes, "--out", packs, "--annotators", "eve")
+    assert result.exit_code == 1
+    assert "--force" in result.output
+
+
+@pytest.mark.parametrize("share", ["150%", "-1%", "many", "nan", "1e999"])
+def test_a_share_that_is_none_is_wrong_usage(subset: Path, tmp_path: Path, share: str) -> None:
+    options = ("--images", tmp_path, "--out", tmp_path / "out", "--annotators", "a,b", "--double", share)
+    assert run("pack", subset, *options).exit_code == 2
+
+
+def test_open_starts_labelme_with_the_settings_of_the_pack(packs: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    program = labelme(tmp_path, f"open({str(seen)!r}, 'w').write('\\n'.join(sys.argv[1:]))")
+    result = run("open", packs / "ann", "--labelme", program, QT_QPA_PLATFORM="offscreen")
+    assert result.exit_code == 0, result.output
+    pack = (packs / "ann").resolve()
+    assert seen.read_text().splitlines() == [str(pack), "--config", str(pack / "labelmerc.yaml")]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux needs DISPLAY")
+def test_open_without_a_display_says_so_and_starts_nothing(packs: Path, tmp_path: Path) -> None:
+    program = labelme(tmp_path, f"open({str(tmp_path / 'seen')!r}, 'w')")
+    result = run(
+        "open",
+        packs / "ann",
+        DISPLAY=None,
+        WAYLAND_DISPLAY=None,
+        QT_QPA_PLATFORM=None,
+        MASKPS_LABELME=str(program),
+    )
+    assert result.exit_code == 1
+    assert "DISPLAY" in result.output and "ssh -X" in result.output
+    assert not (tmp_path / "seen").exists()
+
+
+def test_open_without_labelme_says_what_to_install(packs: Path) -> None:
+    result = run("open", packs / "ann", "--labelme", "no-such-labelme")
+    assert result.exit_code == 1
+    assert "maskps[annotate]" in result.output
+
+
+def test_progress_prints_the_same_numbers_as_table_and_json(packs: Path) -> None:
+    pytest.importorskip("maskps_annotation.checks")
+    result = run("progress", packs, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [part["annotator"] for part in told["annotators"]] == ["ann", "bob"]
+    assert told["all"]["persons"] == sum(part["persons"] for part in told["annotators"])
+    table = run("progress", packs).stdout
+    assert f"0 of {told['all']['persons']}" in table
+
+
+def test_progress_of_a_folder_without_packs_is_one_error(tmp_path: Path) -> None:
+    pytest.importorskip("maskps_annotation.checks")
+    result = run("progress", tmp_path)
+    assert result.exit_code == 1
+    assert "packs.json" in result.output and "Traceback" not in result.output
