@@ -1,0 +1,331 @@
+"""`maskps-data annotate check`: every rule on every file of the packs (docs/annotation_checks.md).
+
+A file that cannot be read is one finding, a shape that cannot be meant another one; all other rules are still
+checked. A person passes if there is an outline and no error about its slot, its file or its image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskps.errors import MaskpsError
+from maskps.findings import Finding
+from maskps.images import image_size
+from maskps.masks.labelme_file import LabelMeShape
+from maskps.masks.outlines import Outline
+from maskps_annotation.check_reading import ReadFile, polygon_of_shape, read_pack_file
+from maskps_annotation.check_shapes import Problems, check_boxes, check_drawn
+from maskps_annotation.labelme_config import CONFIG_NAME, DONE_FLAG, PROBLEM_FLAG
+from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
+from maskps_annotation.packs import FILE_KEY, SLOT_KEY, is_prefilled
+
+_ORIENTATION = 0x0112  # EXIF
+_LEAST_COPIED = 4  # points; three may be the same by chance
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """What was found in one annotator's file.
+
+    Attributes:
+        outlines: slot -> outline of each person who passes.
+        findings: everything that was noticed.
+        drawn: slots for which something was drawn.
+        is_done: marked as done.
+        digests: checksum of the corners of each polygon -> its slot, to find copies.
+    """
+
+    outlines: Mapping[str, Outline]
+    findings: tuple[Finding, ...]
+    drawn: frozenset[str]
+    is_done: bool
+    digests: Mapping[bytes, str]
+
+
+def check_packs(packs: PackSet, *, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+    """Returns everything that is wrong or odd in the packs, by annotator and scene.
+
+    Args:
+        progress: called with (files checked, files to check).
+    """
+    findings: list[Finding] = []
+    checked: dict[tuple[str, str], CheckedFile] = {}
+    done, total = 0, sum(len(pack.scenes) for pack in packs.packs)
+    for pack in packs.packs:
+        findings += check_folder(pack)
+        for scene in pack.scenes:
+            path = pack.folder / scene.file_name
+            if path.is_file():
+                checked[pack.annotator, scene.scene] = check_whole(pack, scene, path)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    for one in without_copies(packs, checked).values():
+        findings += one.findings
+    return findings
+
+
+def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list[Finding]]:
+    """Returns the outlines of one file that pass, by index of the box within the scene, and the findings.
+
+    The image is not looked at.
+    """
+    checked = _check(scene, path, f"{path.parent.name}/{path.name}")
+    persons = {slot.name: slot.person for slot in scene.slots}
+    return {persons[name]: one for name, one in checked.outlines.items()}, list(checked.findings)
+
+
+def check_whole(pack: Pack, scene: PackedScene, path: Path) -> CheckedFile:
+    """Returns what is to say of one scene of a pack: its file, read from `path`, and its image."""
+    checked = _check(scene, path, f"{pack.annotator}/{scene.file_name}")
+    of_image = list(_check_image(pack, scene))
+    if of_image:
+        checked = replace(checked, outlines={}, findings=(*of_image, *checked.findings))
+    return checked
+
+
+def check_folder(pack: Pack) -> list[Finding]:
+    """Returns what is wrong with the files of a pack before any is read."""
+    if not pack.folder.is_dir():
+        hint = f"ask {pack.annotator} for it"
+        return [Finding("pack-missing", "error", pack.annotator, f"no folder {pack.folder}", hint=hint)]
+    present = {path.name for path in pack.folder.iterdir()}
+    known = {PACK_NAME, CONFIG_NAME} | {scene.file_name for scene in pack.scenes}
+    findings = []
+    for scene in pack.scenes:
+        if scene.file_name not in present:
+            findings.append(
+                Finding(
+                    "file-missing",
+                    "error",
+                    f"{pack.annotator}/{scene.file_name}",
+                    f"no such file; its {len(scene.slots)} persons are not drawn",
+                    hint="it was deleted or not sent back; 'restore' brings back what was collected of it",
+                )
+            )
+    for name in sorted(name for name in present - known if name.endswith(".json")):
+        findings.append(
+            Finding(
+                "file-extra",
+                "warning",
+                f"{pack.annotator}/{name}",
+                "a file of no image of this pack",
+                hint="was an image renamed or added? What is drawn in it is not used",
+            )
+        )
+    return findings
+
+
+def without_copies(
+    packs: PackSet, checked: Mapping[tuple[str, str], CheckedFile]
+) -> dict[tuple[str, str], CheckedFile]:
+    """Returns the files with a finding more for each polygon that stands in another file, point by point.
+
+    In files of two scenes one of them is a copy (`keep_prev`, or paste): an error for both persons. In two
+    annotators' files of one scene it is a warning: they should not have seen each other's.
+
+    Args:
+        checked: by annotator and scene.
+    """
+    places: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
+    for key, one in checked.items():
+        for digest in one.digests:
+            places[digest].append(key)
+    names = {
+        (pack.annotator, scene.scene): f"{pack.annotator}/{scene.file_name}"
+        for pack in packs.packs
+        for scene in pack.scenes
+    }
+    result = dict(checked)
+    for digest, keys in places.items():
+        for key in keys if len(keys) > 1 else ():
+            slot = result[key].digests[digest]
+            others = [other for other in keys if other != key]
+            where = f"{names[key]} {slot}"
+            other = next((one for one in others if one[1] != key[1]), others[0])
+            if other[1] != key[1]:
+                finding = Finding(
+                    "polygon-copied",
+                    "error",
+                    where,
+                    f"a polygon that is point by point the same as in {names[other]}",
+                    hint="one of the two is a copy from another image: delete it and draw the person",
+                )
+                outlines = {name: one for name, one in result[key].outlines.items() if name != slot}
+            else:
+                finding = Finding(
+                    "polygon-shared",
+                    "warning",
+                    where,
+                    f"a polygon that is point by point the same as in {names[other]}",
+                    hint="two annotators draw a scene to be compared: neither should have the other's file",
+                )
+                outlines = dict(result[key].outlines)
+            findings = (*result[key].findings, finding)
+            result[key] = replace(result[key], outlines=outlines, findings=findings)
+    return result
+
+
+def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
+    path = pack.folder / scene.image
+    where = f"{pack.annotator}/{scene.image}"
+    hint = "copy the image of the pack there again; what was drawn on another one is misplaced"
+    try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        found = error.strerror or str(error)
+        yield Finding("image-missing", "error", where, found, hint="copy the image of the pack there again")
+        return
+    if sha256 == scene.sha256:
+        return
+    try:
+        size = image_size(path)
+        with Image.open(path) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+    except MaskpsError as error:
+        yield Finding.of_error("image-unreadable", error)
+        return
+    if size != scene.size:
+        found = "an image of {} x {} pixels".format(*size)
+        yield Finding("image-size-differs", "error", where, found, "{} x {}".format(*scene.size), hint)
+    elif orientation != 1:
+        found = f"an EXIF orientation of {orientation}: LabelMe shows it turned"
+        yield Finding("image-turned", "error", where, found, "the image of the pack", hint)
+    else:
+        found = "another image of the same size"
+        yield Finding("image-differs", "error", where, found, "the image of the pack", hint)
+
+
+def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
+    """Checks one LabelMe file."""
+    problems = Problems(where)
+    try:
+        file = read_pack_file(path, where, private_key=FILE_KEY)
+    except MaskpsError as error:
+        problems.add(
+            "file-unreadable",
+            "error",
+            "",
+            error.found,
+            expected=error.expected,
+            hint="'restore' brings back what was collected of it before",
+        )
+        return CheckedFile({}, tuple(problems.findings), frozenset(), False, {})
+    for note in file.notes:
+        problems.add("read-as", "info", "", note)
+    _check_heading(scene, file, problems)
+    slots = {slot.name for slot in scene.slots}
+    for label, bad in file.bad_shapes:
+        code = "too-few-points" if "points" in bad.expected and bad.found.isdigit() else "shape-invalid"
+        found = f"{bad.where.removeprefix(where).strip()}: {bad.found}"
+        hint = bad.hint or "draw it again, or delete it"
+        problems.add(
+            code,
+            "error",
+            label if label in slots else f"'{label}'",
+            found,
+            expected=bad.expected,
+            hint=hint,
+        )
+    rectangles: list[tuple[int, LabelMeShape, str]] = []
+    drawn: list[tuple[int, LabelMeShape]] = []
+    for index, shape in file.shapes:
+        slot = _slot_of_rectangle(scene, shape)
+        if slot is not None:
+            rectangles.append((index, shape, slot))
+        else:
+            drawn.append((index, shape))
+    check_boxes(scene, rectangles, problems)
+    outlines = check_drawn(scene, drawn, file.version, problems)
+    names = [(shape, shape.label.strip().casefold()) for _, shape in drawn]
+    begun = {name for _, name in names if name in slots}
+    _check_complete(scene, file, begun, problems)
+    passing = {name: one for name, one in outlines.items() if not {"", name} & problems.blocked}
+    return CheckedFile(
+        passing,
+        tuple(problems.findings),
+        frozenset(begun),
+        bool(file.flags.get(DONE_FLAG)),
+        {digest: name for shape, name in names if name in slots and (digest := _digest(shape))},
+    )
+
+
+def _slot_of_rectangle(scene: PackedScene, shape: LabelMeShape) -> str | None:
+    """Returns the slot for which a rectangle was pre-filled; None of what an annotator drew.
+
+    A rectangle exactly on a slot's box counts as well: some programs drop private keys.
+    """
+    if shape.shape_type != "rectangle":
+        return None
+    if is_prefilled(shape):
+        key = shape.extra[SLOT_KEY]
+        name = key.get("name") if isinstance(key, dict) else None
+        if any(slot.name == name for slot in scene.slots):
+            return str(name)
+    corners = np.stack([shape.points.min(axis=0), shape.points.max(axis=0)])
+    for slot in scene.slots:
+        if np.abs(corners - slot.corners(scene.size)).max() < 0.01:
+            return slot.name
+    return None
+
+
+def _check_heading(scene: PackedScene, file: ReadFile, problems: Problems) -> None:
+    """Checks that a file is about the image it is named after."""
+    hint = "LabelMe saved it over the file of another image: 'restore' the file and draw this one again"
+    theirs = file.record.get("scene", scene.scene), file.record.get("sha256", scene.sha256)
+    if theirs != (scene.scene, scene.sha256):
+        found = f"the file of {json.dumps(theirs[0], ensure_ascii=False)[:60]}"
+        if theirs[0] == scene.scene:
+            found = "a file made for another version of the image"
+        problems.add("wrong-image", "error", "", found, expected=f"that of {scene.scene}", hint=hint)
+    image = file.image_path.replace("\\", "/").rpartition("/")[2]
+    if image and image != scene.image:
+        found = f"imagePath {file.image_path[:80]!r}: LabelMe shows another image with it"
+        problems.add("wrong-image", "error", "", found, expected=scene.image, hint=hint)
+    if not file.record:
+        found = "the record of the pack is not in the file"
+        hint = "another program wrote it; check that it is about this image"
+        problems.add("record-lost", "warning", "", found, hint=hint)
+    if file.size is not None and file.size != scene.size:
+        found = "{} x {} pixels".format(*file.size)
+        hint = "it was drawn on an image of another size; draw it on the one of the pack"
+        problems.add("size-differs", "error", "", found, expected="{} x {}".format(*scene.size), hint=hint)
+    if file.embedded not in (None, scene.sha256):
+        hint = "LabelMe shows the image in the file, not the one of the pack; save without image data"
+        problems.add("image-embedded", "warning", "", "another image inside the file", hint=hint)
+
+
+def _check_complete(scene: PackedScene, file: ReadFile, begun: set[str], problems: Problems) -> None:
+    is_done, is_problem = bool(file.flags.get(DONE_FLAG)), bool(file.flags.get(PROBLEM_FLAG))
+    if is_problem:
+        found, hint = "the annotator marked a problem", "look at the image and talk to the annotator"
+        problems.add("problem-marked", "warning", "", found, hint=hint)
+    if not begun and not is_done and not is_problem:
+        problems.add("not-begun", "info", "", f"none of {len(scene.slots)} persons is drawn")
+        return
+    for slot in scene.slots:
+        if slot.name not in begun and slot.name not in problems.blocked:
+            found = "no outline of the person in the box at ({:.1f}, {:.1f})".format(*slot.box[:2])
+            hint = "draw what is visible of the person; mark 'problem' if nothing is"
+            if is_done and not is_problem:
+                problems.add("person-missing", "error", slot.name, found, hint=hint)
+            else:
+                problems.add("person-missing", "warning", slot.name, found, hint=hint)
+    if begun >= {slot.name for slot in scene.slots} and not is_done:
+        found, hint = "all persons are drawn, but the image is not marked", "tick the flag 'done'"
+        problems.add("not-done", "info", "", found, hint=hint)
+
+
+def _digest(shape: LabelMeShape) -> bytes | None:
+    points = polygon_of_shape(shape)
+    if points is None or len(points) < _LEAST_COPIED or shape.shape_type == "rectangle":
+        return None
+    return hashlib.sha256(np.round(points, 3).tobytes()).digest()

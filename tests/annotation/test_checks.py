@@ -1,0 +1,446 @@
+"""Every rule of the check, on files that break it and on files that do not."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskps.findings import Finding
+from maskps.masks import LabelMeShape, Outline, write_labelme
+from maskps_annotation.checks import check_file, check_packs
+from maskps_annotation.pack_images import pack_image
+from maskps_annotation.packs import Pack, PackedScene, PackSet, Slot, prefilled
+
+BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 70.0, 70.0), (60.0, 20.0, 90.0, 90.0)]
+
+
+def polygon(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+    """Eight corners: a rectangle with its corners cut off."""
+    dx, dy = (x1 - x0) / 8, (y1 - y0) / 8
+    return np.array(
+        [
+            (x0 + dx, y0),
+            (x1 - dx, y0),
+            (x1, y0 + dy),
+            (x1, y1 - dy),
+            (x1 - dx, y1),
+            (x0 + dx, y1),
+            (x0, y1 - dy),
+            (x0, y0 + dy),
+        ]
+    )
+
+
+P1, P2 = polygon(12, 11, 28, 69), polygon(51, 11, 59.5, 69)
+P3 = polygon(62, 21, 88, 89)
+
+
+def drawn(label: str, points: Any, **more: Any) -> LabelMeShape:
+    return LabelMeShape(label, np.asarray(points, dtype=np.float64), **more)
+
+
+GOOD = (drawn("p1", P1), drawn("p2", P2), drawn("p3", P3))
+
+
+@pytest.fixture
+def packs(tmp_path: Path) -> PackSet:
+    """Annotators ann (a.jpg, b.jpg) and bob (a.jpg, c.jpg), 100 x 100 pixels, three persons each."""
+    made = []
+    for annotator, scenes in (("ann", "ab"), ("bob", "ac")):
+        folder = tmp_path / "packs" / annotator
+        folder.mkdir(parents=True)
+        packed = []
+        for stem in scenes:
+            pixels = np.full((100, 100, 3), ord(stem), dtype=np.uint8)
+            source = tmp_path / f"{stem}.jpg"
+            Image.fromarray(pixels).save(source)
+            sha256, size = pack_image(source, folder / f"{stem}.jpg")
+            slots = tuple(Slot(f"p{i + 1}", i, f"id{i}", box) for i, box in enumerate(BOXES))
+            packed.append(PackedScene(f"{stem}.jpg", f"{stem}.jpg", sha256, size, slots))
+        made.append(Pack(annotator, folder, tuple(packed)))
+    return PackSet("f1", 0, tuple(made), frozenset({"a.jpg"}))
+
+
+Annotate = Callable[..., tuple[dict[int, Outline], list[Finding]]]
+
+
+@pytest.fixture
+def annotate(packs: PackSet) -> Annotate:
+    """Writes the file of ann's scene a.jpg with these shapes beside the pre-filled ones, and checks it."""
+
+    def check(
+        *shapes: LabelMeShape,
+        flags: dict[str, bool] | None = None,
+        change: Callable[[dict[str, Any]], None] = lambda content: None,
+    ) -> tuple[dict[int, Outline], list[Finding]]:
+        path = draw(packs, 0, 0, shapes, {"done": True} if flags is None else flags)
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+        return check_file(packs.packs[0].scenes[0], path)
+
+    return check
+
+
+def draw(
+    packs: PackSet, pack: int, scene: int, shapes: tuple[LabelMeShape, ...], flags: dict[str, bool]
+) -> Path:
+    packed = packs.packs[pack].scenes[scene]
+    file = prefilled(packed, "f1")
+    path = packs.packs[pack].folder / packed.file_name
+    write_labelme(path, replace(file, shapes=(*file.shapes, *shapes), flags=flags))
+    return path
+
+
+def codes(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.level, finding.code) for finding in findings]
+
+
+def test_good_drawings_pass_without_a_word(annotate: Annotate) -> None:
+    outlines, findings = annotate(*GOOD)
+    assert sorted(outlines) == [0, 1, 2]
+    assert findings == []
+    assert outlines[0].rings[0].tolist() in (P1.tolist(), P1[::-1].tolist())
+
+
+def test_an_untouched_file_is_not_begun(annotate: Annotate) -> None:
+    outlines, findings = annotate(flags={})
+    assert outlines == {}
+    assert codes(findings) == [("info", "not-begun")]
+
+
+CASES: list[tuple[str, tuple[LabelMeShape, ...], str, str, list[int]]] = [
+    ("a missing person", GOOD[:2], "error", "person-missing", [0, 1]),
+    (
+        "a name without a slot, in p3's place",
+        (*GOOD, drawn("p9", P3 + 0.1)),
+        "error",
+        "label-unknown",
+        [0, 1, 2],
+    ),
+    (
+        "a mask for a person who needs none",
+        (*GOOD, drawn("p9", polygon(2, 80, 8, 99))),
+        "error",
+        "person-needs-none",
+        [0, 1, 2],
+    ),
+    ("a slot twice", (*GOOD, drawn("p1", polygon(14, 20, 20, 30))), "error", "slot-twice", [1, 2]),
+    (
+        "a slot's polygon in another one's place",
+        (drawn("p2", P1), drawn("p1", P2), GOOD[2]),
+        "error",
+        "fits-other-slot",
+        [2],
+    ),
+    (
+        "a polygon that crosses itself",
+        (*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)])),
+        "error",
+        "self-crossing",
+        [1, 2],
+    ),
+    (
+        "points on a line",
+        (*GOOD[1:], drawn("p1", [(12, 12), (28, 28), (20, 20)])),
+        "error",
+        "no-area",
+        [1, 2],
+    ),
+    (
+        "a polygon of two places",
+        (*GOOD[1:], drawn("p1", [(12, 12), (28, 28), (12, 12)])),
+        "error",
+        "too-few-points",
+        [1, 2],
+    ),
+    (
+        "a point outside the image",
+        (*GOOD[:2], drawn("p3", polygon(66, 21, 88, 101))),
+        "warning",
+        "outside-image",
+        [0, 1, 2],
+    ),
+    (
+        "all outside the image",
+        (*GOOD[:2], drawn("p3", P3 + 100)),
+        "error",
+        "all-outside-image",
+        [0, 1],
+    ),
+    ("a tiny one", (*GOOD[1:], drawn("p1", polygon(12, 12, 14, 14))), "error", "area-tiny", [1, 2]),
+    ("a small one", (*GOOD[1:], drawn("p1", polygon(12, 12, 18, 20))), "warning", "area-small", [0, 1, 2]),
+    (
+        "the box in place of the person",
+        (*GOOD[1:], drawn("p1", [(10, 10), (30, 10), (30, 70), (10, 69.9)])),
+        "warning",
+        "area-large",
+        [0, 1, 2],
+    ),
+    (
+        "one far outside its box",
+        (*GOOD[1:], drawn("p1", polygon(12, 65, 28, 99))),
+        "error",
+        "far-outside-box",
+        [1, 2],
+    ),
+    (
+        "one that sticks out",
+        (*GOOD[1:], drawn("p1", polygon(12, 30, 28, 99))),
+        "warning",
+        "sticks-out",
+        [0, 1, 2],
+    ),
+    (
+        "persons that overlap a little",
+        (GOOD[0], drawn("p2", polygon(51, 11, 66, 69)), GOOD[2]),
+        "warning",
+        "persons-overlap",
+        [0, 1, 2],
+    ),
+    (
+        "persons that overlap by far",
+        (GOOD[0], drawn("p2", polygon(55, 15, 70, 70)), drawn("p3", polygon(60, 20, 74, 89))),
+        "error",
+        "persons-overlap",
+        [0],
+    ),
+    (
+        "a hole outside its person",
+        (*GOOD, drawn("p1", polygon(32, 40, 40, 50), flags={"hole": True})),
+        "error",
+        "hole-outside-person",
+        [1, 2],
+    ),
+    (
+        "a hole that leaves its person",
+        (*GOOD, drawn("p1", polygon(20, 40, 29, 50), flags={"hole": True})),
+        "warning",
+        "hole-outside-person",
+        [0, 1, 2],
+    ),
+    ("a hole alone", (*GOOD[1:], drawn("p1", P1, flags={"hole": True})), "error", "part-alone", [1, 2]),
+    ("an unsure one", (*GOOD[1:], drawn("p1", P1, flags={"unsure": True})), "info", "unsure", [0, 1, 2]),
+    (
+        "a rectangle as outline",
+        (*GOOD[1:], drawn("p1", [(12, 12), (28, 66)], shape_type="rectangle")),
+        "warning",
+        "rectangle-drawn",
+        [0, 1, 2],
+    ),
+    (
+        "a line",
+        (*GOOD, drawn("p1", [(12, 12), (28, 66)], shape_type="line")),
+        "warning",
+        "shape-without-area",
+        [0, 1, 2],
+    ),
+    (
+        "a mask that is no picture",
+        (*GOOD[1:], drawn("p1", [(12, 12), (27, 66)], shape_type="mask", extra={"mask": "AAAA"})),
+        "error",
+        "mask-unreadable",
+        [1, 2],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "level", "code", "passing"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_rule_is_told_by_its_code_and_only_errors_block(
+    annotate: Annotate, shapes: tuple[LabelMeShape, ...], level: str, code: str, passing: list[int]
+) -> None:
+    outlines, findings = annotate(*shapes)
+    assert set(codes(findings)) == {(level, code)}
+    assert sorted(outlines) == passing
+    assert all(finding.where.startswith("ann/a.json") for finding in findings)
+
+
+def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
+    _, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)]))
+    assert findings[0].where == "ann/a.json p1 (shape 5)"
+    assert "(20.0, 40.0)" in findings[0].found
+    assert findings[0].hint
+
+
+def test_both_of_two_swapped_slots_are_told_by_how_they_fit(annotate: Annotate) -> None:
+    _, findings = annotate(drawn("p1", P3), GOOD[1], drawn("p3", P1))
+    assert codes(findings).count(("error", "fits-other-slot")) == 2
+    assert "of p3's box and 0% of its own" in findings[0].found
+
+
+def test_parts_of_one_group_are_one_person(annotate: Annotate) -> None:
+    parts = [drawn("p1", polygon(12, 11, 28, low), group_id=3) for low in (30.0,)]
+    parts.append(drawn("p1", polygon(12, 40, 28, 69), group_id=3))
+    outlines, findings = annotate(*parts, *GOOD[1:])
+    assert findings == []
+    assert len(outlines[0].rings) == 2
+
+
+def test_an_accessory_is_added_and_may_stick_out(annotate: Annotate) -> None:
+    bag = drawn("p1", polygon(25, 40, 45, 60.3), flags={"accessory": True})
+    outlines, findings = annotate(*GOOD, bag)
+    assert findings == []
+    assert outlines[0].bounds.tolist() == [12, 11, 45, 69]
+
+
+def test_a_hole_is_cut_out(annotate: Annotate) -> None:
+    outlines, findings = annotate(*GOOD, drawn("p1", polygon(18, 30, 22, 40), flags={"hole": True}))
+    assert findings == []
+    assert len(outlines[0].rings) == 2
+
+
+def test_a_mask_shape_becomes_an_outline_of_its_pixels(annotate: Annotate) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((50, 16), 255, dtype=np.uint8)).save(buffer, "PNG")
+    mask = drawn(
+        "p1",
+        [(12, 12), (27, 61)],
+        shape_type="mask",
+        extra={"mask": base64.b64encode(buffer.getvalue()).decode()},
+    )
+    outlines, findings = annotate(*GOOD[1:], mask)
+    assert findings == []
+    assert outlines[0].bounds.tolist() == [12, 12, 28, 62]
+
+
+def test_two_points_are_told_and_the_other_shapes_are_checked(annotate: Annotate) -> None:
+    def cut(content: dict[str, Any]) -> None:
+        content["shapes"][3]["points"] = [[1, 2], [3, 4]]
+        content["shapes"][4]["points"][0][0] = None
+
+    outlines, findings = annotate(*GOOD, change=cut)
+    assert [finding.code for finding in findings] == ["too-few-points", "shape-invalid"]
+    assert sorted(outlines) == [2]
+    assert findings[0].where == "ann/a.json p1"
+
+
+def test_a_moved_renamed_or_deleted_rectangle_is_told_and_the_record_stays(annotate: Annotate) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["shapes"][0]["points"][0][0] += 5
+        content["shapes"][1]["label"] = "p1"
+        del content["shapes"][2]
+
+    outlines, findings = annotate(*GOOD, change=change)
+    assert codes(findings) == [("warning", "box-moved"), ("warning", "box-renamed"), ("info", "box-deleted")]
+    assert sorted(outlines) == [0, 1, 2]
+
+
+def test_rectangles_that_lost_their_keys_are_known_by_their_place(annotate: Annotate) -> None:
+    def strip(content: dict[str, Any]) -> None:
+        for shape in content["shapes"][:3]:
+            del shape["maskps_slot"]
+
+    assert annotate(*GOOD, change=strip)[1] == []
+
+
+def test_a_polygon_of_the_ai_tool_is_told_for_the_versions_that_shift_it(annotate: Annotate) -> None:
+    corners = [(12.5, 20), (13, 19.5), (14, 11.5), (26, 11.5), (27.5, 13), (27.5, 60), (26, 68.5), (14, 68.5)]
+    _, findings = annotate(drawn("p1", corners), *GOOD[1:])
+    assert codes(findings) == [("warning", "ai-polygon-shifted")]
+    _, findings = annotate(
+        drawn("p1", corners), *GOOD[1:], change=lambda content: content.update(version="7.9.1")
+    )
+    assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "level"),
+    [
+        ({"imagePath": "b.jpg"}, "wrong-image", "error"),
+        ({"maskps": {"scene": "b.jpg"}}, "wrong-image", "error"),
+        ({"maskps": {"scene": "a.jpg", "sha256": "0"}}, "wrong-image", "error"),
+        ({"maskps": None}, "record-lost", "warning"),
+        ({"imageWidth": 200}, "size-differs", "error"),
+        ({"imageData": base64.b64encode(b"other").decode()}, "image-embedded", "warning"),
+        ({"flags": {"done": True, "problem": True}}, "problem-marked", "warning"),
+        ({"flags": {}}, "not-done", "info"),
+        ({"flags": []}, "file-unreadable", "error"),
+        ({"shapes": {}}, "file-unreadable", "error"),
+    ],
+)
+def test_the_heading_is_checked(annotate: Annotate, change: dict[str, Any], code: str, level: str) -> None:
+    outlines, findings = annotate(*GOOD, change=lambda content: content.update(change))
+    assert codes(findings) == [(level, code)]
+    assert len(outlines) == (0 if level == "error" else 3)
+
+
+def test_a_path_of_another_system_is_accepted(annotate: Annotate) -> None:
+    change = {"imagePath": "..\\pack\\a.jpg"}
+    assert annotate(*GOOD, change=lambda content: content.update(change))[1] == []
+
+
+def test_missing_persons_are_errors_only_where_the_annotator_says_done(annotate: Annotate) -> None:
+    _, findings = annotate(GOOD[0], flags={})
+    assert codes(findings) == [("warning", "person-missing")] * 2
+
+
+def test_all_packs_are_checked(packs: PackSet) -> None:
+    draw(packs, 0, 0, GOOD, {"done": True})
+    draw(packs, 0, 1, GOOD[:1], {"done": True})
+    (packs.packs[1].folder / "b.json").write_text("{}")
+    seen: list[tuple[int, int]] = []
+    findings = check_packs(packs, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    told = {(finding.where, finding.code) for finding in findings}
+    assert told == {
+        ("bob/b.json", "file-extra"),
+        ("bob/a.json", "file-missing"),
+        ("bob/c.json", "file-missing"),
+        ("ann/b.json p2", "person-missing"),
+        ("ann/b.json p3", "person-missing"),
+        ("ann/a.json p1", "polygon-copied"),
+        ("ann/b.json p1", "polygon-copied"),
+    }
+
+
+def test_two_annotators_with_the_same_polygon_of_one_scene_are_told(packs: PackSet) -> None:
+    draw(packs, 0, 0, (GOOD[0], drawn("p2", P2 + 0.1), drawn("p3", P3 + 0.1)), {"done": True})
+    draw(packs, 1, 0, GOOD, {"done": True})
+    draw(packs, 0, 1, (), {})
+    draw(packs, 1, 1, (), {})
+    findings = [finding for finding in check_packs(packs) if finding.level != "info"]
+    assert [(finding.where, finding.code) for finding in findings] == [
+        ("ann/a.json p1", "polygon-shared"),
+        ("bob/a.json p1", "polygon-shared"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "turned", "code"),
+    [((100, 100), 1, "image-differs"), ((100, 100), 6, "image-turned"), ((100, 90), 1, "image-size-differs")],
+)
+def test_the_image_of_the_pack_must_be_the_one_of_the_record(
+    packs: PackSet, pixels: tuple[int, int], turned: int, code: str
+) -> None:
+    draw(packs, 0, 0, GOOD, {"done": True})
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    path = packs.packs[0].folder / "a.jpg"
+    path.unlink()
+    Image.new("RGB", pixels).save(path, exif=exif)
+    findings = [one for one in check_packs(packs) if one.where.startswith("ann/a") and one.level == "error"]
+    assert codes(findings) == [("error", code)]
+
+
+def test_a_missing_or_broken_image_and_a_missing_pack_are_told(packs: PackSet) -> None:
+    for scene in (0, 1):
+        draw(packs, 0, scene, (), {})
+    (packs.packs[0].folder / "a.jpg").unlink()
+    (packs.packs[0].folder / "b.jpg").unlink()
+    (packs.packs[0].folder / "b.jpg").write_text("no image")
+    for path in packs.packs[1].folder.iterdir():
+        path.unlink()
+    packs.packs[1].folder.rmdir()
+    told = {finding.code for finding in check_packs(packs) if finding.level == "error"}
+    assert told == {"image-missing", "image-unreadable", "pack-missing"}
