@@ -100,7 +100,6 @@ def test_open_without_labelme_says_what_to_install(packs: Path) -> None:
 
 
 def test_progress_prints_the_same_numbers_as_table_and_json(packs: Path) -> None:
-    pytest.importorskip("maskps_annotation.checks")
     result = run("progress", packs, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
@@ -111,7 +110,6 @@ def test_progress_prints_the_same_numbers_as_table_and_json(packs: Path) -> None
 
 
 def test_progress_of_a_folder_without_packs_is_one_error(tmp_path: Path) -> None:
-    pytest.importorskip("maskps_annotation.checks")
     result = run("progress", tmp_path)
     assert result.exit_code == 1
     assert "packs.json" in result.output and "Traceback" not in result.output
