@@ -48,6 +48,10 @@ class Version:
     bytes: int
     modified: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all fields by name."""
+        return asdict(self)
+
 
 class Store:
     """A store in a folder, which is made with the first version.
@@ -86,7 +90,7 @@ class Store:
         if not known or known[-1].sha256 != sha256:
             when = datetime.fromtimestamp(int(modified), UTC).isoformat()
             version = Version(annotator, name, sha256, len(content), when)
-            self._append(asdict(version))
+            self._append(version.to_dict())
             self._versions.setdefault((annotator, name), []).append(version)
         return sha256
 
@@ -151,6 +155,21 @@ class Store:
             )
         with written_atomically(to) as temporary:
             temporary.write_bytes(content)
+
+    def bring_back(self, prefix: str, to: Path, *, annotator: str, name: str, force: bool = False) -> str:
+        """Writes the version whose sha256 begins like this to a file, and returns its sha256.
+
+        With `force`, a file that stands at `to` is replaced, and stored before as one of `annotator`'s.
+
+        Raises:
+            OutputExistsError, InputFileError, OutputError: as `find`, `restore` and `locked`.
+        """
+        sha256 = self.find(prefix)
+        if force and to.is_file():
+            with self.locked():
+                self.add(to, annotator, name or to.name)
+        self.restore(sha256, to, force=force)
+        return sha256
 
     @contextmanager
     def locked(self) -> Iterator[None]:

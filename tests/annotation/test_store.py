@@ -118,6 +118,15 @@ def test_a_version_is_found_by_its_first_letters(store: Store, tmp_path: Path) -
             store.find(prefix)
 
 
+def test_what_a_restored_version_replaces_is_stored_before(store: Store, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", "one")
+    first = store.add(path, "ann", "a.json")
+    path.write_text("two")
+    assert store.bring_back(first[:8], path, annotator="ann", name="a.json", force=True) == first
+    assert path.read_text() == "one"
+    assert store.path(store.versions("ann", "a.json")[-1].sha256).read_text() == "two"
+
+
 def test_two_processes_do_not_use_a_store_at_once(store: Store) -> None:
     with (
         store.locked(),

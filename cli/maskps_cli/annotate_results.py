@@ -1,0 +1,212 @@
+"""`maskps-data annotate` check, collect, restore, agreement: what becomes of the annotators' files."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from maskps_cli.options import json_option, quiet_option
+from maskps_cli.output import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from maskps.findings import Finding
+
+_LEVELS = ("error", "warning", "info")
+
+packs_argument = click.argument("packs", type=click.Path(path_type=Path))
+
+
+@click.command()
+@packs_argument
+@json_option
+@quiet_option
+@click.pass_context
+def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> None:
+    """Check every file of every annotator in PACKS, by every rule.
+
+    PACKS is the folder that `annotate pack` made, with the annotators' folders in it. Prints errors and
+    warnings by file, with what to do, and how often each code occurs; --json lists remarks as well. Writes
+    nothing. Exits with 1 if there are errors. docs/annotation_checks.md explains the codes.
+
+    \b
+    Example:
+      maskps-data annotate check packs
+    """
+    from maskps_annotation.checks import check_packs
+    from maskps_annotation.packs import read_packs
+
+    opened = read_packs(packs)
+    with progress_bar("files", quiet=quiet) as update:
+        findings = check_packs(opened, progress=update)
+    counts = {f"{level}s": sum(finding.level == level for finding in findings) for level in _LEVELS}
+    if as_json:
+        print_json({"packs": str(packs), **counts, "findings": [finding.to_dict() for finding in findings]})
+    else:
+        _print_findings(findings)
+        _print_codes(findings)
+    context.exit(1 if counts["errors"] else 0)
+
+
+@click.command()
+@packs_argument
+@click.option(
+    "--into", "subset", type=click.Path(path_type=Path), required=True, help="Subset folder to fill."
+)
+@click.option(
+    "--images",
+    "root",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the data set, as for pack.",
+)
+@json_option
+@quiet_option
+def collect(packs: Path, subset: Path, root: Path, as_json: bool, quiet: bool) -> None:
+    """Store every annotator's file in PACKS, then turn what passes into masks and targets.
+
+    First every file goes into SUBSET.store, where no version is ever lost. Then persons without an error get
+    their outline in SUBSET/masks.json and their 14x14 target; others keep what they had. Running it twice
+    changes nothing; a run that was killed is made good by the next one.
+
+    \b
+    Example:
+      maskps-data annotate collect packs --into subset --images scenes
+    """
+    from maskps.datasets import open_dataset
+    from maskps_annotation.collect_packs import collect_packs
+    from maskps_annotation.packs import read_packs
+
+    opened = read_packs(packs)
+    dataset = open_dataset(root)
+    with progress_bar("files", quiet=quiet) as update:
+        report = collect_packs(opened, subset, dataset, progress=update)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    print_table(str(subset), ["collected", ""], [[name, f"{count:,}"] for name, count in report.rows()])
+    for finding in report.findings:
+        if finding.code == "drawn-by-several":
+            say(str(finding), quiet=quiet)
+    errors = sum(finding.level == "error" for finding in report.findings)
+    if errors:
+        say(f"{errors:,} errors: see 'maskps-data annotate check {packs}'", quiet=quiet)
+
+
+@click.command()
+@click.argument("subset", type=click.Path(path_type=Path))
+@click.argument("file", required=False)
+@click.option("--version", metavar="SHA256", help="The version to write, by the first letters of its sha256.")
+@click.option("--to", type=click.Path(path_type=Path), help="File to write it to.")
+@click.option("--force", is_flag=True, help="Replace what stands there, after it was stored as well.")
+@json_option
+@quiet_option
+def restore(
+    subset: Path,
+    file: str | None,
+    version: str | None,
+    to: Path | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """List the stored versions of annotators' files of SUBSET, or bring one back.
+
+    FILE is an annotator and a file, e.g. ann/s1234.json; without it, all files are listed. With --version
+    and --to that version is written.
+
+    \b
+    Example:
+      maskps-data annotate restore subset ann/s1234.json --version 3fa9 --to packs/ann/s1234.json --force
+    """
+    from maskps_annotation.collect_packs import store_of
+
+    if (version is None) != (to is None):
+        raise click.UsageError("--version and --to go together")
+    store = store_of(subset)
+    if version is not None and to is not None:
+        annotator, _, name = (file or "").rpartition("/")
+        restored = store.bring_back(version, to, annotator=annotator, name=name, force=force)
+        say(f"wrote {to}: version {restored[:12]}", quiet=quiet)
+        return
+    listed = [
+        one
+        for annotator, name in store.files()
+        if file in (None, f"{annotator}/{name}")
+        for one in store.versions(annotator, name)
+    ]
+    if as_json:
+        print_json([one.to_dict() for one in listed])
+    else:
+        rows = [
+            [f"{one.annotator}/{one.name}", one.sha256[:12], one.modified, f"{one.bytes:,}"] for one in listed
+        ]
+        print_table(str(store.folder), ["file", "version", "saved (UTC)", "bytes"], rows)
+
+
+@click.command()
+@packs_argument
+@json_option
+def agreement(packs: Path, as_json: bool) -> None:
+    """Compare the outlines of persons whom two annotators have drawn in PACKS.
+
+    Prints per annotator IoU, the mean distance of the borders and the changed cells of the 14x14 targets,
+    beside the noise on every vertex that changes as many cells.
+
+    \b
+    Example:
+      maskps-data annotate agreement packs
+    """
+    from maskps_annotation.agreement import NOISE, noise_of_cells
+    from maskps_annotation.agreement import agreement as agreement_of
+    from maskps_annotation.packs import read_packs
+
+    report = agreement_of(read_packs(packs))
+    if as_json:
+        print_json(report.to_dict())
+        return
+    rows = [
+        [name, f"{persons:,}", *([f"{iou:.3f}", f"{distance:.2f}", f"{cells:.1f}"] if persons else "---")]
+        + [f"{noise_of_cells(cells):.1f}" if persons else "-", f"{alone:,}"]
+        for name, persons, iou, distance, cells, alone in report.rows()
+    ]
+    noise = "; ".join(f"{pixels:g} px: IoU {iou}, {cells} cells" for pixels, (iou, cells) in NOISE.items())
+    print_table(
+        f"Agreement, {packs}",
+        ["annotator", "persons", "IoU", "distance (px)", "cells of 196", "like noise of (px)", "not drawn"],
+        rows,
+        note=f"noise on every vertex, measured on synthetic persons: {noise}",
+    )
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    """Writes errors and warnings to stdout by file, errors first within each."""
+    told = [finding for finding in findings if finding.level != "info"]
+    by_file = sorted(told, key=_file)
+    for file, group in itertools.groupby(by_file, key=_file):
+        click.echo(file)
+        for finding in sorted(group, key=lambda one: _LEVELS.index(one.level)):
+            place = finding.where.removeprefix(file).strip()
+            expected = f" (expected {finding.expected})" if finding.expected else ""
+            click.echo(f"  {finding.level} {finding.code} {place}".rstrip() + f": {finding.found}{expected}")
+            if finding.hint:
+                click.echo(f"    try: {finding.hint}")
+        click.echo()
+
+
+def _print_codes(findings: Sequence[Finding]) -> None:
+    counts = Counter((finding.level, finding.code) for finding in findings)
+    ranked = sorted(counts.items(), key=lambda item: (_LEVELS.index(item[0][0]), -item[1], item[0][1]))
+    if ranked:
+        rows = [[level, code, f"{count:,}"] for (level, code), count in ranked]
+        print_table("Findings", ["level", "code", "times"], rows)
+    else:
+        click.echo("nothing is wrong")
+
+
+def _file(finding: Finding) -> str:
+    return finding.where.split(" ")[0]
