@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskps_cli.annotate_results import agreement, check, collect, restore
 from maskps_cli.options import force_option, json_option, quiet_option, seed_option
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
@@ -24,6 +25,10 @@ def annotate() -> None:
     Example:
       maskps-data annotate pack subset --images scenes --out packs --annotators ann,bob
     """
+
+
+for command in (check, collect, restore, agreement):
+    annotate.add_command(command)
 
 
 class Share(click.ParamType):
