@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from maskps_cli.annotate import annotate
 from maskps_cli.build_subset import build_subset
 from maskps_cli.convert import convert
 from maskps_cli.masks import import_masks
@@ -29,7 +30,7 @@ def main() -> None:
     """Person-search data: make scenes, check, convert, choose the mask subset, count."""
 
 
-for command in (build_subset, convert, import_masks, stats, verify):
+for command in (annotate, build_subset, convert, import_masks, stats, verify):
     main.add_command(command)
 
 
