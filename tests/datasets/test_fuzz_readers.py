@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-READERS = ("cuhk-sysu", "prw", "coco", "coco of others", "labelme", "name list", "detections")
+READERS = ("cuhk-sysu", "prw", "coco", "coco of others", "labelme", "name list", "mask subset", "detections")
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "fuzz_readers.py"
 
 
