@@ -28,9 +28,8 @@ def outline_to_mask(outline: Outline, width: int, height: int) -> NDArray[np.boo
         return mask
     edge = np.repeat(np.arange(len(first)), last - first)
     row = ragged_ranges(first, last - first)
-    with np.errstate(divide="ignore", invalid="ignore"):  # level edges, which have no row
-        slope = (x1 - x0) / (y1 - y0)
-    x = x0[edge] + (row + 0.5 - y0[edge]) * slope[edge]
+    way = (row + 0.5 - y0[edge]) / (y1 - y0)[edge]  # from 0 to 1, however flat the edge
+    x = x0[edge] + way * (x1 - x0)[edge]
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
 
     # The ring walks up on the left of its area, down on its right.

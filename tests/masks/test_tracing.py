@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12))
 """Random bitmaps: full of holes, diagonal touches, pixels at the border."""
 
-coordinates = st.integers(-3, 15).map(float) | st.floats(-3, 15)
+coordinates = st.integers(-3, 15).map(float) | st.floats(-3, 15).map(lambda value: round(value, 9))
 
 
 def drawn(*rows: str) -> Mask:
@@ -113,6 +113,11 @@ def test_a_pixel_belongs_to_the_mask_if_its_centre_lies_inside(
     centres = shapely.points(x, y)
     clear = shapely.distance(centres, outline.to_shapely().boundary) > 1e-9
     np.testing.assert_array_equal(mask[clear], shapely.contains(outline.to_shapely(), centres)[clear])
+
+
+def test_a_nearly_level_edge_overflows_nothing() -> None:
+    outline = Outline((np.array([(1.0, 1e-313), (3.0, 0.0), (3.0, 2.0), (1.0, 2.0)]),))
+    assert outline_to_mask(outline, 4, 3).sum() == 4
 
 
 def test_centres_on_the_border_belong_to_one_neighbour_only() -> None:
