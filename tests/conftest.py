@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The same examples in every run, on a slow machine too; `pytest --hypothesis-profile default` draws others.
+settings.register_profile("maskps", derandomize=True, deadline=None)
+settings.load_profile("maskps")
 
 FEW_SCENES = SynthScale(
     160,
