@@ -19,7 +19,7 @@ from PIL import Image
 
 from maskps.errors import AnnotationError
 from maskps.files import read_json
-from maskps.masks.labelme_file import LabelMeShape, _read_shape, read_labelme
+from maskps.masks.labelme_file import LabelMeShape, read_labelme, read_shape
 from maskps.masks.outlines import outline_from_polygons
 from maskps.masks.tracing import mask_to_outline
 
@@ -76,7 +76,7 @@ def read_pack_file(path: Path, where: str, *, private_key: str) -> ReadFile:
     except AnnotationError as error:
         for index, shape in enumerate(content["shapes"]):
             try:
-                shapes.append((index, _read_shape(shape, f"{where} shape {index}", notes)))
+                shapes.append((index, read_shape(shape, f"{where} shape {index}", notes)))
             except AnnotationError as error_of_shape:
                 label = shape.get("label") if isinstance(shape, dict) else None
                 bad.append((label if isinstance(label, str) else "", error_of_shape))

@@ -122,8 +122,7 @@ def read_labelme(path: Path) -> LabelMeFile:
         width=_read_size(content, "imageWidth", path),
         height=_read_size(content, "imageHeight", path),
         shapes=tuple(
-            _read_shape(shape, f"{path} shape {index}", notes)
-            for index, shape in enumerate(content["shapes"])
+            read_shape(shape, f"{path} shape {index}", notes) for index, shape in enumerate(content["shapes"])
         ),
         flags=_read_flags(content.get("flags"), str(path)),
         extra={key: value for key, value in content.items() if key not in _FILE_KEYS},
@@ -171,7 +170,16 @@ def write_labelme(path: Path, file: LabelMeFile) -> None:
     write_json(path, content)
 
 
-def _read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
+def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
+    """Returns one entry of "shapes" of a LabelMe file.
+
+    Args:
+        where: names the shape in messages.
+        notes: gets a line for what had to be put right.
+
+    Raises:
+        InputFileError, AnnotationError: it cannot be meant.
+    """
     if not isinstance(shape, dict):
         raise AnnotationError(where, expected="an object", found=f"a JSON {type(shape).__name__}")
     label = _read_label(shape.get("label"), where, notes)
