@@ -178,7 +178,7 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
         notes: gets a line for what had to be put right.
 
     Raises:
-        InputFileError, AnnotationError: it cannot be meant.
+        AnnotationError: it cannot be meant.
     """
     if not isinstance(shape, dict):
         raise AnnotationError(where, expected="an object", found=f"a JSON {type(shape).__name__}")
