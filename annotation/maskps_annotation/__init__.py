@@ -1,4 +1,13 @@
-"""From LabelMe files to the outlines of a mask subset."""
+"""The annotation pipeline around LabelMe, which is started as a program and never imported.
+
+packs           a folder per annotator (sharding, pack_images, rules_page, labelme_config); pack_record remembers them
+launch          starts LabelMe
+progress        how far everybody is
+checks          every rule on every file (check_reading, check_shapes)
+collect_packs   from checked files to the subset's masks; store keeps every version of every file
+agreement       two drawings of the same person
+collect         LabelMe files that did not come from packs, as the paper's authors released them
+"""
 
 from maskps_annotation.collect import build_subset_from_labelme, outlines_from_labelme
 

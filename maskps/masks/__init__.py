@@ -1,4 +1,12 @@
-"""Outlines of persons, exact mask targets cut from them, and the files they live in."""
+"""Outlines of persons, exact mask targets cut from them, and the files they live in.
+
+outlines        the polygons of a person, and the one convention for pixels
+coverage        exact mask targets: the covered share of every cell of a box
+mask_file       masks.json (COCO)
+labelme_file    LabelMe's files
+rle, coco_rle   run lengths, for other readers; rasterising draws the bitmaps, tracing reads outlines from them
+imports         masks of other sources: import_coco, import_png; assignment finds whose they are
+"""
 
 from maskps.masks.coverage import coverage, mask_targets, pad_edges
 from maskps.masks.labelme_file import (

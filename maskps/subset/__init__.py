@@ -1,4 +1,12 @@
-"""The mask subset of a training set (Sec. 3.1): chosen, recorded, counted, and its targets."""
+"""The mask subset of a training set (Sec. 3.1): chosen, recorded, counted, and its targets.
+
+select          portions and the draw
+names, recorded the other ways to choose: a list of names, an earlier record
+nested          the smaller subsets of Table 4
+build           the subset's folder, written and opened; manifest is its record, targets its 14x14 targets
+import_masks    masks of other sources into a subset
+stats           Table 1; count_table prints it, distributions are what the plots show
+"""
 
 from maskps.subset.build import Subset, build_subset, open_subset
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
