@@ -1,6 +1,7 @@
 """The annotation pipeline around LabelMe, which is started as a program and never imported.
 
-packs           a folder per annotator (sharding, pack_images, rules_page, labelme_config); pack_record remembers them
+packs           a folder per annotator: sharding, pack_images, rules_page, labelme_config
+pack_record     who got what
 launch          starts LabelMe
 progress        how far everybody is
 checks          every rule on every file (check_reading, check_shapes)

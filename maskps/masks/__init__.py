@@ -4,7 +4,8 @@ outlines        the polygons of a person, and the one convention for pixels
 coverage        exact mask targets: the covered share of every cell of a box
 mask_file       masks.json (COCO)
 labelme_file    LabelMe's files
-rle, coco_rle   run lengths, for other readers; rasterising draws the bitmaps, tracing reads outlines from them
+rle, coco_rle   run lengths, for other readers
+rasterising, tracing    bitmaps of outlines, outlines of bitmaps
 imports         masks of other sources: import_coco, import_png; assignment finds whose they are
 """
 
