@@ -125,9 +125,37 @@ def test_the_same_masks_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_an_existing_file_stays_without_force(tmp_path: Path) -> None:
     (tmp_path / "rle.json").write_text("mine")
-    with pytest.raises(OutputExistsError, match="--force"):
+    with pytest.raises(OutputExistsError, match="another path"):
         masks_to_coco_rle(masks_file(tmp_path), tmp_path / "rle.json")
     assert (tmp_path / "rle.json").read_text() == "mine"
+
+
+def test_force_replaces_an_earlier_export(tmp_path: Path) -> None:
+    path = masks_file(tmp_path)
+    masks_to_coco_rle(path, tmp_path / "rle.json")
+    before = (tmp_path / "rle.json").read_bytes()
+    (tmp_path / "rle.json").write_bytes(before + b"\n")
+    masks_to_coco_rle(path, tmp_path / "rle.json", force=True)
+    assert (tmp_path / "rle.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["masks.json", "subset.json", "linked.json"])
+def test_force_never_replaces_another_file_nor_the_masks_themselves(tmp_path: Path, name: str) -> None:
+    masks = masks_file(tmp_path)
+    (tmp_path / "subset.json").write_text('{"format": "maskps-subset"}')
+    (tmp_path / "linked.json").symlink_to(masks)
+    before = (tmp_path / name).read_bytes()
+    for force in (False, True):
+        with pytest.raises(OutputExistsError, match="another kind"):
+            masks_to_coco_rle(masks, tmp_path / name, force=force)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_folder_in_place_of_the_file_is_told_by_its_own_name(tmp_path: Path) -> None:
+    masks = masks_file(tmp_path)
+    with pytest.raises(OutputExistsError, match="a folder") as told:
+        masks_to_coco_rle(masks, tmp_path, force=True)
+    assert str(told.value).startswith(f"{tmp_path}\n")
 
 
 def test_our_own_reader_does_not_take_it_for_a_masks_json(tmp_path: Path) -> None:
