@@ -179,5 +179,8 @@ def read_json(path: Path, *, what: str) -> Any:
             found=f"{error.msg} at line {error.lineno}, column {error.colno}",
             hint="the file may be cut off; copy or make it again",
         ) from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        found = "a folder" if path.is_dir() else "a path below a file"
+        raise InputFileError(path, expected=what, found=found, hint="check the path") from error
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, a number of 5,000 digits
         raise InputFileError(path, expected=f"{what} as UTF-8 JSON", found=str(error)) from error

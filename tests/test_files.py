@@ -138,3 +138,11 @@ def test_a_full_disk_is_explained_and_leaves_nothing(tmp_path: Path) -> None:
     ):
         raise full
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_json_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text("{}")
+    below = tmp_path / "file.json" / "more.json"
+    for path, found in ((tmp_path, "a folder"), (below, "a path below a file")):
+        with pytest.raises(InputFileError, match=f"found: +{found}\n.*check the path"):
+            read_json(path, what="a record")

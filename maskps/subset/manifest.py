@@ -90,7 +90,7 @@ def read_subset_record(path: Path) -> SubsetRecord:
             contradicts itself.
     """
     content = read_json(path, what=_WHAT)
-    hint = "give the folder that build-subset made"
+    hint = "it is the subset.json in a folder that build-subset made"
     check_format(path, content, format=FORMAT, version=VERSION, what=_WHAT, hint=hint)
     source = _choice(content, "source", get_args(Source), path)
     is_draw = source == "draw"

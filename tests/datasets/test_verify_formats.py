@@ -66,4 +66,5 @@ def test_what_is_no_data_set_at_all_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     assert only_finding(tmp_path / "none").found == "no such folder"
     assert only_finding(tmp_path / "notes.txt").found == "a file that is no JSON"
+    assert only_finding(Path("/dev/null")).found == "a file that is no JSON"
     assert only_finding(tmp_path).level == "error"

@@ -119,7 +119,7 @@ def _scenes_of(dataset: PersonSearchDataset) -> RawScenes:
 
 
 def _no_dataset(path: Path) -> Finding:
-    if path.is_file():
+    if path.exists() and not path.is_dir():  # a device too
         found, hint = "a file that is no JSON", "give the data set's root folder, or a COCO-style .json file"
     elif not path.exists():
         found, hint = "no such folder", "check the path"
