@@ -29,8 +29,9 @@ def write_errors_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        ours = error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(f".{path.name}.")
         raise OutputError(
-            error.filename or path,
+            path if ours else error.filename,  # not the name of a temporary file
             expected="a place to write to",
             found=error.strerror or str(error),
             hint=_HINTS.get(error.errno or 0, "choose another path"),

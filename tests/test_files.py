@@ -146,3 +146,12 @@ def test_a_folder_in_place_of_json_is_said_in_words(tmp_path: Path) -> None:
     for path, found in ((tmp_path, "a folder"), (below, "a path below a file")):
         with pytest.raises(InputFileError, match=f"found: +{found}\n.*check the path"):
             read_json(path, what="a record")
+
+
+def test_what_hinders_writing_is_told_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "result.json"
+    folder.mkdir()
+    with pytest.raises(OutputError) as told:
+        write_json(folder, {})
+    assert str(told.value).startswith(f"{folder}\n")
+    assert list(tmp_path.iterdir()) == [folder]
