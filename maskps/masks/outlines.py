@@ -178,8 +178,11 @@ def outline_from_shapely(geometry: Any) -> Outline:
     rings: list[NDArray[np.float64]] = []
     for polygon in shapely.get_parts(geometry):
         if polygon.geom_type == "Polygon" and polygon.area > 0:
-            rings.append(_oriented(polygon.exterior, +1))
-            rings += [_oriented(hole, -1) for hole in polygon.interiors]
+            outer = _oriented(polygon.exterior, +1)
+            holes = [_oriented(hole, -1) for hole in polygon.interiors]
+            if ring_area(outer) > 0:
+                # A hole as thin as the rounding has no orientation: `parts` would take it for an outer ring.
+                rings += [outer, *(hole for hole in holes if ring_area(hole) < 0)]
     return Outline(tuple(rings))
 
 

@@ -283,3 +283,13 @@ def test_no_polygon_is_an_error() -> None:
 
 def test_parts_of_nothing_are_nothing() -> None:
     assert list(Outline(()).parts()) == []
+
+
+def test_a_hole_as_thin_as_the_rounding_is_dropped() -> None:
+    """It has no orientation, and was taken for a part inside a part."""
+    thin = [(151.0, 189.0), (98.9, 230.0), (109.32, 221.8)]
+    around = shapely.Polygon([(0, 0), (400, 0), (400, 400), (0, 400)], [thin])
+    assert around.is_valid
+    assert len(around.interiors) == 1
+    outline = outline_from_shapely(around)
+    assert [ring_area(ring) for ring in outline.rings] == [160000.0]
