@@ -189,6 +189,8 @@ def test_float32_stays_exact_far_from_the_origin_and_for_long_edges() -> None:
     box = np.array([[2040.0, 4088.0, 2056.0, 4104.0]])
     result = coverage(edges.astype(np.float32), box.astype(np.float32))
     np.testing.assert_allclose(result, coverage(edges, box), atol=1e-5)
+    tensors = coverage(torch.from_numpy(edges).float(), torch.from_numpy(box).float())
+    np.testing.assert_allclose(tensors.numpy(), coverage(edges, box), atol=1e-7)
 
 
 @pytest.mark.parametrize("tiny", [5e-324, 1e-310, 1e-44, 1e-20, 1e-13, 1e-11, 1e-7])
