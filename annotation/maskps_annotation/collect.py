@@ -97,6 +97,20 @@ def outlines_from_labelme(
                 ]
         if progress is not None:
             progress(done, len(scene_rows))
+    if (
+        len(scene_rows)
+        and all(finding.code == "labelme-file-missing" for finding in findings)
+        and not outlines
+    ):
+        findings = [
+            Finding(
+                "labelme-file-missing",
+                "warning",
+                str(folder),
+                f"none of the {len(scene_rows):,} images has a LabelMe file here; all masks are missing",
+                hint="give the folder with their files: s1.json for s1.jpg",
+            )
+        ]
     return outlines, findings
 
 

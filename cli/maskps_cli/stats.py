@@ -68,6 +68,9 @@ def stats(
     else:
         record, kept_rows = open_record(subset, dataset)
         table = subset_table(dataset, record, kept_rows, compare=is_compared)
+        if missing := record.counts["masks_missing"]:
+            labeled = record.counts["labeled"]
+            say(f"{missing:,} of the {labeled:,} labeled persons have no outline yet", quiet=quiet)
     if plots is not None:
         from maskps.pictures.plots import write_plots
 

@@ -159,12 +159,18 @@ def convert(
             test_images=len(written.test),
             test_persons=written.test.num_persons,
             protocols=names,
-            remarks=tuple(found.remarks),
+            remarks=(*found.remarks, *_without_queries(to, names)),
             losses=tuple(losses),
             image_dir=_IMAGE_DIRS[to].as_posix(),
         )
         write_json(folder / RECORD, {"format": FORMAT, "version": VERSION, **summary.to_dict()})
     return summary
+
+
+def _without_queries(to: Kind, names: Mapping[str, str]) -> list[str]:
+    if to != "prw" or names:
+        return []
+    return ["the source has no queries: query_info.txt is empty; copy the released one into its place"]
 
 
 def _protocol_losses(

@@ -118,3 +118,10 @@ def test_the_terminal_table_needs_no_pandas_matplotlib_or_scipys_optimizer(
         command = [sys.executable, "-c", code, *map(str, arguments)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+
+
+def test_outlines_that_are_still_missing_are_told(few_scenes: Path, tmp_path: Path) -> None:
+    assert run("build-subset", few_scenes, "--out", tmp_path / "bare").exit_code == 0
+    result = run("stats", few_scenes, "--subset", tmp_path / "bare")
+    assert "have no outline yet" in result.stderr
+    assert run("stats", few_scenes, "--subset", tmp_path / "bare", "--quiet").stderr == ""

@@ -55,6 +55,12 @@ def test_coco_with_prws_query_file_is_coco_as_when_it_is_opened(tmp_path: Path) 
     assert find_kind(tmp_path) == "coco"
 
 
+def test_a_folder_of_data_sets_with_a_loose_file_is_none(root: Path) -> None:
+    (root.parent / "notes.json").write_text("{}")
+    finding = only_finding(root.parent)
+    assert (finding.code, finding.hint) == ("not-a-data-set", f"did you mean {root}?")
+
+
 def test_the_folder_above_or_below_is_proposed(root: Path) -> None:
     above, below = only_finding(root.parent), only_finding(root / "annotation")
     assert above.code == below.code == "not-a-data-set"

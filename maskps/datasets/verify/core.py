@@ -77,7 +77,14 @@ def find_kind(path: Path) -> str | None:
         return "coco"
     if any((path / entry).exists() for entry in _PRW_ENTRIES):
         return "prw"
-    return "coco" if path.is_dir() and any(path.glob("*.json")) else None
+    if path.is_dir() and any(path.glob("*.json")) and not _data_sets_in(path):
+        return "coco"
+    return None
+
+
+def _data_sets_in(path: Path) -> list[str]:
+    """Returns the names of the folders in this one that are data sets."""
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and find_kind(entry))
 
 
 def _check_scene_images(
@@ -124,7 +131,7 @@ def _no_dataset(path: Path) -> Finding:
     elif not path.exists():
         found, hint = "no such folder", "check the path"
     else:
-        inside = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and find_kind(entry))
+        inside = _data_sets_in(path)
         above = find_kind(path.resolve().parent)
         found = "a folder with none of their files"
         if inside:
