@@ -15,8 +15,8 @@ from maskps.findings import Finding
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_rle import RLE_FORMAT
 from maskps.masks.import_scenes import ImportScenes
-from maskps.masks.mask_file import FARTHEST, FORMAT, HOLES_KEY, outline_of_annotation
-from maskps.masks.outlines import Outline, outline_from_polygons
+from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation
+from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
 from maskps.masks.tracing import mask_to_outline
 

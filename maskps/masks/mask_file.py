@@ -31,16 +31,13 @@ from numpy.typing import NDArray
 from maskps.boxes import box_area
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import check_format, read_json, written_atomically
-from maskps.masks.outlines import Outline, ring_area
+from maskps.masks.outlines import FARTHEST, Outline, ring_area
 from maskps.structures import MaskState, SceneTable
 
 FORMAT = "maskps-masks"
 VERSION = 1
 HOLES_KEY = "maskps_holes"
 """Key of an annotation: for each outer ring of its segmentation the list of the rings in it."""
-
-FARTHEST = 1e6
-"""Coordinates that are read, in pixels from the origin: beyond, something else was meant."""
 
 CATEGORIES = ({"id": 1, "name": "person", "supercategory": "person"},)
 
@@ -351,11 +348,12 @@ def _read_ring(numbers: Any, sign: int, where: str) -> NDArray[np.float64]:
     except (TypeError, ValueError, OverflowError):
         ring = np.zeros((0, 2))
     # NaN and infinity fail the comparison as well.
-    if len(ring) < 3 or not (np.abs(ring) < FARTHEST).all() or ring_area(ring) * sign <= 0:
+    if len(ring) < 3 or not (np.abs(ring) <= FARTHEST).all() or ring_area(ring) * sign <= 0:
         raise AnnotationError(
             where,
-            expected="rings of 3 points or more; outer rings of positive, holes of negative shoelace area",
-            found=f"{len(ring)} points",
+            expected=f"rings of 3 points or more, none beyond {FARTHEST:.0e} pixels; the shoelace area of "
+            "outer rings is positive, of holes negative",
+            found=f"{len(ring)} points" if len(ring) < 3 else f"{ring.tolist()!s:.60}...",
             hint=_EDITED,
         )
     return ring

@@ -25,7 +25,7 @@ from maskps.errors import AnnotationError
 REPAIR_LIMIT = 0.005
 """A polygon whose repair changes its area by more than this share is an error, not a silent repair."""
 
-FARTHEST = 1e7
+FARTHEST = 1e6
 """Coordinates beyond this many pixels are a mistake: no image is so large, and areas would overflow."""
 
 
