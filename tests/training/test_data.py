@@ -77,6 +77,19 @@ def test_boxes_and_outlines_are_scaled_with_the_image(
     assert corners.amax(0).tolist() == [11, 28]
 
 
+def test_outlines_stay_on_their_boxes_where_rounded_sizes_change_the_aspect(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    shape = SceneDataset(dataset, subset, make_config(flip_probability=0))[0, 0].images[0].shape
+    config = make_config(shorter_side=17, longest_side=48, flip_probability=0)
+    batch = SceneDataset(dataset, subset, config)[0, 0]
+    _, height, width = batch.images[0].shape
+    assert width * shape[1] != height * shape[2], "the same aspect: the test would show nothing"
+    corners = batch.targets[0]["mask_edges"][0].reshape(-1, 2)
+    around = torch.cat([corners.amin(0), corners.amax(0)])
+    torch.testing.assert_close(around, batch.targets[0]["boxes"][0], atol=1e-4, rtol=0)
+
+
 def test_about_half_of_the_images_are_flipped_and_epochs_differ(
     dataset: PersonSearchDataset, make_config: MakeConfig
 ) -> None:
