@@ -49,6 +49,9 @@ _FILE_KEYS = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeig
 _SHAPE_KEYS = ("label", "points", "group_id", "shape_type", "flags")
 
 
+_EDITED = "the file was edited or damaged: draw it again in LabelMe, or go back to a copy"
+
+
 @dataclass(frozen=True)
 class LabelMeShape:
     """One drawn shape.
@@ -112,11 +115,12 @@ def read_labelme(path: Path) -> LabelMeFile:
             found=f"an object without it, keys {sorted(content)[:6]}"
             if isinstance(content, dict)
             else f"a JSON {type(content).__name__}",
+            hint=_EDITED,
         )
     notes: list[str] = []
     image_path = content.get("imagePath")
     if image_path is not None and not isinstance(image_path, str):
-        raise AnnotationError(path, expected="imagePath as text", found=repr(image_path)[:60])
+        raise AnnotationError(path, expected="imagePath as text", found=repr(image_path)[:60], hint=_EDITED)
     return LabelMeFile(
         image_path=image_path or "",
         width=_read_size(content, "imageWidth", path),
@@ -138,7 +142,9 @@ def write_labelme(path: Path, file: LabelMeFile) -> None:
             type, a coordinate that is not finite, a size that is missing.
     """
     if file.width is None or file.height is None:
-        raise AnnotationError(path, expected="the image's width and height", found="None")
+        raise AnnotationError(
+            path, expected="the image's width and height", found="None", hint="give the size of the image"
+        )
     shapes = []
     for index, shape in enumerate(file.shapes):
         where = f"{path} shape {index} ('{shape.label}')"
@@ -181,7 +187,9 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
         AnnotationError: it cannot be meant.
     """
     if not isinstance(shape, dict):
-        raise AnnotationError(where, expected="an object", found=f"a JSON {type(shape).__name__}")
+        raise AnnotationError(
+            where, expected="an object", found=f"a JSON {type(shape).__name__}", hint=_EDITED
+        )
     label = _read_label(shape.get("label"), where, notes)
     where = f"{where} ('{label}')"
     shape_type = shape.get("shape_type")
@@ -194,7 +202,7 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
         notes.append(f"{where}: rectangle of four points, taken by two corners")
     _check_points(points, shape_type, where)
     if shape_type == "mask" and not isinstance(shape.get("mask"), str):
-        raise AnnotationError(where, expected="a mask shape with its bitmap", found="no 'mask'")
+        raise AnnotationError(where, expected="a mask shape with its bitmap", found="no 'mask'", hint=_EDITED)
     extra = {key: value for key, value in shape.items() if key not in _SHAPE_KEYS}
     for key in ("mask", "description"):
         if not extra.get(key):
@@ -215,7 +223,7 @@ def _read_label(label: Any, where: str, notes: list[str]) -> str:
     if isinstance(label, (int, float)) and not isinstance(label, bool):
         notes.append(f"{where}: the label is the number {label}, taken as text")
         return str(label)
-    raise AnnotationError(where, expected="a label as text", found=repr(label)[:60])
+    raise AnnotationError(where, expected="a label as text", found=repr(label)[:60], hint=_EDITED)
 
 
 def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
@@ -223,7 +231,9 @@ def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
         return group
     is_whole = isinstance(group, float) and group.is_integer()
     if not is_whole and not (isinstance(group, str) and re.fullmatch(r"-?\d{1,18}", group)):
-        raise AnnotationError(where, expected="group_id as a whole number or null", found=repr(group)[:60])
+        raise AnnotationError(
+            where, expected="group_id as a whole number or null", found=repr(group)[:60], hint=_EDITED
+        )
     number = int(group)
     notes.append(f"{where}: group_id {group!r} taken as {number}")
     return number
@@ -233,7 +243,9 @@ def _read_flags(flags: Any, where: str) -> dict[str, bool]:
     if flags is None:
         return {}
     if not isinstance(flags, dict) or not all(isinstance(value, bool) for value in flags.values()):
-        raise AnnotationError(where, expected="flags as names with true or false", found=repr(flags)[:60])
+        raise AnnotationError(
+            where, expected="flags as names with true or false", found=repr(flags)[:60], hint=_EDITED
+        )
     return flags
 
 
@@ -242,14 +254,19 @@ def _read_size(content: dict[str, Any], key: str, path: Path) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
-        raise AnnotationError(path, expected=f"{key} as a whole number above 0", found=repr(size)[:60])
+        raise AnnotationError(
+            path, expected=f"{key} as a whole number above 0", found=repr(size)[:60], hint=_EDITED
+        )
     return size
 
 
 def _read_points(points: Any, where: str) -> NDArray[np.float64]:
     if not isinstance(points, list) or not points:
         raise AnnotationError(
-            where, expected="a list of [x, y] points", found="none" if not points else repr(points)[:60]
+            where,
+            expected="a list of [x, y] points",
+            found="none" if not points else repr(points)[:60],
+            hint=_EDITED,
         )
     for index, point in enumerate(points):
         if (
@@ -259,7 +276,10 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
             or not all(abs(value) < 1e9 for value in point)  # NaN and infinity fail this as well
         ):
             raise AnnotationError(
-                f"{where} point {index}", expected="[x, y] in pixels", found=repr(point)[:60]
+                f"{where} point {index}",
+                expected="[x, y] in pixels",
+                found=repr(point)[:60],
+                hint=_EDITED,
             )
     return np.array(points, dtype=np.float64)
 
@@ -267,11 +287,16 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
 def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> None:
     if not isinstance(shape_type, str) or shape_type not in _POINTS_NEEDED:
         raise AnnotationError(
-            where, expected=f"a shape_type out of {', '.join(_POINTS_NEEDED)}", found=repr(shape_type)[:60]
+            where,
+            expected=f"a shape_type out of {', '.join(_POINTS_NEEDED)}",
+            found=repr(shape_type)[:60],
+            hint=_EDITED,
         )
     low, high = _POINTS_NEEDED[shape_type]
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise AnnotationError(where, expected="finite x, y points", found=f"an array {points.shape}")
+        raise AnnotationError(
+            where, expected="finite x, y points", found=f"an array {points.shape}", hint=_EDITED
+        )
     if not low <= len(points) <= (high or math.inf):
         raise AnnotationError(
             where,
