@@ -41,6 +41,11 @@ def check_unique(where: str | Path, names: ArrayLike, *, expected: str, hint: st
         raise AnnotationError(where, expected=expected, found=found, hint=hint)
 
 
+def offsets_of(counts: ArrayLike) -> NDArray[np.int64]:
+    """Returns the (n + 1,) offsets of n ragged rows with these lengths."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
 def check_offsets(where: str, offsets: NDArray[np.int64], rows: int, *, what: str) -> None:
     """Raises AnnotationError unless the offsets, one at least, rise from 0 to the number of rows.
 

@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from maskps.errors import InputFileError, OutputError, OutputExistsError
 
+_JSON_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _HINTS = {
     errno.ENOSPC: "free some space, or choose a path on another disk",
     errno.EDQUOT: "free some space, or choose a path on another disk",
@@ -158,6 +159,38 @@ def check_format(path: Path, header: Any, *, format: str, version: int, what: st
             found=f"version {header.get('version')!r}",
             hint="install the maskps release that wrote it",
         )
+
+
+def read_record(path: Path, *, format: str, version: int, what: str, hint: str) -> dict[str, Any]:
+    """Returns the content of a JSON file of ours, which begins with "format" and "version".
+
+    Args:
+        what: what the file should be, for the error message, as for `read_json`.
+        hint: what to try if the file is of another kind.
+
+    Raises:
+        InputFileError: as `read_json` and `check_format`.
+    """
+    content = read_json(path, what=what)
+    check_format(path, content, format=format, version=version, what=what, hint=hint)
+    return content
+
+
+def json_field(content: Mapping[str, Any], key: str, kind: type, path: Path, *, hint: str) -> Any:
+    """Returns a value of a JSON object of the file `path`.
+
+    Args:
+        kind: str, int (true and false are none), list or dict.
+        hint: what to try if the value is missing or of another kind.
+
+    Raises:
+        InputFileError: it is.
+    """
+    value = content.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        found = repr(value)[:60] if key in content else "no such key"
+        raise InputFileError(path, expected=f"'{key}' as {_JSON_KINDS[kind]}", found=found, hint=hint)
+    return value
 
 
 def read_json(path: Path, *, what: str) -> Any:

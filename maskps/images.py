@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from maskps.errors import InputFileError
 
@@ -34,6 +34,16 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         return image.size
+
+
+def image_orientation(path: Path) -> int:
+    """Returns the EXIF orientation of an image file: 1, also where it has none, is as stored.
+
+    Raises:
+        InputFileError: as `image_size`.
+    """
+    with _opened(path) as image:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 @contextmanager

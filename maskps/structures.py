@@ -8,6 +8,7 @@ column j) covers [j, j+1) x [i, i+1).
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import check_offsets, check_unique, ragged_ranges, rows_of_names
+from maskps.columns import check_offsets, check_unique, offsets_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 
 UNLABELED_PID = -1
@@ -121,7 +122,7 @@ class SceneTable:
         counts = [len(scene) for scene in scenes]
         return cls(
             names=np.array([scene.name for scene in scenes], dtype=np.str_),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            offsets=offsets_of(counts),
             boxes=_concatenate([scene.boxes for scene in scenes], (0, 4), np.float32),
             pids=_concatenate([scene.pids for scene in scenes], (0,), np.int64),
             is_hard=_concatenate([scene.is_hard for scene in scenes], (0,), np.bool_),
@@ -165,6 +166,13 @@ class SceneTable:
         """(S,) int64: how many labeled persons each scene holds."""
         return np.bincount(self.scene_of_person[self.is_labeled], minlength=len(self)).astype(np.int64)
 
+    def fingerprint(self) -> str:
+        """Returns the sha256 (hex) of names, boxes and pids: which data these are."""
+        digest = hashlib.sha256("\n".join(self.names.tolist()).encode("utf-8"))
+        for column in (self.offsets, self.boxes, self.pids):
+            digest.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
     def rows_of(self, names: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
         """Returns the (n,) int64 rows of these scene names, in the order given.
 
@@ -185,7 +193,7 @@ class SceneTable:
         """Returns the table of these scene rows, in the order given."""
         rows = np.asarray(rows, dtype=np.int64)
         counts = np.diff(self.offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        offsets = offsets_of(counts)
         persons = ragged_ranges(self.offsets[rows], counts)
         return SceneTable(
             names=self.names[rows],

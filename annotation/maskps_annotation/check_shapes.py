@@ -14,6 +14,7 @@ import shapely
 from maskps.boxes import box_iou
 from maskps.errors import AnnotationError
 from maskps.findings import Finding, Level
+from maskps.masks.assignment import MIN_FIT
 from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape
 from maskps.masks.outlines import Outline, outline_from_polygons, outline_from_shapely
 from maskps_annotation.check_reading import geometry_of_shape, is_shifted_ai_polygon, polygon_of_shape
@@ -24,8 +25,6 @@ UNSURE_FLAG = "unsure"
 
 FITS_OTHER = 0.25
 """A drawing belongs to another slot if its bounds fit that box by half, as an IoU, and by so much better."""
-MIN_FIT = 0.3
-"""A drawing without a slot's name is taken for that of a slot whose box it fits by this IoU."""
 OUTSIDE, FAR_OUTSIDE = 0.25, 0.7
 """Share of a person's area outside its box: from here on worth a look, and from there on wrong."""
 SMALLEST, SMALL, LARGE = 0.005, 0.08, 0.95

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from maskps.errors import MaskpsError
 from maskps.findings import Finding
-from maskps.images import image_size
+from maskps.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
 from maskps_annotation.check_reading import ReadFile, polygon_of_shape, read_pack_file
@@ -27,7 +26,6 @@ from maskps_annotation.labelme_config import CONFIG_NAME, DONE_FLAG, PROBLEM_FLA
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
 from maskps_annotation.packs import FILE_KEY, SLOT_KEY, is_prefilled
 
-_ORIENTATION = 0x0112  # EXIF
 _LEAST_COPIED = 4  # points; three may be the same by chance
 
 
@@ -188,8 +186,7 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
         return
     try:
         size = image_size(path)
-        with Image.open(path) as image:
-            orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = image_orientation(path)
     except MaskpsError as error:
         yield Finding.of_error("image-unreadable", error)
         return

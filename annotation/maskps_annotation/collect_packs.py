@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.files import check_format, read_json, written_atomically
+from maskps.files import read_record, written_atomically
 from maskps.findings import Finding
 from maskps.masks.mask_file import masks_of_scenes, read_mask_json, write_masks
 from maskps.masks.outlines import Outline
@@ -415,8 +415,7 @@ def _read_collected(path: Path) -> dict[int, _Person]:
     if not path.exists():
         return {}
     what = "the record of a collection (collected.json)"
-    content = read_json(path, what=what)
-    check_format(path, content, format=FORMAT, version=VERSION, what=what, hint=_EDITED)
+    content = read_record(path, format=FORMAT, version=VERSION, what=what, hint=_EDITED)
     try:
         return {
             int(person["row"]): _Person(

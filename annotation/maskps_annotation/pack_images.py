@@ -9,13 +9,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
-from maskps.errors import AnnotationError, InputFileError
-from maskps.images import image_size
+from maskps.errors import AnnotationError
+from maskps.images import image_orientation, image_size
 
 _ODD = re.compile(r"[^\w.-]")
-_ORIENTATION = 0x0112
 _SCAN, _APP1 = 0xDA, 0xE1
 _TAKEN = ("pack", "rules", "labelmerc")
 """Stems of the files that a pack has beside its images."""
@@ -72,16 +69,7 @@ def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
 
 
 def _is_turned(path: Path) -> bool:
-    try:
-        with Image.open(path) as image:
-            return image.getexif().get(_ORIENTATION, 1) not in (0, 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputFileError(
-            path,
-            expected=f"the image '{path.name}' with readable EXIF data",
-            found=str(error),
-            hint="the file is broken or cut off; copy it again",
-        ) from error
+    return image_orientation(path) not in (0, 1)
 
 
 def _without_marks(path: Path) -> bytes:

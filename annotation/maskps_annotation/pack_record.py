@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.files import check_format, read_json
+from maskps.files import json_field, read_record
 
 PACKS_NAME = "packs.json"
 PACK_NAME = "pack.json"
@@ -20,6 +21,7 @@ PACK_FORMAT = "maskps-pack"
 VERSION = 1
 
 _EDITED = "it was edited or cut off; copy it again, or make the packs again"
+_field = partial(json_field, hint=_EDITED)
 _ANNOTATOR = re.compile(r"[^\W_][\w.-]{0,63}")
 
 
@@ -150,10 +152,13 @@ def read_packs(out: Path) -> PackSet:
         InputFileError: packs.json is missing, cut off, edited, or of another version.
     """
     path = out / PACKS_NAME
-    what = "a record of packs (packs.json)"
-    content = read_json(path, what=what)
-    hint = "give the folder that 'maskps-data annotate pack' made"
-    check_format(path, content, format=FORMAT, version=VERSION, what=what, hint=hint)
+    content = read_record(
+        path,
+        format=FORMAT,
+        version=VERSION,
+        what="a record of packs (packs.json)",
+        hint="give the folder that 'maskps-data annotate pack' made",
+    )
     scenes = _read_scenes(content, path)
     given = _field(content, "packs", dict, path)
     seed = _field(content, "seed", int, path)
@@ -180,10 +185,13 @@ def read_pack(folder: Path) -> Pack:
         InputFileError: pack.json is missing, cut off, edited, or of another version.
     """
     path = folder / PACK_NAME
-    what = "an annotator's pack (pack.json)"
-    content = read_json(path, what=what)
-    hint = "give the folder of one annotator, below the one that 'maskps-data annotate pack' made"
-    check_format(path, content, format=PACK_FORMAT, version=VERSION, what=what, hint=hint)
+    content = read_record(
+        path,
+        format=PACK_FORMAT,
+        version=VERSION,
+        what="an annotator's pack (pack.json)",
+        hint="give the folder of one annotator, below the one that 'maskps-data annotate pack' made",
+    )
     annotator = _field(content, "annotator", str, path)
     return Pack(annotator, folder, tuple(_read_scenes(content, path).values()))
 
@@ -270,15 +278,6 @@ def _names(value: Any, scenes: Mapping[str, PackedScene], path: Path) -> list[st
     if not is_list or len(set(value)) != len(value) or not set(value) <= scenes.keys():
         _refuse(path, "lists of scenes, each one once", repr(value)[:60])
     return list(value)
-
-
-def _field(content: dict[str, Any], key: str, kind: type, path: Path) -> Any:
-    value = content.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        found = repr(value)[:60] if key in content else "no such key"
-        names = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
-        _refuse(path, f"'{key}' as {names[kind]}", found)
-    return value
 
 
 def _refuse(path: Path, expected: str, found: str) -> NoReturn:

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import xywh_to_xyxy
+from maskps.boxes import has_area, xywh_to_xyxy
 from maskps.columns import check_unique, rows_of_names
 from maskps.datasets.coco_json import CocoColumns, read_columns
 from maskps.datasets.coco_protocols import PROTOCOLS_FILE, protocols_in, read_protocol_of
-from maskps.datasets.cuhk_sysu import fingerprint
-from maskps.datasets.prw import read_prw_protocol
+from maskps.datasets.prw import PRW_PROTOCOL, read_prw_protocol
 from maskps.datasets.prw_files import QUERY_FILE
 from maskps.errors import AnnotationError, InputFileError
 from maskps.evaluation.protocol import SearchProtocol
@@ -29,9 +28,6 @@ _log = logging.getLogger(__name__)
 
 FILES = (("train.json", "test.json"), ("train_pid.json", "test_pid.json"))
 """Names of the two files: ours, and those that other code bases use."""
-
-PRW_PROTOCOL = "all"
-"""The one protocol of PRW: the gallery of every query is all test scenes but its own."""
 
 IMAGE_DIR = "images"
 _IMAGE_DIRS = (IMAGE_DIR, "frames", "Image/SSM", ".")
@@ -91,7 +87,7 @@ def read_coco(root: Path) -> PersonSearchDataset:
         test=test,
         train_ids=train_ids,
         test_ids=test_ids,
-        fingerprint=fingerprint(train),
+        fingerprint=train.fingerprint(),
     )
 
 
@@ -140,7 +136,7 @@ def _read_table(path: Path) -> tuple[SceneTable, NDArray[np.str_]]:
     check_unique(path, columns.names, expected="every file_name once", hint=hint)
     ids, pids = _numbered(columns)
     boxes = xywh_to_xyxy(columns.boxes)
-    is_kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    is_kept = has_area(boxes)
     if not is_kept.all():
         first = columns.where(int(np.argmin(is_kept)))
         _log.warning("%s: no width or height; %d boxes are left out", first, np.count_nonzero(~is_kept))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.columns import check_unique, rows_of_names
+from maskps.columns import check_unique, offsets_of, rows_of_names
 from maskps.datasets import cuhk_sysu_layout as layout
 from maskps.datasets.cuhk_sysu_layout import available_protocols
 from maskps.datasets.cuhk_sysu_raw import read_raw_images, read_raw_pool, read_raw_train
@@ -60,16 +59,8 @@ def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
         test=test,
         train_ids=train_ids,
         test_ids=test_ids,
-        fingerprint=fingerprint(train),
+        fingerprint=train.fingerprint(),
     )
-
-
-def fingerprint(table: SceneTable) -> str:
-    """Returns the sha256 (hex) of a table's names, boxes and pids."""
-    digest = hashlib.sha256("\n".join(table.names.tolist()).encode("utf-8"))
-    for column in (table.offsets, table.boxes, table.pids):
-        digest.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -140,7 +131,7 @@ def _read_images(path: Path) -> _Images:
     return _Images(
         path=path,
         names=np.array(raw.names, dtype=np.str_),
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        offsets=offsets_of(counts),
         boxes=_corners(raw.boxes[kept]),
         is_hard=raw.is_hard[kept],
     )

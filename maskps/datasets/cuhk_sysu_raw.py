@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import has_area, xywh_to_xyxy
+from maskps.columns import offsets_of
 from maskps.errors import AnnotationError
 from maskps.matlab import open_mat
 
@@ -113,7 +114,7 @@ def read_raw_images(path: Path, problems: Problems | None = None) -> RawImages:
     return RawImages(
         path=path,
         names=names,
-        offsets=np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
+        offsets=offsets_of(np.concatenate(counts)),
         boxes=np.concatenate(boxes),
         is_hard=np.concatenate(marks),
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from maskps.datasets.coco import PRW_PROTOCOL, coco_protocol_names, read_coco_protocol
+from maskps.datasets.coco import coco_protocol_names, read_coco_protocol
 from maskps.datasets.cuhk_sysu_layout import available_protocols, protocol_file
 from maskps.datasets.parsed import cached_protocol
-from maskps.datasets.prw import read_prw_protocol
+from maskps.datasets.prw import PRW_PROTOCOL, read_prw_protocol
 from maskps.errors import ConfigError
 from maskps.evaluation.protocol import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import has_area, xywh_to_xyxy
-from maskps.columns import check_unique, ragged_ranges, rows_of_names
+from maskps.columns import check_unique, offsets_of, ragged_ranges, rows_of_names
 from maskps.datasets import prw_files as files
-from maskps.datasets.cuhk_sysu import fingerprint
 from maskps.errors import AnnotationError, InputFileError
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
+
+PRW_PROTOCOL = "all"
+"""The one protocol of PRW: the gallery of every query is all test scenes but its own."""
 
 _CAMERA = re.compile(r"c(\d{1,9})s\d+_\d+\.jpg")
 
@@ -49,7 +51,7 @@ def read_prw(root: Path) -> PersonSearchDataset:
         test=test,
         train_ids=train_ids,
         test_ids=test_ids,
-        fingerprint=fingerprint(train),
+        fingerprint=train.fingerprint(),
     )
 
 
@@ -133,7 +135,7 @@ def prw_protocol(
         query_ids=query_ids,
         query_hard=np.zeros(len(query_scenes), dtype=bool),
         galleries=galleries,
-        truth_offsets=np.concatenate([[0], np.cumsum(truths)]).astype(np.int64),
+        truth_offsets=offsets_of(truths),
         truth_positions=(scenes - (scenes > own_scenes))[is_other].astype(np.int32),
         truth_boxes=test.boxes[truth_persons[is_other]],
         truth_hard=test.is_hard[truth_persons[is_other]],

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import check_offsets, check_unique
+from maskps.columns import check_offsets, check_unique, offsets_of
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import written_atomically
 from maskps.npz import read_npz
@@ -125,7 +125,7 @@ class Detections:
         counts = [len(one) for one in scores]
         return cls(
             image_names=np.array(list(image_names), dtype=np.str_),
-            offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
+            offsets=offsets_of(counts),
             boxes=np.concatenate([np.zeros((0, 4), np.float32), *boxes]).astype(np.float32),
             scores=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
             embeddings=np.concatenate([np.zeros((0, dim), np.float32), *embeddings]).astype(np.float32),

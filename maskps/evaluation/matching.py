@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import ragged_ranges, rows_of_names
+from maskps.columns import offsets_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
@@ -120,9 +120,7 @@ def truth_candidates(
     overlap = _paired_iou(detections.boxes[index.rows[places]], protocol.truth_boxes[truth])
     is_enough = overlap >= iou_thresholds(protocol.truth_boxes)[truth]
     kept = np.bincount(truth[is_enough], minlength=len(images))
-    return TruthCandidates(
-        offsets=np.concatenate([[0], np.cumsum(kept)]).astype(np.int64), places=places[is_enough]
-    )
+    return TruthCandidates(offsets=offsets_of(kept), places=places[is_enough])
 
 
 def rank_gallery(

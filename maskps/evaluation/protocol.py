@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.columns import check_offsets, check_unique, ragged_ranges
+from maskps.columns import check_offsets, check_unique, offsets_of, ragged_ranges
 from maskps.errors import AnnotationError
 from maskps.matlab import Chunk, MatVariable, open_mat
 
@@ -164,7 +164,7 @@ def read_protocol(path: Path) -> SearchProtocol:
             query_ids=np.array([name for part in parts for name in part.query_ids], np.str_),
             query_hard=_joined([part.query_hard for part in parts], np.bool_),
             galleries=galleries,
-            truth_offsets=np.concatenate([[0], np.cumsum(truths)]).astype(np.int64),
+            truth_offsets=offsets_of(truths),
             truth_positions=_joined([part.truth_positions for part in parts], np.int32),
             truth_boxes=xywh_to_xyxy(_joined([part.truth_boxes for part in parts], np.float64)),
             truth_hard=_joined([part.truth_hard for part in parts], np.bool_),

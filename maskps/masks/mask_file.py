@@ -121,6 +121,7 @@ def write_masks(
         sizes: scene row -> (width, height) in pixels, where known; `train.size` is the next source.
     """
     scene_of_person = train.scene_of_person
+    box_areas = box_area(train.boxes)
     if scene_rows is None:
         scene_rows = np.unique(scene_of_person[masks.states != MaskState.NOT_APPLICABLE])
     images: list[dict[str, Any]] = []
@@ -131,7 +132,7 @@ def write_masks(
         images.append(image | _size(train, masks, scene, sizes))
         for row in range(first, last):
             annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": 1}
-            annotations.append(annotation | _person(train, masks, row, row - first))
+            annotations.append(annotation | _person(train, masks, row, row - first, float(box_areas[row])))
     content = {
         "info": [
             '"description": "maskps: outlines of the labeled persons of a mask subset"',
@@ -247,12 +248,14 @@ def _check_fingerprint(content: Mapping[str, Any], fingerprint: str, path: Path)
         )
 
 
-def _person(train: SceneTable, masks: PersonMasks, row: int, box_index: int) -> dict[str, Any]:
+def _person(
+    train: SceneTable, masks: PersonMasks, row: int, box_index: int, area_of_box: float
+) -> dict[str, Any]:
     x0, y0, x1, y1 = train.boxes[row].tolist()
     outline = masks.outlines.get(row)
     person: dict[str, Any] = {
         "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": float(box_area(train.boxes[row])[0]) if outline is None else outline.area,
+        "area": area_of_box if outline is None else outline.area,
         "iscrowd": 0,
         "person_id": int(train.pids[row]),
         "box_index": box_index,

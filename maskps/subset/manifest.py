@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.files import check_format, read_json, write_json
+from maskps.files import json_field, read_record, write_json
 from maskps.subset.nested import FULL, images_of, parse_proportions
 from maskps.subset.select import Order, Source
 
@@ -17,7 +18,7 @@ VERSION = 1
 RECORD_NAME = "subset.json"
 _WHAT = "a subset's record (subset.json)"
 EDITED = "the record was edited; build the subset again"
-_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
+_field = partial(json_field, hint=EDITED)
 _COUNTS = ("images", "portions", "drawn", "kept", "labeled", "unlabeled", "masks_present", "masks_missing")
 
 
@@ -89,9 +90,8 @@ def read_subset_record(path: Path) -> SubsetRecord:
         InputFileError: missing, cut off, not a subset's record, of a newer version, or edited so that it
             contradicts itself.
     """
-    content = read_json(path, what=_WHAT)
     hint = "it is the subset.json in a folder that build-subset made"
-    check_format(path, content, format=FORMAT, version=VERSION, what=_WHAT, hint=hint)
+    content = read_record(path, format=FORMAT, version=VERSION, what=_WHAT, hint=hint)
     source = _choice(content, "source", get_args(Source), path)
     is_draw = source == "draw"
     record = SubsetRecord(
@@ -153,14 +153,6 @@ def _proportions_fit(record: SubsetRecord) -> bool:
     kept = len(record.kept)
     counts = [(label, images_of(label, record.counts["images"], kept)) for label in labels]
     return counts == list(record.proportions.items()) and set(record.nested) == set(record.kept)
-
-
-def _field(content: dict[str, Any], key: str, kind: type, path: Path) -> Any:
-    value = content.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        found = repr(value)[:60] if key in content else "no such key"
-        raise InputFileError(path, expected=f"'{key}' as {_KINDS[kind]}", found=found, hint=EDITED)
-    return value
 
 
 def _choice(content: dict[str, Any], key: str, choices: tuple[str, ...], path: Path) -> Any:

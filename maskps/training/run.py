@@ -21,7 +21,7 @@ import torchvision
 
 import maskps
 from maskps.errors import ConfigError, InputFileError, TrainingError
-from maskps.files import check_format, read_json, write_json
+from maskps.files import read_record, write_json
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Predictor
@@ -186,9 +186,8 @@ def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
             hint="make one with: maskps train ROOT --subset DIR --run RUN",
         )
     what = f"the record of a training run ({RECORD})"
-    content = read_json(run_dir / RECORD, what=what)
     hint = "give the folder that maskps train made"
-    check_format(run_dir / RECORD, content, format=FORMAT, version=VERSION, what=what, hint=hint)
+    content = read_record(run_dir / RECORD, format=FORMAT, version=VERSION, what=what, hint=hint)
     fields = {field.name for field in dataclasses.fields(RunInfo)}
     if set(content) != fields | {"format", "version"}:
         raise InputFileError(

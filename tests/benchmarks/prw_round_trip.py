@@ -21,7 +21,6 @@ from scipy.io import loadmat
 
 from maskps.boxes import xywh_to_xyxy
 from maskps.columns import rows_of_names
-from maskps.datasets.cuhk_sysu import fingerprint
 from maskps.datasets.prw import cameras_of_names, prw_protocol, read_prw, read_prw_protocol
 from maskps.datasets.prw_writer import write_prw
 from maskps.evaluation.protocol import SearchProtocol
@@ -54,7 +53,7 @@ def real_prw(
         test=test,
         train_ids=train_ids,
         test_ids=test_ids,
-        fingerprint=fingerprint(train),
+        fingerprint=train.fingerprint(),
     )
     scenes = rows_of_names(test.names, [f"{line[5]}.jpg" for line in lines])
     candidates = np.flatnonzero(

@@ -16,7 +16,6 @@ from maskps.datasets import read_cuhk_sysu
 from maskps.datasets.coco import coco_protocol_names, read_coco, read_coco_protocol
 from maskps.datasets.coco_protocols import PROTOCOLS_FILE, write_protocols
 from maskps.datasets.coco_writer import write_coco
-from maskps.datasets.cuhk_sysu import fingerprint
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.structures import PersonSearchDataset
 
@@ -46,7 +45,7 @@ def test_a_data_set_is_read_back_equal(dataset: PersonSearchDataset, tmp_path: P
     assert read.train.size is not None and read.test.size is None
     assert read.train_ids.tolist() == ["p7", "p12"] and read.test_ids.tolist() == dataset.test_ids.tolist()
     assert read.train.is_hard.tolist() == [True, False, False, False, False]
-    assert (read.kind, read.fingerprint) == ("coco", fingerprint(dataset.train))
+    assert (read.kind, read.fingerprint) == ("coco", dataset.train.fingerprint())
 
 
 def test_protocols_are_read_back_equal_and_in_their_order(

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from maskps.datasets import read_cuhk_sysu
-from maskps.datasets.cuhk_sysu import fingerprint
 from maskps.errors import AnnotationError, InputFileError
 from maskps.matlab import cell_matrix, char_matrix, number_matrix, struct_matrix, write_mat
 from maskps.structures import SceneTable
@@ -132,7 +131,7 @@ def test_clean_files_give_no_warning(root: Path, caplog: pytest.LogCaptureFixtur
 
 def test_the_fingerprint_is_that_of_the_training_table(root: Path) -> None:
     dataset = read_cuhk_sysu(root)
-    assert dataset.fingerprint == fingerprint(dataset.train)
+    assert dataset.fingerprint == dataset.train.fingerprint()
     assert len(dataset.fingerprint) == 64
 
 
@@ -144,7 +143,7 @@ def test_the_fingerprint_changes_with_names_boxes_and_pids(small: Any) -> None:
     names = train.names.copy()
     names[0] = "s5.jpg"
     tables = [train, replace(train, boxes=boxes), replace(train, pids=pids), replace(train, names=names)]
-    assert len({fingerprint(table) for table in tables}) == 4
+    assert len({table.fingerprint() for table in tables}) == 4
 
 
 @pytest.mark.parametrize("file", [IMAGES, POOL, TRAIN])

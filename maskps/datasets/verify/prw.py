@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.columns import offsets_of
 from maskps.datasets import prw_files as files
 from maskps.datasets.prw_files import QueryLine
 from maskps.datasets.verify.files import file_finding, missing_file
@@ -20,6 +21,7 @@ from maskps.datasets.verify.tables import (
     check_split_names,
     check_tables,
     check_unlabeled_marks,
+    counted,
 )
 from maskps.errors import InputFileError, MaskpsError
 from maskps.findings import Finding
@@ -152,7 +154,7 @@ def _extra_annotations(root: Path, names: set[str]) -> list[Finding]:
             "annotation-extra",
             "warning",
             str(folder),
-            f"{_some(extra, 'file')} of no listed image",
+            f"{counted(extra, 'file')} of no listed image",
             "files of the images in the two lists",
             "compare the lists with the released ones; the file is not read",
         )
@@ -174,7 +176,7 @@ def _set(
         persons.get(name, nothing) if first[name] == scene else nothing for scene, name in enumerate(listed)
     ]
     counts = np.array([len(part) for part in parts], dtype=np.int64)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     rows = np.concatenate([nothing, *parts])
     where = partial(_place, root, listed, offsets)
     ids = np.full(len(rows), None, dtype=object)
@@ -206,7 +208,7 @@ def _shared_ids(train: _Set, test: _Set, where: str) -> list[Finding]:
             "id-in-both-splits",
             "info",
             where,
-            f"{_some(both, 'identity', 'identities')} in the training and in the test set",
+            f"{counted(both, 'identity', 'identities')} in the training and in the test set",
             f"{IDS_IN_BOTH_SETS} in the released files: training persons in test images",
             "no query is of such a person there; leave the ids as they are",
         )
@@ -262,11 +264,4 @@ def _counts(root: Path, train: _Set, test: _Set, queries: list[QueryLine] | None
             "queries": published.QUERIES,
         },
         of="PRW",
-    )
-
-
-def _some(names: list[str], one: str, many: str = "") -> str:
-    more = ", ..." if len(names) > _SHOWN else ""
-    return (
-        f"{len(names):,} {one if len(names) == 1 else many or one + 's'} ({', '.join(names[:_SHOWN])}{more})"
     )

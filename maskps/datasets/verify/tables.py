@@ -115,7 +115,7 @@ def check_split_names(train: Collection[str], test: Collection[str], *, where: s
             "scene-in-both-splits",
             "error",
             where,
-            f"{_counted(both, 'scene')} in the training and in the test set",
+            f"{counted(both, 'scene')} in the training and in the test set",
             "every scene in one of them",
             "take them out of one of the lists; results would be too good",
         )
@@ -135,7 +135,7 @@ def check_split_ids(train: Collection[str], test: Collection[str], *, where: str
             "id-in-both-splits",
             "error",
             where,
-            f"{_counted(both, 'identity', 'identities')} in the training and in the test set",
+            f"{counted(both, 'identity', 'identities')} in the training and in the test set",
             "persons of the test set that were never seen in training",
             "if they are the same persons, results would be too good; if not, rename one of them",
         )
@@ -293,7 +293,7 @@ def _doubled_ids(scenes: RawScenes) -> list[Finding]:
     ]
 
 
-def _counted(names: list[str], one: str, many: str = "") -> str:
+def counted(names: list[str], one: str, many: str = "") -> str:
     """Returns e.g. "7 scenes (s1.jpg, s2.jpg, ...)"."""
     more = ", ..." if len(names) > _SHOWN else ""
     what = one if len(names) == 1 else many or f"{one}s"
