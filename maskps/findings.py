@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from maskps.errors import AnnotationError, MaskpsError
 
 Level = Literal["error", "warning", "info"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""The worst first."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Finding:
     def to_dict(self) -> dict[str, str]:
         """Returns all fields by name."""
         return asdict(self)
+
+
+def count_by_level(findings: Sequence[Finding]) -> dict[str, int]:
+    """Returns how many there are of each level: "errors", "warnings" and "infos"."""
+    return {f"{level}s": sum(finding.level == level for finding in findings) for level in LEVELS}
 
 
 def raise_on_errors(findings: Sequence[Finding], *, hint: str = "") -> None:

@@ -6,17 +6,12 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from maskps.findings import LEVELS, Finding, count_by_level
 from maskps_cli.options import json_option, quiet_option
 from maskps_cli.output import print_json, print_table, progress_bar, say
-
-if TYPE_CHECKING:
-    from maskps.findings import Finding
-
-_LEVELS = ("error", "warning", "info")
 
 packs_argument = click.argument("packs", type=click.Path(path_type=Path))
 
@@ -43,7 +38,7 @@ def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> No
     opened = read_packs(packs)
     with progress_bar("files", quiet=quiet) as update:
         findings = check_packs(opened, progress=update)
-    counts = {f"{level}s": sum(finding.level == level for finding in findings) for level in _LEVELS}
+    counts = count_by_level(findings)
     if as_json:
         print_json({"packs": str(packs), **counts, "findings": [finding.to_dict() for finding in findings]})
     else:
@@ -189,7 +184,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     by_file = sorted(told, key=_file)
     for file, group in itertools.groupby(by_file, key=_file):
         click.echo(file)
-        for finding in sorted(group, key=lambda one: _LEVELS.index(one.level)):
+        for finding in sorted(group, key=lambda one: LEVELS.index(one.level)):
             place = finding.where.removeprefix(file).strip()
             expected = f" (expected {finding.expected})" if finding.expected else ""
             click.echo(f"  {finding.level} {finding.code} {place}".rstrip() + f": {finding.found}{expected}")
@@ -200,7 +195,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 def _print_codes(findings: Sequence[Finding]) -> None:
     counts = Counter((finding.level, finding.code) for finding in findings)
-    ranked = sorted(counts.items(), key=lambda item: (_LEVELS.index(item[0][0]), -item[1], item[0][1]))
+    ranked = sorted(counts.items(), key=lambda item: (LEVELS.index(item[0][0]), -item[1], item[0][1]))
     if ranked:
         rows = [[level, code, f"{count:,}"] for (level, code), count in ranked]
         print_table("Findings", ["level", "code", "times"], rows)

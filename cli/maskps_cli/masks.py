@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
+from maskps.findings import LEVELS, Finding
 from maskps_cli.options import force_option, json_option, quiet_option, root_argument
 from maskps_cli.output import print_json, print_table, progress_bar, say
-
-if TYPE_CHECKING:
-    from maskps.findings import Finding
 
 _SHOWN = 3  # findings of a kind
 
@@ -120,8 +118,7 @@ def export_coco_rle(
 
 def _say_findings(findings: Sequence[Finding], *, quiet: bool) -> None:
     """Writes the first findings of each kind to stderr, errors first, and how many more there are."""
-    order = ("error", "warning", "info")
-    ranked = sorted(findings, key=lambda finding: (order.index(finding.level), finding.code))
+    ranked = sorted(findings, key=lambda finding: (LEVELS.index(finding.level), finding.code))
     for code, group in itertools.groupby(ranked, key=lambda finding: finding.code):
         same = list(group)
         for finding in same[:_SHOWN]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from maskps.findings import Finding, count_by_level
 from maskps_cli.options import cores, json_option, quiet_option, root_argument
 from maskps_cli.output import print_json, progress_bar
-
-if TYPE_CHECKING:
-    from maskps import Finding
 
 _SHOWN = 3
 
@@ -39,10 +36,7 @@ def verify(context: click.Context, root: Path, images: bool, as_json: bool, quie
 
     with progress_bar("images", quiet=quiet) as update:
         findings = verify_dataset(root, images=images, jobs=cores(), progress=update)
-    counts = {
-        f"{level}s": sum(finding.level == level for finding in findings)
-        for level in ("error", "warning", "info")
-    }
+    counts = count_by_level(findings)
     if as_json:
         print_json({"root": str(root), **counts, "findings": [finding.to_dict() for finding in findings]})
     else:

@@ -15,13 +15,12 @@ from maskps.datasets.verify.cuhk_sysu import check_cuhk_sysu
 from maskps.datasets.verify.images import check_images
 from maskps.datasets.verify.tables import RawScenes, check_boxes_in_images
 from maskps.errors import MaskpsError
-from maskps.findings import Finding
+from maskps.findings import LEVELS, Finding
 from maskps.structures import PersonSearchDataset
 
 Progress = Callable[[int, int], None]
 
 _PRW_ENTRIES = ("query_info.txt", "frames")
-_LEVELS = ("error", "warning", "info")
 
 
 def verify(
@@ -59,7 +58,7 @@ def verify(
             findings += _check_dataset_images(root, read_coco, jobs, progress)
     else:
         findings = [_no_dataset(root)]
-    return sorted(findings, key=lambda finding: _LEVELS.index(finding.level))
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
 def find_kind(path: Path) -> str | None:
