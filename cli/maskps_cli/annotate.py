@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from maskps_cli.annotate_results import agreement, check, collect, restore
-from maskps_cli.options import force_option, json_option, quiet_option, seed_option
+from maskps_cli.options import (
+    dataset_of_subset,
+    force_option,
+    images_option,
+    json_option,
+    quiet_option,
+    seed_option,
+)
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ def annotate() -> None:
 
     \b
     Example:
-      maskps-data annotate pack subset --images scenes --out packs --annotators ann,bob
+      maskps-data annotate pack subset --out packs --annotators ann,bob
     """
 
 
@@ -50,7 +57,7 @@ class Share(click.ParamType):
 
 @annotate.command()
 @click.argument("subset", type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="Root folder of the data set.")
+@images_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the packs to.")
 @click.option("--annotators", required=True, metavar="A,B,C", help="Names of the annotators.")
 @click.option(
@@ -65,7 +72,7 @@ class Share(click.ParamType):
 @quiet_option
 def pack(
     subset: Path,
-    images: Path,
+    images: Path | None,
     out: Path,
     annotators: str,
     double: float,
@@ -82,13 +89,12 @@ def pack(
 
     \b
     Example:
-      maskps-data annotate pack subset --images scenes --out packs --annotators ann,bob --double 5%
+      maskps-data annotate pack subset --out packs --annotators ann,bob --double 5%
     """
-    from maskps.datasets import open_dataset
     from maskps_annotation.packs import write_packs
 
     names = [name.strip() for name in annotators.split(",") if name.strip()]
-    dataset = open_dataset(images)
+    dataset = dataset_of_subset(subset, images)
     with progress_bar("images", quiet=quiet) as update:
         packs = write_packs(
             subset,

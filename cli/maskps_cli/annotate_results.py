@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from maskps.findings import LEVELS, Finding, count_by_level
-from maskps_cli.options import json_option, quiet_option
+from maskps_cli.options import dataset_of_subset, images_option, json_option, quiet_option
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
 packs_argument = click.argument("packs", type=click.Path(path_type=Path))
@@ -52,16 +52,10 @@ def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> No
 @click.option(
     "--into", "subset", type=click.Path(path_type=Path), required=True, help="Subset folder to fill."
 )
-@click.option(
-    "--images",
-    "root",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of the data set, as for pack.",
-)
+@images_option
 @json_option
 @quiet_option
-def collect(packs: Path, subset: Path, root: Path, as_json: bool, quiet: bool) -> None:
+def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet: bool) -> None:
     """Store every annotator's file in PACKS, then turn what passes into masks and targets.
 
     First every file goes into SUBSET.store, where no version is ever lost. Then persons without an error get
@@ -70,14 +64,13 @@ def collect(packs: Path, subset: Path, root: Path, as_json: bool, quiet: bool) -
 
     \b
     Example:
-      maskps-data annotate collect packs --into subset --images scenes
+      maskps-data annotate collect packs --into subset
     """
-    from maskps.datasets import open_dataset
     from maskps_annotation.collect_packs import collect_packs
     from maskps_annotation.packs import read_packs
 
     opened = read_packs(packs)
-    dataset = open_dataset(root)
+    dataset = dataset_of_subset(subset, images)
     with progress_bar("files", quiet=quiet) as update:
         report = collect_packs(opened, subset, dataset, progress=update)
     if as_json:

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from maskps import MaskpsError, __version__
+
+if TYPE_CHECKING:
+    from maskps.structures import PersonSearchDataset
 
 
 def cores() -> int:
@@ -62,6 +65,14 @@ def _stopped_as_by_ctrl_c() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def dataset_of_subset(subset: Path, images: Path | None) -> PersonSearchDataset:
+    """Returns the data set of a subset: the one that `images_option` names, else the one in its record."""
+    from maskps.datasets import open_dataset
+    from maskps.subset import recorded_root
+
+    return open_dataset(recorded_root(subset) if images is None else images)
+
+
 def _silence_warnings(ctx: click.Context, parameter: click.Parameter, is_quiet: bool) -> bool:
     logging.getLogger("maskps").setLevel(logging.ERROR if is_quiet else logging.NOTSET)
     return is_quiet
@@ -75,6 +86,11 @@ quiet_option = click.option(
 force_option = click.option("--force", is_flag=True, help="Replace an existing result of this command.")
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw."
+)
+images_option = click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of the data set.  [default: the one SUBSET was built from]",
 )
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), default=cores, help="Worker processes.  [default: number of cores]"

@@ -12,7 +12,7 @@ from maskps.subset.build import Subset, build_subset, open_subset
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
 from maskps.subset.names import NameList, labelme_name_list, read_name_list, select_named
 from maskps.subset.nested import parse_proportions, with_proportions
-from maskps.subset.recorded import nested_rows, open_record, selection_of_record
+from maskps.subset.recorded import nested_rows, open_record, recorded_root, selection_of_record
 from maskps.subset.select import SubsetSelection, expected_kept, select_subset
 from maskps.subset.stats import Table1, subset_table, table1, totals_table
 from maskps.subset.targets import MaskTargets, read_targets, targets_of, write_targets
@@ -34,6 +34,7 @@ __all__ = [
     "read_name_list",
     "read_subset_record",
     "read_targets",
+    "recorded_root",
     "select_named",
     "select_subset",
     "selection_of_record",

@@ -8,6 +8,7 @@ targets_14x14.npz   mask targets of the ground-truth boxes
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ def build_subset(
             nested=_names(train, chosen.nested),
             proportions=chosen.proportions,
             masks_sha256=hashlib.sha256((folder / MASKS_NAME).read_bytes()).hexdigest(),
+            data=_path_from(out, dataset.root),
         )
         write_subset_record(folder / RECORD_NAME, record)
     return record
@@ -146,6 +148,15 @@ def _wanted(train: SceneTable, scene_rows: NDArray[np.int64]) -> NDArray[np.bool
     is_in = np.zeros(len(train), dtype=np.bool_)
     is_in[scene_rows] = True
     return is_in[train.scene_of_person] & train.is_labeled
+
+
+def _path_from(folder: Path, root: Path) -> str:
+    """Returns the path of a data set seen from a folder, with forward slashes; whole on another drive."""
+    root = root.resolve()
+    try:
+        return Path(os.path.relpath(root, folder.resolve())).as_posix()
+    except ValueError:
+        return root.as_posix()
 
 
 def _names(train: SceneTable, rows: NDArray[np.int64]) -> tuple[str, ...]:

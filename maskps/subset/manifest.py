@@ -39,6 +39,8 @@ class SubsetRecord:
         nested: the kept names in the order in which nested subsets grow; empty without these.
         proportions: nested subset, e.g. "3%", to its number of images: the first ones of `nested`.
         masks_sha256: checksum of masks.json, which tells whether a subset built again has the same outlines.
+        data: where the data set stood, seen from the folder of the subset. A convenience, no part of what the
+            subset is: records that differ in it alone are equal.
     """
 
     fingerprint: str
@@ -54,6 +56,7 @@ class SubsetRecord:
     nested: tuple[str, ...] = ()
     proportions: Mapping[str, int] = field(default_factory=dict)
     masks_sha256: str = ""
+    data: str = field(default="", compare=False)
 
     def summary(self) -> str:
         """Returns one line for people."""
@@ -108,6 +111,7 @@ def read_subset_record(path: Path) -> SubsetRecord:
         nested=_names(content, "nested", path),
         proportions=_counts(content, "proportions", path),
         masks_sha256=_field(content, "masks_sha256", str, path),
+        data=_field(content, "data", str, path) if "data" in content else "",
     )
     _check(record, path)
     return record

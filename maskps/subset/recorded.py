@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, InputFileError
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset.manifest import EDITED, RECORD_NAME, SubsetRecord, read_subset_record
 from maskps.subset.nested import FULL, check_proportion
@@ -29,6 +30,25 @@ def open_record(folder: Path, dataset: PersonSearchDataset) -> tuple[SubsetRecor
     record = read_subset_record(path)
     _check_fingerprint(record, dataset, path)
     return record, np.sort(_rows(dataset.train, record.kept, path))
+
+
+def recorded_root(folder: Path) -> Path:
+    """Returns the folder of the data set that a subset was built from, as its record tells.
+
+    Raises:
+        InputFileError: no such record, or nothing stands there any more.
+    """
+    path = folder / RECORD_NAME
+    data = read_subset_record(path).data
+    root = Path(os.path.normpath(folder.resolve() / data))
+    if not data or not root.is_dir():
+        raise InputFileError(
+            path,
+            expected="the data set where the subset was built from it",
+            found=f"no folder {root}" if data else "a record that does not tell where it is",
+            hint="name the folder of the data set, on the command line with --images",
+        )
+    return root
 
 
 def nested_rows(

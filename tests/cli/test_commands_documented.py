@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,10 +13,20 @@ import pytest
 from maskps_cli import data, main
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def commands_of(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name, command in sorted(group.commands.items()):
+        yield name, command
+        if isinstance(command, click.Group):
+            for below, of_group in commands_of(command):
+                yield f"{name} {below}", of_group
+
+
 COMMANDS = [
     (program, name, command)
     for program, group in (("maskps-data", data.main), ("maskps", main.main))
-    for name, command in sorted(group.commands.items())
+    for name, command in commands_of(group)
 ]
 
 
@@ -26,7 +37,10 @@ def test_a_command_has_a_summary_an_example_and_a_place_in_the_readme(
     assert command.help is not None
     assert command.get_short_help_str(limit=200).endswith(".") or "." in command.help.splitlines()[0]
     assert f"{program} {name}" in command.help.split("Example:")[1]
-    assert f"{program} {name}" in README.read_text(encoding="utf-8")
+    group, _, below = name.partition(" ")
+    readme = README.read_text(encoding="utf-8")
+    (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{program} {group}")][:1]
+    assert below in line
 
 
 @pytest.mark.parametrize(("program", "name", "command"), COMMANDS)

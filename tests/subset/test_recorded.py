@@ -23,6 +23,7 @@ from maskps.subset import (
     open_record,
     open_subset,
     read_subset_record,
+    recorded_root,
     select_named,
     select_subset,
     selection_of_record,
@@ -203,3 +204,26 @@ def test_a_record_that_is_no_object_is_an_error(tmp_path: Path) -> None:
         (tmp_path / "subset.json").write_text(text)
         with pytest.raises(InputFileError):
             read_subset_record(tmp_path / "subset.json")
+
+
+def test_a_subset_tells_where_its_data_set_is(street: PersonSearchDataset, tmp_path: Path) -> None:
+    street.root.mkdir(exist_ok=True)
+    build_subset(street, tmp_path / "subset")
+    assert recorded_root(tmp_path / "subset").resolve() == street.root.resolve()
+
+
+def test_a_data_set_that_was_moved_is_asked_for(street: PersonSearchDataset, tmp_path: Path) -> None:
+    build_subset(street, tmp_path / "subset")
+    record = tmp_path / "subset" / "subset.json"
+    record.write_text(record.read_text().replace('"data": "', '"data": "moved/'))
+    with pytest.raises(InputFileError, match="--images"):
+        recorded_root(tmp_path / "subset")
+
+
+def test_where_the_data_set_stood_is_no_part_of_the_record(
+    street: PersonSearchDataset, tmp_path: Path
+) -> None:
+    near = build_subset(street, tmp_path / "subset")
+    far = build_subset(street, tmp_path / "far" / "away" / "subset")
+    assert near.data != far.data
+    assert near == far
