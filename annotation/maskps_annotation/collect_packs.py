@@ -61,7 +61,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class _Person:
+class CollectedPerson:
     """One entry of collected.json: the drawing that is used, and the latest of each other annotator."""
 
     used: Drawing
@@ -156,7 +156,7 @@ def collect_packs(
         shas, findings, stored = _store_all(packs, store, progress)
         checked = _check_all(packs, store, shas, findings, progress)
         before = subset.masks.outlines
-        record = _read_collected(subset_dir / COLLECTED_NAME)
+        record = read_collected(subset_dir / COLLECTED_NAME)
         record, outlines = _choose(packs, rows, checked, shas, record, before, subset_dir / MASKS_NAME)
         conflicts = _conflicts(record, rows)
         merged = {**before, **outlines}
@@ -258,10 +258,10 @@ def _choose(
     rows: Mapping[_Key, int],
     checked: Mapping[tuple[str, str], CheckedFile],
     shas: Mapping[tuple[str, str], str],
-    record: Mapping[int, _Person],
+    record: Mapping[int, CollectedPerson],
     before: Mapping[int, Outline],
     masks_path: Path,
-) -> tuple[dict[int, _Person], dict[int, Outline]]:
+) -> tuple[dict[int, CollectedPerson], dict[int, Outline]]:
     """Returns the new record, and the outline of each person of whom a drawing is used."""
     distribution = hashlib.sha256(json.dumps(packs_content(packs)).encode()).hexdigest()
     files = {(pack.annotator, scene.scene): scene.file_name for pack in packs.packs for scene in pack.scenes}
@@ -292,7 +292,7 @@ def _choose(
             others[_owner(earlier)] = earlier
         others |= {_owner(drawing): drawing for drawing, _ in drawings if drawing != used}
         others.pop(_owner(used), None)
-        result[row] = _Person(used, tuple(others[key] for key in sorted(others)))
+        result[row] = CollectedPerson(used, tuple(others[key] for key in sorted(others)))
         chosen[row] = outline
     return dict(sorted(result.items())), chosen
 
@@ -313,7 +313,7 @@ def _same(first: Outline, second: Outline) -> bool:
     )
 
 
-def _conflicts(record: Mapping[int, _Person], rows: Mapping[_Key, int]) -> list[Finding]:
+def _conflicts(record: Mapping[int, CollectedPerson], rows: Mapping[_Key, int]) -> list[Finding]:
     findings = []
     told = set()
     for (_, scene, slot), row in rows.items():
@@ -339,7 +339,7 @@ def _write(
     subset: Subset,
     dataset: PersonSearchDataset,
     outlines: Mapping[int, Outline],
-    record: Mapping[int, _Person],
+    record: Mapping[int, CollectedPerson],
     packs: PackSet,
     store: Store,
 ) -> None:
@@ -399,7 +399,7 @@ def _sizes(masks: Path, packs: PackSet, dataset: PersonSearchDataset) -> dict[in
     return dict(zip(rows, sizes.values(), strict=True))
 
 
-def _write_collected(path: Path, record: Mapping[int, _Person], dataset: PersonSearchDataset) -> None:
+def _write_collected(path: Path, record: Mapping[int, CollectedPerson], dataset: PersonSearchDataset) -> None:
     train = dataset.train
     scene_of_person = train.scene_of_person
     persons = []
@@ -411,14 +411,19 @@ def _write_collected(path: Path, record: Mapping[int, _Person], dataset: PersonS
     path.write_text(head + ",\n".join(persons) + "\n]}\n", encoding="utf-8")
 
 
-def _read_collected(path: Path) -> dict[int, _Person]:
+def read_collected(path: Path) -> dict[int, CollectedPerson]:
+    """Returns the entries of collected.json by person row of the training table; none if it is not there.
+
+    Raises:
+        InputFileError: it is damaged or of another kind.
+    """
     if not path.exists():
         return {}
     what = "the record of a collection (collected.json)"
     content = read_record(path, format=FORMAT, version=VERSION, what=what, hint=_EDITED)
     try:
         return {
-            int(person["row"]): _Person(
+            int(person["row"]): CollectedPerson(
                 Drawing(**person["used"]), tuple(Drawing(**other) for other in person["others"])
             )
             for person in content["persons"]
