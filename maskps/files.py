@@ -203,7 +203,12 @@ def read_json(path: Path, *, what: str) -> Any:
         InputFileError: the file is missing, not UTF-8, cut off, or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:
+            # Half of a surrogate pair is valid JSON, but can be neither printed nor written again.
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
+        return content
     except FileNotFoundError as error:
         raise InputFileError(path, expected=what, found="no such file", hint="check the path") from error
     except json.JSONDecodeError as error:
@@ -217,4 +222,7 @@ def read_json(path: Path, *, what: str) -> Any:
         found = "a folder" if path.is_dir() else "a path below a file"
         raise InputFileError(path, expected=what, found=found, hint="check the path") from error
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, a number of 5,000 digits
-        raise InputFileError(path, expected=f"{what} as UTF-8 JSON", found=str(error)) from error
+        hint = "the file may be damaged; copy or make it again"
+        raise InputFileError(
+            path, expected=f"{what} as UTF-8 JSON", found=str(error)[:200], hint=hint
+        ) from error

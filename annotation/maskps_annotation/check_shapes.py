@@ -16,9 +16,10 @@ from maskps.errors import AnnotationError
 from maskps.findings import Finding, Level
 from maskps.masks.assignment import MIN_FIT
 from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape
-from maskps.masks.outlines import Outline, outline_from_polygons, outline_from_shapely
-from maskps_annotation.check_reading import geometry_of_shape, is_shifted_ai_polygon, polygon_of_shape
+from maskps.masks.outlines import Outline, outline_from_parts
+from maskps_annotation.check_reading import is_shifted_ai_polygon
 from maskps_annotation.pack_record import PackedScene, Slot
+from maskps_annotation.shape_geometry import geometry_of_shape, polygon_of_shape
 
 ACCESSORY_FLAG = "accessory"
 UNSURE_FLAG = "unsure"
@@ -322,26 +323,14 @@ def _fits(scene: PackedScene, geometry: Any) -> np.ndarray:
 
 def _outline(person: _Person, where: str, problems: Problems) -> Outline | None:
     """Returns parts and accessories of a person, united, without the holes."""
-    solid = sorted(person.parts | person.accessories)
+    solid = person.parts | person.accessories
     try:
-        if all(person.shapes[index].shape_type != "mask" for index in person.shapes):
-            return outline_from_polygons(
-                [polygon_of_shape(person.shapes[index]) for index in solid],  # type: ignore[misc]
-                holes=[polygon_of_shape(person.shapes[index]) for index in person.holes],  # type: ignore[misc]
-                where=where,
-            )
-        geometries = person.parts | person.accessories
-        cut = shapely.union_all(list(person.holes.values()))
-        united = shapely.union_all([geometries[index] for index in solid])
-        outline = outline_from_shapely(shapely.difference(united, cut))
+        return outline_from_parts(
+            [solid[index] for index in sorted(solid)], holes=list(person.holes.values()), where=where
+        )
     except AnnotationError as error:
         problems.add("nothing-left", "error", person.slot.name, error.found, hint=error.hint)
         return None
-    if outline.is_empty:
-        found, hint = "nothing that its holes leave", "check which shapes are marked as holes"
-        problems.add("nothing-left", "error", person.slot.name, found, hint=hint)
-        return None
-    return outline
 
 
 def _in_image(scene: PackedScene, name: str, outline: Outline, problems: Problems) -> Outline | None:

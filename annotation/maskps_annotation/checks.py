@@ -20,11 +20,12 @@ from maskps.findings import Finding
 from maskps.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
-from maskps_annotation.check_reading import ReadFile, polygon_of_shape, read_pack_file
+from maskps_annotation.check_reading import ReadFile, read_pack_file
 from maskps_annotation.check_shapes import Problems, check_boxes, check_drawn
 from maskps_annotation.labelme_config import CONFIG_NAME, DONE_FLAG, PROBLEM_FLAG
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
 from maskps_annotation.packs import FILE_KEY, SLOT_KEY, is_prefilled
+from maskps_annotation.shape_geometry import polygon_of_shape
 
 _LEAST_COPIED = 4  # points; three may be the same by chance
 

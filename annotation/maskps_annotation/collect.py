@@ -14,23 +14,31 @@ from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.assignment import best_fit
 from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme
-from maskps.masks.outlines import Outline, outline_from_polygons
+from maskps.masks.outlines import Outline, outline_from_parts
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
 from maskps.subset.names import check_labelme_folder
+from maskps_annotation.shape_geometry import AREA_TYPES, geometry_of_shape
 
-_POLYGON_TYPES = ("polygon", "rectangle", "oriented_rectangle", "rotation", "quadrilateral")
 _BOX_TOLERANCE = 0.01  # pixels; boxes are float32
 
 
 @dataclass
 class _Instance:
-    """The shapes of one person; `person` is its index in the scene where the shapes tell it."""
+    """The shapes of one person by where they stand; `person` is its index in the scene if the shapes tell."""
 
     where: str
     person: int | None
-    polygons: list[NDArray[np.float64]] = field(default_factory=list)
-    holes: list[NDArray[np.float64]] = field(default_factory=list)
+    parts: dict[str, LabelMeShape] = field(default_factory=dict)
+    holes: dict[str, LabelMeShape] = field(default_factory=dict)
+
+    def outline(self) -> Outline:
+        """Returns the union of the parts without the holes."""
+        parts, holes = (
+            [geometry_of_shape(shape, where) for where, shape in shapes.items()]
+            for shapes in (self.parts, self.holes)
+        )
+        return outline_from_parts(parts, holes=holes, where=self.where)
 
 
 def outlines_from_labelme(
@@ -49,9 +57,9 @@ def outlines_from_labelme(
     the assignment of greatest total IoU, each at least 0.3, among all persons of the scene, so that
     the outline of an unlabeled person does not go to a labeled neighbour.
 
-    Polygons and rectangles of one person are united, those with the flag "hole" cut out. Outlines of
-    unlabeled persons are not used: the paper annotates labeled persons only (Sec. 3.1). Points outside the
-    image stay: targets are cut at boxes.
+    Polygons, rectangles and mask shapes of one person are united, those with the flag "hole" cut out.
+    Outlines of unlabeled persons are not used: the paper annotates labeled persons only (Sec. 3.1). Points
+    outside the image stay: targets are cut at boxes.
 
     Args:
         scene_rows: (K,) scenes to look for.
@@ -169,7 +177,7 @@ def _outlines_of_scene(
         if instance.person is not None and pids[instance.person] <= BACKGROUND_PID:
             continue
         try:
-            outline = outline_from_polygons(instance.polygons, holes=instance.holes, where=instance.where)
+            outline = instance.outline()
         except AnnotationError as error:
             findings.append(Finding.of_error("outline-invalid", error))
             continue
@@ -210,7 +218,7 @@ def _instances(
     instances: dict[tuple, _Instance] = {}
     for index, shape in enumerate(file.shapes):
         where = f"{name} shape {index} ('{shape.label}')"
-        if shape.shape_type not in _POLYGON_TYPES:
+        if shape.shape_type not in AREA_TYPES:
             found = f"a {shape.shape_type} is no outline and is not used"
             findings.append(Finding("shape-not-polygon", "warning", where, found, hint="draw a polygon"))
             continue
@@ -227,9 +235,9 @@ def _instances(
         else:
             key = ("shape", index)
         instance = instances.setdefault(key, _Instance(where, person))
-        (instance.holes if shape.flags.get(HOLE_FLAG) else instance.polygons).append(_polygon(shape))
+        (instance.holes if shape.flags.get(HOLE_FLAG) else instance.parts)[where] = shape
     for instance in instances.values():
-        if not instance.polygons:
+        if not instance.parts:
             findings.append(
                 Finding(
                     "hole-alone",
@@ -239,7 +247,7 @@ def _instances(
                     hint="give both the same label and group_id",
                 )
             )
-    return [instance for instance in instances.values() if instance.polygons]
+    return [instance for instance in instances.values() if instance.parts]
 
 
 def _person_of_shape(
@@ -280,10 +288,3 @@ def _person_of_box(xywh: object, where: str, boxes: NDArray[np.float32]) -> int:
             hint="the file belongs to another data set or another version of it",
         )
     return int(distance.argmin())
-
-
-def _polygon(shape: LabelMeShape) -> NDArray[np.float64]:
-    if shape.shape_type != "rectangle":
-        return shape.points
-    (x0, y0), (x1, y1) = shape.points
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,6 @@ _POINTS_NEEDED = {
     "polygon": (3, None),
     "rectangle": (2, 2),
     "oriented_rectangle": (4, 4),
-    "rotation": (4, 4),  # X-AnyLabeling's name of the same
-    "quadrilateral": (4, 4),
     "circle": (2, 2),
     "line": (2, 2),
     "linestrip": (2, None),
@@ -45,6 +44,9 @@ _POINTS_NEEDED = {
     "points": (1, None),
     "mask": (2, 2),
 }
+_FOUR_CORNERS = ("rotation", "quadrilateral")
+"""Polygons of four points by the names of X-AnyLabeling, which LabelMe 7 refuses."""
+
 _FILE_KEYS = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _SHAPE_KEYS = ("label", "points", "group_id", "shape_type", "flags")
 
@@ -100,37 +102,60 @@ def read_labelme(path: Path) -> LabelMeFile:
     """Returns the content of a LabelMe file.
 
     Accepted with a note: no `shape_type` (LabelMe before 3.6.12: a polygon), a number as label, a `group_id`
-    such as "3" or 3.0, an upright rectangle of four points (X-AnyLabeling). Accepted silently: a byte-order
-    mark, missing sizes, missing or null flags.
+    such as "3" or 3.0; of X-AnyLabeling an upright rectangle of four points, a rotation and a quadrilateral
+    (polygons). Accepted silently: a byte-order mark, missing sizes, missing or null flags. docs/labelme.md
+    lists what is refused.
 
     Raises:
         InputFileError: missing, cut off, not JSON, or not a LabelMe file.
         AnnotationError: a shape that cannot be meant; the message names its index.
     """
+    content = read_content(path)
+    notes: list[str] = []
+    shapes = [
+        read_shape(shape, f"{path} shape {index}", notes) for index, shape in enumerate(content["shapes"])
+    ]
+    return replace(read_heading(content, str(path)), shapes=tuple(shapes), notes=tuple(notes))
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Returns what a LabelMe file holds as JSON: an object with a list "shapes", of whatever content.
+
+    Raises:
+        InputFileError: missing, cut off, not JSON, or not a LabelMe file.
+    """
     content = read_json(path, what="a LabelMe file")
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        is_object = isinstance(content, dict)
         raise InputFileError(
             path,
             expected="a LabelMe file: an object with a list 'shapes'",
-            found=f"an object without it, keys {sorted(content)[:6]}"
-            if isinstance(content, dict)
-            else f"a JSON {type(content).__name__}",
-            hint=_EDITED,
+            found=f"an object with the keys {_told(sorted(content))}" if is_object else _told(content),
+            hint="is it a file of another program? Give the folder with the files that LabelMe saved",
         )
-    notes: list[str] = []
+    return content
+
+
+def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
+    """Returns what a LabelMe file tells of the whole image, without its shapes.
+
+    Args:
+        content: as `read_content` returns it.
+        where: names the file in messages.
+
+    Raises:
+        AnnotationError: a flag, a size or a path that cannot be meant.
+    """
     image_path = content.get("imagePath")
     if image_path is not None and not isinstance(image_path, str):
-        raise AnnotationError(path, expected="imagePath as text", found=repr(image_path)[:60], hint=_EDITED)
+        raise AnnotationError(where, expected="imagePath as text", found=_told(image_path), hint=_EDITED)
     return LabelMeFile(
         image_path=image_path or "",
-        width=_read_size(content, "imageWidth", path),
-        height=_read_size(content, "imageHeight", path),
-        shapes=tuple(
-            read_shape(shape, f"{path} shape {index}", notes) for index, shape in enumerate(content["shapes"])
-        ),
-        flags=_read_flags(content.get("flags"), str(path)),
+        width=_read_size(content, "imageWidth", where),
+        height=_read_size(content, "imageHeight", where),
+        shapes=(),
+        flags=_read_flags(content.get("flags"), where),
         extra={key: value for key, value in content.items() if key not in _FILE_KEYS},
-        notes=tuple(notes),
     )
 
 
@@ -191,7 +216,7 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
             where, expected="an object", found=f"a JSON {type(shape).__name__}", hint=_EDITED
         )
     label = _read_label(shape.get("label"), where, notes)
-    where = f"{where} ('{label}')"
+    where = f"{where} ({_told(label)})"
     shape_type = shape.get("shape_type")
     if shape_type is None:
         shape_type = "polygon"
@@ -200,6 +225,9 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
     if shape_type == "rectangle" and len(points) == 4:
         points = _upright_corners(points, where)
         notes.append(f"{where}: rectangle of four points, taken by two corners")
+    elif shape_type in _FOUR_CORNERS and len(points) == 4:
+        notes.append(f"{where}: a {shape_type}, taken as a polygon")
+        shape_type = "polygon"
     _check_points(points, shape_type, where)
     if shape_type == "mask" and not isinstance(shape.get("mask"), str):
         raise AnnotationError(where, expected="a mask shape with its bitmap", found="no 'mask'", hint=_EDITED)
@@ -223,7 +251,7 @@ def _read_label(label: Any, where: str, notes: list[str]) -> str:
     if isinstance(label, (int, float)) and not isinstance(label, bool):
         notes.append(f"{where}: the label is the number {label}, taken as text")
         return str(label)
-    raise AnnotationError(where, expected="a label as text", found=repr(label)[:60], hint=_EDITED)
+    raise AnnotationError(where, expected="a label as text", found=_told(label), hint=_EDITED)
 
 
 def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
@@ -232,7 +260,7 @@ def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
     is_whole = isinstance(group, float) and group.is_integer()
     if not is_whole and not (isinstance(group, str) and re.fullmatch(r"-?\d{1,18}", group)):
         raise AnnotationError(
-            where, expected="group_id as a whole number or null", found=repr(group)[:60], hint=_EDITED
+            where, expected="group_id as a whole number or null", found=_told(group), hint=_EDITED
         )
     number = int(group)
     notes.append(f"{where}: group_id {group!r} taken as {number}")
@@ -244,18 +272,18 @@ def _read_flags(flags: Any, where: str) -> dict[str, bool]:
         return {}
     if not isinstance(flags, dict) or not all(isinstance(value, bool) for value in flags.values()):
         raise AnnotationError(
-            where, expected="flags as names with true or false", found=repr(flags)[:60], hint=_EDITED
+            where, expected="flags as names with true or false", found=_told(flags), hint=_EDITED
         )
     return flags
 
 
-def _read_size(content: dict[str, Any], key: str, path: Path) -> int | None:
+def _read_size(content: Mapping[str, Any], key: str, where: str) -> int | None:
     size = content.get(key)
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
         raise AnnotationError(
-            path, expected=f"{key} as a whole number above 0", found=repr(size)[:60], hint=_EDITED
+            where, expected=f"{key} as a whole number above 0", found=_told(size), hint=_EDITED
         )
     return size
 
@@ -265,7 +293,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
         raise AnnotationError(
             where,
             expected="a list of [x, y] points",
-            found="none" if not points else repr(points)[:60],
+            found="none" if not points else _told(points),
             hint=_EDITED,
         )
     for index, point in enumerate(points):
@@ -278,7 +306,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
             raise AnnotationError(
                 f"{where} point {index}",
                 expected="[x, y] in pixels",
-                found=repr(point)[:60],
+                found=_told(point),
                 hint=_EDITED,
             )
     return np.array(points, dtype=np.float64)
@@ -286,11 +314,14 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
 
 def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> None:
     if not isinstance(shape_type, str) or shape_type not in _POINTS_NEEDED:
+        is_corners = shape_type in _FOUR_CORNERS
         raise AnnotationError(
             where,
-            expected=f"a shape_type out of {', '.join(_POINTS_NEEDED)}",
-            found=repr(shape_type)[:60],
-            hint=_EDITED,
+            expected=f"4 points for a {shape_type}"
+            if is_corners
+            else f"a shape_type out of {', '.join(_POINTS_NEEDED)}",
+            found=f"{len(points)}" if is_corners else _told(shape_type),
+            hint="draw it again as a polygon, or delete it",
         )
     low, high = _POINTS_NEEDED[shape_type]
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
@@ -306,6 +337,11 @@ def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> N
         )
 
 
+def _told(value: object) -> str:
+    """Returns a value of a file in few words, however large or deep it is."""
+    return reprlib.repr(value)[:60]
+
+
 def _upright_corners(points: NDArray[np.float64], where: str) -> NDArray[np.float64]:
     low, high = points.min(axis=0), points.max(axis=0)
     at_corner = np.isclose(points, low) | np.isclose(points, high)
@@ -314,7 +350,7 @@ def _upright_corners(points: NDArray[np.float64], where: str) -> NDArray[np.floa
         raise AnnotationError(
             where,
             expected="two opposite corners, or the four corners of an upright rectangle",
-            found=f"{points.tolist()}",
+            found=_told(points.tolist()),
             hint="draw it as a polygon",
         )
     return np.stack([low, high])

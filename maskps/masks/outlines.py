@@ -153,8 +153,24 @@ def outline_from_polygons(
         AnnotationError: fewer than 3 points, a coordinate that is not finite, no area, or a polygon that
             crosses itself; the message names the crossing point.
     """
-    cuts = [_valid_polygon(hole, where) for hole in holes]
-    parts = [_cut(_valid_polygon(polygon, where), cuts) for polygon in polygons]
+    return outline_from_parts(
+        [polygon_from_points(polygon, where) for polygon in polygons],
+        holes=[polygon_from_points(hole, where) for hole in holes],
+        where=where,
+    )
+
+
+def outline_from_parts(parts: Sequence[Any], *, holes: Sequence[Any] = (), where: str) -> Outline:
+    """Returns the union of valid shapely polygons, single or multiple, without the holes.
+
+    Args:
+        holes: likewise; as in `outline_from_polygons`.
+        where: file and shape, for the error message.
+
+    Raises:
+        AnnotationError: nothing is left.
+    """
+    parts = [_cut(part, holes) for part in parts]
     outline = outline_from_shapely(parts[0] if len(parts) == 1 else shapely.union_all(parts))
     if outline.is_empty:
         raise AnnotationError(
@@ -164,6 +180,48 @@ def outline_from_polygons(
             hint="check which shapes are marked as holes" if parts else "draw the person",
         )
     return outline
+
+
+def polygon_from_points(polygon: ArrayLike, where: str) -> Any:
+    """Returns one ring of points as a valid shapely polygon, or several where it was repaired.
+
+    Args:
+        polygon: (K, 2), x, y, pixels, in either direction, closed or not.
+
+    Raises:
+        AnnotationError: as `outline_from_polygons`.
+    """
+    points = np.asarray(polygon, dtype=np.float64)
+    again = "draw it again, or remove the shape"
+    if points.ndim != 2 or points.shape[1] != 2:
+        found = f"an array of shape {points.shape}"
+        raise AnnotationError(where, expected="a polygon of x, y points", found=found, hint=again)
+    is_far = ~(abs(points) <= FARTHEST).all(axis=1)
+    if is_far.any():
+        x, y = points[is_far][0]
+        expected = f"finite coordinates, none beyond {FARTHEST:.0e} pixels"
+        raise AnnotationError(where, expected=expected, found=f"a point at ({x:g}, {y:g})", hint=again)
+    if len(points) < 3:
+        expected = "a polygon of 3 points or more"
+        raise AnnotationError(where, expected=expected, found=f"{len(points)}", hint=again)
+    shape = shapely.Polygon(points)
+    if shape.is_valid and shape.area > 0:
+        return shape
+    drawn = abs(ring_area(points))
+    repaired = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    if drawn == 0 and repaired.area == 0:
+        raise AnnotationError(
+            where, expected="a polygon with an area", found="points on one line", hint=again
+        )
+    change = abs(repaired.area - drawn) / repaired.area if repaired.area > 0 else np.inf
+    if change > REPAIR_LIMIT:
+        raise AnnotationError(
+            where,
+            expected="a polygon that does not cross itself",
+            found=f"a crossing at {_crossing_point(shape)}; untangling it changes the area by {change:.1%}",
+            hint="move the points there, or draw the parts as polygons of their own",
+        )
+    return repaired
 
 
 def outline_from_shapely(geometry: Any) -> Outline:
@@ -209,43 +267,9 @@ def _oriented(ring: Any, sign: int) -> NDArray[np.float64]:
     return points if ring_area(points) * sign > 0 else points[::-1]
 
 
-def _cut(part: Any, holes: list[Any]) -> Any:
+def _cut(part: Any, holes: Sequence[Any]) -> Any:
     cuts = [hole for hole in holes if not hole.covers(part)]
     return shapely.difference(part, shapely.union_all(cuts)) if cuts else part
-
-
-def _valid_polygon(polygon: ArrayLike, where: str) -> Any:
-    points = np.asarray(polygon, dtype=np.float64)
-    again = "draw it again, or remove the shape"
-    if points.ndim != 2 or points.shape[1] != 2:
-        found = f"an array of shape {points.shape}"
-        raise AnnotationError(where, expected="a polygon of x, y points", found=found, hint=again)
-    is_far = ~(abs(points) <= FARTHEST).all(axis=1)
-    if is_far.any():
-        x, y = points[is_far][0]
-        expected = f"finite coordinates, none beyond {FARTHEST:.0e} pixels"
-        raise AnnotationError(where, expected=expected, found=f"a point at ({x:g}, {y:g})", hint=again)
-    if len(points) < 3:
-        expected = "a polygon of 3 points or more"
-        raise AnnotationError(where, expected=expected, found=f"{len(points)}", hint=again)
-    shape = shapely.Polygon(points)
-    if shape.is_valid and shape.area > 0:
-        return shape
-    drawn = abs(ring_area(points))
-    repaired = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-    if drawn == 0 and repaired.area == 0:
-        raise AnnotationError(
-            where, expected="a polygon with an area", found="points on one line", hint=again
-        )
-    change = abs(repaired.area - drawn) / repaired.area if repaired.area > 0 else np.inf
-    if change > REPAIR_LIMIT:
-        raise AnnotationError(
-            where,
-            expected="a polygon that does not cross itself",
-            found=f"a crossing at {_crossing_point(shape)}; untangling it changes the area by {change:.1%}",
-            hint="move the points there, or draw the parts as polygons of their own",
-        )
-    return repaired
 
 
 def _crossing_point(shape: Any) -> str:
