@@ -18,6 +18,7 @@ from maskps.masks.assignment import MIN_FIT
 from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape
 from maskps.masks.outlines import Outline, outline_from_parts
 from maskps_annotation.check_reading import is_shifted_ai_polygon
+from maskps_annotation.check_rejected import slot_label
 from maskps_annotation.pack_record import PackedScene, Slot
 from maskps_annotation.shape_geometry import geometry_of_shape, polygon_of_shape
 
@@ -154,7 +155,7 @@ def _by_slot(
     slots = {slot.name: slot for slot in scene.slots}
     persons: dict[str, _Person] = {}
     for index, shape in shapes:
-        name = _slot_name(shape.label, slots)
+        name = slot_label(shape) if slot_label(shape) in slots else None
         where = f"{problems.where} {shape.label} (shape {index})"
         try:
             geometry = geometry_of_shape(shape, where)
@@ -181,11 +182,6 @@ def _by_slot(
         kind[index] = geometry
         _remark(shape, name, index, version, problems)
     return persons
-
-
-def _slot_name(label: str, slots: dict[str, Slot]) -> str | None:
-    name = label.strip().casefold()
-    return name if name in slots else None
 
 
 def _remark(shape: LabelMeShape, name: str, index: int, version: tuple[int, ...], problems: Problems) -> None:

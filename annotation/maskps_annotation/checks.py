@@ -21,10 +21,11 @@ from maskps.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
 from maskps_annotation.check_reading import ReadFile, read_pack_file
+from maskps_annotation.check_rejected import slot_label, unchanged_slots
 from maskps_annotation.check_shapes import Problems, check_boxes, check_drawn
 from maskps_annotation.labelme_config import CONFIG_NAME, DONE_FLAG, PROBLEM_FLAG
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
-from maskps_annotation.packs import FILE_KEY, SLOT_KEY, is_prefilled
+from maskps_annotation.prefilled import FILE_KEY, SLOT_KEY, is_prefilled, reason_text
 from maskps_annotation.shape_geometry import polygon_of_shape
 
 _LEAST_COPIED = 4  # points; three may be the same by chance
@@ -242,10 +243,12 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
         else:
             drawn.append((index, shape))
     check_boxes(scene, rectangles, problems)
+    rejected = unchanged_slots(scene, [shape for _, shape in drawn])
+    drawn = [(index, shape) for index, shape in drawn if slot_label(shape) not in rejected]
     outlines = check_drawn(scene, drawn, file.version, problems)
-    names = [(shape, shape.label.strip().casefold()) for _, shape in drawn]
+    names = [(shape, slot_label(shape)) for _, shape in drawn]
     begun = {name for _, name in names if name in slots}
-    _check_complete(scene, file, begun, problems)
+    _check_complete(scene, file, begun, rejected, problems)
     passing = {name: one for name, one in outlines.items() if not {"", name} & problems.blocked}
     return CheckedFile(
         passing,
@@ -301,7 +304,9 @@ def _check_heading(scene: PackedScene, file: ReadFile, problems: Problems) -> No
         problems.add("image-embedded", "warning", "", "another image inside the file", hint=hint)
 
 
-def _check_complete(scene: PackedScene, file: ReadFile, begun: set[str], problems: Problems) -> None:
+def _check_complete(
+    scene: PackedScene, file: ReadFile, begun: set[str], rejected: set[str], problems: Problems
+) -> None:
     is_done, is_problem = bool(file.flags.get(DONE_FLAG)), bool(file.flags.get(PROBLEM_FLAG))
     if is_problem:
         found, hint = "the annotator marked a problem", "look at the image and talk to the annotator"
@@ -310,7 +315,14 @@ def _check_complete(scene: PackedScene, file: ReadFile, begun: set[str], problem
         problems.add("not-begun", "info", "", f"none of {len(scene.slots)} persons is drawn")
         return
     for slot in scene.slots:
-        if slot.name not in begun and slot.name not in problems.blocked:
+        if slot.name in rejected:
+            found = f"the outline is as it was rejected ({'; '.join(reason_text(slot).splitlines())})"
+            hint = "mend it or draw it anew; mark 'problem' if it is right"
+            if is_done and not is_problem:
+                problems.add("still-rejected", "error", slot.name, found, hint=hint)
+            else:
+                problems.add("still-rejected", "warning", slot.name, found, hint=hint)
+        elif slot.name not in begun and slot.name not in problems.blocked:
             found = "no outline of the person in the box at ({:.1f}, {:.1f})".format(*slot.box[:2])
             hint = "draw what is visible of the person; mark 'problem' if nothing is"
             if is_done and not is_problem:

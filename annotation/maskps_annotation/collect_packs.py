@@ -31,6 +31,7 @@ from maskps.subset import Subset, open_subset, write_subset_record, write_target
 from maskps.subset.build import MASKS_NAME, TARGETS_NAME
 from maskps.subset.manifest import RECORD_NAME
 from maskps_annotation.checks import CheckedFile, check_folder, check_whole, without_copies
+from maskps_annotation.decisions import outline_key
 from maskps_annotation.pack_record import PACK_NAME, PackSet, packs_content
 from maskps_annotation.store import Store
 
@@ -52,12 +53,18 @@ class Drawing:
         annotator, file: who drew it and where; `SUBSET_OWNER` and masks.json if the subset had it before.
         sha256: of the file, under which the store has it.
         packs: checksum of the distribution (packs.json) it belongs to.
+        outline: its `outline_key`; "" in records that were written before it was noted.
     """
 
     annotator: str
     file: str
     sha256: str
     packs: str
+    outline: str = ""
+
+    def shows_the_same(self, other: Drawing) -> bool:
+        """Tells whether two drawings are the same outline, whatever else changed in the file."""
+        return self.sha256 == other.sha256 or (self.outline != "" and self.outline == other.outline)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class CollectReport:
         persons: persons of the packs, each once.
         passed: persons with an outline that passes.
         added, changed: persons who had no outline before, or another one.
-        kept: persons whose drawing is missing or has an error, and who keep the outline they had.
+        kept: persons whose drawing is missing, has an error, or was replaced by one of later packs: they keep
+            the outline they had.
         conflicts: persons of whom there is more than one drawing; one is used, all are in the store.
         present, missing: outlines of the whole subset after it.
         findings: of the checks, and one for each conflict.
@@ -105,7 +113,7 @@ class CollectReport:
             ("whose drawing passes", self.passed),
             ("outlines new", self.added),
             ("outlines changed", self.changed),
-            ("kept from before, the drawing does not pass", self.kept),
+            ("kept from before: the drawing does not pass, or was replaced", self.kept),
             ("drawn by several", self.conflicts),
             ("outlines in the subset", self.present),
             ("still missing there", self.missing),
@@ -132,7 +140,8 @@ def collect_packs(
     """Stores every annotator's file and writes what passes the checks into the subset.
 
     Of two annotators of one person the first in the order of the packs is used, until one of them is used
-    already. A drawing that a later distribution has replaced (corrections) does not come back.
+    already. A drawing that a later distribution has replaced (corrections) does not come back, unless its
+    annotator changes it.
 
     Args:
         progress: called with (files stored and checked, twice the number of files).
@@ -270,17 +279,14 @@ def _choose(
         file = key[:2]
         outlines = _outlines_of(checked, key)
         if key[2] in outlines:
-            drawing = Drawing(key[0], files[file], shas[file], distribution)
-            candidates.setdefault(row, []).append((drawing, outlines[key[2]]))
+            outline = outlines[key[2]]
+            drawing = Drawing(key[0], files[file], shas[file], distribution, outline_key(outline))
+            candidates.setdefault(row, []).append((drawing, outline))
     result, chosen = dict(record), {}
     earlier = Drawing(SUBSET_OWNER, MASKS_NAME, hashlib.sha256(masks_path.read_bytes()).hexdigest(), "")
     for row, drawings in candidates.items():
         known = record.get(row)
-        usable = [
-            one
-            for one in drawings
-            if known is None or one[0].packs == known.used.packs or one[0] not in known.others
-        ]
+        usable = [one for one in drawings if known is None or _is_news(one[0], known)]
         if not usable:
             continue
         same = [one for one in usable if known is not None and _owner(one[0]) == _owner(known.used)]
@@ -289,12 +295,23 @@ def _choose(
         if known is not None and _owner(known.used) != _owner(used):
             others[_owner(known.used)] = known.used
         if known is None and row in before and not _same(before[row], outline):
-            others[_owner(earlier)] = earlier
+            others[_owner(earlier)] = replace(earlier, outline=outline_key(before[row]))
         others |= {_owner(drawing): drawing for drawing, _ in drawings if drawing != used}
         others.pop(_owner(used), None)
         result[row] = CollectedPerson(used, tuple(others[key] for key in sorted(others)))
         chosen[row] = outline
     return dict(sorted(result.items())), chosen
+
+
+def _is_news(drawing: Drawing, known: CollectedPerson) -> bool:
+    """Tells whether a drawing may take the place of the one that is used.
+
+    Of a distribution that a later one replaced, only what its annotator has changed since may.
+    """
+    if drawing.packs == known.used.packs or all(drawing.packs != other.packs for other in known.others):
+        return True
+    earlier = [other for other in known.others if _owner(other) == _owner(drawing)]
+    return bool(earlier) and not drawing.shows_the_same(earlier[0])
 
 
 def _owner(drawing: Drawing) -> tuple[str, str]:

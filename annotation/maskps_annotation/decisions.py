@@ -100,8 +100,8 @@ def read_decisions(path: Path) -> Decisions:
         if person in seen:
             raise _refused(path, f"decision {index}: every person once", f"{person[0]} box {person[1]} again")
         seen.add(person)
-    fingerprint = _field(content, "fingerprint", str, path)
-    return Decisions(fingerprint, _field(content, "reviewer", str, path), tuple(decisions))
+    fingerprint = _text(content, "fingerprint", path)
+    return Decisions(fingerprint, _text(content, "reviewer", path), tuple(decisions))
 
 
 def _read_decision(entry: Any, path: Path, where: str) -> Decision:
@@ -115,8 +115,12 @@ def _read_decision(entry: Any, path: Path, where: str) -> Decision:
         raise _refused(path, f"{where}: 'accept', 'reject' or ''", repr(verdict)[:60])
     if not re.fullmatch("([0-9a-f]{16})?", outline):
         raise _refused(path, f"{where}: 'outline' of 16 digits, or empty", repr(outline)[:60])
-    scene, comment = _field(entry, "scene", str, path), _field(entry, "comment", str, path)
-    return Decision(scene, person, verdict, comment, outline)
+    return Decision(_text(entry, "scene", path), person, verdict, _text(entry, "comment", path), outline)
+
+
+def _text(content: dict[str, Any], key: str, path: Path) -> str:
+    """Returns a text that can be written as UTF-8: browsers may save half of a character."""
+    return str(_field(content, key, str, path)).encode("utf-8", "replace").decode("utf-8")
 
 
 def _refused(path: Path, expected: str, found: str) -> InputFileError:

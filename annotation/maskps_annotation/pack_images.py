@@ -18,11 +18,14 @@ _TAKEN = ("pack", "rules", "labelmerc")
 """Stems of the files that a pack has beside its images."""
 
 
-def pack_image_names(scenes: Sequence[str]) -> list[str]:
+def pack_image_names(scenes: Sequence[str], *, tag: str = "") -> list[str]:
     """Returns a plain file name for each scene; no two have the same stem, whatever the capitals.
 
     LabelMe finds the file of an image by its stem, and two images with the same stem would share one.
     Folders in a scene's name become part of the file's where they are needed to tell scenes apart.
+
+    Args:
+        tag: at the end of every stem.
     """
     short = [PurePosixPath(scene).name for scene in scenes]
     is_unique = len({PurePosixPath(name).stem.casefold() for name in short}) == len(short)
@@ -36,7 +39,7 @@ def pack_image_names(scenes: Sequence[str]) -> list[str]:
             number += 1
             free = f"{stem}-{number}"
         taken.add(free.casefold())
-        names.append(free + suffix)
+        names.append(free + tag + suffix)
     return names
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.files import json_field, read_record
+from maskps.masks.outlines import Outline
 
 PACKS_NAME = "packs.json"
 PACK_NAME = "pack.json"
@@ -26,6 +27,34 @@ _ANNOTATOR = re.compile(r"[^\W_][\w.-]{0,63}")
 
 
 @dataclass(frozen=True)
+class Correction:
+    """Why a person is to be drawn again.
+
+    Attributes:
+        reasons: what reviewers wrote, one line each, e.g. "rita: bag missing"; may be empty.
+        rejected: the rings of the rejected outline, as those of `Outline`, each as x, y of its points, cut at
+            the image; empty if there is no outline.
+    """
+
+    reasons: tuple[str, ...]
+    rejected: tuple[tuple[tuple[float, float], ...], ...] = ()
+
+    @classmethod
+    def of(cls, reasons: Sequence[str], outline: Outline) -> Correction:
+        """Returns the correction of an outline."""
+        return cls(tuple(reasons), tuple(tuple((x, y) for x, y in ring.tolist()) for ring in outline.rings))
+
+    @property
+    def outline(self) -> Outline:
+        """The rejected outline; an empty one if there is none."""
+        return Outline(tuple(np.array(ring, dtype=np.float64) for ring in self.rejected))
+
+    def clipped(self, size: tuple[int, int]) -> Correction:
+        """Returns it with the outline cut at an image of (width, height) pixels."""
+        return Correction.of(self.reasons, self.outline.clipped((0, 0, *size)))
+
+
+@dataclass(frozen=True)
 class Slot:
     """One person to draw.
 
@@ -34,12 +63,14 @@ class Slot:
         person: index of the person's box within the scene.
         identity: the data set's own, e.g. "p3219". Annotators need not know it.
         box: xyxy, pixels of the scene.
+        correction: why the person is drawn again; None for the first time.
     """
 
     name: str
     person: int
     identity: str
     box: tuple[float, float, float, float]
+    correction: Correction | None = None
 
     def corners(self, size: tuple[int, int]) -> np.ndarray:
         """Returns the (2, 2) float64 corners of the pre-filled rectangle: the box, cut at the image."""
@@ -203,18 +234,23 @@ def _scenes_content(scenes: Iterable[PackedScene]) -> list[dict[str, Any]]:
             "image": scene.image,
             "sha256": scene.sha256,
             "size": list(scene.size),
-            "slots": [
-                {
-                    "name": slot.name,
-                    "person": slot.person,
-                    "identity": slot.identity,
-                    "box": list(slot.box),
-                }
-                for slot in scene.slots
-            ],
+            "slots": [_slot_content(slot) for slot in scene.slots],
         }
         for scene in scenes
     ]
+
+
+def _slot_content(slot: Slot) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "name": slot.name,
+        "person": slot.person,
+        "identity": slot.identity,
+        "box": list(slot.box),
+    }
+    if slot.correction is not None:
+        rings = [[value for point in ring for value in point] for ring in slot.correction.rejected]
+        content["correction"] = {"reasons": list(slot.correction.reasons), "rejected": rings}
+    return content
 
 
 def _read_scenes(content: dict[str, Any], path: Path) -> dict[str, PackedScene]:
@@ -258,8 +294,22 @@ def _read_slot(content: Any, path: Path, where: str) -> Slot:
     if person < 0:
         _refuse(path, f"{where}: 'person' from 0 on", str(person)[:60])
     x0, y0, x1, y1 = _numbers(content.get("box"), 4, path, f"{where}: 'box'")
-    return Slot(
-        _field(content, "name", str, path), person, _field(content, "identity", str, path), (x0, y0, x1, y1)
+    name, identity = _field(content, "name", str, path), _field(content, "identity", str, path)
+    correction = _read_correction(content["correction"], path, where) if "correction" in content else None
+    return Slot(name, person, identity, (x0, y0, x1, y1), correction)
+
+
+def _read_correction(content: Any, path: Path, where: str) -> Correction:
+    if not isinstance(content, dict):
+        _refuse(path, f"{where}: 'correction' as an object", repr(content)[:60])
+    reasons, rings = _field(content, "reasons", list, path), _field(content, "rejected", list, path)
+    if not all(isinstance(reason, str) for reason in reasons):
+        _refuse(path, f"{where}: 'reasons' as texts", repr(reasons)[:60])
+    if not all(isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0 for ring in rings):
+        _refuse(path, f"{where}: 'rejected' as lists of x, y", repr(rings)[:60])
+    values = [_numbers(ring, len(ring), path, f"{where}: 'rejected'") for ring in rings]
+    return Correction(
+        tuple(reasons), tuple(tuple(zip(ring[::2], ring[1::2], strict=True)) for ring in values)
     )
 
 

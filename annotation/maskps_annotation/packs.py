@@ -8,26 +8,30 @@
         labelmerc.yaml         LabelMe's configuration
         rules.html             the rules, with pictures
 
-Labels are slots, p1 to pN from left to right: nobody types identities.
+Labels are slots, p1 to pN from left to right: nobody types identities. Packs of corrections (`corrections`)
+hold only the persons whose outline was rejected; the first section of their rules.html says what is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from maskps.errors import AnnotationError, MaskpsError, OutputExistsError
 from maskps.files import check_output, folder_written_atomically, write_json
-from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_labelme, write_labelme
+from maskps.masks.labelme_file import read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_record
-from maskps_annotation.labelme_config import CONFIG_NAME, IMAGE_FLAGS, labelme_config
+from maskps_annotation.correction_page import correction_section
+from maskps_annotation.labelme_config import CONFIG_NAME, labelme_config
 from maskps_annotation.pack_images import pack_image, pack_image_names
 from maskps_annotation.pack_record import (
     PACK_NAME,
     PACKS_NAME,
+    Correction,
     Pack,
     PackedScene,
     PackSet,
@@ -38,6 +42,7 @@ from maskps_annotation.pack_record import (
     read_pack,
     read_packs,
 )
+from maskps_annotation.prefilled import FILE_KEY, SLOT_KEY, is_prefilled, is_untouched, prefilled
 from maskps_annotation.rules_page import RULES_NAME, rules_page
 from maskps_annotation.sharding import share_scenes
 
@@ -54,13 +59,8 @@ __all__ = [
     "read_pack",
     "read_packs",
     "write_packs",
+    "write_shares",
 ]
-
-SLOT_KEY = "maskps_slot"
-"""Private key of a pre-filled rectangle: {"name", "person", "identity", "box"} of its slot."""
-
-FILE_KEY = "maskps"
-"""Private key of a LabelMe file of a pack: {"scene", "sha256", "fingerprint"}."""
 
 
 def write_packs(
@@ -95,22 +95,58 @@ def write_packs(
         AnnotationError: the subset is of another data set; or a box lies outside its image.
     """
     check_annotators(annotators)
-    check_output(out, record=PACKS_NAME, force=force)  # before the work, not after
-    _check_nobody_drew(out)
+    check_free(out, force=force)  # before the work, not after
     _, rows = open_record(subset_dir, dataset)
     train = dataset.train
     shares = share_scenes(train.labeled_per_scene[rows], len(annotators), double=double, seed=seed)
+    return write_shares(
+        out,
+        dataset,
+        {name: rows[share].tolist() for name, share in zip(annotators, shares.scenes, strict=True)},
+        doubled=train.names[rows[shares.doubled]].tolist(),
+        seed=seed,
+        force=force,
+        progress=progress,
+    )
+
+
+def write_shares(
+    out: Path,
+    dataset: PersonSearchDataset,
+    shares: Mapping[str, Sequence[int]],
+    *,
+    corrections: Mapping[int, Mapping[int, Correction]] | None = None,
+    tag: str = "",
+    doubled: Iterable[str] = (),
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackSet:
+    """Writes packs with given shares; whole or not at all.
+
+    Args:
+        shares: annotator -> rows of the scenes in the training table.
+        corrections: scene row -> index of the box in the scene -> why the person is drawn again. Only these
+            persons are packed; by default all labeled persons of the scenes are.
+        tag: at the end of the stem of every image: files of two rounds are not taken for each other.
+        doubled: names of the scenes that two annotators have.
+        seed: of the shares, for the record.
+        force, progress: as for `write_packs`, which also tells the errors.
+    """
+    check_free(out, force=force)
+    train = dataset.train
+    rows = sorted({row for share in shares.values() for row in share})
     names = [str(name) for name in train.names[rows]]
-    images = pack_image_names(names)
+    images = dict(zip(rows, pack_image_names(names, tag=tag), strict=True))
     packs = []
-    done, to_do = 0, sum(map(len, shares.scenes))
+    done, to_do = 0, sum(map(len, shares.values()))
     with folder_written_atomically(out, record=PACKS_NAME, force=force) as folder:
-        for annotator, share in zip(annotators, shares.scenes, strict=True):
+        for annotator, share in shares.items():
             (folder / annotator).mkdir()
             scenes = []
-            for index in share.tolist():
-                scene = train[int(rows[index])]
-                packed = _write_scene(folder / annotator, scene, images[index], dataset)
+            for row in share:
+                wanted = None if corrections is None else corrections[row]
+                packed = _write_scene(folder / annotator, train[row], images[row], dataset, wanted)
                 scenes.append(packed)
                 done += 1
                 if progress is not None:
@@ -119,64 +155,31 @@ def write_packs(
             write_json(folder / annotator / PACK_NAME, pack_content(pack, dataset.fingerprint))
             most = max(len(scene.slots) for scene in scenes)
             (folder / annotator / CONFIG_NAME).write_text(labelme_config(most), encoding="utf-8")
-            (folder / annotator / RULES_NAME).write_text(rules_page(), encoding="utf-8")
+            page = rules_page(correction_section(pack, folder / annotator))
+            (folder / annotator / RULES_NAME).write_text(page, encoding="utf-8")
             packs.append(pack)
-        doubled = frozenset(names[index] for index in shares.doubled.tolist())
-        packed_set = PackSet(dataset.fingerprint, seed, tuple(packs), doubled)
+        packed_set = PackSet(dataset.fingerprint, seed, tuple(packs), frozenset(doubled))
         write_json(folder / PACKS_NAME, packs_content(packed_set))
         _check_nobody_drew(out)  # meanwhile
     return packed_set
 
 
-def prefilled(scene: PackedScene, fingerprint: str) -> LabelMeFile:
-    """Returns the LabelMe file that an annotator starts from: a rectangle per person, nothing drawn."""
-    return LabelMeFile(
-        image_path=scene.image,
-        width=scene.size[0],
-        height=scene.size[1],
-        shapes=tuple(
-            LabelMeShape(
-                slot.name,
-                slot.corners(scene.size),
-                "rectangle",
-                extra={
-                    "locked": True,  # LabelMe after 7.1 does not let it be moved then
-                    SLOT_KEY: {
-                        "name": slot.name,
-                        "person": slot.person,
-                        "identity": slot.identity,
-                        "box": list(slot.box),
-                    },
-                },
-            )
-            for slot in scene.slots
-        ),
-        flags=dict.fromkeys(IMAGE_FLAGS, False),
-        extra={FILE_KEY: {"scene": scene.scene, "sha256": scene.sha256, "fingerprint": fingerprint}},
-    )
+def check_free(out: Path, *, force: bool) -> None:
+    """Raises OutputExistsError unless packs may be written to `out`.
+
+    With `force` packs may be replaced that stand there and in which nobody has drawn.
+    """
+    check_output(out, record=PACKS_NAME, force=force)
+    _check_nobody_drew(out)
 
 
-def is_prefilled(shape: LabelMeShape) -> bool:
-    """Tells whether a shape is a rectangle that the pack came with, wherever it was moved to."""
-    return shape.shape_type == "rectangle" and SLOT_KEY in shape.extra
-
-
-def is_untouched(file: LabelMeFile, scene: PackedScene) -> bool:
-    """Tells whether nobody has drawn, moved, deleted or ticked anything in a file of a pack."""
-    return (
-        not any(file.flags.values())
-        and len(file.shapes) == len(scene.slots)
-        and all(
-            is_prefilled(shape)
-            and shape.label == slot.name
-            and not any(shape.flags.values())
-            and bool(np.allclose(shape.points, slot.corners(scene.size), atol=0.01))
-            for shape, slot in zip(file.shapes, scene.slots, strict=True)
-        )
-    )
-
-
-def _write_scene(folder: Path, scene: Scene, image: str, dataset: PersonSearchDataset) -> PackedScene:
+def _write_scene(
+    folder: Path,
+    scene: Scene,
+    image: str,
+    dataset: PersonSearchDataset,
+    corrections: Mapping[int, Correction] | None,
+) -> PackedScene:
     """Puts one image and its pre-filled file into a pack."""
     source = dataset.image_path(scene.name)
     sha256, size = pack_image(source, folder / image)
@@ -187,7 +190,10 @@ def _write_scene(folder: Path, scene: Scene, image: str, dataset: PersonSearchDa
             found="{} x {}".format(*size),
             hint="the boxes would be misplaced; copy the data set's own image there",
         )
-    packed = PackedScene(scene.name, image, sha256, size, _slots(scene, dataset))
+    slots = _slots(scene, dataset)
+    if corrections is not None:
+        slots = _slots_to_correct(slots, {person: one.clipped(size) for person, one in corrections.items()})
+    packed = PackedScene(scene.name, image, sha256, size, slots)
     for slot in packed.slots:
         if not (np.diff(slot.corners(size), axis=0) > 0).all():
             raise AnnotationError(
@@ -210,6 +216,15 @@ def _slots(scene: Scene, dataset: PersonSearchDataset) -> tuple[Slot, ...]:
         identity = str(dataset.train_ids[scene.pids[person] - 1])
         slots.append(Slot(f"p{number}", person, identity, (x0, y0, x1, y1)))
     return tuple(slots)
+
+
+def _slots_to_correct(slots: Sequence[Slot], corrections: Mapping[int, Correction]) -> tuple[Slot, ...]:
+    """Returns the slots of the persons to correct, named anew from left to right."""
+    rejected = [slot for slot in slots if slot.person in corrections]
+    return tuple(
+        replace(slot, name=f"p{number}", correction=corrections[slot.person])
+        for number, slot in enumerate(rejected, start=1)
+    )
 
 
 def _check_nobody_drew(out: Path) -> None:

@@ -59,14 +59,30 @@ p {{ margin: .3rem 0 .8rem; }} li {{ margin: .4rem 0; }}
 .pair {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; width: {SIZE[0] // 2 + 50}px; }}
 img {{ display: block; width: 100%; height: auto; border: 1px solid #d6dbe0; border-radius: 6px; }}
 figcaption {{ font-size: .9rem; margin-top: .35rem; }}
+.reasons {{ white-space: pre-line; overflow-wrap: anywhere; }}
 .right b {{ color: #007a59; }} .wrong b {{ color: #b34700; }}
 @media print {{ h2, .pair {{ break-inside: avoid; }} }}
 """
 
 
+def rules_page(first: str = "") -> str:
+    """Returns the page.
+
+    Args:
+        first: HTML of a section before the rules, the annotator's own; by default all get the same page.
+    """
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        "<title>How to draw the outlines</title>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_STYLE}</style></head>\n<body>\n<h1>How to draw the outlines</h1>\n"
+        "<p>Open this folder with <code>maskps-data annotate open</code>; it starts LabelMe with the right "
+        f"settings.</p>\n{first}{_rules()}</body></html>\n"
+    )
+
+
 @cache
-def rules_page() -> str:
-    """Returns the page, the same for every annotator."""
+def _rules() -> str:
     sections = []
     for number, (name, title, text) in enumerate(_RULES, start=1):
         figures = "".join(
@@ -80,13 +96,4 @@ def rules_page() -> str:
             f'<h2>{number}. {escape(title)}</h2>\n<p>{escape(text)}</p>\n<div class="pair">{figures}</div>\n'
         )
     last = "\n".join(f"<li>{escape(line)}</li>" for line in _LAST)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        "<title>How to draw the outlines</title>\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_STYLE}</style></head>\n<body>\n<h1>How to draw the outlines</h1>\n"
-        "<p>Open this folder with <code>maskps-data annotate open</code>; it starts LabelMe with the right "
-        "settings.</p>\n"
-        f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and always</h2>\n<ul>\n{last}\n</ul>\n"
-        "</body></html>\n"
-    )
+    return f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and always</h2>\n<ul>\n{last}\n</ul>\n"

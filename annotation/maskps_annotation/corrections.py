@@ -1,0 +1,224 @@
+"""Packs of corrections: the persons whose outline a review rejected, with the reasons.
+
+Rejected by one reviewer and accepted by another is rejected, and both comments are shown. A decision counts
+only for the outline that it was about (`decisions.outline_key`): if the person was drawn anew since, it is
+told and left out. Every image goes to one annotator, also where its persons were drawn by two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskps.errors import AnnotationError, ConfigError
+from maskps.findings import Finding
+from maskps.masks.outlines import Outline
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import Subset, open_subset
+from maskps_annotation.collect_packs import COLLECTED_NAME, read_collected
+from maskps_annotation.decisions import Decision, Decisions, outline_key, read_decisions
+from maskps_annotation.pack_record import Correction, PackSet, check_annotators
+from maskps_annotation.packs import check_free, write_shares
+from maskps_annotation.sharding import share_scenes
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """What is to be drawn again, by the decisions of one or several reviews.
+
+    Attributes:
+        corrections: scene row of the training table -> index of the box in the scene -> reasons and outline.
+        findings: decisions that were left out: "decision-stale" and "person-unknown".
+    """
+
+    corrections: Mapping[int, Mapping[int, Correction]]
+    findings: tuple[Finding, ...]
+
+
+def write_corrections(
+    subset_dir: Path,
+    dataset: PersonSearchDataset,
+    out: Path,
+    *,
+    reviews: Sequence[Path],
+    annotators: Sequence[str] | None = None,
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PackSet, tuple[Finding, ...]]:
+    """Writes packs with only the rejected persons of a subset; whole or not at all.
+
+    Args:
+        reviews: files that the review page saved.
+        annotators: who shares the work; by default each image goes back to who drew it, by collected.json.
+        seed, force, progress: as for `write_packs`.
+
+    Returns:
+        The packs, and the decisions that were left out.
+
+    Raises:
+        ConfigError: names that cannot be folders; or, without `annotators`, persons whom nobody has drawn.
+        InputFileError: decisions, or a file of the subset, missing or damaged; or an image.
+        AnnotationError: decisions about another data set, or nothing to draw again.
+        OutputExistsError: as `write_packs`.
+    """
+    if annotators is not None:
+        check_annotators(annotators)
+    check_free(out, force=force)  # before the work, not after
+    subset = open_subset(subset_dir, dataset)
+    rejections = read_rejections(reviews, subset, dataset)
+    corrections = rejections.corrections
+    rows = sorted(corrections)
+    if annotators is None:
+        collected = read_collected(subset_dir / COLLECTED_NAME)
+        drawn_by = {row: person.used.annotator for row, person in collected.items()}
+        shares = _back_to_annotators(corrections, drawn_by, dataset)
+    else:
+        persons = [len(corrections[row]) for row in rows]
+        dealt = share_scenes(persons, len(annotators), seed=seed).scenes
+        shares = {name: [rows[i] for i in share] for name, share in zip(annotators, dealt, strict=True)}
+    packs = write_shares(
+        out,
+        dataset,
+        shares,
+        corrections=corrections,
+        tag=_tag(corrections, dataset),
+        seed=seed,
+        force=force,
+        progress=progress,
+    )
+    return packs, rejections.findings
+
+
+def read_rejections(reviews: Sequence[Path], subset: Subset, dataset: PersonSearchDataset) -> Rejections:
+    """Returns what the decisions of one or several reviews reject.
+
+    Raises:
+        InputFileError: a file of decisions is missing or damaged.
+        AnnotationError: decisions about another data set, or nothing to draw again.
+    """
+    by_person: dict[tuple[str, int], list[tuple[Decision, str]]] = defaultdict(list)
+    for path in reviews:
+        review = read_decisions(path)
+        _check_fingerprint(review, dataset, path)
+        for decision in review.decisions:
+            by_person[decision.scene, decision.person].append((decision, review.reviewer))
+    rows = _scene_rows(subset, dataset)
+    corrections: dict[int, dict[int, Correction]] = defaultdict(dict)
+    findings = []
+    for (scene, person), decided in sorted(by_person.items(), key=lambda item: item[0]):
+        if all(decision.decision != "reject" for decision, _ in decided):
+            continue
+        where = f"{scene} box {person}"
+        if not _is_wanted(subset, dataset, rows.get(scene), person):
+            hint = "was it another subset that was reviewed? It is left out"
+            found = "rejected, but no person whose mask the subset wants"
+            findings.append(Finding("person-unknown", "warning", where, found, hint=hint))
+            continue
+        outline = subset.masks.outlines.get(int(dataset.train.offsets[rows[scene]]) + person)
+        valid = [(one, reviewer) for one, reviewer in decided if one.outline == outline_key(outline)]
+        if all(decision.decision != "reject" for decision, _ in valid):
+            hint = "review the subset again if it is still wrong; it is left out"
+            found = "rejected, but the outline was changed since"
+            findings.append(Finding("decision-stale", "warning", where, found, hint=hint))
+            continue
+        reasons = dict.fromkeys(_reason(one, reviewer) for one, reviewer in valid if _says_something(one))
+        corrections[rows[scene]][person] = Correction.of(list(reasons), outline or Outline(()))
+    if not corrections:
+        raise _nothing_rejected(reviews, by_person, findings)
+    return Rejections(corrections, tuple(findings))
+
+
+def _check_fingerprint(review: Decisions, dataset: PersonSearchDataset, path: Path) -> None:
+    if review.fingerprint != dataset.fingerprint:
+        raise AnnotationError(
+            path,
+            expected=f"decisions about {dataset.root} (fingerprint {dataset.fingerprint})",
+            found=f"decisions about another data set (fingerprint {review.fingerprint[:64]})",
+            hint="give the file that was saved in the review of this subset",
+        )
+
+
+def _scene_rows(subset: Subset, dataset: PersonSearchDataset) -> dict[str, int]:
+    return {str(dataset.train.names[row]): row for row in subset.kept_rows.tolist()}
+
+
+def _is_wanted(subset: Subset, dataset: PersonSearchDataset, scene: int | None, person: int) -> bool:
+    if scene is None:
+        return False
+    first, last = dataset.train.offsets[scene : scene + 2].tolist()
+    return first + person < last and subset.masks.states[first + person] != MaskState.NOT_APPLICABLE
+
+
+def _says_something(decision: Decision) -> bool:
+    return bool(decision.comment.strip()) or decision.decision == "accept"
+
+
+def _reason(decision: Decision, reviewer: str) -> str:
+    """Returns one line, e.g. "rita: bag missing" or "otto (accepted): looks fine"."""
+    who = " ".join(reviewer.split())
+    if decision.decision == "accept":
+        who = f"{who or 'a reviewer'} (accepted)"
+    comment = " ".join(decision.comment.split())
+    return ": ".join(filter(None, (who, comment)))
+
+
+def _nothing_rejected(
+    reviews: Sequence[Path],
+    by_person: Mapping[tuple[str, int], Sequence[tuple[Decision, str]]],
+    findings: Sequence[Finding],
+) -> AnnotationError:
+    verdicts = Counter(decision.decision for decided in by_person.values() for decision, _ in decided)
+    counts = f"{verdicts['accept']:,} accepted, {verdicts['']:,} remarks"
+    if findings:
+        codes = Counter(finding.code for finding in findings)
+        counts += f", {codes['decision-stale']:,} rejected before the outline was changed"
+        counts += f", {codes['person-unknown']:,} rejected whom the subset does not have"
+    return AnnotationError(
+        ", ".join(map(str, reviews)),
+        expected="at least one rejected person",
+        found=counts,
+        hint="there is nothing to draw again; nothing was written",
+    )
+
+
+def _back_to_annotators(
+    corrections: Mapping[int, Mapping[int, Correction]],
+    annotators: Mapping[int, str],
+    dataset: PersonSearchDataset,
+) -> dict[str, list[int]]:
+    """Returns annotator -> scene rows: each image to who drew most of its rejected persons."""
+    train = dataset.train
+    shares: dict[str, list[int]] = defaultdict(list)
+    unknown = []
+    for row in sorted(corrections):
+        first = int(train.offsets[row])
+        known = Counter(annotators[first + one] for one in corrections[row] if first + one in annotators)
+        if known:
+            shares[min(known, key=lambda name: (-known[name], name))].append(row)
+        else:
+            unknown += [f"{train.names[row]} box {person}" for person in corrections[row]]
+    if unknown:
+        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
+        raise ConfigError(
+            "annotators",
+            expected="names: collected.json does not tell who drew every rejected person",
+            found=f"nobody for {', '.join(unknown[:3])}{more}",
+            hint="say who shall draw, with --annotators a,b; all rejected persons are shared out then",
+        )
+    check_annotators(sorted(shares))
+    return dict(sorted(shares.items()))
+
+
+def _tag(corrections: Mapping[int, Mapping[int, Correction]], dataset: PersonSearchDataset) -> str:
+    """Returns the end of file names in these packs, such as "-c3f2a"."""
+    content = [
+        [str(dataset.train.names[row]), person, one.reasons, one.rejected]
+        for row in sorted(corrections)
+        for person, one in sorted(corrections[row].items())
+    ]
+    return "-c" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:4]
