@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from maskps_cli.annotate_results import agreement, check, collect, restore
+from maskps_cli.annotate_review import review
 from maskps_cli.options import (
     dataset_of_subset,
     force_option,
@@ -34,7 +35,7 @@ def annotate() -> None:
     """
 
 
-for command in (check, collect, restore, agreement):
+for command in (check, collect, restore, review, agreement):
     annotate.add_command(command)
 
 

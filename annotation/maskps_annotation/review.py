@@ -1,0 +1,240 @@
+"""`maskps-data annotate review`: one page on which every outline of a subset is looked at and decided.
+
+The page is one file that refers to no other one. Its pictures are elements of text, shown when they are
+scrolled near; what else it shows is one JSON object. Frame, style and code stand in `review_page/`; what it
+saves is read by `maskps_annotation.decisions`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskps.errors import InputFileError, OutputError, OutputExistsError
+from maskps.files import write_errors_explained, written_atomically
+from maskps.images import check_images, read_image
+from maskps.masks.coverage import THRESHOLD, coverage_in_chunks
+from maskps.structures import PersonSearchDataset
+from maskps.subset import open_subset
+from maskps_annotation import decisions
+from maskps_annotation.decisions import outline_key
+from maskps_annotation.pack_record import PackSet
+from maskps_annotation.review_persons import ReviewPerson, review_persons
+from maskps_annotation.review_pictures import Frame, frame_of_person, picture_of_frame
+
+_CONTENT = "<!-- content -->"
+_MARK = b'<meta name="generator" content="maskps-review">'
+_RANKS = {"error": 0, "warning": 1}
+_NOTHING_WRONG, _MISSING = 2, 3
+
+
+@dataclass(frozen=True)
+class ReviewPage:
+    """What was written.
+
+    Attributes:
+        persons: on the page.
+        missing: of them without an outline.
+        errors, warnings: persons of whom the checks have an error, or a warning and no error.
+        bytes: size of the file.
+    """
+
+    persons: int
+    missing: int
+    errors: int
+    warnings: int
+    bytes: int
+
+
+def write_review(
+    subset_dir: Path,
+    dataset: PersonSearchDataset,
+    out: Path,
+    *,
+    packs: PackSet | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReviewPage:
+    """Writes the review page of a mask subset, whole or not at all; the same input gives the same bytes.
+
+    Args:
+        packs: adds what the checks find in them, and who has whom to draw.
+        force: replace a review page that stands at `out`.
+        progress: called with (files checked and images read, all of them).
+
+    Raises:
+        OutputExistsError, OutputError: `out` exists, or cannot be written.
+        InputFileError: the subset is damaged or empty, or an image is missing or broken.
+        AnnotationError: a subset or packs of another data set.
+    """
+    _check_out(out, force=force)
+    subset = open_subset(subset_dir, dataset)
+    train = dataset.train
+    check_images(
+        dataset.image_dir, [str(name) for name in train.names[subset.kept_rows]], what="images of the subset"
+    )
+    checks = sum(len(pack.scenes) for pack in packs.packs) if packs is not None else 0
+    total = checks + len(subset.kept_rows)
+
+    def tell(done: int, _: int = 0) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    persons = review_persons(subset_dir, subset, dataset, packs, progress=tell)
+    if not persons:
+        raise InputFileError(
+            subset_dir,
+            expected="a subset with labeled persons",
+            found="none in its images",
+            hint="build the subset from images with labeled persons",
+        )
+    targets = _targets(persons, train.boxes)
+    odd = _oddness(persons)
+    before, after = _page(subset_dir.resolve().name).split(_CONTENT)
+    records = []
+    with written_atomically(out) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write(before)
+        of_scene = groupby(range(len(persons)), key=lambda index: persons[index].scene)
+        for done, (scene, indices) in enumerate(of_scene, start=1):
+            image = Image.fromarray(read_image(dataset.image_path(scene)))
+            for index in indices:
+                one = persons[index]
+                box = train.boxes[one.row]
+                drawn = [other.outline for other in one.others]
+                drawn += [one.outline] if one.outline is not None else []
+                frame = frame_of_person(box, drawn, image.size)
+                picture = base64.b64encode(picture_of_frame(image, frame)).decode()
+                stream.write(f'<script type="text/plain" id="picture-{index}">{picture}</script>\n')
+                records.append(_record(one, frame, box, targets[index], odd[index]))
+            tell(checks + done)
+        content = {
+            "format": decisions.FORMAT,
+            "version": decisions.VERSION,
+            "fingerprint": dataset.fingerprint,
+            "masks": subset.record.masks_sha256,
+            "subset": subset_dir.resolve().name,
+            "persons": records,
+        }
+        stream.write(f'<script type="application/json" id="content">{_json(content)}</script>\n')
+        stream.write(after)
+    ranks = [record["rank"] for record in records]
+    return ReviewPage(
+        persons=len(persons),
+        missing=sum(one.outline is None for one in persons),
+        errors=ranks.count(_RANKS["error"]),
+        warnings=ranks.count(_RANKS["warning"]),
+        bytes=out.stat().st_size,
+    )
+
+
+def _check_out(out: Path, *, force: bool) -> None:
+    """Raises an error unless `out` is new or, with `force`, a review page."""
+    if out.is_dir():
+        raise OutputError(out, expected="a file", found="a folder", hint="add a name, such as review.html")
+    if not out.exists():
+        return
+    with write_errors_explained(out), out.open("rb") as stream:
+        is_ours = _MARK in stream.read(1000)
+    if not is_ours:
+        raise OutputExistsError(
+            out,
+            expected="a new file, or a review page",
+            found="another file",
+            hint="choose another path; --force does not replace it",
+        )
+    if not force:
+        raise OutputExistsError(
+            out,
+            expected="a new file",
+            found="an existing review page",
+            hint="choose another path, or replace it with --force; saved decisions stay",
+        )
+
+
+def _page(subset: str) -> str:
+    """Returns the page without its content; the policy lets it run its own code and load nothing."""
+    folder = files("maskps_annotation") / "review_page"
+    html, style, script = (
+        (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
+    )
+    title = escape(subset.encode("utf-8", "replace").decode("utf-8"))
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
+    )
+    return Template(html).substitute(title=title, policy=policy, style=style, script=script)
+
+
+def _sha256(text: str) -> str:
+    """Returns what a content security policy calls an element with this text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _json(content: Any) -> str:
+    """Returns JSON that ends no element of the page, whatever names say."""
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _record(
+    one: ReviewPerson, frame: Frame, box: NDArray[np.float32], target: NDArray[np.bool_], odd: float
+) -> dict[str, Any]:
+    """Returns what the page has to know of a person; places in pixels of the picture."""
+    rank = min((_RANKS.get(finding.level, _MISSING) for finding in one.findings), default=_MISSING)
+    if one.outline is not None:
+        rank = min(rank, _NOTHING_WRONG)
+    return {
+        "scene": one.scene,
+        "person": one.person,
+        "identity": one.identity,
+        "outline": outline_key(one.outline),
+        "by": one.drawn_by,
+        "annotators": one.annotators,
+        "size": frame.size,
+        "box": np.round(frame.place(box.reshape(2, 2)).reshape(4), 1).tolist(),
+        "path": "" if one.outline is None else frame.path(one.outline),
+        "target": np.packbits(target).tobytes().hex(),
+        "share": round(one.share, 4),
+        "outside": round(one.outside, 4),
+        "rank": rank,
+        "odd": round(odd, 4),
+        "findings": [
+            {"level": finding.level, "code": finding.code, "who": finding.where.split("/")[0]}
+            | {"found": finding.found, "hint": finding.hint}
+            for finding in one.findings
+        ],
+        "others": [
+            {"what": other.what, "path": frame.path(other.outline)}
+            | {"iou": other.iou, "cells": other.changed_cells}
+            for other in one.others
+        ],
+    }
+
+
+def _targets(persons: Sequence[ReviewPerson], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Returns the (N, 14, 14) mask targets; nothing for a person without outline."""
+    edges = [np.zeros((0, 4)) if one.outline is None else one.outline.edges() for one in persons]
+    return coverage_in_chunks(edges, boxes[[one.row for one in persons]]) >= THRESHOLD
+
+
+def _oddness(persons: Sequence[ReviewPerson]) -> list[float]:
+    """Returns how unlike the others each outline is, 0 to about 1.
+
+    The larger of two: how far the share of its box that it covers is from the median of all, and how much of
+    it is outside the box.
+    """
+    shares = [one.share for one in persons if one.outline is not None]
+    middle = float(np.median(shares)) if shares else 0.0
+    return [0.0 if one.outline is None else max(abs(one.share - middle), one.outside) for one in persons]

@@ -1,0 +1,267 @@
+"""What there is to tell about each person of a subset: outline, other drawings, findings, how odd it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskps.boxes import box_area
+from maskps.errors import AnnotationError, MaskpsError
+from maskps.findings import Finding
+from maskps.masks.mask_file import read_masks
+from maskps.masks.outlines import Outline
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import Subset
+from maskps_annotation.agreement import compare_outlines
+from maskps_annotation.check_reading import read_pack_file
+from maskps_annotation.checks import check_file, check_packs
+from maskps_annotation.collect_packs import (
+    COLLECTED_NAME,
+    SUBSET_OWNER,
+    CollectedPerson,
+    Drawing,
+    read_collected,
+    store_of,
+)
+from maskps_annotation.decisions import outline_key
+from maskps_annotation.pack_record import PackedScene, PackSet, Slot
+from maskps_annotation.packs import FILE_KEY, SLOT_KEY, is_prefilled
+from maskps_annotation.store import Store
+
+
+@dataclass(frozen=True)
+class OtherDrawing:
+    """A drawing of a person that is not the one in use.
+
+    Attributes:
+        what: for people, e.g. "bob, not used".
+        outline: of the person.
+        iou, changed_cells: how far it is from the outline in use; None if there is none.
+    """
+
+    what: str
+    outline: Outline
+    iou: float | None
+    changed_cells: int | None
+
+
+@dataclass(frozen=True)
+class ReviewPerson:
+    """One labeled person of the subset.
+
+    Attributes:
+        row: in the training table.
+        scene: its name.
+        person: index of the box in the scene.
+        identity: the data set's own.
+        outline: None while there is none.
+        drawn_by: who drew the outline; "" where nobody knows.
+        annotators: that one, and who else has the person to draw.
+        findings: of the checks about this person or the whole file, the worst first; remarks only about the
+            person.
+        others: drawings that are not in use, and the one before the last change.
+        share: area of the outline as a share of the box; 0 without outline.
+        outside: share of the outline outside the box.
+    """
+
+    row: int
+    scene: str
+    person: int
+    identity: str
+    outline: Outline | None
+    drawn_by: str
+    annotators: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    others: tuple[OtherDrawing, ...]
+    share: float
+    outside: float
+
+
+def review_persons(
+    folder: Path,
+    subset: Subset,
+    dataset: PersonSearchDataset,
+    packs: PackSet | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ReviewPerson]:
+    """Returns every labeled person of a subset, in the order of the training table.
+
+    Args:
+        folder: of the subset; its collected.json and store are read if they are there.
+        packs: whose checks are told; none without.
+        progress: called with (files checked, files to check).
+
+    Raises:
+        InputFileError: collected.json or the store is damaged.
+        AnnotationError: packs of another data set.
+    """
+    train = dataset.train
+    scene_of_person = train.scene_of_person
+    findings: Mapping[int, list[Finding]] = {}
+    assigned: Mapping[int, list[str]] = {}
+    if packs is not None:
+        findings, assigned = _told_by_packs(packs, dataset, progress)
+    collected = read_collected(folder / COLLECTED_NAME)
+    drawings = _Drawings(store_of(folder), dataset)
+    areas = box_area(train.boxes)
+    persons = []
+    for row in np.flatnonzero(subset.masks.states != MaskState.NOT_APPLICABLE).tolist():
+        scene = int(scene_of_person[row])
+        person = row - int(train.offsets[scene])
+        outline = subset.masks.outlines.get(row)
+        known = collected.get(row)
+        drawn_by = known.used.annotator if known is not None and outline is not None else ""
+        box = train.boxes[row].astype(np.float64)
+        persons.append(
+            ReviewPerson(
+                row=row,
+                scene=str(train.names[scene]),
+                person=person,
+                identity=str(dataset.train_ids[train.pids[row] - 1]),
+                outline=outline,
+                drawn_by=drawn_by,
+                annotators=tuple(dict.fromkeys(filter(None, (drawn_by, *assigned.get(row, ()))))),
+                findings=tuple(findings.get(row, ())),
+                others=tuple(drawings.others(known, row, person, outline, box)) if known else (),
+                share=outline.area / max(float(areas[row]), 1.0) if outline else 0.0,
+                outside=_outside(outline, box) if outline else 0.0,
+            )
+        )
+    return persons
+
+
+def _outside(outline: Outline, box: np.ndarray) -> float:
+    """Share of the outline's area outside the box."""
+    return max(0.0, 1 - outline.clipped(box).area / outline.area)
+
+
+def _told_by_packs(
+    packs: PackSet, dataset: PersonSearchDataset, progress: Callable[[int, int], None] | None
+) -> tuple[dict[int, list[Finding]], dict[int, list[str]]]:
+    """Returns the findings by person row, the worst first, and who has each person to draw."""
+    if packs.fingerprint != dataset.fingerprint:
+        raise AnnotationError(
+            "packs.json",
+            expected=f"packs of {dataset.root} (fingerprint {dataset.fingerprint})",
+            found=f"packs of another data set (fingerprint {packs.fingerprint[:64]})",
+            hint="give the packs of this subset",
+        )
+    slots: dict[str, dict[str, int]] = {}  # "annotator/file" or "annotator" -> slot -> person row
+    assigned: dict[int, list[str]] = defaultdict(list)
+    for pack in packs.packs:
+        every = slots.setdefault(pack.annotator, {})
+        scene_rows = dataset.train.rows_of([scene.scene for scene in pack.scenes]).tolist()
+        for scene, scene_row in zip(pack.scenes, scene_rows, strict=True):
+            first = int(dataset.train.offsets[scene_row])
+            rows = {slot.name: first + slot.person for slot in scene.slots}
+            slots[f"{pack.annotator}/{scene.file_name}"] = slots[f"{pack.annotator}/{scene.image}"] = rows
+            every |= {f"{scene.scene} {name}": row for name, row in rows.items()}
+            for row in rows.values():
+                assigned[row].append(pack.annotator)
+    findings: dict[int, list[Finding]] = defaultdict(list)
+    every_finding = check_packs(packs, progress=progress)
+    for level in ("error", "warning", "info"):
+        for finding in every_finding:
+            if finding.level == level:
+                for row in _rows_meant(finding, slots):
+                    findings[row].append(finding)
+    return findings, assigned
+
+
+def _rows_meant(finding: Finding, slots: Mapping[str, Mapping[str, int]]) -> list[int]:
+    """Rows of the persons whom a finding is about: that of its slot, or all of a file, but for remarks."""
+    file, _, place = finding.where.partition(" ")
+    rows = slots.get(file, {})
+    if not place:
+        return list(rows.values()) if finding.level != "info" else []
+    slot = place.split(" ")[0]
+    return [rows[slot]] if slot in rows else []
+
+
+class _Drawings:
+    """Outlines in stored versions of files, each file read once."""
+
+    def __init__(self, store: Store, dataset: PersonSearchDataset) -> None:
+        self._store = store
+        self._dataset = dataset
+        self._read: dict[str, Mapping[Any, Outline]] = {}
+
+    def others(
+        self, known: CollectedPerson, row: int, person: int, outline: Outline | None, box: np.ndarray
+    ) -> Iterator[OtherDrawing]:
+        """Yields what else was drawn of a person: by others, and before the last change; each shape once."""
+        seen = {outline_key(outline), ""}
+        for what, drawing in self._named(known):
+            other = self._outline(drawing, row, person)
+            if other is None or outline_key(other) in seen:
+                continue
+            seen.add(outline_key(other))
+            iou, cells = None, None
+            if outline is not None:
+                iou, _, cells = compare_outlines(outline, other, (*box.tolist(),))
+            yield OtherDrawing(what, other, iou, cells)
+
+    def _named(self, known: CollectedPerson) -> Iterator[tuple[str, Drawing]]:
+        used = known.used
+        for version in reversed(self._versions_before(used)):
+            yield f"{used.annotator}, before", Drawing(used.annotator, used.file, version, used.packs)
+        for other in known.others:
+            if other.annotator == SUBSET_OWNER:
+                yield "in the subset before", other
+            elif other.annotator == used.annotator:
+                yield f"{other.annotator}, before", other
+            else:
+                yield f"{other.annotator}, not used", other
+
+    def _versions_before(self, used: Drawing) -> list[str]:
+        """Checksums of the versions of the file in use that came before the one in use."""
+        versions = [one.sha256 for one in self._store.versions(used.annotator, used.file)]
+        if used.annotator == SUBSET_OWNER or used.sha256 not in versions:
+            return []
+        return versions[: versions.index(used.sha256)]
+
+    def _outline(self, drawing: Drawing, row: int, person: int) -> Outline | None:
+        if drawing.sha256 not in self._read:
+            path = self._store.path(drawing.sha256)
+            self._read[drawing.sha256] = self._outlines(path, drawing) if path.is_file() else {}
+        return self._read[drawing.sha256].get(row if drawing.annotator == SUBSET_OWNER else person)
+
+    def _outlines(self, path: Path, drawing: Drawing) -> Mapping[int, Outline]:
+        """Outlines of a stored version: by row of a masks.json, by person in the scene of a LabelMe file."""
+        try:
+            if drawing.annotator == SUBSET_OWNER:
+                fingerprint = self._dataset.fingerprint
+                return read_masks(path, self._dataset.train, fingerprint=fingerprint).outlines
+            scene = _scene_of_file(path)
+            return {} if scene is None else check_file(scene, path)[0]
+        except MaskpsError:  # a version that could not be read then, either
+            return {}
+
+
+def _scene_of_file(path: Path) -> PackedScene | None:
+    """Returns what a LabelMe file tells of the pack it came with; None if that is lost.
+
+    A file of an earlier distribution has slots of its own, which the packs at hand do not tell.
+    """
+    file = read_pack_file(path, path.name, private_key=FILE_KEY)
+    slots = {}
+    try:
+        for _, shape in file.shapes:
+            if is_prefilled(shape):
+                key = shape.extra[SLOT_KEY]
+                x0, y0, x1, y1 = map(float, key["box"])
+                slots[str(key["name"])] = Slot(
+                    str(key["name"]), int(key["person"]), str(key["identity"]), (x0, y0, x1, y1)
+                )
+        scene, sha256 = str(file.record["scene"]), str(file.record["sha256"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if file.size is None:
+        return None
+    return PackedScene(scene, file.image_path, sha256, file.size, tuple(slots.values()))
