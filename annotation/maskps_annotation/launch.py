@@ -40,6 +40,7 @@ for name in {_PACKAGES}:
         pass
 print(json.dumps(found))
 """
+_ERROR = re.compile(r"[Ee]rror\b|could not|[Ff]ailed")
 _MISSING_LIBRARY = re.compile(r"(lib[\w+.-]+\.so[.\d]*): cannot open shared object")
 
 
@@ -187,7 +188,8 @@ def _failure(where: str, status: int, told: str) -> MaskpsError:
         hint = f"install the system library {library[1]}; on Debian and Ubuntu: apt install libgl1 libegl1"
     elif "platform plugin" in told:
         hint = "on Debian and Ubuntu: apt install libxcb-cursor0 libxcb-xinerama0 libxkbcommon-x11-0"
-    found = f"{ended}: {lines[-1][:300]}" if lines else ended
+    telling = [line for line in lines if _ERROR.search(line)] or lines  # Qt may grumble after the error
+    found = f"{ended}: {telling[-1][:300]}" if telling else ended
     return MaskpsError(where, expected="LabelMe to run until its window is closed", found=found, hint=hint)
 
 

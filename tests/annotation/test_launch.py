@@ -133,6 +133,12 @@ def test_a_labelme_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None
         run_labelme([script(tmp_path, "print('first\\nthe last line', file=sys.stderr); sys.exit(3)")])
 
 
+def test_what_qt_grumbles_after_the_error_does_not_hide_it(tmp_path: Path) -> None:
+    told = "TypeError: too many arguments\nThis plugin does not support raise()"
+    with pytest.raises(MaskpsError, match="exit code 1: TypeError: too many arguments"):
+        run_labelme([script(tmp_path, f"sys.exit({told!r})")])
+
+
 def test_a_labelme_killed_by_qt_is_told_with_what_to_install(tmp_path: Path) -> None:
     body = (
         "import signal; print('qt.qpa.plugin: could not load the Qt platform plugin', file=sys.stderr, "
