@@ -25,7 +25,7 @@ _HOW = (
     "Somebody looked at these outlines and did not accept them. Each image opens with the outline as it is: "
     "move, add and delete points, or delete the polygon and draw the person again. The reason also stands in "
     "the description of the rectangle. An outline that stays as it is counts as not done; if you think that "
-    "it is right, tick 'problem'. Leave everybody without a rectangle alone: they are done."
+    "it is right, tick 'problem'. Leave everybody without a rectangle alone."
 )
 
 

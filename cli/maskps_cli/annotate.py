@@ -60,13 +60,24 @@ class Share(click.ParamType):
 @click.argument("subset", type=click.Path(path_type=Path))
 @images_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the packs to.")
-@click.option("--annotators", required=True, metavar="A,B,C", help="Names of the annotators.")
+@click.option(
+    "--annotators",
+    metavar="A,B,C",
+    help="Names of the annotators. With --corrections, by default, each image goes back to who drew it.",
+)
 @click.option(
     "--double",
     type=Share(),
     default="0%",
     show_default=True,
     help="Share of the images that two annotators get without being told, for 'agreement'.",
+)
+@click.option(
+    "--corrections",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Decisions saved in a review: pack only what it rejects. May be given several times.",
 )
 @seed_option
 @force_option
@@ -75,8 +86,9 @@ def pack(
     subset: Path,
     images: Path | None,
     out: Path,
-    annotators: str,
+    annotators: str | None,
     double: float,
+    corrections: tuple[Path, ...],
     seed: int,
     force: bool,
     quiet: bool,
@@ -88,28 +100,53 @@ def pack(
     draw, LabelMe's settings and a page of rules. Shares are balanced by persons. --force replaces
     packs only as long as nobody has drawn in them.
 
+    With --corrections the packs hold only the persons that a review rejected, with the outline to mend and
+    the reasons.
+
     \b
-    Example:
+    Examples:
       maskps-data annotate pack subset --out packs --annotators ann,bob --double 5%
+      maskps-data annotate pack subset --out packs2 --corrections subset.review.json
     """
+    from maskps_annotation.corrections import write_corrections
     from maskps_annotation.packs import write_packs
 
-    names = [name.strip() for name in annotators.split(",") if name.strip()]
+    if corrections and double:
+        raise click.UsageError("--double does not go with --corrections: a rejected person is drawn by one")
+    if annotators is None and not corrections:
+        raise click.UsageError("name the annotators: --annotators A,B,C")
+    names = [name.strip() for name in (annotators or "").split(",") if name.strip()]
     dataset = dataset_of_subset(subset, images)
     with progress_bar("images", quiet=quiet) as update:
-        packs = write_packs(
-            subset,
-            dataset,
-            out,
-            annotators=names,
-            double=double,
-            seed=seed,
-            force=force,
-            progress=update,
-        )
+        if corrections:
+            packs, left_out = write_corrections(
+                subset,
+                dataset,
+                out,
+                reviews=corrections,
+                annotators=None if annotators is None else names,
+                seed=seed,
+                force=force,
+                progress=update,
+            )
+        else:
+            left_out = ()
+            packs = write_packs(
+                subset,
+                dataset,
+                out,
+                annotators=names,
+                double=double,
+                seed=seed,
+                force=force,
+                progress=update,
+            )
+    for finding in left_out:
+        say(str(finding), quiet=quiet)
     for one in packs.packs:
         say(f"{one.folder}: {len(one.scenes):,} images, {one.persons:,} persons to draw", quiet=quiet)
-    say(f"wrote {out}; {len(packs.doubled):,} images are with two annotators", quiet=quiet)
+    doubled = "" if corrections else f"; {len(packs.doubled):,} images are with two annotators"
+    say(f"wrote {out}{doubled}", quiet=quiet)
 
 
 @annotate.command("open")
