@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,14 @@ FITS_OTHER = 0.25
 """A drawing belongs to another slot if its bounds fit that box by half, as an IoU, and by so much better."""
 OUTSIDE, FAR_OUTSIDE = 0.25, 0.7
 """Share of a person's area outside its box: from here on worth a look, and from there on wrong."""
-SMALLEST, SMALL, LARGE = 0.005, 0.08, 0.95
+SMALLEST, SMALL, LARGE = 0.005, 0.08, 0.9
 """Area as a share of that of the box: below the first wrong, below the second and above the third odd."""
-OVERLAP, FAR_OVERLAP = 0.05, 0.5
+OVERLAP, FAR_OVERLAP = 0.1, 0.5
 """Share of the smaller of two persons that both have: from here on worth a look, and from there on wrong."""
-HOLE_OUTSIDE, FAR_HOLE_OUTSIDE = 0.05, 0.5
+HOLE_OUTSIDE, FAR_HOLE_OUTSIDE = 0.25, 0.5
 """Share of a hole outside its person, likewise."""
+INNER = 0.9
+"""Share of a part that another one has as well, from which on it is taken for a hole."""
 BEYOND = 0.5
 """Pixels by which a point may lie outside the image without a word: LabelMe cuts at the image itself."""
 _BOX_MOVED = 0.5  # pixels
@@ -140,9 +142,11 @@ def check_drawn(
         if outline is not None:
             outline = _in_image(scene, name, outline, problems)
         if outline is not None:
-            _check_place(scene, person.slot, body, problems)
+            if name not in problems.blocked:  # what is missing or too much would be told twice
+                _check_place(scene, person.slot, body, problems)
             outlines[name] = outline
-    _check_overlaps(outlines, problems)
+    passing = {name: outline for name, outline in outlines.items() if name not in problems.blocked}
+    _check_overlaps(passing, problems)  # a wrong drawing is no reason to hold back its neighbour
     return outlines
 
 
@@ -238,7 +242,7 @@ def _check_parts(person: _Person, problems: Problems) -> Any | None:
     name = person.slot.name
     if not person.parts:
         kinds = [kind for kind, of in (("hole", person.holes), ("accessory", person.accessories)) if of]
-        if kinds:
+        if kinds and name not in problems.blocked:
             index = min([*person.holes, *person.accessories])
             found = f"a shape marked as {' and as '.join(kinds)}, but no person it belongs to"
             hint = f"draw {name}, or take the mark off"
@@ -255,8 +259,9 @@ def _check_parts(person: _Person, problems: Problems) -> Any | None:
             "error",
             name,
             f"drawn {len(groups)} times, at {places}",
-            hint="parts of one person: give them the same group_id; else rename or delete one",
+            hint="parts of one person: the same group_id; a hole: mark it; else rename or delete one",
         )
+    _check_inner_parts(person, list(groups.values()), problems)
     body = shapely.union_all(list(person.parts.values()))
     whole = shapely.union_all([body, *person.accessories.values()])
     for index, hole in person.holes.items():
@@ -271,6 +276,20 @@ def _check_parts(person: _Person, problems: Problems) -> Any | None:
                 shape=index,
             )
     return shapely.difference(body, shapely.union_all(list(person.holes.values()))) if person.holes else body
+
+
+def _check_inner_parts(person: _Person, groups: Iterable[list[int]], problems: Problems) -> None:
+    """Looks for parts of a group that lie in another part of it: holes that nobody marked."""
+    for indices in groups:
+        for index, other in permutations(indices, 2):
+            part, around = person.parts[index], person.parts[other]
+            if part.area < around.area and shapely.intersection(part, around).area >= INNER * part.area:
+                found = (
+                    f"the part at {_corner(np.array(part.bounds))} lies within another part and adds nothing"
+                )
+                hint = "mark it 'hole' if it is one, else delete it"
+                problems.add("part-within-part", "warning", person.slot.name, found, hint=hint, shape=index)
+                break
 
 
 def _check_place(scene: PackedScene, slot: Slot, body: Any, problems: Problems) -> None:
@@ -292,11 +311,13 @@ def _check_place(scene: PackedScene, slot: Slot, body: Any, problems: Problems) 
         found = f"{at}: covers {covered:.0%} of {other.name}'s box and {inside / box_area:.0%} of its own"
         hint = f"name it {other.name} if it is that person"
         problems.add("fits-other-slot", "error", slot.name, found, hint=hint)
-    elif outside >= FAR_OUTSIDE:
+        return
+    if outside >= FAR_OUTSIDE:
         found = f"{at}: {outside:.0%} of it is outside its box at {_corner(np.array(slot.box))}"
         hint = "draw the person in the rectangle; delete the drawing of anybody else"
         problems.add("far-outside-box", "error", slot.name, found, hint=hint)
-    elif outside >= OUTSIDE:
+        return
+    if outside >= OUTSIDE:
         found = f"{at}: {outside:.0%} of it is outside its box at {_corner(np.array(slot.box))}"
         hint = "right if an arm or a leg is there; mark bags and prams as 'accessory'"
         problems.add("sticks-out", "warning", slot.name, found, hint=hint)

@@ -129,8 +129,9 @@ def without_copies(
 ) -> dict[tuple[str, str], CheckedFile]:
     """Returns the files with a finding more for each polygon that stands in another file, point by point.
 
-    In files of two scenes one of them is a copy (`keep_prev`, or paste): an error for both persons. In two
-    annotators' files of one scene it is a warning: they should not have seen each other's.
+    In files of two scenes one of them is a copy (`keep_prev`, or paste): an error for both persons, unless
+    one has errors of its own and so is the copy. In two annotators' files of one scene it is a warning: they
+    should not have seen each other's.
 
     Args:
         checked: by annotator and scene.
@@ -148,7 +149,14 @@ def without_copies(
     for digest, keys in places.items():
         for key in keys if len(keys) > 1 else ():
             slot = result[key].digests[digest]
-            others = [other for other in keys if other != key]
+            passes = slot in checked[key].outlines
+            others = [
+                other
+                for other in keys
+                if other != key and (not passes or checked[other].digests[digest] in checked[other].outlines)
+            ]
+            if not others:
+                continue
             where = f"{names[key]} {slot}"
             other = next((one for one in others if one[1] != key[1]), others[0])
             if other[1] != key[1]:

@@ -136,6 +136,38 @@ CASES: list[tuple[str, tuple[LabelMeShape, ...], str, str, list[int]]] = [
     ),
     ("a slot twice", (*GOOD, drawn("p1", polygon(14, 20, 20, 30))), "error", "slot-twice", [1, 2]),
     (
+        "somebody else under a name that is taken",
+        (*GOOD, drawn("p1", polygon(60, 92, 99, 99))),
+        "error",
+        "slot-twice",
+        [1, 2],
+    ),
+    (
+        "a hole that is not marked",
+        (drawn("p1", P1, group_id=1), drawn("p1", polygon(16, 20, 22, 30), group_id=1), *GOOD[1:]),
+        "warning",
+        "part-within-part",
+        [0, 1, 2],
+    ),
+    (
+        "a neighbour drawn twice",
+        (GOOD[0], drawn("p2", P1 + 0.3), GOOD[2]),
+        "error",
+        "fits-other-slot",
+        [0, 2],
+    ),
+    (
+        "a crossing in the larger of two parts",
+        (
+            drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)], group_id=1),
+            drawn("p1", polygon(12, 66, 14, 68), group_id=1),
+            *GOOD[1:],
+        ),
+        "error",
+        "self-crossing",
+        [1, 2],
+    ),
+    (
         "a slot's polygon in another one's place",
         (drawn("p2", P1), drawn("p1", P2), GOOD[2]),
         "error",
@@ -223,7 +255,7 @@ CASES: list[tuple[str, tuple[LabelMeShape, ...], str, str, list[int]]] = [
     ),
     (
         "a hole that leaves its person",
-        (*GOOD, drawn("p1", polygon(20, 40, 29, 50), flags={"hole": True})),
+        (*GOOD, drawn("p1", polygon(20, 40, 31, 50), flags={"hole": True})),
         "warning",
         "hole-outside-person",
         [0, 1, 2],
@@ -401,6 +433,19 @@ def test_all_packs_are_checked(packs: PackSet) -> None:
         ("ann/b.json p3", "person-missing"),
         ("ann/a.json p1", "polygon-copied"),
         ("ann/b.json p1", "polygon-copied"),
+    }
+
+
+def test_a_copy_that_is_wrong_anyway_leaves_its_original_alone(packs: PackSet) -> None:
+    draw(packs, 0, 0, GOOD, {"done": True})
+    draw(packs, 0, 1, (drawn("p1", P2 + 0.2), drawn("p2", P1), drawn("p3", P3 + 0.2)), {"done": True})
+    draw(packs, 1, 0, (), {})
+    draw(packs, 1, 1, (), {})
+    told = {(finding.where, finding.code) for finding in check_packs(packs) if finding.level == "error"}
+    assert told == {
+        ("ann/b.json p1", "fits-other-slot"),
+        ("ann/b.json p2", "fits-other-slot"),
+        ("ann/b.json p2", "polygon-copied"),
     }
 
 

@@ -8,6 +8,7 @@ without a mistake leaves everything else as it was.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +17,11 @@ from typing import Any
 import numpy as np
 import shapely
 
-from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
+from maskps.masks import LabelMeFile, LabelMeShape, Outline, write_labelme
 from maskps.masks.outlines import outline_from_shapely
 from maskps.masks.rasterising import outline_to_mask
 from maskps.masks.tracing import mask_to_outline
-from maskps_annotation.packs import Pack, PackedScene, PackSet, is_prefilled
+from maskps_annotation.packs import Pack, PackedScene, PackSet, prefilled
 
 Truth = Mapping[str, Mapping[int, Outline]]
 """Scene -> index of the box in it -> true outline, of labeled and unlabeled persons."""
@@ -30,6 +31,7 @@ LEAST_PART, LEAST_HOLE = 12.0, 30.0  # square pixels; what is smaller nobody dra
 NOISE = (1.0, 3.0)  # pixels; of the most and the least careful annotator
 NEEDLESS = "needless"
 """In place of a slot: a shape for a person who needs none."""
+_BEGAN, _SECONDS = 1_700_000_000, 70  # times of the files: a day in 2023, and what a person takes
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,12 @@ def draw_packs(
     """
     made: list[Mistake] = []
     for pack, sd in zip(packs.packs, np.linspace(*noise, len(packs.packs)), strict=True):
-        before: tuple[PackedScene, list[LabelMeShape]] | None = None
+        now = _BEGAN
+        before: _Desk | None = None
         for scene in pack.scenes:
-            desk = _Desk(pack, scene, truth.get(scene.scene, {}), float(sd), seed, before, exact)
+            desk = _Desk(
+                pack, scene, truth.get(scene.scene, {}), float(sd), seed, before, exact, packs.fingerprint
+            )
             if keep is None:
                 mistake = _new_mistake(desk, rates)
             else:
@@ -104,12 +109,14 @@ def draw_packs(
                 mistake = _MAKERS[planned[0].kind](desk) if planned else None
             made += [mistake] if mistake is not None else []
             desk.save()
-            before = scene, desk.shapes
+            now += _SECONDS * len(scene.slots)
+            os.utime(desk.path, (now, now))
+            before = desk
     return made
 
 
 class _Desk:
-    """One file at work: everybody drawn well, until a mistake changes it."""
+    """One file at work, begun anew: everybody drawn well, until a mistake changes it."""
 
     def __init__(
         self,
@@ -118,14 +125,15 @@ class _Desk:
         truth: Mapping[int, Outline],
         sd: float,
         seed: int,
-        before: tuple[PackedScene, list[LabelMeShape]] | None,
+        before: _Desk | None,
         exact: bool,
+        fingerprint: str,
     ) -> None:
         self.pack, self.scene, self.truth = pack, scene, truth
         self.sd, self.seed, self.before, self.exact = sd, seed, before, exact
         self.path = pack.folder / scene.file_name
-        self.file: LabelMeFile = read_labelme(self.path)
-        self.rectangles = [shape for shape in self.file.shapes if is_prefilled(shape)]
+        self.file: LabelMeFile = prefilled(scene, fingerprint)
+        self.rectangles = list(self.file.shapes)
         self.flags = {"done": True, "problem": False}
         self.text: Callable[[str], str] = str
         self.shapes: list[LabelMeShape] = []
@@ -213,13 +221,15 @@ def _swapped(desk: _Desk) -> Mistake | None:
 
 
 def _crossing(desk: _Desk) -> Mistake | None:
-    """Two vertices, a quarter of the way round apart, in the wrong order."""
+    """Two vertices in the wrong order: a quarter of the way round apart, or less."""
     slot, shape = _largest(desk)
-    points = shape.points.copy()
-    first, second = 0, max(len(points) // 4, 2)
-    points[[first, second]] = points[[second, first]]
-    desk.shapes[_index(desk, shape)] = replace(shape, points=points)
-    return desk.mistake("polygon crosses itself", slot)
+    for apart in range(max(len(shape.points) // 4, 2), 0, -1):
+        points = shape.points.copy()
+        points[[0, apart]] = points[[apart, 0]]
+        if not shapely.Polygon(points).is_valid:
+            desk.shapes[_index(desk, shape)] = replace(shape, points=points)
+            return desk.mistake("polygon crosses itself", slot)
+    return None
 
 
 def _box(desk: _Desk) -> Mistake | None:
@@ -275,7 +285,7 @@ def _occluder(desk: _Desk) -> Mistake | None:
 def _copied(desk: _Desk) -> Mistake | None:
     if desk.before is None:
         return None
-    scene, shapes = desk.before
+    scene, shapes = desk.before.scene, desk.before.shapes
     theirs = {shape.label for shape in shapes if len(shape.points) > 3}
     names = sorted(theirs & {slot.name for slot in desk.scene.slots})
     if not names:
@@ -360,12 +370,9 @@ def _saved_over(desk: _Desk) -> Mistake | None:
     """LabelMe saved what was drawn on the image before to this image's file."""
     if desk.before is None:
         return None
-    scene, desk.shapes = desk.before
-    theirs = read_labelme(desk.pack.folder / scene.file_name)
-    desk.file, desk.rectangles = theirs, [shape for shape in theirs.shapes if is_prefilled(shape)]
-    return Mistake(
-        "saved over by another image", desk.pack.annotator, desk.scene.scene, (), (scene.scene, "")
-    )
+    before = desk.before
+    desk.file, desk.rectangles, desk.shapes = before.file, before.rectangles, before.shapes
+    return desk.mistake("saved over by another image", other=(before.scene.scene, ""))
 
 
 def _cut_off(desk: _Desk) -> Mistake | None:

@@ -1,0 +1,208 @@
+"""The whole annotation of a synthetic set by the real commands, with simulated annotators and a reviewer.
+
+    python tests/benchmarks/annotation_walkthrough.py --out FOLDER [--scale small]
+
+Prints every command and what it printed. The annotators make their usual mistakes, mend what `check` tells,
+and draw again what the reviewer, who knows the truth, rejects. The end says how far the collected 14x14
+targets are from the true ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from check_recall import places
+from outlined_scenes import true_outlines
+from simulated_annotators import RATES, Mistake, Truth, draw_packs
+
+from maskps.datasets import open_dataset
+from maskps.files import write_json
+from maskps.findings import Finding
+from maskps.masks import Outline, coverage
+from maskps.masks.coverage import THRESHOLD
+from maskps.structures import MaskState
+from maskps.subset import open_subset
+from maskps_annotation.decisions import outline_key
+from maskps_annotation.packs import PackSet, read_packs
+
+LEAST_IOU = 0.75
+"""The reviewer rejects what is further from the truth."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Where everything is, and the one way in which commands are called."""
+
+    out: Path
+    shown: int = 24
+
+    def run(self, *words: str, fails: bool = False) -> str:
+        """Runs `maskps-data` in the folder of the walk, shows it, and returns what it wrote to stdout."""
+        print(f"\n$ maskps-data {' '.join(words)}", flush=True)
+        program = Path(sys.executable).with_name("maskps-data")
+        done = subprocess.run(
+            [program, *words],
+            cwd=self.out,
+            env=os.environ | {"COLUMNS": "110"},
+            capture_output=True,
+            text=True,
+        )
+        lines = done.stdout.splitlines() + done.stderr.splitlines()
+        if "--json" not in words:
+            more = [f"... ({len(lines) - self.shown} more lines)"] if len(lines) > self.shown else []
+            print("\n".join([*lines[: self.shown], *more]), flush=True)
+        if done.returncode != int(fails):
+            sys.exit(f"ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+
+def say(text: str) -> None:
+    print(f"\n# {text}", flush=True)
+
+
+def mended(packs: PackSet, mistakes: Sequence[Mistake], findings: Sequence[Finding]) -> list[Mistake]:
+    """Returns the mistakes that `check` did not tell: the others are mended by who made them."""
+    told = {place for place, finding in places(packs, findings) if finding.level != "info"}
+    told |= {(*place[:2], "") for place, finding in places(packs, findings) if finding.code == "not-done"}
+    return [
+        one
+        for one in mistakes
+        if not any((one.annotator, one.scene, slot) in told for slot in one.slots or ("",))
+    ]
+
+
+def reviewed(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[dict[str, object], int]:
+    """Returns the decisions of a reviewer who sees the truth, and how many of them reject."""
+    dataset = open_dataset(scenes)
+    subset, train = open_subset(subset_dir, dataset), dataset.train
+    decisions = []
+    for row in np.flatnonzero(subset.masks.states != MaskState.NOT_APPLICABLE).tolist():
+        scene = int(train.scene_of_person[row])
+        name, person = str(train.names[scene]), row - int(train.offsets[scene])
+        outline = subset.masks.outlines.get(row)
+        comment = _objection(outline, truth[name][person])
+        decisions.append(
+            {
+                "scene": name,
+                "person": person,
+                "decision": "reject" if comment else "accept",
+                "comment": comment,
+                "outline": outline_key(outline),
+            }
+        )
+    content = {
+        "format": "maskps-review",
+        "version": 1,
+        "fingerprint": dataset.fingerprint,
+        "subset": subset_dir.name,
+        "reviewer": "rae",
+        "decisions": decisions,
+    }
+    return content, sum(one["decision"] == "reject" for one in decisions)
+
+
+def _objection(drawn: Outline | None, true: Outline) -> str:
+    if drawn is None:
+        return "not drawn"
+    one, two = drawn.to_shapely(), true.to_shapely()
+    shared = shapely.intersection(one, two).area
+    if shared / (one.area + two.area - shared) >= LEAST_IOU:
+        return ""
+    return "missed part" if two.area - shared > one.area - shared else "too much"
+
+
+def distance_of_targets(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[int, float, int, int]:
+    """Returns the persons with a target, its changed cells, mean and most, and the persons without one."""
+    dataset = open_dataset(scenes)
+    subset, train = open_subset(subset_dir, dataset), dataset.train
+    changed = []
+    for row, outline in subset.masks.outlines.items():
+        scene = int(train.scene_of_person[row])
+        true = truth[str(train.names[scene])][row - int(train.offsets[scene])]
+        box = train.boxes[row][None].astype(np.float64)
+        targets = [coverage(one.edges(), box)[0] >= THRESHOLD for one in (outline, true)]
+        changed.append(int((targets[0] != targets[1]).sum()))
+    missing = int((subset.masks.states == MaskState.MISSING).sum())
+    return len(changed), float(np.mean(changed)), max(changed), missing
+
+
+def walk(
+    out: Path, *, seed: int = 0, portion_size: int = 5, rates: float = 1.0, shown: int = 24
+) -> list[tuple[int, float, int, int]]:
+    """Goes the whole way in a folder that holds the scenes; returns `distance_of_targets` on the way.
+
+    Args:
+        rates: factor for the rates of mistakes.
+        shown: lines of every command's output that are printed.
+    """
+    steps = Walk(out, shown)
+    scenes, subset = out / "scenes", out / "subset"
+    truth = true_outlines(scenes)
+    distances = []
+
+    steps.run("build-subset", "scenes", "--out", "subset", "--portion-size", str(portion_size))
+    steps.run(
+        "annotate", "pack", "subset", "--out", "packs", "--annotators", "ann,bob,cem", "--double", "20%"
+    )
+
+    say("The annotators draw.")
+    packs = read_packs(out / "packs")
+    mistakes = draw_packs(packs, truth, seed=seed, rates={kind: rate * rates for kind, rate in RATES.items()})
+    say(f"They made {len(mistakes)} mistakes: {', '.join(sorted(one.kind for one in mistakes))}.")
+    steps.run("annotate", "progress", "packs")
+    steps.run("annotate", "check", "packs", fails=True)
+    told = json.loads(steps.run("annotate", "check", "packs", "--json", fails=True))
+    findings = [Finding(**one) for one in told["findings"]]
+
+    say("The annotators mend what the check told, errors and warnings.")
+    left = mended(packs, mistakes, findings)
+    draw_packs(packs, truth, seed=seed, keep=left)
+    say(f"{len(left)} mistakes are left: {', '.join(sorted(one.kind for one in left))}.")
+    steps.run("annotate", "check", "packs")
+    steps.run("annotate", "collect", "packs", "--into", "subset")
+    steps.run("annotate", "agreement", "packs")
+    distances.append(distance_of_targets(subset, scenes, truth))
+
+    steps.run("annotate", "review", "subset", "--packs", "packs", "--out", "review.html")
+    content, rejected = reviewed(subset, scenes, truth)
+    write_json(out / "rae.review.json", content)
+    say(f"The reviewer looks at the page, rejects {rejected} drawings and saves rae.review.json.")
+    steps.run("annotate", "pack", "subset", "--corrections", "rae.review.json", "--out", "corrections")
+
+    say("Whoever drew them draws them again, with care.")
+    draw_packs(read_packs(out / "corrections"), truth, seed=seed + 1, rates={}, noise=(1.0, 1.0))
+    steps.run("annotate", "check", "corrections")
+    steps.run("annotate", "collect", "corrections", "--into", "subset")
+    steps.run("stats", "scenes", "--subset", "subset")
+    distances.append(distance_of_targets(subset, scenes, truth))
+
+    say("Cells of 196 in which the 14x14 targets differ from the true ones:")
+    print("| | persons | mean | most | without an outline |\n|---|---|---|---|---|")
+    for when, (persons, mean, most, missing) in zip(("before", "after"), distances, strict=True):
+        print(f"| {when} the corrections | {persons} | {mean:.1f} | {most} | {missing} |")
+    return distances
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scale", default="small")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not (options.out / "scenes").exists():
+        Walk(options.out).run("synth", "scenes", "--scale", options.scale, "--seed", str(options.seed))
+    walk(options.out, seed=options.seed)
+
+
+if __name__ == "__main__":
+    main()
