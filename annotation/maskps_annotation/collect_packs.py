@@ -87,7 +87,8 @@ class CollectReport:
         added, changed: persons who had no outline before, or another one.
         kept: persons whose drawing is missing, has an error, or was replaced by one of later packs: they keep
             the outline they had.
-        conflicts: persons of whom there is more than one drawing; one is used, all are in the store.
+        conflicts: persons of whom there is more than one drawing; one is used, all are in the store. Persons
+            of packs of corrections do not count.
         present, missing: outlines of the whole subset after it.
         findings: of the checks, and one for each conflict.
     """
@@ -167,7 +168,7 @@ def collect_packs(
         before = subset.masks.outlines
         record = read_collected(subset_dir / COLLECTED_NAME)
         record, outlines = _choose(packs, rows, checked, shas, record, before, subset_dir / MASKS_NAME)
-        conflicts = _conflicts(record, rows)
+        conflicts = _conflicts(record, rows, packs)
         merged = {**before, **outlines}
         _write(subset_dir, subset, dataset, merged, record, packs, store)
     for one in checked.values():
@@ -330,10 +331,19 @@ def _same(first: Outline, second: Outline) -> bool:
     )
 
 
-def _conflicts(record: Mapping[int, CollectedPerson], rows: Mapping[_Key, int]) -> list[Finding]:
+def _conflicts(
+    record: Mapping[int, CollectedPerson], rows: Mapping[_Key, int], packs: PackSet
+) -> list[Finding]:
+    """Tells of whom there are several drawings; that a correction has replaced one goes without saying."""
     findings = []
-    told = set()
-    for (_, scene, slot), row in rows.items():
+    told = {
+        rows[pack.annotator, scene.scene, slot.name]
+        for pack in packs.packs
+        for scene in pack.scenes
+        for slot in scene.slots
+        if slot.correction is not None
+    }
+    for (_, scene_name, slot_name), row in rows.items():
         person = record.get(row)
         if person is None or not person.others or row in told:
             continue
@@ -343,7 +353,7 @@ def _conflicts(record: Mapping[int, CollectedPerson], rows: Mapping[_Key, int]) 
             Finding(
                 "drawn-by-several",
                 "info",
-                f"{scene} {slot}",
+                f"{scene_name} {slot_name}",
                 f"that of {person.used.annotator} ({person.used.sha256[:12]}) is used; also there: {others}",
                 hint="nothing is lost: 'restore' gives back any of them",
             )

@@ -126,7 +126,8 @@ def read_rejections(reviews: Sequence[Path], subset: Subset, dataset: PersonSear
             found = "rejected, but the outline was changed since"
             findings.append(Finding("decision-stale", "warning", where, found, hint=hint))
             continue
-        reasons = dict.fromkeys(_reason(one, reviewer) for one, reviewer in valid if _says_something(one))
+        said = [one for one in valid if one[0].decision or one[0].comment.strip()]
+        reasons = dict.fromkeys(_reason(one, reviewer) for one, reviewer in said)
         corrections[rows[scene]][person] = Correction.of(list(reasons), outline or Outline(()))
     if not corrections:
         raise _nothing_rejected(reviews, by_person, findings)
@@ -154,16 +155,13 @@ def _is_wanted(subset: Subset, dataset: PersonSearchDataset, scene: int | None, 
     return first + person < last and subset.masks.states[first + person] != MaskState.NOT_APPLICABLE
 
 
-def _says_something(decision: Decision) -> bool:
-    return bool(decision.comment.strip()) or decision.decision == "accept"
-
-
 def _reason(decision: Decision, reviewer: str) -> str:
     """Returns one line, e.g. "rita: bag missing" or "otto (accepted): looks fine"."""
-    who = " ".join(reviewer.split())
+    who, comment = " ".join(reviewer.split()), " ".join(decision.comment.split())
     if decision.decision == "accept":
         who = f"{who or 'a reviewer'} (accepted)"
-    comment = " ".join(decision.comment.split())
+    elif not comment:
+        comment = "rejected, without a reason"
     return ": ".join(filter(None, (who, comment)))
 
 
@@ -174,9 +172,10 @@ def _nothing_rejected(
 ) -> AnnotationError:
     verdicts = Counter(decision.decision for decided in by_person.values() for decision, _ in decided)
     counts = f"{verdicts['accept']:,} accepted, {verdicts['']:,} remarks"
-    if findings:
-        codes = Counter(finding.code for finding in findings)
+    codes = Counter(finding.code for finding in findings)
+    if codes["decision-stale"]:
         counts += f", {codes['decision-stale']:,} rejected before the outline was changed"
+    if codes["person-unknown"]:
         counts += f", {codes['person-unknown']:,} rejected whom the subset does not have"
     return AnnotationError(
         ", ".join(map(str, reviews)),

@@ -17,8 +17,6 @@ SLOT_KEY = "maskps_slot"
 FILE_KEY = "maskps"
 """Private key of a LabelMe file of a pack: {"scene", "sha256", "fingerprint"}."""
 
-_NO_REASON = "rejected in the review, without a reason"
-
 
 def prefilled(scene: PackedScene, fingerprint: str) -> LabelMeFile:
     """Returns the LabelMe file that an annotator starts from: a rectangle per person, nothing drawn.
@@ -47,7 +45,7 @@ def rejected_shapes(slot: Slot) -> Iterator[LabelMeShape]:
 
 def reason_text(slot: Slot) -> str:
     """Returns the reasons why a person is to be drawn again, one per line; "" if it is not."""
-    return "" if slot.correction is None else "\n".join(slot.correction.reasons) or _NO_REASON
+    return "" if slot.correction is None else "\n".join(slot.correction.reasons)
 
 
 def is_prefilled(shape: LabelMeShape) -> bool:

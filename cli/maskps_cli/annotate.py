@@ -104,7 +104,7 @@ def pack(
     the reasons.
 
     \b
-    Examples:
+    Example:
       maskps-data annotate pack subset --out packs --annotators ann,bob --double 5%
       maskps-data annotate pack subset --out packs2 --corrections subset.review.json
     """

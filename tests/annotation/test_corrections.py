@@ -231,6 +231,11 @@ def test_rejected_by_one_and_accepted_by_another_is_rejected_with_both_comments(
     assert correction.reasons == ("rita: too coarse", "otto (accepted): fine for me")
 
 
+def test_a_rejection_without_a_comment_says_so(second: PackSet) -> None:
+    _, path = place(second, "b.jpg")
+    assert read_labelme(path).shapes[0].extra["description"] == "rita: rejected, without a reason"
+
+
 # What is left out, and what stops
 
 
@@ -410,7 +415,7 @@ def test_a_correction_replaces_the_drawing_and_the_old_one_is_kept(
     rejected = outline(dataset, subset, 1)
     change(second, "a.jpg", mended)
     report = collect_packs(second, subset, dataset)
-    assert (report.changed, report.kept) == (1, 1)
+    assert (report.changed, report.kept, report.conflicts) == (1, 1, 0)
     assert outline_key(outline(dataset, subset, 1)) != outline_key(rejected)
     (old,) = read_collected(subset / COLLECTED_NAME)[1].others
     assert old.outline == outline_key(rejected)
