@@ -141,7 +141,7 @@ def collect_packs(
     """Stores every annotator's file and writes what passes the checks into the subset.
 
     Of two annotators of one person the first in the order of the packs is used, until one of them is used
-    already. A drawing that a later distribution has replaced (corrections) does not come back, unless its
+    already; that outline stays as long as its annotator hands in no other one. A drawing that a later distribution has replaced (corrections) does not come back, unless its
     annotator changes it.
 
     Args:
@@ -292,6 +292,11 @@ def _choose(
             continue
         same = [one for one in usable if known is not None and _owner(one[0]) == _owner(known.used)]
         used, outline = (same or usable)[0]
+        if not same and known is not None and known.used.packs == distribution and row in before:
+            used, outline = (
+                known.used,
+                before[row],
+            )  # not handed in again, or with an error: no reason to change
         others = {_owner(one): one for one in (known.others if known is not None else ())}
         if known is not None and _owner(known.used) != _owner(used):
             others[_owner(known.used)] = known.used

@@ -183,6 +183,13 @@ def read_packs(out: Path) -> PackSet:
         InputFileError: packs.json is missing, cut off, edited, or of another version.
     """
     path = out / PACKS_NAME
+    if (out / PACK_NAME).is_file() and not path.exists():
+        raise InputFileError(
+            out,
+            expected="the folder that 'maskps-data annotate pack' made",
+            found="the folder of one annotator",
+            hint=f"give the folder with {PACKS_NAME}: {out.parent}",
+        )
     content = read_record(
         path,
         format=FORMAT,

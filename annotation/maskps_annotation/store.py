@@ -106,6 +106,27 @@ class Store:
         """Returns annotator and name of every file that was ever stored, in order of these."""
         return sorted(self._versions)
 
+    def listed(self, file: str | None = None) -> list[Version]:
+        """Returns the versions of every file, or of one, by annotator and name, the oldest first.
+
+        Args:
+            file: annotator and name, as "ann/s1234.json".
+
+        Raises:
+            InputFileError: nothing was stored of this file, or nothing at all.
+        """
+        names = [one for one in self.files() if file in (None, "/".join(one))]
+        if not names:
+            raise InputFileError(
+                self.folder,
+                expected="stored files" if file is None else "a stored file, as ANNOTATOR/FILE.json",
+                found="none" if file is None else f"'{file[:90]}', of which nothing is stored",
+                hint="give the subset that 'annotate collect' has filled"
+                if file is None
+                else "without a file the command lists all",
+            )
+        return [version for one in names for version in self._versions[one]]
+
     def find(self, prefix: str) -> str:
         """Returns the one checksum that begins like this.
 

@@ -13,6 +13,7 @@ from maskps.findings import LEVELS, Finding, count_by_level
 from maskps_cli.options import dataset_of_subset, images_option, json_option, quiet_option
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
+_SHOWN = 5  # persons drawn by several
 packs_argument = click.argument("packs", type=click.Path(path_type=Path))
 
 
@@ -77,9 +78,11 @@ def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet
         print_json(report.to_dict())
         return
     print_table(str(subset), ["collected", ""], [[name, f"{count:,}"] for name, count in report.rows()])
-    for finding in report.findings:
-        if finding.code == "drawn-by-several":
-            say(str(finding), quiet=quiet)
+    several = [finding for finding in report.findings if finding.code == "drawn-by-several"]
+    for finding in several[:_SHOWN]:
+        say(str(finding), quiet=quiet)
+    if len(several) > _SHOWN:
+        say(f"and {len(several) - _SHOWN:,} more drawn by several; --json lists them all", quiet=quiet)
     errors = sum(finding.level == "error" for finding in report.findings)
     if errors:
         say(f"{errors:,} errors: see 'maskps-data annotate check {packs}'", quiet=quiet)
@@ -121,12 +124,7 @@ def restore(
         restored = store.bring_back(version, to, annotator=annotator, name=name, force=force)
         say(f"wrote {to}: version {restored[:12]}", quiet=quiet)
         return
-    listed = [
-        one
-        for annotator, name in store.files()
-        if file in (None, f"{annotator}/{name}")
-        for one in store.versions(annotator, name)
-    ]
+    listed = store.listed(file)
     if as_json:
         print_json([one.to_dict() for one in listed])
     else:

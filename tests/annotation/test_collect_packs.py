@@ -189,6 +189,20 @@ def test_of_two_annotators_the_first_is_used_and_both_are_told(
     assert found[1].startswith("that of ann") and "also there: bob" in found[1]
 
 
+def test_an_outline_stays_while_its_annotator_hands_in_nothing(
+    packs: PackSet, subset: Path, dataset: PersonSearchDataset
+) -> None:
+    path = draw(packs, "ann", "a.jpg", {"p1": polygon(0), "p2": polygon(1)})
+    draw(packs, "bob", "a.jpg", {"p1": polygon(0, 2), "p2": polygon(1, 2)})
+    collect_packs(packs, subset, dataset)
+    masks = (subset / "masks.json").read_bytes()
+    drawn = path.read_bytes()
+    for change in (path.unlink, lambda: path.write_text("{"), lambda: path.write_bytes(drawn)):
+        change()
+        report = collect_packs(packs, subset, dataset)
+        assert (report.changed, (subset / "masks.json").read_bytes() == masks) == (0, True)
+
+
 def test_an_outline_that_the_subset_had_is_replaced_and_kept_in_the_store(
     dataset: PersonSearchDataset, tmp_path: Path
 ) -> None:

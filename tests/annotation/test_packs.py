@@ -221,3 +221,9 @@ def test_a_damaged_record_is_one_error_with_a_hint(packs: PackSet, tmp_path: Pat
     with pytest.raises(MaskpsError) as caught:
         read_packs(tmp_path / "packs")
     assert caught.value.hint
+
+
+def test_the_folder_of_one_annotator_is_told_from_that_of_all(packs: PackSet) -> None:
+    with pytest.raises(InputFileError, match="the folder of one annotator") as raised:
+        read_packs(packs.packs[0].folder)
+    assert str(packs.packs[0].folder.parent) in raised.value.hint

@@ -142,3 +142,12 @@ def test_a_file_that_is_not_there_cannot_be_stored(store: Store, tmp_path: Path)
     with pytest.raises(InputFileError, match="a file to store"):
         store.add(tmp_path / "none.json", "ann", "none.json")
     assert not store.folder.exists()
+
+
+def test_listing_what_was_never_stored_is_explained(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="that 'annotate collect' has filled"):
+        store.listed()
+    store.add(written(tmp_path / "a.json", "one"), "ann", "a.json")
+    assert store.listed() == store.listed("ann/a.json") == store.versions("ann", "a.json")
+    with pytest.raises(InputFileError, match="'bob/a', of which nothing is stored"):
+        store.listed("bob/a")
