@@ -35,6 +35,7 @@ from maskps_annotation.pack_record import PackSet
 from maskps_annotation.review_persons import ReviewPerson, review_persons
 from maskps_annotation.review_pictures import Frame, frame_of_person, picture_of_frame
 
+_PARTS = ("page.html", "page.css", "page.js", "cards.js", "decisions.js")
 _CONTENT = "<!-- content -->"
 _MARK = b'<meta name="generator" content="maskps-review">'
 _RANKS = {"error": 0, "warning": 1}
@@ -167,9 +168,8 @@ def _check_out(out: Path, *, force: bool) -> None:
 def _page(subset: str) -> str:
     """Returns the page without its content; the policy lets it run its own code and load nothing."""
     folder = files("maskps_annotation") / "review_page"
-    html, style, script = (
-        (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
-    )
+    html, style, *scripts = ((folder / name).read_text(encoding="utf-8") for name in _PARTS)
+    script = "\n".join(scripts)
     title = escape(subset.encode("utf-8", "replace").decode("utf-8"))
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "

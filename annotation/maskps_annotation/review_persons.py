@@ -195,13 +195,13 @@ class _Drawings:
     def others(
         self, known: CollectedPerson, row: int, person: int, outline: Outline | None, box: np.ndarray
     ) -> Iterator[OtherDrawing]:
-        """Yields what else was drawn of a person: by others, and before the last change; each shape once."""
+        """Yields what else was drawn of a person: the latest of each kind that differs from what is known."""
         seen = {outline_key(outline), ""}
         for what, drawing in self._named(known):
             other = self._outline(drawing, row, person)
-            if other is None or outline_key(other) in seen:
+            if other is None or what in seen or outline_key(other) in seen:
                 continue
-            seen.add(outline_key(other))
+            seen |= {what, outline_key(other)}
             iou, cells = None, None
             if outline is not None:
                 iou, _, cells = compare_outlines(outline, other, (*box.tolist(),))

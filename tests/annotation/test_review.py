@@ -328,3 +328,14 @@ def test_packs_of_another_data_set_are_refused(
     with pytest.raises(AnnotationError, match="another data set") as caught:
         write_review(subset, dataset, tmp_path / "review.html", packs=replace(packs, fingerprint="f2"))
     assert caught.value.hint
+
+
+def test_of_many_versions_only_the_latest_other_one_is_shown(
+    packs: PackSet, subset: Path, dataset: PersonSearchDataset
+) -> None:
+    for inset in (2, 3, 4):
+        draw_file(packs, "ann", "b.jpg", {"p2": polygon(1, inset)})
+        collect_packs(packs, subset, dataset)
+    last = review_persons(subset, open_subset(subset, dataset), dataset)[-1]
+    told = [(other.what, outline_key(other.outline)) for other in last.others]
+    assert told == [("ann, before", outline_key(outline(1, 3)))]
