@@ -229,6 +229,9 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
     for note in file.notes:
         problems.add("read-as", "info", "", note)
     _check_heading(scene, file, problems)
+    if any(finding.code == "wrong-image" for finding in problems.findings):
+        is_done = bool(file.flags.get(DONE_FLAG))  # nothing in it is about this image
+        return CheckedFile({}, tuple(problems.findings), frozenset(), is_done, {})
     slots = {slot.name for slot in scene.slots}
     for label, bad in file.bad_shapes:
         code = "too-few-points" if "points" in bad.expected and bad.found.isdigit() else "shape-invalid"
@@ -290,13 +293,13 @@ def _check_heading(scene: PackedScene, file: ReadFile, problems: Problems) -> No
     """Checks that a file is about the image it is named after."""
     hint = "LabelMe saved it over the file of another image: 'restore' the file and draw this one again"
     theirs = file.record.get("scene", scene.scene), file.record.get("sha256", scene.sha256)
+    image = file.image_path.replace("\\", "/").rpartition("/")[2]
     if theirs != (scene.scene, scene.sha256):
         found = f"the file of {json.dumps(theirs[0], ensure_ascii=False)[:60]}"
         if theirs[0] == scene.scene:
             found = "a file made for another version of the image"
         problems.add("wrong-image", "error", "", found, expected=f"that of {scene.scene}", hint=hint)
-    image = file.image_path.replace("\\", "/").rpartition("/")[2]
-    if image and image != scene.image:
+    elif image and image != scene.image:
         found = f"imagePath {file.image_path[:80]!r}: LabelMe shows another image with it"
         problems.add("wrong-image", "error", "", found, expected=scene.image, hint=hint)
     if not file.record:

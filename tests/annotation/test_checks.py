@@ -436,6 +436,15 @@ def test_all_packs_are_checked(packs: PackSet) -> None:
     }
 
 
+def test_a_file_of_another_image_is_one_finding_and_leaves_the_other_alone(packs: PackSet) -> None:
+    path = draw(packs, 0, 0, GOOD, {"done": True})
+    (packs.packs[0].folder / "b.json").write_bytes(path.read_bytes())  # LabelMe saved it there
+    draw(packs, 1, 0, (), {})
+    draw(packs, 1, 1, (), {})
+    told = [(finding.where, finding.code) for finding in check_packs(packs) if finding.level != "info"]
+    assert told == [("ann/b.json", "wrong-image")]
+
+
 def test_a_copy_that_is_wrong_anyway_leaves_its_original_alone(packs: PackSet) -> None:
     draw(packs, 0, 0, GOOD, {"done": True})
     draw(packs, 0, 1, (drawn("p1", P2 + 0.2), drawn("p2", P1), drawn("p3", P3 + 0.2)), {"done": True})

@@ -14,7 +14,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import numpy as np
 import shapely
 from check_recall import places
 from outlined_scenes import true_outlines
-from simulated_annotators import RATES, Mistake, Truth, draw_packs
+from simulated_annotators import NOISE, RATES, Mistake, Truth, draw_packs
 
 from maskps.datasets import open_dataset
 from maskps.files import write_json
@@ -34,39 +35,56 @@ from maskps.subset import open_subset
 from maskps_annotation.decisions import outline_key
 from maskps_annotation.packs import PackSet, read_packs
 
-LEAST_IOU = 0.75
+LEAST_IOU = 0.8
 """The reviewer rejects what is further from the truth."""
 
 
-@dataclass(frozen=True)
-class Walk:
-    """Where everything is, and the one way in which commands are called."""
+Command = Callable[[Path, Sequence[str]], tuple[int, str]]
+"""Runs `maskps-data` with these words in a folder; returns how it ended and what it printed."""
 
-    out: Path
-    shown: int = 24
+
+def in_a_process(folder: Path, words: Sequence[str]) -> tuple[int, str]:
+    program = Path(sys.executable).with_name("maskps-data")
+    environment = os.environ | {"COLUMNS": "110"}
+    done = subprocess.run([program, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The commands of a walk, which are shown with what they print.
+
+    Attributes:
+        shown: lines of every command's output that are shown.
+    """
+
+    folder: Path
+    command: Command = in_a_process
+    shown: int = 30
 
     def run(self, *words: str, fails: bool = False) -> str:
-        """Runs `maskps-data` in the folder of the walk, shows it, and returns what it wrote to stdout."""
-        print(f"\n$ maskps-data {' '.join(words)}", flush=True)
-        program = Path(sys.executable).with_name("maskps-data")
-        done = subprocess.run(
-            [program, *words],
-            cwd=self.out,
-            env=os.environ | {"COLUMNS": "110"},
-            capture_output=True,
-            text=True,
-        )
-        lines = done.stdout.splitlines() + done.stderr.splitlines()
+        """Returns what a command printed.
+
+        Args:
+            fails: whether it should end with 1.
+        """
+        code, text = self.command(self.folder, words)
+        if code != int(fails):
+            raise RuntimeError(f"maskps-data {' '.join(words)} ended with {code}:\n{text}")
         if "--json" not in words:
+            lines = text.splitlines()
             more = [f"... ({len(lines) - self.shown} more lines)"] if len(lines) > self.shown else []
-            print("\n".join([*lines[: self.shown], *more]), flush=True)
-        if done.returncode != int(fails):
-            sys.exit(f"ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+            print("\n".join([f"\n$ maskps-data {' '.join(words)}", *lines[: self.shown], *more]), flush=True)
+        return text
 
 
 def say(text: str) -> None:
     print(f"\n# {text}", flush=True)
+
+
+def kinds(mistakes: Sequence[Mistake]) -> str:
+    counts = Counter(one.kind for one in mistakes)
+    return "".join(f"\n#   {count} {kind}" for kind, count in sorted(counts.items()))
 
 
 def mended(packs: PackSet, mistakes: Sequence[Mistake], findings: Sequence[Finding]) -> list[Mistake]:
@@ -136,15 +154,23 @@ def distance_of_targets(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[i
 
 
 def walk(
-    out: Path, *, seed: int = 0, portion_size: int = 5, rates: float = 1.0, shown: int = 24
+    steps: Steps,
+    *,
+    seed: int = 0,
+    portion_size: int = 5,
+    rates: float = 1.0,
+    noise: tuple[float, float] = NOISE,
 ) -> list[tuple[int, float, int, int]]:
-    """Goes the whole way in a folder that holds the scenes; returns `distance_of_targets` on the way.
+    """Goes the whole way in a folder that holds the scenes.
 
     Args:
         rates: factor for the rates of mistakes.
-        shown: lines of every command's output that are printed.
+        noise: of the annotators, in pixels.
+
+    Returns:
+        `distance_of_targets` before and after the corrections.
     """
-    steps = Walk(out, shown)
+    out = steps.folder
     scenes, subset = out / "scenes", out / "subset"
     truth = true_outlines(scenes)
     distances = []
@@ -156,8 +182,9 @@ def walk(
 
     say("The annotators draw.")
     packs = read_packs(out / "packs")
-    mistakes = draw_packs(packs, truth, seed=seed, rates={kind: rate * rates for kind, rate in RATES.items()})
-    say(f"They made {len(mistakes)} mistakes: {', '.join(sorted(one.kind for one in mistakes))}.")
+    chances = {kind: rate * rates for kind, rate in RATES.items()}
+    mistakes = draw_packs(packs, truth, seed=seed, rates=chances, noise=noise)
+    say(f"They made {len(mistakes)} mistakes:{kinds(mistakes)}")
     steps.run("annotate", "progress", "packs")
     steps.run("annotate", "check", "packs", fails=True)
     told = json.loads(steps.run("annotate", "check", "packs", "--json", fails=True))
@@ -165,8 +192,8 @@ def walk(
 
     say("The annotators mend what the check told, errors and warnings.")
     left = mended(packs, mistakes, findings)
-    draw_packs(packs, truth, seed=seed, keep=left)
-    say(f"{len(left)} mistakes are left: {', '.join(sorted(one.kind for one in left))}.")
+    draw_packs(packs, truth, seed=seed, noise=noise, keep=left)
+    say(f"{len(left)} mistakes are left:{kinds(left)}")
     steps.run("annotate", "check", "packs")
     steps.run("annotate", "collect", "packs", "--into", "subset")
     steps.run("annotate", "agreement", "packs")
@@ -179,7 +206,7 @@ def walk(
     steps.run("annotate", "pack", "subset", "--corrections", "rae.review.json", "--out", "corrections")
 
     say("Whoever drew them draws them again, with care.")
-    draw_packs(read_packs(out / "corrections"), truth, seed=seed + 1, rates={}, noise=(1.0, 1.0))
+    draw_packs(read_packs(out / "corrections"), truth, seed=seed + 1, rates={}, noise=noise[:1] * 2)
     steps.run("annotate", "check", "corrections")
     steps.run("annotate", "collect", "corrections", "--into", "subset")
     steps.run("stats", "scenes", "--subset", "subset")
@@ -199,9 +226,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    steps = Steps(options.out)
     if not (options.out / "scenes").exists():
-        Walk(options.out).run("synth", "scenes", "--scale", options.scale, "--seed", str(options.seed))
-    walk(options.out, seed=options.seed)
+        steps.run("synth", "scenes", "--scale", options.scale, "--seed", str(options.seed))
+    walk(steps, seed=options.seed)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from maskps.masks import LabelMeFile, LabelMeShape, Outline, write_labelme
 from maskps.masks.outlines import outline_from_shapely
 from maskps.masks.rasterising import outline_to_mask
 from maskps.masks.tracing import mask_to_outline
-from maskps_annotation.packs import Pack, PackedScene, PackSet, prefilled
+from maskps_annotation.packs import Pack, PackedScene, PackSet, is_prefilled, prefilled
 
 Truth = Mapping[str, Mapping[int, Outline]]
 """Scene -> index of the box in it -> true outline, of labeled and unlabeled persons."""
@@ -133,7 +133,7 @@ class _Desk:
         self.sd, self.seed, self.before, self.exact = sd, seed, before, exact
         self.path = pack.folder / scene.file_name
         self.file: LabelMeFile = prefilled(scene, fingerprint)
-        self.rectangles = list(self.file.shapes)
+        self.rectangles = [shape for shape in self.file.shapes if is_prefilled(shape)]
         self.flags = {"done": True, "problem": False}
         self.text: Callable[[str], str] = str
         self.shapes: list[LabelMeShape] = []
