@@ -44,4 +44,4 @@ def review(
         page = write_review(subset, dataset, out, packs=opened, force=force, progress=update)
     found = f"; {page.errors:,} with an error, {page.warnings:,} with a warning" if packs is not None else ""
     say(f"{page.persons:,} persons, {page.missing:,} without outline{found}", quiet=quiet)
-    say(f"wrote {out} ({page.bytes / 1e6:,.1f} MB); open it in a browser", quiet=quiet)
+    say(f"wrote {out} ({page.bytes / 1e6:,.2f} MB); open it in a browser", quiet=quiet)

@@ -127,7 +127,7 @@ def test_it_opens_from_disk_and_asks_for_nothing_else(visit: Visits, review: Pat
     card(made.page, 0).locator("image").first.wait_for()
     assert made.requests == [review.resolve().as_uri()]
     assert made.complaints == []
-    assert counts(made.page) == "0 of 8 persons decided: 0 accepted, 0 rejected"
+    assert counts(made.page) == "0 of 8 decided: 0 accepted, 0 rejected"
 
 
 def test_every_picture_is_shown(visit: Visits, review: Path) -> None:

@@ -78,7 +78,7 @@ function tiles(row) {
     );
   }
   for (const other of person.others) {
-    const far = other.iou === null ? "" : `: IoU ${other.iou.toFixed(2)}, ${count(other.cells, "other cell")}`;
+    const far = other.iou === null ? "" : `: IoU ${other.iou.toFixed(2)}, ${count(other.cells, "cell")} differ`;
     const both = person.path ? rims(person.path) : [];
     made.append(tile(person, `${other.what}${far}`, `Another drawing: ${other.what}`, photo(row), ...both,
       ...rims(other.path, "other")));

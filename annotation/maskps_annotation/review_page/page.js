@@ -59,7 +59,7 @@ function tellCounts() {
   for (const one of decided) number[one.decision]++;
   const done = number.accept + number.reject;
   const shown = visible.length < persons.length ? `; ${visible.length.toLocaleString("en")} shown` : "";
-  byId("counts").textContent = `${done.toLocaleString("en")} of ${count(persons.length, "person")} decided: `
+  byId("counts").textContent = `${done.toLocaleString("en")} of ${persons.length.toLocaleString("en")} decided: `
     + `${number.accept.toLocaleString("en")} accepted, ${number.reject.toLocaleString("en")} rejected${shown}`;
   byId("progress").max = persons.length;
   byId("progress").value = done;
