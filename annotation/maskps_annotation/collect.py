@@ -14,10 +14,11 @@ from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.assignment import best_fit
 from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme
-from maskps.masks.outlines import Outline, outline_from_parts
+from maskps.masks.outlines import FARTHEST, Outline, outline_from_parts
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
 from maskps.subset.names import check_labelme_folder
+from maskps_annotation.prefilled import FILE_KEY
 from maskps_annotation.shape_geometry import AREA_TYPES, geometry_of_shape
 
 _BOX_TOLERANCE = 0.01  # pixels; boxes are float32
@@ -81,28 +82,17 @@ def outlines_from_labelme(
     for done, row in enumerate(scene_rows.tolist(), start=1):
         scene = train[row]
         path = folder / f"{Path(scene.name).stem}.json"
-        if not path.is_file():
-            found = f"no LabelMe file {path.name}; its masks are missing"
-            findings.append(Finding("labelme-file-missing", "warning", scene.name, found))
-        else:
-            try:
-                file = read_labelme(path)
-            except MaskpsError as error:
-                findings.append(Finding.of_error("labelme-file-unreadable", error))
-            else:
-                findings += [Finding("labelme-note", "info", scene.name, note) for note in file.notes]
-                drawn = _outlines_of_scene(file, path.name, scene.boxes, scene.pids, pid_of_id, findings)
-                outlines |= {int(train.offsets[row]) + person: outline for person, outline in drawn.items()}
-                absent = [i for i in np.flatnonzero(scene.is_labeled).tolist() if i not in drawn]
-                findings += [
-                    Finding(
-                        "outline-missing",
-                        "warning",
-                        path.name,
-                        f"no outline of box {i} (pid {scene.pids[i]})",
-                    )
-                    for i in absent
-                ]
+        file = _read_file(path, scene.name, findings)
+        if file is not None:
+            drawn = _outlines_of_scene(file, path.name, scene.boxes, scene.pids, pid_of_id, findings)
+            outlines |= {int(train.offsets[row]) + person: outline for person, outline in drawn.items()}
+            absent = [i for i in np.flatnonzero(scene.is_labeled).tolist() if i not in drawn]
+            findings += [
+                Finding(
+                    "outline-missing", "warning", path.name, f"no outline of box {i} (pid {scene.pids[i]})"
+                )
+                for i in absent
+            ]
         if progress is not None:
             progress(done, len(scene_rows))
     if (
@@ -160,6 +150,26 @@ def build_subset_from_labelme(
 
     record = build_subset(dataset, out, selection, seed=seed, outlines=read_outlines, force=force)
     return record, findings
+
+
+def _read_file(path: Path, scene: str, findings: list[Finding]) -> LabelMeFile | None:
+    """Returns the LabelMe file of a scene; None, and a finding, if there is none that can be used."""
+    if not path.is_file():
+        found = f"no LabelMe file {path.name}; its masks are missing"
+        findings.append(Finding("labelme-file-missing", "warning", scene, found))
+        return None
+    try:
+        file = read_labelme(path)
+    except MaskpsError as error:
+        findings.append(Finding.of_error("labelme-file-unreadable", error))
+        return None
+    if FILE_KEY in file.extra:
+        found = "a file of a pack: its labels are slots, and its rectangles are no outlines"
+        hint = "'maskps-data annotate collect' takes what was drawn in packs"
+        findings.append(Finding("pack-file", "error", path.name, found, hint=hint))
+        return None
+    findings += [Finding("labelme-note", "info", scene, note) for note in file.notes]
+    return file
 
 
 def _outlines_of_scene(
@@ -271,7 +281,9 @@ def _person_of_shape(
 
 def _person_of_box(xywh: object, where: str, boxes: NDArray[np.float32]) -> int:
     try:
-        box = xywh_to_xyxy(np.array(xywh, dtype=np.float64).reshape(1, 4))
+        given = np.array(xywh, dtype=np.float64).reshape(1, 4)
+        if not (np.abs(given) <= FARTHEST).all():
+            raise ValueError("a number that is none, or in no image")
     except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(
             where,
@@ -279,7 +291,7 @@ def _person_of_box(xywh: object, where: str, boxes: NDArray[np.float32]) -> int:
             found=repr(xywh)[:60],
             hint=f"delete {BOX_KEY} from the shape; its label or its place then tells the person",
         ) from error
-    distance = np.abs(boxes - box).max(axis=1, initial=0.0)
+    distance = np.abs(boxes - xywh_to_xyxy(given)).max(axis=1, initial=0.0)
     if not len(boxes) or not distance.min() <= _BOX_TOLERANCE:
         raise AnnotationError(
             where,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError
 from maskps.findings import Finding
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
+from maskps.masks.rasterising import outline_to_mask
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import open_subset, select_subset
 from maskps_annotation import build_subset_from_labelme, outlines_from_labelme
@@ -142,6 +146,69 @@ def test_a_rectangle_is_taken_as_a_polygon_in_any_order_of_its_corners(tmp_path:
     assert outlines[0].area == 300
 
 
+def mask_of(bitmap: np.ndarray) -> str:
+    """A bitmap as LabelMe keeps it: a PNG of 0 and 1 in base64."""
+    stream = io.BytesIO()
+    Image.fromarray(bitmap.astype(np.uint8)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def masked(label: str, bitmap: np.ndarray, x: float, y: float, **more: object) -> LabelMeShape:
+    height, width = bitmap.shape
+    corners = np.array([[x, y], [x + width - 1, y + height - 1]])
+    return LabelMeShape(label, corners, "mask", extra={"mask": mask_of(bitmap)}, **more)  # type: ignore[arg-type]
+
+
+def test_a_mask_shape_is_an_outline_of_exactly_its_pixels(tmp_path: Path) -> None:
+    """Its two points are its first and its last pixel."""
+    bitmap = np.ones((30, 10), dtype=bool)
+    bitmap[0, 0] = bitmap[10:12, 4] = False
+    outlines, findings = collect(tmp_path, masked("p3", bitmap, 0, 0), drawn(1, "p7"))
+    assert findings == []
+    assert outlines[0].bounds.tolist() == [0, 0, 10, 30]
+    np.testing.assert_array_equal(outline_to_mask(outlines[0], 10, 30), bitmap)
+
+
+def test_parts_of_one_group_may_be_of_different_types(tmp_path: Path) -> None:
+    parts = [
+        LabelMeShape("person", rectangle([0, 0, 10, 10]), group_id=2),
+        LabelMeShape("person", np.array([[0.0, 10.0], [10.0, 20.0]]), "rectangle", group_id=2),
+        masked("person", np.ones((10, 10), dtype=bool), 0, 20, group_id=2),
+        masked("person", np.ones((3, 2), dtype=bool), 4, 5, group_id=2, flags={"hole": True}),
+    ]
+    outlines, _ = collect(tmp_path, *parts)
+    assert outlines[0].area == 300 - 6
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        mask_of(np.zeros((30, 10))),
+        mask_of(np.ones((30, 11))),
+        mask_of(np.ones((30, 10, 3))),
+        mask_of(np.ones((30, 10)))[:40],
+        "no PNG",
+        "é",
+    ],
+    ids=["empty", "other size", "colours", "cut off", "no PNG", "no base64"],
+)
+def test_a_mask_that_cannot_be_read_is_an_error_with_a_hint(tmp_path: Path, mask: str) -> None:
+    shape = LabelMeShape("p3", np.array([[0.0, 0.0], [9.0, 29.0]]), "mask", extra={"mask": mask})
+    outlines, findings = collect(tmp_path, shape, drawn(1, "p7"))
+    assert list(outlines) == [1]
+    assert (findings[0].code, findings[0].level) == ("outline-invalid", "error")
+    assert findings[0].hint
+
+
+def test_files_of_a_pack_are_refused_since_their_rectangles_are_boxes(tmp_path: Path) -> None:
+    boxes = LabelMeShape("p3", BOXES[0].reshape(2, 2).astype(float), "rectangle")
+    write_labelme(tmp_path / "a.json", LabelMeFile("a.jpg", 100, 100, (boxes,), extra={"maskps": {}}))
+    outlines, findings = outlines_from_labelme(tmp_path, table(), scene_rows=np.array([0]))
+    assert outlines == {}
+    assert [(finding.code, finding.level) for finding in findings] == [("pack-file", "error")]
+    assert "annotate collect" in findings[0].hint
+
+
 def test_shapes_that_are_no_area_are_told_and_not_used(tmp_path: Path) -> None:
     line = LabelMeShape("p3", np.array([[0.0, 0.0], [5.0, 5.0]]), "line")
     outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), line)
@@ -230,7 +297,7 @@ def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
     assert str(tmp_path) in caught.value.hint
 
 
-@pytest.mark.parametrize("box", ["1 2 3 4", [1, 2, 3], None, {}, [10**400, 0, 1, 1]])
+@pytest.mark.parametrize("box", ["1 2 3 4", [1, 2, 3], None, {}, [10**400, 0, 1, 1], [1e300, 0, 1, 1]])
 def test_a_private_box_that_is_none_is_an_error_with_a_hint(tmp_path: Path, box: object) -> None:
     _, findings = collect(tmp_path, drawn(0, "x", extra={"maskps_box": box}))
     (error,) = (finding for finding in findings if finding.level == "error")

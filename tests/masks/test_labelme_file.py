@@ -143,6 +143,77 @@ def test_an_upright_rectangle_of_four_points_becomes_two_corners(tmp_path: Path)
     assert len(file.notes) == 1
 
 
+X_ANYLABELING = {
+    "version": "3.3.0",
+    "checked": True,
+    "shapes": [
+        shape(score=0.5, difficult=True, attributes={"pose": "side"}, kie_linking=[[0, 1]]),
+        shape(shape_type="rectangle", points=[[1, 2], [30, 2], [30, 60], [1, 60]], score=None),
+        shape(shape_type="rotation", points=[[20, 1], [40, 11], [30, 31], [10, 21]], direction=0.46),
+        shape(shape_type="quadrilateral", points=[[20, 1], [40, 11], [30, 31], [10, 21]]),
+    ],
+    "description": "a street",
+}
+
+
+def test_the_dialect_of_x_anylabeling_is_read_with_a_note_for_each_of_its_types(tmp_path: Path) -> None:
+    file = read_labelme(file_with(tmp_path, **X_ANYLABELING))
+    assert [one.shape_type for one in file.shapes] == ["polygon", "rectangle", "polygon", "polygon"]
+    assert [len(one.points) for one in file.shapes] == [3, 2, 4, 4]
+    assert [note.partition(": ")[2] for note in file.notes] == [
+        "rectangle of four points, taken by two corners",
+        "a rotation, taken as a polygon",
+        "a quadrilateral, taken as a polygon",
+    ]
+
+
+def test_the_keys_of_x_anylabeling_survive(tmp_path: Path) -> None:
+    write_labelme(tmp_path / "again.json", read_labelme(file_with(tmp_path, **X_ANYLABELING)))
+    content = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
+    assert (content["checked"], content["description"]) == (True, "a street")
+    first, second, third, _ = content["shapes"]
+    assert {key: first[key] for key in ("score", "difficult", "attributes", "kie_linking")} == {
+        "score": 0.5, "difficult": True, "attributes": {"pose": "side"}, "kie_linking": [[0, 1]],
+    }  # fmt: skip
+    assert second["score"] is None
+    assert third["direction"] == 0.46
+
+
+def test_a_cuboid_is_refused_with_what_to_draw_instead(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="'cuboid'") as caught:
+        read_labelme(file_with(tmp_path, shape(shape_type="cuboid", points=[[1, 1]] * 8)))
+    assert "polygon" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["../../secret.jpg", "/etc/passwd", "C:\\Users\\a\\s1.jpg", "link.jpg"])
+def test_the_image_path_is_kept_as_it_is_and_never_followed(tmp_path: Path, path: str) -> None:
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
+    write_labelme(tmp_path / "again.json", read_labelme(file_with(tmp_path, imagePath=path)))
+    assert read_labelme(tmp_path / "again.json").image_path == path
+
+
+@pytest.mark.parametrize("key", ["label", "description", "x\ud800"])
+def test_half_a_surrogate_pair_is_refused_since_it_could_not_be_written(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputFileError, match="surrogates not allowed") as caught:
+        read_labelme(file_with(tmp_path, shape(**{key: "a\ud800"})))
+    assert caught.value.hint
+
+
+def test_a_whole_surrogate_pair_is_text(tmp_path: Path) -> None:
+    path = file_with(tmp_path, shape(label="\N{DOG}"))
+    assert "\\ud83d" in path.read_text(encoding="utf-8")
+    assert read_labelme(path).shapes[0].label == "\N{DOG}"
+
+
+@pytest.mark.parametrize("depth", range(700, 1100, 25))
+def test_a_value_however_deep_is_an_error_in_words(tmp_path: Path, depth: int) -> None:
+    whole = file_with(tmp_path, flags="deep").read_text(encoding="utf-8")
+    (tmp_path / "deep.json").write_text(whole.replace('"deep"', "[" * depth + "]" * depth), encoding="utf-8")
+    with pytest.raises(MaskpsError) as caught:
+        read_labelme(tmp_path / "deep.json")
+    assert len(str(caught.value)) < 1000
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -160,6 +231,8 @@ def test_an_upright_rectangle_of_four_points_becomes_two_corners(tmp_path: Path)
         shape(shape_type="rectangle", points=[[10, 20], [30, 60], [30, 20], [10, 60]]),
         shape(shape_type="blob"),
         shape(shape_type=["polygon"]),
+        shape(shape_type="rotation"),
+        shape(shape_type="quadrilateral", points=[*TRIANGLE, [3, 3], [4, 4]]),
         shape(shape_type="mask", points=[[1, 2], [3, 4]]),
         shape(group_id=True),
         shape(group_id="three"),
