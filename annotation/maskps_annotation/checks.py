@@ -97,7 +97,7 @@ def check_folder(pack: Pack) -> list[Finding]:
     if not pack.folder.is_dir():
         hint = f"ask {pack.annotator} for it"
         return [Finding("pack-missing", "error", pack.annotator, f"no folder {pack.folder}", hint=hint)]
-    present = {path.name for path in pack.folder.iterdir()}
+    present = {path.name for path in pack.folder.iterdir() if not path.is_dir()}
     known = {PACK_NAME, CONFIG_NAME} | {scene.file_name for scene in pack.scenes}
     findings = []
     for scene in pack.scenes:
@@ -198,7 +198,7 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
         size = image_size(path)
         orientation = image_orientation(path)
     except MaskpsError as error:
-        yield Finding.of_error("image-unreadable", error)
+        yield replace(Finding.of_error("image-unreadable", error), where=where)
         return
     if size != scene.size:
         found = "an image of {} x {} pixels".format(*size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -195,4 +196,6 @@ def _print_codes(findings: Sequence[Finding]) -> None:
 
 
 def _file(finding: Finding) -> str:
-    return finding.where.split(" ")[0]
+    """The annotator and file that a finding is about; the name of a file may hold spaces."""
+    name = re.match(r".*?\.\w+(?= |$)", finding.where)
+    return name[0] if name else finding.where

@@ -436,6 +436,17 @@ def test_all_packs_are_checked(packs: PackSet) -> None:
     }
 
 
+def test_a_folder_in_place_of_a_file_is_a_missing_file(packs: PackSet) -> None:
+    for pack in (0, 1):
+        for scene in (0, 1):
+            draw(packs, pack, scene, (), {})
+    path = packs.packs[0].folder / "a.json"
+    path.unlink()
+    path.mkdir()
+    told = [(finding.where, finding.code) for finding in check_packs(packs) if finding.level != "info"]
+    assert told == [("ann/a.json", "file-missing")]
+
+
 def test_a_file_of_another_image_is_one_finding_and_leaves_the_other_alone(packs: PackSet) -> None:
     path = draw(packs, 0, 0, GOOD, {"done": True})
     (packs.packs[0].folder / "b.json").write_bytes(path.read_bytes())  # LabelMe saved it there

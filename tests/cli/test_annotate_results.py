@@ -64,6 +64,16 @@ def test_good_packs_end_with_0_and_a_broken_file_with_1(work: Path) -> None:
     assert content["findings"][0].keys() == {"code", "level", "where", "found", "expected", "hint"}
 
 
+def test_findings_stand_below_the_whole_name_of_their_file(work: Path) -> None:
+    (work / "packs" / "ann" / "s1 copy 2.json").write_text("{}")
+    damaged = next((work / "packs" / "ann").glob("s*.jpg"))
+    damaged.unlink()
+    damaged.write_bytes(b"no image")
+    told = run("check", work / "packs").stdout
+    assert "ann/s1 copy 2.json\n  warning file-extra: a file" in told
+    assert f"ann/{damaged.name}\n  error image-unreadable: " in told
+
+
 def test_collect_fills_the_subset_and_restore_brings_a_file_back(work: Path, few_scenes: Path) -> None:
     collecting = ("collect", work / "packs", "--into", work / "subset", "--images", few_scenes)
     result = run(*collecting, "--json")
