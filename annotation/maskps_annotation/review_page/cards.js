@@ -105,7 +105,7 @@ function findings(person) {
   if (person.path && person.findings.some((one) => one.level === "error" && one.code !== "person-missing")) {
     list.append(make("li", {}, "A drawing with an error is not used; the outline shown is another one."));
   }
-  return list;
+  return list.childElementCount ? [list] : [];
 }
 
 function build(row) {
@@ -135,7 +135,7 @@ function build(row) {
         make("small", {}, "identity ", make("bdi", {}, person.identity))),
       make("span", { className: "state" })),
     make("div", { className: "body" }, tiles(row),
-      make("div", { className: "side" }, facts(person), findings(person), make("div", { className: "told" }))),
+      make("div", { className: "side" }, facts(person), ...findings(person), make("div", { className: "told" }))),
     make("div", { className: "decide" }, ...buttons,
       make("div", { className: "reasons", role: "group", "aria-label": "Reasons" }, ...reasons)),
     comment,
