@@ -54,7 +54,7 @@ def count_by_level(findings: Sequence[Finding]) -> dict[str, int]:
     return {f"{level}s": sum(finding.level == level for finding in findings) for level in LEVELS}
 
 
-def raise_on_errors(findings: Sequence[Finding], *, hint: str = "") -> None:
+def raise_on_errors(findings: Sequence[Finding]) -> None:
     """Raises an AnnotationError with the first finding of level "error" and the number of all of them.
 
     Does nothing when there is none; warnings never raise.
@@ -63,6 +63,4 @@ def raise_on_errors(findings: Sequence[Finding], *, hint: str = "") -> None:
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
-        raise AnnotationError(
-            first.where, expected=first.expected, found=first.found + more, hint=hint or first.hint
-        )
+        raise AnnotationError(first.where, expected=first.expected, found=first.found + more, hint=first.hint)

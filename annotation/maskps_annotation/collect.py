@@ -144,7 +144,7 @@ def build_subset_from_labelme(
         outlines, noticed = outlines_from_labelme(
             labelme, dataset.train, scene_rows=scene_rows, train_ids=dataset.train_ids, progress=progress
         )
-        raise_on_errors(noticed, hint="correct the drawings in LabelMe and build the subset again")
+        raise_on_errors(noticed)
         findings.extend(noticed)
         return outlines
 

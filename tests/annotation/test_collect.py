@@ -353,6 +353,7 @@ def test_a_drawing_that_cannot_be_used_stops_the_build(dataset: PersonSearchData
     with pytest.raises(AnnotationError, match="1 more") as caught:
         build_subset_from_labelme(dataset, tmp_path / "out", tmp_path / "labelme", EVERY)
     assert caught.value.where == "a.json shape 0 ('p103')"
+    assert "draw the parts" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 

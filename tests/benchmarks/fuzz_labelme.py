@@ -219,7 +219,10 @@ def _other_number(rng: np.random.Generator, number: Any) -> Any:
         lambda: [number],
         lambda: float(number),
     )
-    return steps[int(rng.integers(0, len(steps)))]()
+    try:
+        return steps[int(rng.integers(0, len(steps)))]()
+    except OverflowError:  # a whole number of hundreds of digits
+        return str(number)
 
 
 def _other_text(rng: np.random.Generator, text: str) -> str:
