@@ -15,7 +15,7 @@ from maskps.boxes import box_iou
 from maskps.errors import AnnotationError
 from maskps.findings import Finding, Level
 from maskps.masks.assignment import MIN_FIT
-from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape
+from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape, told
 from maskps.masks.outlines import Outline, outline_from_parts
 from maskps_annotation.check_reading import is_shifted_ai_polygon
 from maskps_annotation.check_rejected import slot_label
@@ -110,7 +110,7 @@ def check_boxes(
             hint = "nothing is lost; undo it if you want to see the box in its place"
             problems.add("box-moved", "warning", name, found, hint=hint, shape=index)
         if shape.label != name:
-            found = f"its rectangle was renamed '{shape.label}'"
+            found = f"its rectangle was renamed {told(shape.label)}"
             problems.add("box-renamed", "warning", name, found, hint=f"name it {name} again", shape=index)
     for slot in scene.slots:
         if slot.name not in seen:
@@ -166,12 +166,12 @@ def _by_slot(
         except AnnotationError as error:
             code = _code_of_shape(shape)
             more = {"expected": error.expected, "hint": error.hint}
-            problems.add(code, "error", name or f"'{shape.label}'", error.found, shape=index, **more)
+            problems.add(code, "error", name or told(shape.label), error.found, shape=index, **more)
             continue
         if geometry is None:
             found = f"a {shape.shape_type} at {_corner(shape.points)} has no area and is not used"
             hint = "draw a polygon, or delete it"
-            problems.add("shape-without-area", "warning", name or f"'{shape.label}'", found, hint=hint)
+            problems.add("shape-without-area", "warning", name or told(shape.label), found, hint=hint)
             continue
         if name is None:
             _tell_unknown(scene, shape.label, geometry, index, problems)
@@ -221,7 +221,7 @@ def _tell_unknown(scene: PackedScene, label: str, geometry: Any, index: int, pro
         found = f"{at}: no slot has this name; it fits the box of {best}"
         hint = f"name it {best} if it is that person"
         problems.add(
-            "label-unknown", "error", f"'{label}'", found, expected=f"one of {names}", hint=hint, shape=index
+            "label-unknown", "error", told(label), found, expected=f"one of {names}", hint=hint, shape=index
         )
     else:
         found = f"{at}: a mask of a person who needs none; it fits no slot's box"
@@ -229,7 +229,7 @@ def _tell_unknown(scene: PackedScene, label: str, geometry: Any, index: int, pro
         problems.add(
             "person-needs-none",
             "error",
-            f"'{label}'",
+            told(label),
             found,
             expected=f"only {names}",
             hint=hint,

@@ -18,7 +18,7 @@ import numpy as np
 from maskps.errors import MaskpsError
 from maskps.findings import Finding
 from maskps.images import image_orientation, image_size
-from maskps.masks.labelme_file import LabelMeShape
+from maskps.masks.labelme_file import LabelMeShape, told
 from maskps.masks.outlines import Outline
 from maskps_annotation.check_reading import ReadFile, read_pack_file
 from maskps_annotation.check_rejected import slot_label, unchanged_slots
@@ -240,7 +240,7 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
         problems.add(
             code,
             "error",
-            label if label in slots else f"'{label}'",
+            label if label in slots else told(label),
             found,
             expected=bad.expected,
             hint=hint,

@@ -13,7 +13,7 @@ from maskps.boxes import box_iou, xywh_to_xyxy
 from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.assignment import best_fit
-from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme
+from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, read_labelme, told
 from maskps.masks.outlines import FARTHEST, Outline, outline_from_parts
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
@@ -227,7 +227,7 @@ def _instances(
     """Returns the shapes of a file, put together by person."""
     instances: dict[tuple, _Instance] = {}
     for index, shape in enumerate(file.shapes):
-        where = f"{name} shape {index} ('{shape.label}')"
+        where = f"{name} shape {index} ({told(shape.label)})"
         if shape.shape_type not in AREA_TYPES:
             found = f"a {shape.shape_type} is no outline and is not used"
             findings.append(Finding("shape-not-polygon", "warning", where, found, hint="draw a polygon"))

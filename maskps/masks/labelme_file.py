@@ -130,7 +130,7 @@ def read_content(path: Path) -> dict[str, Any]:
         raise InputFileError(
             path,
             expected="a LabelMe file: an object with a list 'shapes'",
-            found=f"an object with the keys {_told(sorted(content))}" if is_object else _told(content),
+            found=f"an object with the keys {told(sorted(content))}" if is_object else told(content),
             hint="is it a file of another program? Give the folder with the files that LabelMe saved",
         )
     return content
@@ -148,7 +148,7 @@ def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
     """
     image_path = content.get("imagePath")
     if image_path is not None and not isinstance(image_path, str):
-        raise AnnotationError(where, expected="imagePath as text", found=_told(image_path), hint=_EDITED)
+        raise AnnotationError(where, expected="imagePath as text", found=told(image_path), hint=_EDITED)
     return LabelMeFile(
         image_path=image_path or "",
         width=_read_size(content, "imageWidth", where),
@@ -172,7 +172,7 @@ def write_labelme(path: Path, file: LabelMeFile) -> None:
         )
     shapes = []
     for index, shape in enumerate(file.shapes):
-        where = f"{path} shape {index} ('{shape.label}')"
+        where = f"{path} shape {index} ({told(shape.label)})"
         points = np.asarray(shape.points, dtype=np.float64)
         _check_points(points, shape.shape_type, where)
         extra = dict(shape.extra)
@@ -216,7 +216,7 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
             where, expected="an object", found=f"a JSON {type(shape).__name__}", hint=_EDITED
         )
     label = _read_label(shape.get("label"), where, notes)
-    where = f"{where} ({_told(label)})"
+    where = f"{where} ({told(label)})"
     shape_type = shape.get("shape_type")
     if shape_type is None:
         shape_type = "polygon"
@@ -229,7 +229,7 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
         notes.append(f"{where}: a {shape_type}, taken as a polygon")
         shape_type = "polygon"
     _check_points(points, shape_type, where)
-    if shape_type == "mask" and not isinstance(shape.get("mask"), str):
+    if shape_type == "mask" and not (isinstance(shape.get("mask"), str) and shape["mask"]):
         raise AnnotationError(where, expected="a mask shape with its bitmap", found="no 'mask'", hint=_EDITED)
     extra = {key: value for key, value in shape.items() if key not in _SHAPE_KEYS}
     for key in ("mask", "description"):
@@ -245,13 +245,18 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
     )
 
 
+def told(value: object) -> str:
+    """Returns a value of a file for messages: in few words, however large, deep or odd it is."""
+    return reprlib.repr(value)[:60]
+
+
 def _read_label(label: Any, where: str, notes: list[str]) -> str:
     if isinstance(label, str):
         return label
     if isinstance(label, (int, float)) and not isinstance(label, bool):
-        notes.append(f"{where}: the label is the number {label}, taken as text")
+        notes.append(f"{where}: the label is the number {told(label)}, taken as text")
         return str(label)
-    raise AnnotationError(where, expected="a label as text", found=_told(label), hint=_EDITED)
+    raise AnnotationError(where, expected="a label as text", found=told(label), hint=_EDITED)
 
 
 def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
@@ -260,10 +265,10 @@ def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
     is_whole = isinstance(group, float) and group.is_integer()
     if not is_whole and not (isinstance(group, str) and re.fullmatch(r"-?\d{1,18}", group)):
         raise AnnotationError(
-            where, expected="group_id as a whole number or null", found=_told(group), hint=_EDITED
+            where, expected="group_id as a whole number or null", found=told(group), hint=_EDITED
         )
     number = int(group)
-    notes.append(f"{where}: group_id {group!r} taken as {number}")
+    notes.append(f"{where}: group_id {told(group)} taken as {number}")
     return number
 
 
@@ -272,7 +277,7 @@ def _read_flags(flags: Any, where: str) -> dict[str, bool]:
         return {}
     if not isinstance(flags, dict) or not all(isinstance(value, bool) for value in flags.values()):
         raise AnnotationError(
-            where, expected="flags as names with true or false", found=_told(flags), hint=_EDITED
+            where, expected="flags as names with true or false", found=told(flags), hint=_EDITED
         )
     return flags
 
@@ -283,7 +288,7 @@ def _read_size(content: Mapping[str, Any], key: str, where: str) -> int | None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
         raise AnnotationError(
-            where, expected=f"{key} as a whole number above 0", found=_told(size), hint=_EDITED
+            where, expected=f"{key} as a whole number above 0", found=told(size), hint=_EDITED
         )
     return size
 
@@ -293,7 +298,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
         raise AnnotationError(
             where,
             expected="a list of [x, y] points",
-            found="none" if not points else _told(points),
+            found="none" if not points else told(points),
             hint=_EDITED,
         )
     for index, point in enumerate(points):
@@ -306,7 +311,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
             raise AnnotationError(
                 f"{where} point {index}",
                 expected="[x, y] in pixels",
-                found=_told(point),
+                found=told(point),
                 hint=_EDITED,
             )
     return np.array(points, dtype=np.float64)
@@ -320,7 +325,7 @@ def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> N
             expected=f"4 points for a {shape_type}"
             if is_corners
             else f"a shape_type out of {', '.join(_POINTS_NEEDED)}",
-            found=f"{len(points)}" if is_corners else _told(shape_type),
+            found=f"{len(points)}" if is_corners else told(shape_type),
             hint="draw it again as a polygon, or delete it",
         )
     low, high = _POINTS_NEEDED[shape_type]
@@ -337,11 +342,6 @@ def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> N
         )
 
 
-def _told(value: object) -> str:
-    """Returns a value of a file in few words, however large or deep it is."""
-    return reprlib.repr(value)[:60]
-
-
 def _upright_corners(points: NDArray[np.float64], where: str) -> NDArray[np.float64]:
     low, high = points.min(axis=0), points.max(axis=0)
     at_corner = np.isclose(points, low) | np.isclose(points, high)
@@ -350,7 +350,7 @@ def _upright_corners(points: NDArray[np.float64], where: str) -> NDArray[np.floa
         raise AnnotationError(
             where,
             expected="two opposite corners, or the four corners of an upright rectangle",
-            found=_told(points.tolist()),
+            found=told(points.tolist()),
             hint="draw it as a polygon",
         )
     return np.stack([low, high])

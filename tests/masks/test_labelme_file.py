@@ -234,6 +234,7 @@ def test_a_value_however_deep_is_an_error_in_words(tmp_path: Path, depth: int) -
         shape(shape_type="rotation"),
         shape(shape_type="quadrilateral", points=[*TRIANGLE, [3, 3], [4, 4]]),
         shape(shape_type="mask", points=[[1, 2], [3, 4]]),
+        shape(shape_type="mask", points=[[1, 2], [3, 4]], mask=""),
         shape(group_id=True),
         shape(group_id="three"),
         shape(group_id=1.5),
