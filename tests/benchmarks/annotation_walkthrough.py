@@ -35,6 +35,9 @@ from maskps.subset import open_subset
 from maskps_annotation.decisions import outline_key
 from maskps_annotation.packs import PackSet, read_packs
 
+Person = tuple[str, int]
+"""Scene, and index of the box in it."""
+
 LEAST_IOU = 0.8
 """The reviewer rejects what is further from the truth."""
 
@@ -98,16 +101,17 @@ def mended(packs: PackSet, mistakes: Sequence[Mistake], findings: Sequence[Findi
     ]
 
 
-def reviewed(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[dict[str, object], int]:
-    """Returns the decisions of a reviewer who sees the truth, and how many of them reject."""
+def reviewed(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[dict[str, object], set[Person]]:
+    """Returns the decisions of a reviewer who sees the truth, and who is rejected."""
     dataset = open_dataset(scenes)
     subset, train = open_subset(subset_dir, dataset), dataset.train
-    decisions = []
+    decisions, rejected = [], set()
     for row in np.flatnonzero(subset.masks.states != MaskState.NOT_APPLICABLE).tolist():
         scene = int(train.scene_of_person[row])
         name, person = str(train.names[scene]), row - int(train.offsets[scene])
         outline = subset.masks.outlines.get(row)
         comment = _objection(outline, truth[name][person])
+        rejected |= {(name, person)} if comment else set()
         decisions.append(
             {
                 "scene": name,
@@ -125,7 +129,7 @@ def reviewed(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[dict[str, ob
         "reviewer": "rae",
         "decisions": decisions,
     }
-    return content, sum(one["decision"] == "reject" for one in decisions)
+    return content, rejected
 
 
 def _objection(drawn: Outline | None, true: Outline) -> str:
@@ -138,19 +142,18 @@ def _objection(drawn: Outline | None, true: Outline) -> str:
     return "missed part" if two.area - shared > one.area - shared else "too much"
 
 
-def distance_of_targets(subset_dir: Path, scenes: Path, truth: Truth) -> tuple[int, float, int, int]:
-    """Returns the persons with a target, its changed cells, mean and most, and the persons without one."""
+def changed_cells(subset_dir: Path, scenes: Path, truth: Truth) -> dict[Person, int]:
+    """Returns, for every person with an outline, the cells of the target that are not the true ones."""
     dataset = open_dataset(scenes)
     subset, train = open_subset(subset_dir, dataset), dataset.train
-    changed = []
+    changed = {}
     for row, outline in subset.masks.outlines.items():
         scene = int(train.scene_of_person[row])
-        true = truth[str(train.names[scene])][row - int(train.offsets[scene])]
+        name, person = str(train.names[scene]), row - int(train.offsets[scene])
         box = train.boxes[row][None].astype(np.float64)
-        targets = [coverage(one.edges(), box)[0] >= THRESHOLD for one in (outline, true)]
-        changed.append(int((targets[0] != targets[1]).sum()))
-    missing = int((subset.masks.states == MaskState.MISSING).sum())
-    return len(changed), float(np.mean(changed)), max(changed), missing
+        targets = [coverage(one.edges(), box)[0] >= THRESHOLD for one in (outline, truth[name][person])]
+        changed[name, person] = int((targets[0] != targets[1]).sum())
+    return changed
 
 
 def walk(
@@ -160,7 +163,7 @@ def walk(
     portion_size: int = 5,
     rates: float = 1.0,
     noise: tuple[float, float] = NOISE,
-) -> list[tuple[int, float, int, int]]:
+) -> tuple[dict[Person, int], dict[Person, int], set[Person]]:
     """Goes the whole way in a folder that holds the scenes.
 
     Args:
@@ -168,12 +171,11 @@ def walk(
         noise: of the annotators, in pixels.
 
     Returns:
-        `distance_of_targets` before and after the corrections.
+        `changed_cells` before and after the corrections, and those who were rejected.
     """
     out = steps.folder
     scenes, subset = out / "scenes", out / "subset"
     truth = true_outlines(scenes)
-    distances = []
 
     steps.run("build-subset", "scenes", "--out", "subset", "--portion-size", str(portion_size))
     steps.run(
@@ -197,12 +199,12 @@ def walk(
     steps.run("annotate", "check", "packs")
     steps.run("annotate", "collect", "packs", "--into", "subset")
     steps.run("annotate", "agreement", "packs")
-    distances.append(distance_of_targets(subset, scenes, truth))
+    before = changed_cells(subset, scenes, truth)
 
     steps.run("annotate", "review", "subset", "--packs", "packs", "--out", "review.html")
     content, rejected = reviewed(subset, scenes, truth)
     write_json(out / "rae.review.json", content)
-    say(f"The reviewer looks at the page, rejects {rejected} drawings and saves rae.review.json.")
+    say(f"The reviewer looks at the page, rejects {len(rejected)} drawings and saves rae.review.json.")
     steps.run("annotate", "pack", "subset", "--corrections", "rae.review.json", "--out", "corrections")
 
     say("Whoever drew them draws them again, with care.")
@@ -210,13 +212,14 @@ def walk(
     steps.run("annotate", "check", "corrections")
     steps.run("annotate", "collect", "corrections", "--into", "subset")
     steps.run("stats", "scenes", "--subset", "subset")
-    distances.append(distance_of_targets(subset, scenes, truth))
+    after = changed_cells(subset, scenes, truth)
 
     say("Cells of 196 in which the 14x14 targets differ from the true ones:")
-    print("| | persons | mean | most | without an outline |\n|---|---|---|---|---|")
-    for when, (persons, mean, most, missing) in zip(("before", "after"), distances, strict=True):
-        print(f"| {when} the corrections | {persons} | {mean:.1f} | {most} | {missing} |")
-    return distances
+    print("| | persons | before the corrections | after them |\n|---|---|---|---|")
+    for name, persons in (("all", set(after)), ("rejected", rejected)):
+        means = [np.mean([cells[one] for one in persons if one in cells]) for cells in (before, after)]
+        print(f"| {name} | {len(persons)} | {means[0]:.1f} | {means[1]:.1f} |")
+    return before, after, rejected
 
 
 def main() -> None:

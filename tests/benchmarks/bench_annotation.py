@@ -11,6 +11,7 @@ Every run is a process of its own: seconds from its start to its end, and its la
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +79,13 @@ def make(folder: Path, persons: int) -> Path:
     return scenes
 
 
+def begin_anew(folder: Path) -> None:
+    """Makes the subset as it was before anything was collected."""
+    dataset = open_dataset(folder / "scenes")
+    shutil.rmtree(folder / "subset.store", ignore_errors=True)
+    build_subset(dataset, folder / "subset", select_subset(dataset.train, portion_size=1), force=True)
+
+
 def measured(command: list[str]) -> tuple[float, float]:
     """Seconds and megabytes of a process."""
     began = time.perf_counter()
@@ -97,9 +106,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    # Made aside: a process starts with the memory of its parent, which is to stay small.
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(1, mp_context=context) as aside:
         folder = options.work or Path(scratch)
-        scenes = make(folder, options.persons)
+        scenes = aside.submit(make, folder, options.persons).result()
         program = [str(Path(sys.executable).with_name("maskps-data")), "annotate"]
         packs, subset = str(folder / "packs"), str(folder / "subset")
         collect = ["collect", packs, "--into", subset, "--images", str(scenes), "--quiet"]
@@ -116,10 +127,7 @@ def main() -> None:
             runs = []
             for _ in range(options.runs):
                 if is_fresh:
-                    dataset = open_dataset(scenes)
-                    selection = select_subset(dataset.train, portion_size=1)
-                    shutil.rmtree(folder / "subset.store", ignore_errors=True)
-                    build_subset(dataset, folder / "subset", selection, force=True)
+                    aside.submit(begin_anew, folder).result()
                 runs.append(measured([*program, *arguments]))
             seconds, memory = zip(*runs, strict=True)
             goal = SECONDS.get(name, "")

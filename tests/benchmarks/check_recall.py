@@ -26,14 +26,14 @@ ANNOTATORS = ("ann", "bob", "cem")
 REMARKS = {"not-done"}  # the only remark that is the point of a mistake
 
 
-def make_packs(scenes: Path, folder: Path, scale: str, seed: int) -> tuple[PackSet, Truth]:
-    """Packs with every labeled person of the training scenes, of which a tenth of the images is doubled."""
+def make_packs(scenes: Path, folder: Path, scale: str, seed: int, *, double: float) -> tuple[PackSet, Truth]:
+    """Packs with every labeled person of the training scenes, and the true outlines."""
     if not scenes.exists():
         write_outlined_scenes(scenes, training_scale(scale), seed=seed)
     dataset = open_dataset(scenes)
     build_subset(dataset, folder / "subset", select_subset(dataset.train, portion_size=1))
     packs = write_packs(
-        folder / "subset", dataset, folder / "packs", annotators=ANNOTATORS, double=0.1, seed=seed
+        folder / "subset", dataset, folder / "packs", annotators=ANNOTATORS, double=double, seed=seed
     )
     return packs, true_outlines(scenes)
 
@@ -122,7 +122,8 @@ def main() -> None:
         for seed in range(1 if options.perfect else options.seeds):
             folder = Path(scratch) / str(seed)
             scenes = (options.work or folder) / f"{options.scale}{seed}"
-            packs, truth = make_packs(scenes, folder, options.scale, seed)
+            double = 0.0 if options.perfect else 0.1  # perfect drawings of two annotators are the same
+            packs, truth = make_packs(scenes, folder, options.scale, seed, double=double)
             if options.perfect:
                 mistakes = draw_packs(packs, truth, rates={}, noise=(0.0, 0.0), exact=True)
             else:
