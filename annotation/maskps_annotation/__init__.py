@@ -6,6 +6,7 @@ launch          starts LabelMe
 progress        how far everybody is
 checks          every rule on every file (check_reading, check_shapes, check_rejected)
 collect_packs   from checked files to the subset's masks; store keeps every version of every file
+review          the page on which outlines are looked at (review_persons, review_pictures, review_page)
 decisions       what a reviewer accepted and rejected
 corrections     packs of what was rejected (correction_page)
 agreement       two drawings of the same person
