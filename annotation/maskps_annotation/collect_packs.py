@@ -141,8 +141,8 @@ def collect_packs(
     """Stores every annotator's file and writes what passes the checks into the subset.
 
     Of two annotators of one person the first in the order of the packs is used, until one of them is used
-    already; that outline stays as long as its annotator hands in no other one. A drawing that a later distribution has replaced (corrections) does not come back, unless its
-    annotator changes it.
+    already; that outline stays as long as its annotator hands in no other one. A drawing that a later
+    distribution has replaced (corrections) does not come back, unless its annotator changes it.
 
     Args:
         progress: called with (files stored and checked, twice the number of files).

@@ -176,7 +176,7 @@ def changed(place: str, key: str, value: Any) -> dict[str, Any]:
         ("[" * 100_000, "recursion"),
         (changed("images", "file_name", 5), "file_name 5"),
         (changed("images", "file_name", "a\0b.jpg"), "file_name 'a"),
-        (changed("images", "file_name", "\ud800.jpg"), "file_name"),
+        (changed("images", "file_name", "\ud800.jpg"), "surrogates"),
         (changed("images", "file_name", "x" * 1001), "file_name"),
         (changed("images", "file_name", "0.jpg"), "'0.jpg' 2 times"),
         (changed("images", "id", [1]), r"id \[1\]"),
