@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import shapely
 
+from maskps.errors import AnnotationError
 from maskps.masks.coverage import THRESHOLD, coverage
 from maskps.masks.outlines import Outline
 from maskps_annotation.checks import check_file
-from maskps_annotation.pack_record import PackSet
+from maskps_annotation.pack_record import PACKS_NAME, PackSet
 
 NOISE = {1.0: (0.925, 7.8), 2.0: (0.859, 15.2), 4.0: (0.748, 28.7)}
 """Standard deviation of noise on every vertex, pixels -> mean IoU and mean changed cells: measured on 200
@@ -96,7 +97,18 @@ def noise_of_cells(cells: float) -> float:
 
 
 def agreement(packs: PackSet) -> AgreementReport:
-    """Compares the outlines of every person whom two annotators have, of those that pass the checks."""
+    """Compares the outlines of every person whom two annotators have, of those that pass the checks.
+
+    Raises:
+        AnnotationError: packs of which no image is with two annotators.
+    """
+    if not packs.doubled:
+        raise AnnotationError(
+            PACKS_NAME,
+            expected="images that two annotators have",
+            found="none",
+            hint="make packs with --double 5%: agreement is measured on what two have drawn",
+        )
     drawn: dict[str, dict[str, Mapping[int, Outline]]] = defaultdict(dict)
     scenes = {}
     for pack in packs.packs:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskps.errors import AnnotationError
 from maskps.masks import LabelMeShape, outline_from_polygons, write_labelme
 from maskps_annotation.agreement import NOISE, agreement, compare_outlines, noise_of_cells
 from maskps_annotation.packs import Pack, PackedScene, PackSet, Slot, prefilled
@@ -87,3 +88,8 @@ def test_nothing_drawn_is_no_number(packs: PackSet) -> None:
     assert (name, persons) == ("together", 0)
     assert math.isnan(iou)
     assert report.to_dict()["annotators"][0]["iou"] is None
+
+
+def test_packs_without_a_doubled_image_have_no_agreement(packs: PackSet) -> None:
+    with pytest.raises(AnnotationError, match="--double"):
+        agreement(replace(packs, doubled=frozenset()))
