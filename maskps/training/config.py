@@ -100,13 +100,17 @@ class TrainConfig:
 
     # -- optimisation (Sec. 4.2) ------------------------------------------------------------------------
     epochs: int = _setting(12, low=1)  # [4.2]
-    batch_size: int = _setting(1, low=1)  # [4.2] images
+    batch_size: int = _setting(1, low=1)  # [4.2] images per process and micro-batch
+    accumulate: int = _setting(1, low=1)  # [ours] micro-batches whose gradients make up one step
+    optimizer: str = _setting("sgd", choices=("sgd", "adamw"))  # [4.2] sgd
+    precision: str = _setting("fp32", choices=("fp32", "bf16"))  # [ours] of the network; losses are fp32
     learning_rate: float = _setting(4e-4, above=0)  # [4.2]
     schedule: str = _setting("steps", choices=("steps", "cosine"))  # [4.2] steps; cosine: down to 0
     lr_steps: tuple[float, ...] = _setting((4.0, 8.0), above=0, rising=True)  # [4.2] epochs: "every 4"
     lr_factor: float = _setting(0.1, above=0, high=1)  # [4.2] at each of lr_steps
     warmup_steps: int = _setting(0, low=0)  # [ours] none; otherwise the rate rises linearly over them
-    momentum: float = _setting(0.9, low=0, high=1)  # [OIM]
+    warmup_epochs: float = _setting(0.0, low=0)  # [ours] the same in epochs; only one of the two is given
+    momentum: float = _setting(0.9, low=0, high=1)  # [OIM] of sgd; adamw has torch's own betas
     weight_decay: float = _setting(5e-4, low=0)  # [OIM] of weights; norms' scales and shifts have none
     bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] conv and linear biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0)  # [OIM] ... and do not decay
@@ -116,6 +120,11 @@ class TrainConfig:
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
     num_workers: int = _setting(2, low=0)  # processes that load images; does not change any result
     checkpoint_every: int = _setting(1000, low=0)  # steps; 0 = at the end of every epoch only
+    keep_checkpoints: int = _setting(2, low=1)  # the last ones; older ones are deleted
+    eval_every: int = _setting(0, low=0)  # epochs between evaluations that decide what is best; 0 = never
+    eval_gallery_size: int = _setting(100, low=1)  # of those evaluations (Sec. 4.1)
+    tensorboard: bool = _setting(False)  # also write the curves and example images for TensorBoard
+    image_every: int = _setting(500, low=1)  # steps between those example images
 
     def __post_init__(self) -> None:
         types = _types()
@@ -129,6 +138,13 @@ class TrainConfig:
                 expected=f"at least shorter_side = {self.shorter_side}",
                 found=f"{self.longest_side}",
                 hint="raise longest_side or lower shorter_side",
+            )
+        if self.warmup_steps and self.warmup_epochs:
+            raise ConfigError(
+                "warmup_epochs",
+                expected="warmup_steps or warmup_epochs, not both",
+                found=f"warmup_steps = {self.warmup_steps} and warmup_epochs = {self.warmup_epochs:g}",
+                hint="set the other one to 0",
             )
 
     @property

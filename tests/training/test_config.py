@@ -25,6 +25,10 @@ PAPER = {
     "lr_steps": (4.0, 8.0),
     "lr_factor": 0.1,
     "warmup_steps": 0,
+    "warmup_epochs": 0.0,
+    "accumulate": 1,
+    "optimizer": "sgd",
+    "precision": "fp32",
     "gradient_clip": 0.0,
     "masks": True,
 }
