@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskps.model.backbone import backbone_state, load_backbone, split_resnet
+from maskps.model.backbone import backbone_state, load_backbone, split_backbone
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Feature, ImageDetections, Predictor
@@ -18,5 +18,5 @@ __all__ = [
     "load_backbone",
     "resize_image",
     "resized_size",
-    "split_resnet",
+    "split_backbone",
 ]

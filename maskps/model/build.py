@@ -8,7 +8,7 @@ import torch
 
 from maskps.losses.mask import MaskReduction
 from maskps.losses.oim import OIMLoss
-from maskps.model.backbone import split_resnet
+from maskps.model.backbone import split_backbone
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.proposals import build_rpn
 from maskps.model.roi_heads import DetectionFeature, MaskTarget, RoIHeads
@@ -27,11 +27,11 @@ def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:
         num_pids: labeled training identities, the rows of OIM's table.
 
     Raises:
-        ConfigError, InputFileError: as `split_resnet`.
+        ConfigError, InputFileError: as `split_backbone`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        stem, res5 = split_resnet(
+        stem, res5 = split_backbone(
             config.backbone,
             pretrained=config.pretrained,
             frozen_stages=config.frozen_stages,

@@ -10,13 +10,14 @@ import torch
 import torchvision
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.model.backbone import FrozenBatchNorm, backbone_state, load_backbone, split_resnet
+from maskps.model.backbone import backbone_state, load_backbone, split_backbone
+from maskps.model.resnet import FrozenBatchNorm
 from maskps.model.roi_align import RegionGrid
 
 
 def test_the_two_parts_are_torchvisions_resnet50() -> None:
     reference = torchvision.models.resnet50(weights=None).eval()
-    stem, res5 = split_resnet("resnet50")
+    stem, res5 = split_backbone("resnet50")
     state = {key: value for key, value in reference.state_dict().items() if not key.startswith("fc.")}
     assert set(backbone_state(stem, res5)) == set(state)
     stem.load_state_dict({key: state[key] for key in stem.state_dict()})
@@ -34,19 +35,19 @@ def test_the_two_parts_are_torchvisions_resnet50() -> None:
 
 def test_resnet101_has_23_blocks_in_res4() -> None:
     with torch.device("meta"):
-        stem, res5 = split_resnet("resnet101")
+        stem, res5 = split_backbone("resnet101")
     assert len(stem.layer3) == 23 and (stem.out_channels, res5.out_channels) == (1024, 2048)
 
 
 def test_tiny_has_stride_16_and_halves_regions() -> None:
-    stem, res5 = split_resnet("tiny")
+    stem, res5 = split_backbone("tiny")
     features = stem(torch.rand(1, 3, 64, 96))
     assert features.shape == (1, stem.out_channels, 4, 6)
     assert res5(torch.rand(2, stem.out_channels, 14, 14)).shape == (2, res5.out_channels, 7, 7)
 
 
 def test_pooling_after_the_first_convolutions_is_pooling_before_them() -> None:
-    stem, res5 = split_resnet("tiny", freeze_batch_norm="none")
+    stem, res5 = split_backbone("tiny", freeze_batch_norm="none")
     features = torch.randn(2, stem.out_channels, 9, 12, generator=torch.Generator().manual_seed(0))
     boxes = [torch.tensor([[10.0, 20, 80, 140], [-20, -30, 220, 200]]), torch.tensor([[0.0, 0, 50, 90]])]
     grid = RegionGrid(boxes, (9, 12), 14)
@@ -55,7 +56,7 @@ def test_pooling_after_the_first_convolutions_is_pooling_before_them() -> None:
 
 @pytest.mark.parametrize("stages", range(5))
 def test_frozen_stages_have_no_gradient_and_the_others_have(stages: int) -> None:
-    stem, res5 = split_resnet("tiny", frozen_stages=stages, freeze_batch_norm="none")
+    stem, res5 = split_backbone("tiny", frozen_stages=stages, freeze_batch_norm="none")
     groups = ["conv1", "layer1", "layer2", "layer3"]
     frozen = {name.split(".")[0] for name, value in stem.named_parameters() if not value.requires_grad}
     assert frozen - {"bn1"} == set(groups[:stages])
@@ -66,7 +67,7 @@ def test_frozen_stages_have_no_gradient_and_the_others_have(stages: int) -> None
     ("choice", "changing"), [("none", {"stem", "res5"}), ("stem", {"res5"}), ("all", set())]
 )
 def test_frozen_norms_keep_their_statistics_in_training_mode(choice: str, changing: set[str]) -> None:
-    stem, res5 = split_resnet("tiny", frozen_stages=0, freeze_batch_norm=choice)
+    stem, res5 = split_backbone("tiny", frozen_stages=0, freeze_batch_norm=choice)
     before = {key: value.clone() for key, value in backbone_state(stem, res5).items()}
     res5.train()(stem.train()(torch.rand(2, 3, 64, 64)))
     after = backbone_state(stem, res5)
@@ -122,17 +123,17 @@ def test_a_frozen_norm_keeps_half_precision() -> None:
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_weights_go_through_a_file_unchanged(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"weights{suffix}"
-    state = backbone_state(*split_resnet("tiny"))
+    state = backbone_state(*split_backbone("tiny"))
     if suffix == ".pth":
         torch.save(state, path)
     else:
         safetensors.torch.save_file(state, path)
-    loaded = backbone_state(*split_resnet("tiny", pretrained=path, freeze_batch_norm="none"))
+    loaded = backbone_state(*split_backbone("tiny", pretrained=path, freeze_batch_norm="none"))
     assert all(torch.equal(state[key], value) for key, value in loaded.items())
 
 
 def test_a_classifier_in_the_file_is_left_out_and_counters_may_lack(tmp_path: Path) -> None:
-    stem, res5 = split_resnet("tiny")
+    stem, res5 = split_backbone("tiny")
     state = {k: v for k, v in backbone_state(stem, res5).items() if not k.endswith("num_batches_tracked")}
     torch.save(state | {"fc.weight": torch.zeros(3, 3)}, tmp_path / "weights.pth")
     load_backbone(stem, res5, tmp_path / "weights.pth")
@@ -143,7 +144,7 @@ def test_imagenet_weights_that_are_not_there_say_where_to_put_them(
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(InputFileError) as caught:
-        split_resnet("resnet50", pretrained="imagenet")
+        split_backbone("resnet50", pretrained="imagenet")
     text = str(caught.value)
     assert str(tmp_path / "checkpoints" / "resnet50-0676ba61.pth") in text
     assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in text
@@ -151,7 +152,7 @@ def test_imagenet_weights_that_are_not_there_say_where_to_put_them(
 
 def test_imagenet_weights_of_tiny_do_not_exist() -> None:
     with pytest.raises(ConfigError, match="tiny"):
-        split_resnet("tiny", pretrained="imagenet")
+        split_backbone("tiny", pretrained="imagenet")
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 cut off"])
@@ -160,24 +161,24 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, suffix: str, co
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
     with pytest.raises(InputFileError, match=r"weights\."):
-        split_resnet("tiny", pretrained=path)
+        split_backbone("tiny", pretrained=path)
 
 
 def test_weights_of_another_architecture_are_refused_by_name(tmp_path: Path) -> None:
-    state = backbone_state(*split_resnet("tiny"))
+    state = backbone_state(*split_backbone("tiny"))
     torch.save(state | {"conv1.weight": torch.zeros(8, 3, 7, 7)}, tmp_path / "wide.pth")
     with pytest.raises(InputFileError, match=r"conv1\.weight"):
-        split_resnet("tiny", pretrained=tmp_path / "wide.pth")
+        split_backbone("tiny", pretrained=tmp_path / "wide.pth")
     del state["layer2.0.conv1.weight"]
     torch.save(state, tmp_path / "short.pth")
     with pytest.raises(InputFileError, match=r"layer2\.0\.conv1\.weight"):
-        split_resnet("tiny", pretrained=tmp_path / "short.pth")
+        split_backbone("tiny", pretrained=tmp_path / "short.pth")
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Path("a class that weights_only refuses")}, tmp_path / "evil.pth")
     with pytest.raises(InputFileError):
-        split_resnet("tiny", pretrained=tmp_path / "evil.pth")
+        split_backbone("tiny", pretrained=tmp_path / "evil.pth")
 
 
 @pytest.mark.parametrize(
@@ -185,4 +186,4 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
 )
 def test_unknown_choices_are_refused(settings: dict) -> None:
     with pytest.raises(ConfigError):
-        split_resnet(**({"name": "tiny"} | settings))
+        split_backbone(**({"name": "tiny"} | settings))

@@ -1,0 +1,64 @@
+"""ConvNeXt-T (Liu et al. 2022), torchvision's, cut in two before its last stage."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.convnext import ConvNeXt
+
+from maskps.model.stages import Res5, Stem
+
+
+def build_convnext_tiny() -> tuple[ConvNeXtStem, ConvNeXtRes5]:
+    """Returns the two parts with torchvision's random weights; together they have all but its last layer.
+
+    Without its stochastic depth: a block that is left out at random would make a step depend on how its
+    images are spread over processes.
+    """
+    network = torchvision.models.convnext_tiny(weights=None, stochastic_depth_prob=0.0)
+    return ConvNeXtStem(network), ConvNeXtRes5(network)
+
+
+class ConvNeXtStem(Stem):
+    """The first three stages, 384 channels, and the layer norm that follows them.
+
+    That norm is torchvision's first layer of the step to the last stage ("features.6.0"). It stands here so
+    that the RPN, too, sees normalised features; without one their size is whatever the sum of the blocks
+    came to, and detectors on ConvNeXt put norms of their own there.
+    """
+
+    def __init__(self, network: ConvNeXt) -> None:
+        super().__init__()
+        parts = OrderedDict((str(index), network.features[index]) for index in range(6))
+        parts["6"] = nn.Sequential(network.features[6][0])
+        self.features = nn.Sequential(parts)
+        self.out_channels = 384
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(images)
+
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        first, one, down_one, two, down_two, three, norm = self.features
+        return [[first], [one], [down_one, two], [down_two, three, norm]]
+
+
+class ConvNeXtRes5(Res5):
+    """The step to the last stage, that stage, 768 channels, and the norm of torchvision's classifier.
+
+    torchvision takes that norm after the mean over all cells; the mask branch needs the cells, so here it
+    normalises each of them.
+    """
+
+    def __init__(self, network: ConvNeXt) -> None:
+        super().__init__()
+        # Their names in torchvision's network: features.6.1, features.7, classifier.0
+        step = nn.Sequential(OrderedDict([("1", network.features[6][1])]))
+        self.features = nn.Sequential(OrderedDict([("6", step), ("7", network.features[7])]))
+        self.classifier = nn.Sequential(network.classifier[0])
+        self.out_channels = 768
+
+    def forward(self, regions: Tensor) -> Tensor:
+        return self.classifier(self.features(regions))
