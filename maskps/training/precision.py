@@ -13,9 +13,9 @@ from maskps.training.config import TrainConfig
 def autocast_for(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
     """Returns what the network's forward pass, and it alone, is to run within: one is needed per pass.
 
-    With `precision = "bf16"` convolutions run in bfloat16, whose range is that of float32, so that losses need
-    no scaling. Weights, gradients and the optimiser stay in float32; so do, within the pass, RoIAlign, the
-    box, score and embedding layers, anchors and box coding, OIM, and all six losses.
+    With `precision = "bf16"` convolutions run in bfloat16, whose range is that of float32: losses need no
+    scaling. Weights, gradients and the optimiser stay in float32; so do, within the pass, RoIAlign, the box,
+    score and embedding layers, anchors and box coding, OIM, and all six losses.
 
     Raises:
         ConfigError: the device has no bfloat16.

@@ -52,7 +52,7 @@ def learning_rate(config: TrainConfig, step: int, *, steps_per_epoch: int) -> fl
     - "steps" (Sec. 4.2): multiplied by `lr_factor` from the first step after each of `lr_steps` epochs;
     - "cosine": half a cosine from `learning_rate` down to 0 at the end of the run.
 
-    Over the first `warmup_steps` steps, or `warmup_epochs` epochs, it also rises linearly; the paper has none.
+    It also rises linearly over the first `warmup_steps` steps, or `warmup_epochs` epochs; the paper has none.
     """
     if config.schedule == "cosine":
         rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
