@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from maskps_cli.ablate import ablate
 from maskps_cli.options import (
     MaskpsGroup,
     device_option,
@@ -154,6 +155,8 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
 
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
+
+main.add_command(ablate)
 
 if __name__ == "__main__":
     main()

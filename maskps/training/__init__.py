@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from maskps.training.ablation import Cell, GridReport, parse_grid, run_grid
+from maskps.training.ablation_table import AblationTable, CellResult
 from maskps.training.config import TrainConfig, load_config, recipe_names, write_config
 from maskps.training.data import SceneDataset
 from maskps.training.loop import StepReport, TrainResult, train
 from maskps.training.run import Run, RunInfo, initial_predictor, load_run
 
 __all__ = [
+    "AblationTable",
+    "Cell",
+    "CellResult",
+    "GridReport",
     "Run",
     "RunInfo",
     "SceneDataset",
@@ -17,7 +23,9 @@ __all__ = [
     "initial_predictor",
     "load_config",
     "load_run",
+    "parse_grid",
     "recipe_names",
+    "run_grid",
     "train",
     "write_config",
 ]

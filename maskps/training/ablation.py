@@ -1,0 +1,327 @@
+"""The ablation of Table 4: one training per share of images with masks and seed, everything else equal.
+
+Table 4 of the paper begins at 3 % and has one run per row. Here the row without masks is a proportion like
+the others, and every row has several seeds, so that the table can tell what the masks give from what chance
+gives (`maskps.training.ablation_table`).
+
+A grid lives in one folder: `config.toml` (the settings that all cells share), `ablation.json` (data and
+protocol, and all results), `table.md`, `table.csv`, and a run folder per cell, `p03_s0` for 3 % and seed 0,
+with its result in `cell.json`. What a folder holds is never trained again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from maskps.datasets.protocols import open_protocol, protocol_of_size
+from maskps.errors import ConfigError, TrainingError
+from maskps.evaluation import SearchProtocol, evaluate_search
+from maskps.files import check_output, read_record, write_errors_explained, write_json, written_atomically
+from maskps.images import check_images
+from maskps.inference import extract_detections
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import Subset, open_record, open_subset, parse_proportions
+from maskps.subset.nested import FULL
+from maskps.subset.stats import data_name
+from maskps.training.ablation_table import NO_MASKS, AblationTable, CellResult, read_results, write_result
+from maskps.training.config import TrainConfig, read_config, write_config
+from maskps.training.data import SceneDataset
+from maskps.training.loop import StepReport, train
+from maskps.training.run import CONFIG, RECORD, RunInfo, differing_settings, load_run
+
+FORMAT, VERSION = "maskps-ablation", 1
+ABLATION_RECORD = "ablation.json"
+TABLE_MARKDOWN, TABLE_CSV = "table.md", "table.csv"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a grid.
+
+    Attributes:
+        proportion: "0%" (no masks), a nested subset such as "3%", or "full".
+        seed: of weights, order, flips and sampling; cells of one seed see the same batches.
+    """
+
+    proportion: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """The name of its run folder, e.g. "p03_s0"."""
+        whole, point, rest = self.proportion.removesuffix("%").partition(".")
+        return f"p{whole.zfill(2)}{point}{rest}_s{self.seed}"
+
+    def __str__(self) -> str:
+        return f"masks {self.proportion}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class GridReport:
+    """What a callback learns while a grid runs.
+
+    Attributes:
+        cell: the one at hand, `number` (from 1) of `cells`.
+        done, total: training steps of the whole grid, those of cells finished earlier included.
+        text: the numbers of the latest step, or how far the evaluation is.
+        result: of the cell, once it is finished.
+    """
+
+    cell: Cell
+    number: int
+    cells: int
+    done: int
+    total: int
+    text: str
+    result: CellResult | None = None
+
+    def line(self) -> str:
+        """Returns where the grid is as one line."""
+        return f"cell {self.number} of {self.cells} ({self.cell})  {self.text}"
+
+
+def parse_grid(text: str) -> tuple[str, ...]:
+    """Returns the proportions in a list such as "0,3,6,9,12,15,full", rising: "0%", "3%", ..., "full".
+
+    "3" and "3%" are the same; "0" is the training without masks.
+
+    Raises:
+        ConfigError: as `parse_proportions`.
+    """
+    parts = [part.strip().lower() for part in text.split(",")]
+    parts = [part if part == FULL or part.endswith("%") else f"{part}%" for part in parts]
+    above_zero = [part for part in parts if not re.fullmatch(r"0+(\.0+)? ?%", part)]
+    labels = [label for label in parse_proportions(",".join(above_zero or [FULL])) if label != FULL]
+    return (
+        *([NO_MASKS] if len(above_zero) < len(parts) else []),
+        *labels,
+        *([FULL] if FULL in parts else []),
+    )
+
+
+def run_grid(
+    config: TrainConfig,
+    dataset: PersonSearchDataset,
+    subset_folder: Path,
+    run_dir: Path,
+    *,
+    proportions: Sequence[str],
+    seeds: Sequence[int],
+    gallery_size: int | None = None,
+    device: torch.device | str = "cpu",
+    callback: Callable[[GridReport], None] | None = None,
+) -> AblationTable:
+    """Trains and evaluates a grid, and writes its table after every cell; returns the whole table.
+
+    Everything is checked before the first step. Cells that are finished are kept, one that was interrupted
+    continues from its last checkpoint. A later call may add proportions and seeds; the table shows all that
+    the folder holds. Two processes may work in one folder at a time, on different seeds.
+
+    The network of a cell is that of its last step, not the best on the test set.
+
+    Args:
+        config: the settings; `seed` and `masks` are set by the cell.
+        subset_folder: of `maskps-data build-subset`, with the nested subsets.
+        run_dir: a new or empty folder, or one of an earlier call.
+        proportions: of `parse_grid`; rows of the table.
+        seeds: each once.
+        gallery_size: of the test protocol, see `protocol_of_size`.
+        callback: called after every step, every image of an evaluation, and every cell.
+
+    Raises:
+        ConfigError: proportions that the subset does not have, a seed twice, a protocol that the data set
+            does not have, or settings other than those of the earlier call.
+        TrainingError: other data than in the earlier call; or as `train`.
+        OutputExistsError: `run_dir` holds something else.
+        MaskpsError: as `train` and `extract_detections`.
+    """
+    check_output(run_dir, record=ABLATION_RECORD, force=True)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError("seeds", expected="one or more seeds, each once", found=f"{list(seeds)}")
+    _check_known(proportions, subset_folder, dataset)
+    protocol_name = protocol_of_size(dataset, gallery_size)
+    protocol = open_protocol(dataset, protocol_name)
+    check_images(dataset.image_dir, protocol.image_names.tolist(), what="images of the test protocol")
+    subsets = {
+        label: None if label == NO_MASKS else open_subset(subset_folder, dataset, label)
+        for label in proportions
+    }
+    # Also refuses outlines that are missing, and images that cannot be trained on.
+    steps = {
+        label: RunInfo.of(SceneDataset(dataset, subset, _settings_of(config, label, seeds[0]))).steps
+        for label, subset in subsets.items()
+    }
+    header = _header(dataset, protocol_name, open_subset(subset_folder, dataset))
+    if (run_dir / ABLATION_RECORD).is_file():
+        _check_same(run_dir, config, header)
+    else:
+        with write_errors_explained(run_dir):
+            run_dir.mkdir(parents=True, exist_ok=True)
+        write_config(run_dir / CONFIG, _shared(config))
+        write_json(run_dir / ABLATION_RECORD, {**header, "rows": [], "cells": []})
+
+    grid = _RunningGrid(config, dataset, subsets, run_dir, protocol_name, protocol, device, header, callback)
+    # All rows of a seed before the next seed: the first comparison is there early.
+    return grid.go([Cell(label, seed) for seed in seeds for label in proportions], steps)
+
+
+class _RunningGrid:
+    """One call of `run_grid`, after everything has been checked."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: PersonSearchDataset,
+        subsets: Mapping[str, Subset | None],
+        run_dir: Path,
+        protocol_name: str,
+        protocol: SearchProtocol,
+        device: torch.device | str,
+        header: dict[str, Any],
+        callback: Callable[[GridReport], None] | None,
+    ) -> None:
+        self.config, self.dataset, self.subsets, self.run_dir = config, dataset, subsets, run_dir
+        self.protocol_name, self.protocol, self.device = protocol_name, protocol, device
+        self.header, self.callback = header, callback
+        self.report = GridReport(Cell(NO_MASKS, 0), 0, 0, 0, 0, "")
+
+    def go(self, cells: Sequence[Cell], steps: Mapping[str, int]) -> AblationTable:
+        finished = {(result.proportion, result.seed) for result in read_results(self.run_dir)}
+        total, done = sum(steps[cell.proportion] for cell in cells), 0
+        for number, cell in enumerate(cells, start=1):
+            if (cell.proportion, cell.seed) not in finished:
+                self.report = GridReport(cell, number, len(cells), done, total, "")
+                self._train(cell)
+                result = self._evaluate(cell)
+                write_result(self.run_dir / cell.folder, result)
+                self._write_table()
+                text = f"mAP {100 * result.search['mAP']:.1f} %, top-1 {100 * result.search['top1']:.1f} %"
+                self._tell(text, done + steps[cell.proportion], result)
+            done += steps[cell.proportion]
+        return self._write_table()
+
+    def _train(self, cell: Cell) -> None:
+        folder, before = self.run_dir / cell.folder, self.report.done
+
+        def on_step(report: StepReport) -> None:
+            self._tell(report.text(), before + report.step)
+
+        try:
+            train(
+                _settings_of(self.config, cell.proportion, cell.seed),
+                self.dataset,
+                self.subsets[cell.proportion],
+                folder,
+                device=self.device,
+                resume=(folder / RECORD).is_file(),
+                callback=on_step,
+            )
+        except TrainingError as error:
+            if "--resume" not in error.hint:
+                raise
+            hint = "the same command again: finished cells are kept, this one continues"
+            raise TrainingError(error.where, expected=error.expected, found=error.found, hint=hint) from error
+
+    def _evaluate(self, cell: Cell) -> CellResult:
+        def on_image(done: int, total: int) -> None:
+            self._tell(f"searching: image {done} of {total}", self.report.done)
+
+        predictor = load_run(self.run_dir / cell.folder, device=self.device).predictor()
+        detections = extract_detections(predictor, self.dataset, self.protocol, progress=on_image)
+        images, persons = _masked(self.dataset, self.subsets[cell.proportion])
+        search = evaluate_search(self.protocol, detections).to_dict()
+        return CellResult(cell.proportion, cell.seed, images, persons, search)
+
+    def _tell(self, text: str, done: int, result: CellResult | None = None) -> None:
+        self.report = dataclasses.replace(self.report, text=text, done=done, result=result)
+        if self.callback is not None:
+            self.callback(self.report)
+
+    def _write_table(self) -> AblationTable:
+        table = AblationTable.of(self.header["data"], self.protocol_name, read_results(self.run_dir))
+        write_json(self.run_dir / ABLATION_RECORD, self.header | table.to_dict())
+        for name, text in ((TABLE_MARKDOWN, table.to_markdown()), (TABLE_CSV, table.to_csv())):
+            with written_atomically(self.run_dir / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return table
+
+
+def _settings_of(config: TrainConfig, proportion: str, seed: int) -> TrainConfig:
+    return dataclasses.replace(config, masks=proportion != NO_MASKS, seed=seed)
+
+
+def _shared(config: TrainConfig) -> TrainConfig:
+    """Returns the settings with those that are a cell's own at fixed values."""
+    return dataclasses.replace(config, masks=True, seed=0)
+
+
+def _masked(dataset: PersonSearchDataset, subset: Subset | None) -> tuple[int, int]:
+    """Returns how many images and persons have a mask that takes part in the training."""
+    if subset is None:
+        return 0, 0
+    persons = np.flatnonzero(subset.masks.states == MaskState.PRESENT)
+    return len(np.unique(dataset.train.scene_of_person[persons])), len(persons)
+
+
+def _check_known(proportions: Sequence[str], subset_folder: Path, dataset: PersonSearchDataset) -> None:
+    record, _ = open_record(subset_folder, dataset)
+    known = (NO_MASKS, *(label for label in record.proportions if label != FULL), FULL)
+    unknown = [label for label in proportions if label not in known]
+    if unknown or not proportions:
+        wanted = [label for label in dict.fromkeys((*known, *unknown)) if label not in (NO_MASKS, FULL)]
+        raise ConfigError(
+            f"proportions {', '.join(proportions)}",
+            expected=f"some of {', '.join(known)}: the subsets in {subset_folder}, and 0% for no masks",
+            found=f"{', '.join(unknown) or 'nothing'}",
+            hint=f"build the subset with --proportion {','.join((*wanted, FULL))}",
+        )
+
+
+def _header(dataset: PersonSearchDataset, protocol_name: str, subset: Subset) -> dict[str, Any]:
+    """Returns what is the same for all cells, now and in later calls."""
+    order = hashlib.sha256("\n".join(subset.record.nested or subset.record.kept).encode()).hexdigest()
+    outlines = hashlib.sha256()
+    for row, outline in sorted(subset.masks.outlines.items()):
+        outlines.update(f"{row}".encode() + outline.edges().astype("<f8").tobytes())
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "data": data_name(dataset),
+        "fingerprint": dataset.fingerprint,
+        "protocol": protocol_name,
+        "images_with_masks_sha256": order,
+        "masks_sha256": outlines.hexdigest(),
+    }
+
+
+def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -> None:
+    path = run_dir / ABLATION_RECORD
+    hint = "give the folder of maskps ablate"
+    old = read_record(path, format=FORMAT, version=VERSION, what=f"a grid ({ABLATION_RECORD})", hint=hint)
+    differences = differing_settings(read_config(run_dir / CONFIG), _shared(config))
+    if old.get("protocol") != header["protocol"]:
+        differences.append(f"protocol: {old.get('protocol')} -> {header['protocol']}")
+    if differences:
+        raise ConfigError(
+            run_dir,
+            expected="the settings that the grid was started with",
+            found="; ".join(differences),
+            hint="take these, or another --run; maskps eval measures a cell with other galleries",
+        )
+    for key in ("fingerprint", "images_with_masks_sha256", "masks_sha256"):
+        if old.get(key) != header[key]:
+            raise TrainingError(
+                path,
+                expected=f"the data that the grid was started with: {key} {old.get(key)}",
+                found=f"{header[key]}",
+                hint="take the same data set and subset, or another --run",
+            )

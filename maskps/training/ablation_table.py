@@ -1,0 +1,277 @@
+"""The table of an ablation: mean and spread over seeds, and what the masks add, paired by seed."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from maskps.files import json_field, read_record, write_json
+from maskps.subset.nested import FULL
+from maskps_manifest import paper
+
+NO_MASKS = "0%"
+"""Label of the row without masks, which Table 4 of the paper lacks."""
+
+CELL_RECORD = "cell.json"
+_FORMAT, _VERSION = "maskps-ablation-cell", 1
+_PUBLISHED_DATA, _PUBLISHED_PROTOCOL = "CUHK-SYSU", "TestG100"
+
+Metric = Literal["mAP", "top1"]
+METRICS: tuple[Metric, ...] = ("mAP", "top1")
+_HEADS = {"mAP": "mAP", "top1": "top-1"}
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one training of a grid reached.
+
+    Attributes:
+        proportion: "0%" (no masks), a nested subset such as "3%", or "full".
+        images, persons: training images and persons whose masks took part.
+        search: `SearchResult.to_dict()`.
+    """
+
+    proportion: str
+    seed: int
+    images: int
+    persons: int
+    search: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation of a number over seeds, as fractions.
+
+    Attributes:
+        deviation: of a sample (n - 1 in the denominator); None for one seed.
+    """
+
+    mean: float
+    deviation: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread | None:
+        """Returns None for no values."""
+        if not values:
+            return None
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), deviation, len(values))
+
+    @property
+    def is_within_spread(self) -> bool:
+        """Whether chance moves the number as much as it is away from 0; one seed tells nothing else."""
+        return self.deviation is None or abs(self.mean) <= self.deviation
+
+    def text(self, style: str = ".1f") -> str:
+        """Returns e.g. "43.2 ± 1.1", in percent."""
+        mean = format(100 * self.mean, style)
+        return mean if self.deviation is None else f"{mean} ± {100 * self.deviation:.1f}"
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """A row of the table.
+
+    Attributes:
+        results: mean and spread of each metric over the row's seeds.
+        differences: to the row without masks, over the seeds that both have; None without such a row, or a
+            seed that both have.
+        published: of the paper's Table 4 as fractions; None where it does not apply.
+    """
+
+    proportion: str
+    images: int
+    persons: int
+    seeds: tuple[int, ...]
+    results: dict[Metric, Spread]
+    differences: dict[Metric, Spread | None]
+    published: dict[Metric, float] | None
+
+
+@dataclass(frozen=True)
+class AblationTable:
+    """Results of a grid: a row for each share of images with masks, rising.
+
+    Attributes:
+        data: what the data may be called (`maskps.subset.stats.data_name`).
+        protocol: of the evaluation, e.g. "TestG100".
+        cells: by row, then by seed.
+    """
+
+    data: str
+    protocol: str
+    rows: tuple[AblationRow, ...]
+    cells: tuple[CellResult, ...]
+
+    @classmethod
+    def of(cls, data: str, protocol: str, results: Sequence[CellResult]) -> AblationTable:
+        """Returns the table of these results, in whatever order they come."""
+        cells = sorted(results, key=lambda cell: (_share(cell.proportion), cell.seed))
+        is_papers = (data, protocol) == (_PUBLISHED_DATA, _PUBLISHED_PROTOCOL)
+        without = [cell for cell in cells if cell.proportion == NO_MASKS]
+        rows = [
+            _row([cell for cell in cells if cell.proportion == label], without, is_papers)
+            for label in dict.fromkeys(cell.proportion for cell in cells)
+        ]
+        return cls(data, protocol, tuple(rows), tuple(cells))
+
+    @property
+    def title(self) -> str:
+        return f"Masks in a part of the training images (Table 4): {self.data}, {self.protocol}"
+
+    @property
+    def note(self) -> str:
+        """What has to be known to read the numbers."""
+        notes = [
+            "Percent. ±: standard deviation over the seeds (n - 1). Differences are to the row without masks, "
+            "seed by seed; 'within spread': the mean difference is not larger than its standard deviation, so "
+            "what the masks do cannot be told from chance here."
+        ]
+        if any(len(row.seeds) == 1 for row in self.rows):
+            notes.append("A row of one seed has no spread.")
+        if any(row.published for row in self.rows):
+            notes.append("Published: the paper's Table 4, one run each, no row without masks.")
+        return " ".join(notes)
+
+    def as_rows(self) -> tuple[str, list[str], list[list[str]]]:
+        """Returns title, heads and rows as text for printing."""
+        heads = ["masks", "images", "persons", "seeds", *_HEADS.values()]
+        has_differences = any(row.differences["mAP"] for row in self.rows)
+        has_published = any(row.published for row in self.rows)
+        heads += [f"{head} - no masks" for head in _HEADS.values()] if has_differences else []
+        heads += [f"published {head}" for head in _HEADS.values()] if has_published else []
+        rows = []
+        for row in self.rows:
+            cells = [row.proportion, f"{row.images:,}", f"{row.persons:,}", f"{len(row.seeds)}"]
+            cells += [row.results[metric].text() for metric in METRICS]
+            if has_differences:
+                cells += [_difference(row.differences[metric]) for metric in METRICS]
+            if has_published:
+                published = row.published
+                cells += [f"{100 * published[metric]:.1f}" if published else "-" for metric in METRICS]
+            rows.append(cells)
+        return self.title, heads, rows
+
+    def to_markdown(self) -> str:
+        """Returns the table for a report, with title and note."""
+        title, heads, rows = self.as_rows()
+        lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"**{title}**\n\n{table}\n\n{self.note}\n"
+
+    def to_csv(self) -> str:
+        """Returns one line per row with bare numbers: fractions, empty where there is none."""
+        stream = io.StringIO()
+        rows = [_flat(content) for content in self.to_dict()["rows"]]
+        writer = csv.DictWriter(stream, ["data", "protocol", *(rows[0] if rows else ())], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"data": self.data, "protocol": self.protocol, **row} for row in rows)
+        return stream.getvalue()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns {"rows": [...], "cells": [...]}, fractions at full precision."""
+        rows = []
+        for row in self.rows:
+            content: dict[str, Any] = {
+                "proportion": row.proportion,
+                "images_with_masks": row.images,
+                "persons_with_masks": row.persons,
+                "seeds": list(row.seeds),
+            }
+            for metric in METRICS:
+                spread, difference = row.results[metric], row.differences[metric]
+                content[metric] = {"mean": spread.mean, "deviation": spread.deviation}
+                content[f"{metric}_difference"] = {
+                    "mean": difference and difference.mean,
+                    "deviation": difference and difference.deviation,
+                    "seeds": difference.count if difference else 0,
+                    "within_spread": difference and difference.is_within_spread,
+                }
+            for metric in METRICS:
+                content[f"{metric}_published"] = row.published and row.published[metric]
+            rows.append(content)
+        return {"rows": rows, "cells": [dataclasses.asdict(cell) for cell in self.cells]}
+
+
+def write_result(folder: Path, result: CellResult) -> None:
+    """Writes the result of a cell into its run folder: from then on the cell is finished."""
+    content = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(result)}
+    write_json(folder / CELL_RECORD, content)
+
+
+def read_results(run_dir: Path) -> list[CellResult]:
+    """Returns the results of all finished cells below a grid's folder.
+
+    Raises:
+        InputFileError: a result that is broken or edited.
+    """
+    return [_read_result(path) for path in sorted(run_dir.glob(f"*/{CELL_RECORD}"))]
+
+
+def _read_result(path: Path) -> CellResult:
+    hint = "remove the file; maskps ablate then evaluates the cell again"
+    what = f"the result of a cell ({CELL_RECORD})"
+    content = read_record(path, format=_FORMAT, version=_VERSION, what=what, hint=hint)
+    kinds = {"proportion": str, "seed": int, "images": int, "persons": int, "search": dict}
+    return CellResult(**{key: json_field(content, key, kind, path, hint=hint) for key, kind in kinds.items()})
+
+
+def _row(cells: Sequence[CellResult], without: Sequence[CellResult], is_papers: bool) -> AblationRow:
+    first = cells[0]
+    base = {} if first.proportion == NO_MASKS else {cell.seed: cell for cell in without}
+    pairs = [(cell, base[cell.seed]) for cell in cells if cell.seed in base]
+    results, differences = {}, {}
+    for metric in METRICS:
+        spread = Spread.of([cell.search[metric] for cell in cells])
+        assert spread is not None
+        results[metric] = spread
+        differences[metric] = Spread.of(
+            [ours.search[metric] - theirs.search[metric] for ours, theirs in pairs]
+        )
+    return AblationRow(
+        proportion=first.proportion,
+        images=first.images,
+        persons=first.persons,
+        seeds=tuple(cell.seed for cell in cells),
+        results=results,
+        differences=differences,
+        published=_published(first.proportion) if is_papers else None,
+    )
+
+
+def _published(label: str) -> dict[Metric, float] | None:
+    for column in paper.TABLE_4:
+        share = _share(FULL) if column.proportion is None else column.proportion
+        if abs(_share(label) - share) < 1e-9:
+            return {"mAP": column.mean_average_precision / 100, "top1": column.top1 / 100}
+    return None
+
+
+def _share(label: str) -> float:
+    """The share of the training images, for sorting; "full" is last."""
+    return 2.0 if label == FULL else float(label.removesuffix("%")) / 100
+
+
+def _difference(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    is_told = spread.is_within_spread and spread.deviation is not None
+    return spread.text("+.1f") + " (within spread)" * is_told
+
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """{"a": {"b": 1}, "c": [2, 3]} -> {"a_b": 1, "c": "2 3"}."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{inner}": number for inner, number in value.items()}
+        else:
+            flat[key] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return flat
