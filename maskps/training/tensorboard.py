@@ -1,0 +1,129 @@
+"""Curves and example images of a run for TensorBoard, which is an optional package."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskps.errors import ConfigError
+from maskps.files import write_errors_explained
+from maskps.losses import LOSS_NAMES
+from maskps.masks.coverage import mask_targets
+from maskps.model.network import MaskGuidedPersonSearch
+from maskps.pictures.progress import TrainingPicture, training_sheet
+from maskps.training.config import TrainConfig
+from maskps.training.data import Batch
+from maskps.training.report import StepReport
+
+FOLDER = "tensorboard"
+
+_SHOWN_SCORE = 0.5
+"""Detections are shown from this score on: the one that search counts from."""
+
+
+class TensorBoardLog:
+    """Writes RUN/tensorboard: the losses, the rate and the speed of every step, and now and then an image.
+
+    Open it with `tensorboard --logdir RUN`.
+
+    Args:
+        run_dir: folder of the run.
+        config: its settings; `image_every` is read.
+        step: steps that are done. 0 begins anew; otherwise the curves that are there go on, and whatever was
+            written of later steps, which no checkpoint holds, is hidden.
+
+    Raises:
+        ConfigError: the package tensorboard is not installed.
+        OutputError: the folder cannot be written.
+    """
+
+    def __init__(self, run_dir: Path, config: TrainConfig, *, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigError(
+                "tensorboard",
+                expected="the package tensorboard",
+                found="it is not installed",
+                hint="pip install 'maskps[tensorboard]', or train without it; metrics.jsonl has the numbers",
+            ) from error
+        self._image_every = config.image_every
+        folder = run_dir / FOLDER
+        with write_errors_explained(folder):
+            if step == 0:
+                shutil.rmtree(folder, ignore_errors=True)
+            # Handed to the system every few seconds, so that a kill loses little of the curves.
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1, flush_secs=10)
+
+    def step(self, report: StepReport) -> None:
+        """Writes the numbers of a step."""
+        values = {f"losses/{name.removeprefix('loss_')}": report.losses[name] for name in LOSS_NAMES}
+        values |= {
+            "loss": report.losses["loss"],
+            "learning rate": report.lr,
+            "speed/images per second": report.images_per_second,
+            "speed/share of time waiting for images": report.waiting,
+        }
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, report.step)
+
+    def wants_images(self, step: int) -> bool:
+        """Says whether an image is due after this step, counted from 1: the first one, and then regularly."""
+        return step == 1 or step % self._image_every == 0
+
+    def images(
+        self, step: int, model: MaskGuidedPersonSearch, batch: Batch, device: torch.device | str
+    ) -> None:
+        """Writes an image of the batch as the network sees it now: one with masks if there is one.
+
+        Nothing about the training changes: the network is left in the mode it was in.
+        """
+        row = next((i for i, one in enumerate(batch.targets) if bool(one["mask_present"].any())), 0)
+        sheet = training_sheet(training_picture(model, batch, row, torch.device(device)))
+        self._writer.add_image("example", np.asarray(sheet), step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._writer.close()
+
+
+@torch.no_grad()
+def training_picture(
+    model: MaskGuidedPersonSearch, batch: Batch, row: int, device: torch.device
+) -> TrainingPicture:
+    """Returns image `row` of the batch with the network's detections and its masks of the true boxes."""
+    target = batch.targets[row]
+    image, boxes = batch.images[row].to(device), target["boxes"].to(device)
+    masked = torch.where(target["mask_present"])[0].tolist()
+    was_training = model.training
+    model.eval()
+    try:
+        (found,) = model([image])
+        (predicted,) = model.predict_masks([image], [boxes[masked]])
+    finally:
+        model.train(was_training)
+    is_shown = found["scores"] >= _SHOWN_SCORE
+    size = predicted.shape[-1]
+    true = [
+        mask_targets(_numpy(target["mask_edges"][one])[None], _numpy(boxes[one])[None], size=size)[0]
+        for one in masked
+    ]
+    return TrainingPicture(
+        name=batch.names[row],
+        image=_numpy((image * 255).round().permute(1, 2, 0)).astype(np.uint8),
+        boxes=_numpy(boxes),
+        pids=target["pids"].cpu().numpy(),
+        found=_numpy(found["boxes"][is_shown]),
+        scores=_numpy(found["scores"][is_shown]),
+        masked=np.array(masked, dtype=np.int64),
+        true_masks=np.array(true).reshape(-1, size, size),
+        predicted_masks=_numpy(predicted),
+    )
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()
