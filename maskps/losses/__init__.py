@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.losses.mask import batch_mask_loss, mask_loss
 from maskps.losses.oim import OIMLoss
 from maskps.losses.total import LOSS_NAMES, total_loss
 
-__all__ = ["LOSS_NAMES", "OIMLoss", "batch_mask_loss", "mask_loss", "total_loss"]
+__all__ = [
+    "LOSS_NAMES",
+    "OIMLoss",
+    "batch_mask_loss",
+    "image_mean_weights",
+    "images_of_rows",
+    "mask_loss",
+    "total_loss",
+]

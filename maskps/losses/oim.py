@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.structures import BACKGROUND_PID, UNLABELED_PID
 
 
@@ -20,6 +23,18 @@ class OIMLoss(nn.Module):
 
     Rows and slots that were never written are zero vectors. As in the release (Xiao et al. 2017) they take
     part in Eq. (3) with logit 0.
+
+    **The state does not move by itself.** In training mode `forward` remembers the embeddings that it saw,
+    and `commit` moves the table and the queue by all of them, once per step of the optimiser: every forward
+    pass of a step sees the state as it was before the step, whether its images come in one batch, in several
+    or in several processes. Whoever trains with this module alone does
+
+        loss = oim(embeddings, pids)
+        loss.backward()
+        optimizer.step()
+        oim.commit()
+
+    and without the last line the table stays empty.
 
     Args:
         num_pids: N; labeled pids are 1..N.
@@ -47,17 +62,20 @@ class OIMLoss(nn.Module):
         self.register_buffer("lookup_table", torch.zeros(num_pids, dim))
         self.register_buffer("circular_queue", torch.zeros(queue_length, dim))
         self.register_buffer("queue_position", torch.zeros((), dtype=torch.int64))
+        self._pending: list[tuple[Tensor, Tensor]] = []
 
-    def forward(self, embeddings: Tensor, pids: Tensor) -> Tensor:
-        """Returns the mean of -log p_id over the labeled embeddings, Eqs. (3) and (5), a scalar.
+    def forward(self, embeddings: Tensor, pids: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Returns the mean over images of each image's mean of -log p_id, Eqs. (3) and (5), a scalar.
 
-        In training mode the table and the queue are updated afterwards (`update`), so the loss sees both
-        as they were before this batch. Computed in float32 also under autocast.
+        An image's mean is over its labeled embeddings; an image without any counts as a 0. In training mode
+        embeddings and pids are remembered until `commit`. Computed in float32 also under autocast.
 
         Args:
             embeddings: (R, D) float, L2-normalised.
             pids: (R,) int64; 1..N labeled, `UNLABELED_PID` unlabeled (go to the queue only),
                 `BACKGROUND_PID` ignored.
+            counts: how many of the R rows belong to each image of the batch, in their order; 0 for an image
+                without persons. None: all are of one image.
 
         Returns:
             A zero with a gradient (of zeros) when no embedding is labeled; cross entropy alone gives NaN.
@@ -65,17 +83,26 @@ class OIMLoss(nn.Module):
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.to(self.lookup_table.dtype)
             is_labeled = pids > BACKGROUND_PID
-            labeled = embeddings[is_labeled]
-            if len(labeled) == 0:
-                loss = embeddings.sum() * 0.0
-            else:
-                # `cat` copies, so the update below cannot reach what backward() needs.
-                prototypes = torch.cat([self.lookup_table, self.circular_queue])
-                logits = labeled @ prototypes.T / self.temperature
-                loss = F.cross_entropy(logits, pids[is_labeled] - 1)
+            # `cat` copies, so a commit before backward() does no harm.
+            prototypes = torch.cat([self.lookup_table, self.circular_queue])
+            logits = embeddings[is_labeled] @ prototypes.T / self.temperature
+            values = F.cross_entropy(logits, pids[is_labeled] - 1, reduction="none")
+            counts = [len(pids)] if counts is None else counts
+            images = images_of_rows(counts, pids.device)[is_labeled]
+            loss = (values * image_mean_weights(images, len(counts))).sum()
             if self.training:
-                self.update(embeddings, pids)
+                self._pending.append((embeddings.detach(), pids))
         return loss
+
+    def take_pending(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns embeddings (R, D) and pids (R,) of each forward pass since the last commit; forgets them."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    def commit(self) -> None:
+        """Updates the table and the queue by all embeddings since the last commit, in their order."""
+        for embeddings, pids in self.take_pending():
+            self.update(embeddings, pids)
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, pids: Tensor) -> None:
@@ -89,7 +116,7 @@ class OIMLoss(nn.Module):
             embeddings: (R, D) float, L2-normalised.
             pids: (R,) int64, as for `forward`.
         """
-        embeddings = embeddings.detach().to(self.lookup_table.dtype)
+        embeddings = embeddings.to(self.lookup_table.dtype)
         self._update_table(embeddings, pids)
         self._push(embeddings[pids == UNLABELED_PID])
 

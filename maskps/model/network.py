@@ -11,6 +11,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from maskps.model.backbone import Stem
+from maskps.model.precision import mean_over_cells
 from maskps.model.roi_heads import STRIDE, RoIHeads
 from maskps.model.sampling import generators_of
 
@@ -58,9 +59,11 @@ class MaskGuidedPersonSearch(nn.Module):
                 n may be 0. Persons without area are ignored.
 
         Returns:
-            Training: the six scalars of `maskps.losses.LOSS_NAMES`, all finite and with gradients for
-            every kind of image. Otherwise per image a dict of boxes (k, 4) float32 xyxy in pixels of the
-            resized image, scores (k,), embeddings (k, D) L2-normalised, and pooled (k, C5), best first.
+            Training: the six scalars of `maskps.losses.LOSS_NAMES`, each the mean over the images of that
+            image's loss, all finite and with gradients for every kind of image. OIM's table and queue move
+            when `commit` is called, not here. Otherwise per image a dict of boxes (k, 4) float32 xyxy in
+            pixels of the resized image, scores (k,), embeddings (k, D) L2-normalised, and pooled (k, C5),
+            best first.
         """
         batch = self._batch(images)
         features = self.stem(batch.tensors)
@@ -80,6 +83,13 @@ class MaskGuidedPersonSearch(nn.Module):
             **self.roi_heads.losses(features, proposals, targets),
         }
 
+    def commit(self) -> None:
+        """Moves OIM's table and queue by the embeddings of all forward passes since the last commit.
+
+        To be called once per step of the optimiser, after it; see `maskps.losses.OIMLoss`.
+        """
+        self.roi_heads.id_loss.commit()
+
     def embed_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, D) embeddings pooled from given boxes: the features of queries.
 
@@ -92,7 +102,7 @@ class MaskGuidedPersonSearch(nn.Module):
     def pool_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, C5) pooled features f_p of given boxes; arguments as `embed_boxes`."""
         regions = self._regions(images, boxes)
-        return list(regions.mean(dim=(2, 3)).split([len(rows) for rows in boxes]))
+        return list(mean_over_cells(regions).split([len(rows) for rows in boxes]))
 
     def predict_masks(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, 14, 14) foreground probabilities of the masks in given boxes.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
+from maskps.losses.image_means import image_mean_weights
+from maskps.model.precision import FullPrecisionAnchors
 from maskps.model.sampling import SeededSampler
 
 
@@ -38,6 +40,44 @@ class ProposalHead(nn.Module):
         return objectness, [self.deltas(level).float() for level in hidden]
 
 
+class ProposalNetwork(RegionProposalNetwork):
+    """torchvision's RPN, whose losses are means over images of each image's loss (decision 8).
+
+    torchvision takes the mean over all sampled anchors of the batch, so that an image with fewer of them (a
+    small one, say) counts less than the others. With one image a batch both are the same.
+    """
+
+    def compute_loss(
+        self,
+        objectness: Tensor,
+        pred_bbox_deltas: Tensor,
+        labels: list[Tensor],
+        regression_targets: list[Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the losses of objectness, Eq. (1), and of the deltas, Eq. (2), scaled; A anchors an image.
+
+        Args:
+            objectness: (B A, 1) float32.
+            pred_bbox_deltas: (B A, 4) float32.
+            labels: per image (A,) float32: 1 a person, 0 background, -1 neither.
+            regression_targets: per image (A, 4) float32.
+        """
+        positives, negatives = self.fg_bg_sampler(labels)
+        of_persons = torch.where(torch.cat(positives))[0]
+        sampled = torch.cat([of_persons, torch.where(torch.cat(negatives))[0]])
+        weights = image_mean_weights(sampled // len(labels[0]), len(labels))
+        values = F.binary_cross_entropy_with_logits(
+            objectness.flatten()[sampled], torch.cat(labels)[sampled], reduction="none"
+        )
+        distances = F.smooth_l1_loss(
+            pred_bbox_deltas[of_persons],
+            torch.cat(regression_targets)[of_persons],
+            beta=1 / 9,
+            reduction="none",
+        ).sum(dim=1)
+        return (values * weights).sum(), (distances * weights[: len(of_persons)]).sum()
+
+
 def build_rpn(
     in_channels: int,
     *,
@@ -48,7 +88,7 @@ def build_rpn(
     pre_nms_top_n: tuple[int, int] = (12000, 6000),
     post_nms_top_n: tuple[int, int] = (2000, 300),
     nms: float = 0.7,
-) -> RegionProposalNetwork:
+) -> ProposalNetwork:
     """Returns the RPN of Sec. 3.2, trained by Eq. (1) on objectness and Eq. (2) on the box deltas.
 
     Anchors are positive from IoU 0.7 (and the best ones of each person), negative below 0.3; half of a
@@ -70,8 +110,8 @@ def build_rpn(
         post_nms_top_n: proposals that are kept in (training, test).
         nms: IoU above which the lower-scored of two proposals goes.
     """
-    anchors = AnchorGenerator((tuple(anchor_sizes),), (tuple(anchor_ratios),))
-    rpn = RegionProposalNetwork(
+    anchors = FullPrecisionAnchors((tuple(anchor_sizes),), (tuple(anchor_ratios),))
+    rpn = ProposalNetwork(
         anchors,
         ProposalHead(in_channels, channels, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.7,

@@ -13,11 +13,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, clip_boxes_to_image, nms, remove_small_boxes
 
+from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.losses.mask import MaskReduction, batch_mask_loss
 from maskps.losses.oim import OIMLoss
 from maskps.masks.coverage import mask_targets
 from maskps.model.backbone import Res5
 from maskps.model.mask_head import MaskHead
+from maskps.model.precision import FullPrecisionLinear, mean_over_cells
 from maskps.model.roi_align import RegionGrid
 from maskps.model.sampling import SeededSampler
 from maskps.structures import BACKGROUND_PID
@@ -46,6 +48,11 @@ class SampledRois:
     pids: Tensor
     persons: Tensor
     matched_boxes: Tensor
+
+    @property
+    def counts(self) -> list[int]:
+        """How many RoIs each image has."""
+        return [len(boxes) for boxes in self.boxes]
 
 
 class RoIHeads(nn.Module):
@@ -90,9 +97,9 @@ class RoIHeads(nn.Module):
         self.id_loss = id_loss
         # With one foreground class, the release's 8 class-specific box outputs hold 4 that never get a
         # gradient; these are the other 4.
-        self.classifier = nn.Linear(res5.out_channels, 2)
-        self.regressor = nn.Linear(res5.out_channels, 4)
-        self.embedding = nn.Linear(res5.out_channels, id_loss.lookup_table.shape[1])
+        self.classifier = FullPrecisionLinear(res5.out_channels, 2)
+        self.regressor = FullPrecisionLinear(res5.out_channels, 4)
+        self.embedding = FullPrecisionLinear(res5.out_channels, id_loss.lookup_table.shape[1])
         self.mask_head = MaskHead(res5.out_channels, mask_channels)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.normal_(self.regressor.weight, std=0.001)
@@ -125,7 +132,9 @@ class RoIHeads(nn.Module):
     def losses(
         self, features: Tensor, proposals: list[Tensor], targets: Sequence[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Returns loss_rcnn_cls, loss_rcnn_reg, loss_id and loss_mask of a batch, and updates OIM's state.
+        """Returns loss_rcnn_cls, loss_rcnn_reg, loss_id and loss_mask, each the mean of its images' losses.
+
+        OIM remembers the embeddings; its table and queue stay as they are (`OIMLoss.commit`).
 
         Args:
             features: (B, C4, h, w), of res4.
@@ -137,13 +146,13 @@ class RoIHeads(nn.Module):
             zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0
             return dict.fromkeys(("loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask"), zero)
         regions = self.region_features(features, rois.boxes)
-        pooled = regions.mean(dim=(2, 3))
+        pooled = mean_over_cells(regions)
         loss_cls, loss_reg = self._box_losses(pooled, rois)
         foreground = rois.is_foreground
         return {
             "loss_rcnn_cls": loss_cls,
             "loss_rcnn_reg": loss_reg,
-            "loss_id": self.id_loss(self.embed(pooled[foreground]), rois.pids[foreground]),
+            "loss_id": self._id_loss(pooled[foreground], rois),
             "loss_mask": self._mask_loss(regions, rois, targets),
         }
 
@@ -154,7 +163,7 @@ class RoIHeads(nn.Module):
 
         Boxes are clipped at `image_sizes` (height, width). k may be 0.
         """
-        pooled = self.region_features(features, proposals).mean(dim=(2, 3))
+        pooled = mean_over_cells(self.region_features(features, proposals))
         deltas = self.regressor(pooled).float()
         boxes = self.box_coder.decode(deltas, proposals)[:, 0]
         scores = self.classifier(pooled).float().softmax(dim=1)[:, 1]
@@ -172,7 +181,7 @@ class RoIHeads(nn.Module):
                 {"boxes": image_boxes[kept], "scores": image_scores[kept], "pooled": image_pooled[kept]}
             )
         if self.detection_feature == "detection":
-            again = self.region_features(features, [one["boxes"] for one in found]).mean(dim=(2, 3))
+            again = mean_over_cells(self.region_features(features, [one["boxes"] for one in found]))
             for one, refined in zip(found, again.split([len(one["boxes"]) for one in found]), strict=True):
                 one["pooled"] = refined
         for one in found:
@@ -227,13 +236,23 @@ class RoIHeads(nn.Module):
         return self.matcher(box_iou(persons, boxes))
 
     def _box_losses(self, pooled: Tensor, rois: SampledRois) -> tuple[Tensor, Tensor]:
-        """Returns L_RCNN: cross entropy, Eq. (1), and smooth L1, Eq. (2), both per sampled RoI."""
+        """Returns L_RCNN: cross entropy, Eq. (1), and smooth L1, Eq. (2), per sampled RoI of an image."""
         foreground = rois.is_foreground
-        loss_cls = F.cross_entropy(self.classifier(pooled).float(), foreground.to(torch.int64))
+        weights = image_mean_weights(images_of_rows(rois.counts, pooled.device), len(rois.boxes))
+        values = F.cross_entropy(
+            self.classifier(pooled).float(), foreground.to(torch.int64), reduction="none"
+        )
         boxes = torch.cat(rois.boxes)[foreground]
         wanted = self.box_coder.encode_single(rois.matched_boxes[foreground], boxes)
         deltas = self.regressor(pooled[foreground]).float()
-        return loss_cls, F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="sum") / len(pooled)
+        distances = F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="none").sum(dim=1)
+        return (values * weights).sum(), (distances * weights[foreground]).sum()
+
+    def _id_loss(self, pooled: Tensor, rois: SampledRois) -> Tensor:
+        """Returns L_identification, Eq. (5), of the pooled features of the foreground RoIs."""
+        foreground = rois.is_foreground
+        counts = torch.stack([rows.sum() for rows in foreground.split(rois.counts)]).tolist()
+        return self.id_loss(self.embed(pooled), rois.pids[foreground], counts)
 
     def _mask_loss(self, regions: Tensor, rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
         """Returns lambda L_mask of Eq. (7), from Eq. (6) over each image's proposals with mask."""
@@ -241,8 +260,7 @@ class RoIHeads(nn.Module):
         logits = self.mask_head(regions[with_mask])
         soft = self.mask_target == "soft"
         wanted = proposal_masks(rois, with_mask, targets, size=logits.shape[-1], soft=soft)
-        of_images = with_mask.split([len(boxes) for boxes in rois.boxes])
-        counts = torch.stack([rows.sum() for rows in of_images]).tolist()
+        counts = torch.stack([rows.sum() for rows in with_mask.split(rois.counts)]).tolist()
         return batch_mask_loss(logits, wanted, counts, reduction=self.mask_reduction)
 
 

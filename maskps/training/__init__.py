@@ -6,7 +6,9 @@ from maskps.training.ablation import Cell, GridReport, parse_grid, run_grid
 from maskps.training.ablation_table import AblationTable, CellResult
 from maskps.training.config import TrainConfig, load_config, recipe_names, write_config
 from maskps.training.data import SceneDataset
-from maskps.training.loop import StepReport, TrainResult, train
+from maskps.training.distributed import is_first_process
+from maskps.training.loop import train
+from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import Run, RunInfo, initial_predictor, load_run
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "initial_predictor",
+    "is_first_process",
     "load_config",
     "load_run",
     "parse_grid",

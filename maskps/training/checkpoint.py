@@ -1,8 +1,12 @@
-"""Checkpoints: weights, table and queue, optimiser and step of a run, in one file without pickled code."""
+"""Checkpoints: weights, table and queue, optimiser and step of a run, in one file without pickled code.
+
+They lie in RUN/checkpoints: step_00001234.pt, the last few of them, and best.pt.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,8 @@ from maskps.files import written_atomically
 
 FORMAT = "maskps-checkpoint"
 VERSION = 1
+FOLDER = "checkpoints"
+_NAME = re.compile(r"step_(\d{8,})\.pt")
 _KEYS = {"format", "version", "step", "num_pids", "model", "optimizer"}
 
 
@@ -34,6 +40,34 @@ class Checkpoint:
     optimizer: dict[str, Any]
 
 
+def checkpoint_path(run_dir: Path, step: int) -> Path:
+    """Returns the file of a run's checkpoint after `step` steps."""
+    return run_dir / FOLDER / f"step_{step:08d}.pt"
+
+
+def best_path(run_dir: Path) -> Path:
+    """Returns the file of the checkpoint that did best in the evaluations during the run."""
+    return run_dir / FOLDER / "best.pt"
+
+
+def checkpoint_steps(run_dir: Path) -> list[int]:
+    """Returns the steps after which there are checkpoints, ascending; without best.pt."""
+    folder = run_dir / FOLDER
+    names = (_NAME.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(int(name[1]) for name in names if name)
+
+
+def remove_other_checkpoints(run_dir: Path, *, step: int, keep: int) -> None:
+    """Removes all checkpoints but the last `keep` up to `step`.
+
+    Those after `step` go as well: the run has gone back before them, since they were damaged.
+    """
+    steps = checkpoint_steps(run_dir)
+    kept = [one for one in steps if one <= step][-keep:]
+    for one in set(steps) - set(kept):
+        checkpoint_path(run_dir, one).unlink(missing_ok=True)
+
+
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint, whole or not at all: a kill leaves the earlier one in place.
 
@@ -52,7 +86,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         InputFileError: no such file, cut off, pickled code in it, or not a checkpoint of ours.
     """
-    hint = "the file is broken or another program's; go back to a copy, or train anew with --force"
+    hint = "the file is broken or another program's; use another checkpoint, or train anew with --force"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -194,9 +194,20 @@ def read_config(path: Path) -> TrainConfig:
     """Returns the settings that `write_config` saved.
 
     Raises:
-        ConfigError, InputFileError: as `load_config`.
+        ConfigError: as `load_config`.
+        InputFileError: as `load_config`, or settings are missing: a default of today need not be the one that
+            the run was trained with.
     """
-    return load_config(path)
+    config = load_config(path)
+    keys = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    if missing := [name for name in _types() if name not in keys]:
+        raise InputFileError(
+            path,
+            expected="every setting of a run",
+            found=f"{len(missing)} are missing: {', '.join(missing)}",
+            hint="the file was edited, or comes from another version of maskps; put it back or use that one",
+        )
+    return config
 
 
 def write_config(path: Path, config: TrainConfig) -> None:

@@ -1,13 +1,18 @@
 """Training batches: which images, in which order, resized and flipped together with boxes and outlines.
 
+A step sees `images_per_step` images. Each process takes its share of them, in micro-batches of `batch_size`.
+
 Everything random is drawn from (seed, epoch, scene), never from a state that runs on: the same batches
 come whatever the number of worker processes and wherever a run is resumed, with masks and without.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import multiprocessing
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +37,7 @@ _ORDER, _SCENE = 1, 2
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one step, as the network takes them.
+    """Images of one forward pass, as the network takes them.
 
     Attributes:
         names: names of the scenes.
@@ -40,11 +45,16 @@ class Batch:
         targets: per image a dict of "boxes" (n, 4) float32 xyxy in the resized image, "pids" (n,) int64,
             "mask_edges" (n tensors of (E, 4) float32, in the resized image; (0, 4) where there is no mask),
             "mask_present" (n,) bool, and "seed", the int from which anchors and RoIs are sampled.
+        share: the part of its step's images that these are, the weight of their mean loss in the step's. 0
+            for an image that only keeps a process busy for which the last step of an epoch has none left.
+        is_last: whether the step ends with this batch.
     """
 
     names: list[str]
     images: list[Tensor]
     targets: list[dict[str, Any]]
+    share: float = 1.0
+    is_last: bool = True
 
     def to(self, device: torch.device) -> Batch:
         """Returns the batch with its tensors on `device`; "seed" stays a number."""
@@ -55,11 +65,11 @@ class Batch:
             return [moved(entry) for entry in value] if isinstance(value, list) else value
 
         targets = [{key: moved(value) for key, value in target.items()} for target in self.targets]
-        return Batch(self.names, moved(self.images), targets)
+        return dataclasses.replace(self, images=moved(self.images), targets=targets)
 
     def pin_memory(self) -> Batch:
         """Returns the batch with its images in page-locked memory; called by torch's loader."""
-        return Batch(self.names, [image.pin_memory() for image in self.images], self.targets)
+        return dataclasses.replace(self, images=[image.pin_memory() for image in self.images])
 
 
 class SceneDataset(Dataset[Batch]):
@@ -176,9 +186,33 @@ def mask_edges(
     return {int(row): subset.masks.outlines[int(row)].edges() for row in present}
 
 
-def steps_per_epoch(num_scenes: int, batch_size: int) -> int:
-    """Returns the number of batches an epoch has; the last one holds what is left."""
-    return -(-num_scenes // batch_size)
+def images_per_step(config: TrainConfig, processes: int = 1) -> int:
+    """Returns how many images a step of the optimiser sees, over all micro-batches and processes."""
+    return config.batch_size * config.accumulate * processes
+
+
+def steps_per_epoch(num_scenes: int, images: int) -> int:
+    """Returns the number of steps an epoch has, of that many images; the last one has what is left."""
+    return -(-num_scenes // images)
+
+
+def shares(
+    rows: list[int], *, batch_size: int, rank: int = 0, size: int = 1
+) -> list[tuple[list[int], float]]:
+    """Returns the micro-batches of one process in a step, and the part of the step's images that each is.
+
+    The step's images go micro-batch after micro-batch, and within one process after process. All processes
+    have equally many micro-batches. One for which nothing is left takes the step's first image, as part 0.
+
+    Args:
+        rows: the scenes of the step, in their order; at least one.
+    """
+    own = []
+    for start in range(0, len(rows), batch_size * size):
+        group = rows[start : start + batch_size * size]
+        first, last = (-(-len(group) * number // size) for number in (rank, rank + 1))
+        own.append((group[first:last] or rows[:1], (last - first) / len(rows)))
+    return own
 
 
 def epoch_order(num_scenes: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -186,22 +220,32 @@ def epoch_order(num_scenes: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(num_scenes)
 
 
-def batches(scenes: SceneDataset, *, first_step: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
-    """Yields the batches of a whole run from step `first_step` (counted from 0) to its end.
+def batches(
+    scenes: SceneDataset, *, first_step: int = 0, pin_memory: bool = False, rank: int = 0, size: int = 1
+) -> Generator[Batch, None, None]:
+    """Yields one process's batches of a whole run from step `first_step` (counted from 0) to its end.
 
     One loader serves all epochs, so its processes neither restart nor idle between them.
+
+    Args:
+        rank, size: which process of how many this is.
 
     Raises:
         MaskpsError: what went wrong with an image, also when it did so in a worker process.
     """
     config = scenes.config
-    per_epoch = steps_per_epoch(len(scenes), config.batch_size)
+    images = images_per_step(config, size)
+    per_epoch = steps_per_epoch(len(scenes), images)
     items: list[list[tuple[int, int]]] = []
+    places: list[tuple[float, bool]] = []
     for epoch in range(first_step // per_epoch, config.epochs):
         order = epoch_order(len(scenes), seed=config.seed, epoch=epoch).tolist()
         done = max(0, first_step - epoch * per_epoch)
-        for start in range(done * config.batch_size, len(order), config.batch_size):
-            items.append([(epoch, row) for row in order[start : start + config.batch_size]])
+        for start in range(done * images, len(order), images):
+            own = shares(order[start : start + images], batch_size=config.batch_size, rank=rank, size=size)
+            for number, (rows, share) in enumerate(own, start=1):
+                items.append([(epoch, row) for row in rows])
+                places.append((share, number == len(own)))
     loader = DataLoader(
         _Guarded(scenes),
         batch_sampler=items,
@@ -210,10 +254,34 @@ def batches(scenes: SceneDataset, *, first_step: int = 0, pin_memory: bool = Fal
         worker_init_fn=_leave_process_group,
         pin_memory=pin_memory,
     )
-    for batch in loader:
-        if isinstance(batch, MaskpsError):
-            raise batch
-        yield batch
+    others = set(multiprocessing.active_children())
+    try:
+        for batch, (share, is_last) in zip(_started(loader), places, strict=True):
+            if isinstance(batch, MaskpsError):
+                raise batch
+            yield dataclasses.replace(batch, share=share, is_last=is_last)
+    finally:
+        # The loader has asked its processes to end and waited some seconds. One that is stuck would be waited
+        # for without limit when Python ends.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.join(timeout=1)
+            worker.kill()
+
+
+def _started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Returns an iterator over the loader, whose processes were started with signals held back.
+
+    Until a process is ready (`_leave_process_group`), a `kill` of the whole group would reach it in whatever
+    state it is in, under a handler that it has from its parent and that only makes a note.
+    """
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+_ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
 class _Guarded(Dataset["Batch | MaskpsError"]):
@@ -244,3 +312,6 @@ def _leave_process_group(worker: int) -> None:
     # Ctrl-C and `kill` of the whole group would end the images of a step that the main process wants to
     # finish. It ends its workers itself, and they end when it is gone.
     os.setpgrp()
+    while signal.sigtimedwait(_ENDING, 0) is not None:
+        pass  # what came before that was meant for the group
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

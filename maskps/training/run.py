@@ -4,14 +4,18 @@ RUN/run.json                what was trained on what: `RunInfo`
 RUN/config.toml             every setting
 RUN/metrics.jsonl           one line per step: losses and rate, the same bytes for the same seed
 RUN/timing.jsonl            one line per epoch: seconds, how many of them waiting for images
-RUN/checkpoints/last.pt     weights, OIM table and queue, optimiser
+RUN/evaluations.jsonl       one line per evaluation during the run, if `eval_every` asks for them
+RUN/checkpoints/step_*.pt   weights, OIM table and queue, optimiser; the last `keep_checkpoints`
+RUN/checkpoints/best.pt     the one of the best evaluation
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import platform
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +30,22 @@ from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
-from maskps.training.checkpoint import Checkpoint, read_checkpoint
+from maskps.training.checkpoint import (
+    Checkpoint,
+    best_path,
+    checkpoint_path,
+    checkpoint_steps,
+    read_checkpoint,
+)
 from maskps.training.config import TrainConfig, read_config, write_config
-from maskps.training.data import SceneDataset, steps_per_epoch
+from maskps.training.data import SceneDataset, images_per_step, steps_per_epoch
 
 FORMAT = "maskps-run"
 VERSION = 1
 RECORD = "run.json"
-CONFIG, METRICS, TIMING = "config.toml", "metrics.jsonl", "timing.jsonl"
-LAST_CHECKPOINT = Path("checkpoints") / "last.pt"
+CONFIG, METRICS, TIMING, EVALUATIONS = "config.toml", "metrics.jsonl", "timing.jsonl", "evaluations.jsonl"
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class RunInfo:
         scenes: training scenes.
         persons_with_mask: persons whose outline takes part; 0 without masks.
         masks_sha256: of those outlines.
+        images_per_step: over all micro-batches and processes.
         steps_per_epoch, steps: of the whole run.
         versions: of maskps, Python, torch and torchvision that started it.
     """
@@ -58,18 +70,20 @@ class RunInfo:
     scenes: int
     persons_with_mask: int
     masks_sha256: str
+    images_per_step: int
     steps_per_epoch: int
     steps: int
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, scenes: SceneDataset) -> RunInfo:
-        """Returns what a run on these scenes trains on."""
+    def of(cls, scenes: SceneDataset, *, processes: int = 1) -> RunInfo:
+        """Returns what a run of that many processes on these scenes trains on."""
         digest = hashlib.sha256()
         for row, edges in sorted(scenes.edges.items()):
             digest.update(f"{row} {edges.shape}".encode())
             digest.update(edges.astype("<f8").tobytes())
-        per_epoch = steps_per_epoch(len(scenes), scenes.config.batch_size)
+        images = images_per_step(scenes.config, processes)
+        per_epoch = steps_per_epoch(len(scenes), images)
         return cls(
             dataset=scenes.dataset.kind,
             fingerprint=scenes.dataset.fingerprint,
@@ -77,6 +91,7 @@ class RunInfo:
             scenes=len(scenes),
             persons_with_mask=len(scenes.edges),
             masks_sha256=digest.hexdigest(),
+            images_per_step=images,
             steps_per_epoch=per_epoch,
             steps=per_epoch * scenes.config.epochs,
             versions={
@@ -110,31 +125,67 @@ class Run:
         return Predictor(self.model, self.config.shorter_side, self.config.longest_side, self.device)
 
 
-def load_run(run_dir: Path, *, device: torch.device | str = "cpu", allow_unfinished: bool = False) -> Run:
+def load_run(
+    run_dir: Path,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoint: str | int = "last",
+    allow_unfinished: bool = False,
+) -> Run:
     """Returns the network of a run folder.
 
     Args:
-        allow_unfinished: also take the last checkpoint of a run that has not reached its end.
+        checkpoint: "last"; "best", of the evaluations during the run; or a step (the number, or its digits)
+            after which there is one.
+        allow_unfinished: also take the last checkpoint of a run that has not reached its end; "best" and a
+            step are taken in any case.
 
     Raises:
+        ConfigError: `checkpoint` is none of these.
         InputFileError: no such folder, or its files are missing, broken or do not belong together.
         TrainingError: the run was interrupted before its end, or before its first checkpoint.
     """
     place = open_device(device)
     info, config = read_run_files(run_dir)
-    checkpoint = read_last_checkpoint(run_dir, info)
-    if checkpoint is None or (checkpoint.step < info.steps and not allow_unfinished):
+    path = _checkpoint_of(run_dir, checkpoint)
+    state = None if path is None else _read_own_checkpoint(path, run_dir, info)
+    is_unfinished = state is None or (checkpoint == "last" and state.step < info.steps)
+    if path is None or state is None or (is_unfinished and not allow_unfinished):
         raise TrainingError(
             run_dir,
             expected=f"a finished run of {info.steps} steps",
             found="a run without a checkpoint yet"
-            if checkpoint is None
-            else f"a run that stopped after step {checkpoint.step}",
+            if state is None
+            else f"a run that stopped after step {state.step}",
             hint="finish it: the command that started it, with --resume",
         )
     model = build_model(dataclasses.replace(config, pretrained="none"), info.num_pids).to(place)
-    load_weights(model, checkpoint, run_dir / LAST_CHECKPOINT)
-    return Run(model.eval(), config, info, checkpoint.step, place)
+    load_weights(model, state, path)
+    return Run(model.eval(), config, info, state.step, place)
+
+
+def _checkpoint_of(run_dir: Path, name: str | int) -> Path | None:
+    """Returns the file of "last", "best" or a step; None for "last" of a run that has none yet."""
+    steps = checkpoint_steps(run_dir)
+    if name == "last":
+        return checkpoint_path(run_dir, steps[-1]) if steps else None
+    if name == "best":
+        if best_path(run_dir).exists():
+            return best_path(run_dir)
+        raise InputFileError(
+            best_path(run_dir),
+            expected="the checkpoint of the run's best evaluation",
+            found="no such file",
+            hint="train with --set eval_every=1, or take the last checkpoint",
+        )
+    if str(name).isdecimal() and int(name) in steps:
+        return checkpoint_path(run_dir, int(name))
+    raise ConfigError(
+        f"checkpoint '{name}' of {run_dir}",
+        expected=f"last, best, or one of the steps {', '.join(map(str, steps)) or '(none yet)'}",
+        found="another one",
+        hint="older ones are deleted; keep more with --set keep_checkpoints=N",
+    )
 
 
 def initial_predictor(
@@ -188,27 +239,82 @@ def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
     what = f"the record of a training run ({RECORD})"
     hint = "give the folder that maskps train made"
     content = read_record(run_dir / RECORD, format=FORMAT, version=VERSION, what=what, hint=hint)
-    fields = {field.name for field in dataclasses.fields(RunInfo)}
-    if set(content) != fields | {"format", "version"}:
-        raise InputFileError(
-            run_dir / RECORD,
-            expected=f"the keys {', '.join(sorted(fields))}",
-            found=", ".join(sorted(content)),
-            hint="the record was edited; put it back, or train anew",
-        )
-    return RunInfo(**{name: content[name] for name in fields}), read_config(run_dir / CONFIG)
+    types = typing.get_type_hints(RunInfo)
+    found = ", ".join(sorted(content))
+    if set(content) == set(types) | {"format", "version"}:
+        values = {name: content[name] for name in types}
+        wrong = [name for name, wanted in types.items() if not _is_of_type(values[name], wanted)]
+        if not wrong:
+            return RunInfo(**values), read_config(run_dir / CONFIG)
+        found = ", ".join(f"{name} = {values[name]!r}" for name in wrong)
+    raise InputFileError(
+        run_dir / RECORD,
+        expected=", ".join(f"{name} ({_TYPE_NAMES.get(wanted, 'names')})" for name, wanted in types.items()),
+        found=found,
+        hint="the record was edited, or comes from another version of maskps; put it back, or train anew",
+    )
 
 
-def read_last_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
-    """Returns the last checkpoint of a run, None if it has none yet.
+_TYPE_NAMES = {int: "a number", str: "text"}
+
+
+def _is_of_type(value: Any, wanted: Any) -> bool:
+    if wanted is int:
+        return type(value) is int and value >= 0
+    if wanted is str:
+        return isinstance(value, str)
+    return isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
+
+
+def read_newest_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
+    """Returns the checkpoint to resume a run from, None if it has none yet.
+
+    That is the newest one that can be read. A damaged one is passed over with a warning: the steps between
+    are done again, and come out the same.
 
     Raises:
-        InputFileError: it is broken, or of another run.
+        InputFileError: all of them are broken, or they are of another run.
     """
-    path = run_dir / LAST_CHECKPOINT
-    if not path.exists():
-        return None
-    checkpoint = read_checkpoint(path)
+    damage: InputFileError | None = None
+    for step in reversed(checkpoint_steps(run_dir)):
+        try:
+            checkpoint = read_checkpoint(checkpoint_path(run_dir, step))
+        except InputFileError as error:
+            damage = damage or error
+            continue
+        if damage is not None:
+            _logger.warning(
+                "%s is damaged (%s); going back to the checkpoint of step %d",
+                damage.where,
+                damage.found,
+                step,
+            )
+        _check_belongs(checkpoint, checkpoint_path(run_dir, step), info)
+        return checkpoint
+    if damage is not None:
+        raise damage
+    return None
+
+
+def _read_own_checkpoint(path: Path, run_dir: Path, info: RunInfo) -> Checkpoint:
+    """Returns a checkpoint of the run; if it is damaged, the error names one that may be used instead."""
+    try:
+        checkpoint = read_checkpoint(path)
+    except InputFileError as error:
+        others = [step for step in checkpoint_steps(run_dir) if checkpoint_path(run_dir, step) != path]
+        if others:
+            error = InputFileError(
+                path,
+                expected=error.expected,
+                found=error.found,
+                hint=f"take another one, --checkpoint {others[-1]}, or go on from it with --resume",
+            )
+        raise error from error.__cause__
+    _check_belongs(checkpoint, path, info)
+    return checkpoint
+
+
+def _check_belongs(checkpoint: Checkpoint, path: Path, info: RunInfo) -> None:
     if checkpoint.num_pids != info.num_pids or not 0 <= checkpoint.step <= info.steps:
         raise InputFileError(
             path,
@@ -216,7 +322,6 @@ def read_last_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
             found=f"{checkpoint.num_pids} identities, step {checkpoint.step}",
             hint="the checkpoint belongs to another run",
         )
-    return checkpoint
 
 
 def load_weights(model: MaskGuidedPersonSearch, checkpoint: Checkpoint, path: Path) -> None:
@@ -237,13 +342,23 @@ def load_weights(model: MaskGuidedPersonSearch, checkpoint: Checkpoint, path: Pa
         ) from error
 
 
+_HARMLESS = {
+    "num_workers",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "eval_every",
+    "tensorboard",
+    "image_every",
+}
+"""Settings that do not change what a run comes to."""
+
+
 def differing_settings(first: TrainConfig, second: TrainConfig) -> list[str]:
     """Returns "name: old -> new" of every setting that differs and changes results."""
-    harmless = {"num_workers", "checkpoint_every"}
     differences: list[str] = []
     for field in dataclasses.fields(TrainConfig):
         old: Any = getattr(first, field.name)
         new: Any = getattr(second, field.name)
-        if old != new and field.name not in harmless:
+        if old != new and field.name not in _HARMLESS:
             differences.append(f"{field.name}: {old} -> {new}")
     return differences

@@ -25,7 +25,7 @@ def _filled(num_pids: int = 4, queue_length: int = 3, *, dim: int = 6, **setting
 
 
 def _slow_loss(oim: OIMLoss, embeddings: Tensor, pids: Tensor) -> float:
-    """Eqs. (3) and (5), one number at a time."""
+    """Eqs. (3) and (5) of one image, one number at a time."""
     total, labeled = 0.0, 0
     for x, pid in zip(embeddings.tolist(), pids.tolist(), strict=True):
         if pid <= 0:
@@ -80,21 +80,67 @@ def test_gradients_are_those_of_the_function() -> None:
     assert torch.autograd.gradcheck(lambda x: oim(x, torch.tensor([1, -1, 2, 0, 4])), embeddings)
 
 
-def test_the_update_comes_after_the_loss_and_leaves_its_gradient_alone() -> None:
+def test_a_commit_before_the_way_back_leaves_the_gradient_alone() -> None:
     pids = torch.tensor([1, 1, -1, 2])
     gradients = []
     for training in (True, False):
         oim = _filled().train(training)
         embeddings = _unit(4).requires_grad_()
-        oim(embeddings, pids).backward()
+        loss = oim(embeddings, pids)
+        oim.commit()
+        loss.backward()
         gradients.append(embeddings.grad)
     assert torch.equal(gradients[0], gradients[1])
+
+
+def test_a_batch_has_the_mean_over_its_images() -> None:
+    """The third image has nobody labeled, the fourth nobody: zeros, which count."""
+    oim, embeddings = _filled(), _unit(8)
+    pids, counts = torch.tensor([1, 2, -1, 3, 4, 1, -1, -1]), [2, 4, 2, 0]
+    images = [(0, 2), (2, 6)]
+    alone = [_slow_loss(oim, embeddings[first:last], pids[first:last]) for first, last in images]
+    assert oim(embeddings, pids, counts).item() == pytest.approx(sum(alone) / 4, rel=1e-5)
+
+
+def test_the_state_moves_by_a_commit_and_by_nothing_else() -> None:
+    oim, pids = _filled(), torch.tensor([1, 1, -1, 2])
+    before = {key: value.clone() for key, value in oim.state_dict().items()}
+    losses = [oim(_unit(4), pids), oim(_unit(4), pids)]
+    assert losses[0] == losses[1]
+    assert all(torch.equal(before[key], value) for key, value in oim.state_dict().items())
+    oim.commit()
+    assert not any(torch.equal(before[key], value) for key, value in oim.state_dict().items())
+    after = {key: value.clone() for key, value in oim.state_dict().items()}
+    oim.commit()
+    assert all(torch.equal(after[key], value) for key, value in oim.state_dict().items())
+
+
+def test_a_commit_after_two_passes_is_that_of_one_pass_with_all() -> None:
+    embeddings, pids = _unit(7), torch.tensor([1, -1, 1, 2, -1, 1, 4])
+    whole, parts = _filled(), _filled()
+    whole(embeddings, pids)
+    for first, last in ((0, 3), (3, 7)):
+        parts(embeddings[first:last], pids[first:last])
+    for oim in (whole, parts):
+        oim.commit()
+    assert all(torch.equal(value, parts.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_what_was_taken_is_not_committed() -> None:
+    oim = _filled()
+    before = oim.lookup_table.clone()
+    oim(_unit(2), torch.tensor([1, 2]))
+    ((embeddings, pids),) = oim.take_pending()
+    oim.commit()
+    assert torch.equal(oim.lookup_table, before)
+    assert torch.equal(embeddings, _unit(2)) and pids.tolist() == [1, 2] and not embeddings.requires_grad
 
 
 def test_evaluation_mode_does_not_touch_the_state() -> None:
     oim = _filled().eval()
     before = {key: value.clone() for key, value in oim.state_dict().items()}
     oim(_unit(4), torch.tensor([1, 1, -1, 2]))
+    oim.commit()
     assert all(torch.equal(before[key], value) for key, value in oim.state_dict().items())
 
 
@@ -108,6 +154,7 @@ def test_updates_are_the_loop_over_many_batches(queue_length: int) -> None:
         embeddings = _unit(9, seed=10 + step)
         table, queue, position = _slow_update(table, queue, position, 0.5, embeddings, pids)
         oim(embeddings, pids)
+        oim.commit()
     np.testing.assert_allclose(oim.lookup_table, table, atol=1e-6)
     np.testing.assert_array_equal(oim.circular_queue, queue)
     assert oim.queue_position.item() == position
@@ -117,6 +164,7 @@ def test_rows_stay_of_unit_length() -> None:
     oim = OIMLoss(4, 6, 3, momentum=0.9)
     for step in range(4):
         oim(_unit(8, seed=step), torch.tensor([1, 2, 3, 4, 1, 2, 1, 1]))
+        oim.commit()
     torch.testing.assert_close(oim.lookup_table.norm(dim=1), torch.ones(4))
 
 
@@ -145,6 +193,7 @@ def test_the_ring_wraps_also_when_a_batch_is_longer_than_the_queue(batches: list
 def test_background_goes_neither_to_the_table_nor_to_the_queue() -> None:
     oim = OIMLoss(2, 6, 3)
     oim(_unit(4), torch.zeros(4, dtype=torch.int64))
+    oim.commit()
     assert not oim.lookup_table.any() and not oim.circular_queue.any() and oim.queue_position == 0
 
 
@@ -161,6 +210,7 @@ def test_without_a_labeled_embedding_the_loss_is_zero_and_has_a_gradient(pids: l
 def test_the_state_dict_holds_table_queue_and_position() -> None:
     oim = _filled()
     oim(_unit(4), torch.tensor([1, -1, -1, 2]))
+    oim.commit()
     copy = OIMLoss(4, 6, 3)
     copy.load_state_dict(oim.state_dict())
     assert set(oim.state_dict()) == {"lookup_table", "circular_queue", "queue_position"}
@@ -178,4 +228,5 @@ def test_under_autocast_the_loss_is_computed_in_float32() -> None:
 def test_embeddings_of_half_precision_leave_the_state_in_float32() -> None:
     oim = _filled()
     loss = oim(_unit(4).to(torch.bfloat16), torch.tensor([1, 2, -1, 3]))
+    oim.commit()
     assert loss.dtype == oim.lookup_table.dtype == oim.circular_queue.dtype == torch.float32

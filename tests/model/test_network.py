@@ -80,6 +80,7 @@ def test_two_runs_from_the_same_seeds_are_equal_to_the_bit(
             optimizer.zero_grad()
             total_loss(model(images, [target([1, -1, 2], masks=True, seed=step)] * 2)).backward()
             optimizer.step()
+            model.commit()
         states.append(model.state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
@@ -133,6 +134,8 @@ def test_training_updates_table_and_queue_and_they_are_saved(
     model = small_model()
     model(images[:1], [target([2, -1], masks=False)])
     state = model.state_dict()
+    assert not state["roi_heads.id_loss.lookup_table"].any()
+    model.commit()
     table = state["roi_heads.id_loss.lookup_table"]
     assert table[1].any() and not table[[0, 2, 3, 4, 5, 6]].any()
     assert state["roi_heads.id_loss.circular_queue"].any()
@@ -154,6 +157,7 @@ def test_a_step_of_gradient_descent_lowers_the_loss(
         total = total_loss(model(images, targets))
         total.backward()
         optimizer.step()
+        model.commit()
         totals.append(total.item())
     assert min(totals[4:]) < 0.9 * totals[0]
 

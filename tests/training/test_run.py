@@ -16,9 +16,9 @@ from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import StepReport, TrainConfig, initial_predictor, load_run, train
 from maskps.training.checkpoint import read_checkpoint
-from maskps.training.run import LAST_CHECKPOINT
 
 MakeConfig = Callable[..., TrainConfig]
+LAST = Path("checkpoints") / "step_00000003.pt"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def stop_at_once(report: StepReport) -> None:
 
 def test_a_finished_run_gives_its_network_settings_and_record(run: Path, make_config: MakeConfig) -> None:
     loaded = load_run(run)
-    saved = read_checkpoint(run / LAST_CHECKPOINT).model
+    saved = read_checkpoint(run / LAST).model
     state = loaded.model.state_dict()
     assert state.keys() == saved.keys()
     assert all(torch.equal(value, saved[key]) for key, value in state.items())
@@ -93,12 +93,12 @@ def test_an_interrupted_run_is_refused_unless_allowed(
 
 
 def test_a_run_without_a_checkpoint_says_so(run: Path) -> None:
-    (run / LAST_CHECKPOINT).unlink()
+    (run / LAST).unlink()
     with pytest.raises(TrainingError, match="without a checkpoint yet"):
         load_run(run, allow_unfinished=True)
 
 
-@pytest.mark.parametrize("name", ["run.json", "config.toml", str(LAST_CHECKPOINT)])
+@pytest.mark.parametrize("name", ["run.json", "config.toml", str(LAST)])
 def test_a_file_that_was_cut_off_is_named(name: str, run: Path) -> None:
     content = (run / name).read_bytes()
     (run / name).write_bytes(content[: len(content) // 2 - 1])

@@ -1,0 +1,143 @@
+"""The processes of a training run: one, or those that torchrun started, and what they tell each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from maskps.errors import ConfigError, MaskpsError, TrainingError
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(days=1)
+"""How long a process waits for another: the first one's evaluations and checkpoints may take their time. A
+process that ended is noticed at once."""
+
+
+class Processes:
+    """The processes that take the steps of a run together.
+
+    Under torchrun they are those that it started; otherwise there is one, and nothing here does anything.
+
+    Attributes:
+        rank: this process's number, from 0.
+        size: how many there are.
+        is_distributed: whether torch.distributed connects them.
+    """
+
+    def __init__(self) -> None:
+        self.is_distributed = dist.is_initialized()
+        self.rank = dist.get_rank() if self.is_distributed else 0
+        self.size = dist.get_world_size() if self.is_distributed else 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes files, reports and evaluates."""
+        return self.rank == 0
+
+    def gather(self, value: T) -> list[T]:
+        """Returns every process's value, by rank. A value is anything that can be pickled; small.
+
+        Raises:
+            TrainingError: another process has ended.
+        """
+        if not self.is_distributed:
+            return [value]
+        values: list[T | None] = [None] * self.size
+        try:
+            dist.all_gather_object(values, value)
+        except RuntimeError as error:
+            raise self.explained(error) from error
+        return values  # type: ignore[return-value]  # all_gather_object has filled every place
+
+    def any(self, flag: bool) -> bool:
+        """Returns on all processes whether it is so on any of them."""
+        return any(self.gather(flag))
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Returns what `work` returns here; if it fails in one process, it fails in all of them.
+
+        Raises:
+            MaskpsError: its own error in the process where `work` failed; in the others one that says so.
+        """
+        failure: Exception | None = None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        failures = self.gather(None if failure is None else str(failure) or type(failure).__name__)
+        if failure is not None:
+            raise failure
+        for rank, text in enumerate(failures):
+            if text is not None:
+                raise self._stopped(f"process {rank} could not go on: {text}")
+        return result
+
+    def shared(self, error: MaskpsError) -> MaskpsError:
+        """Returns what each process is to raise of an error that all have found: the first one tells it."""
+        if self.is_first:
+            return error
+        return self._stopped("stopped with the others; process 0 says why")
+
+    def explained(self, error: RuntimeError) -> RuntimeError | MaskpsError:
+        """Returns what is to be raised for an error that may mean that another process has ended."""
+        text = str(error)
+        if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in text or "Connection" in text):
+            return self._stopped(f"another process has ended ({text.splitlines()[0]})")
+        return error
+
+    def _stopped(self, found: str) -> TrainingError:
+        return TrainingError(
+            f"process {self.rank} of {self.size}",
+            expected="all processes to go on",
+            found=found,
+            hint="see the message of that process; then continue with the same command and --resume",
+        )
+
+
+@contextmanager
+def open_processes(device: torch.device) -> Iterator[Processes]:
+    """Yields the processes of this run, connected if torchrun started them; disconnects them afterwards.
+
+    They talk by gloo on the CPU, and by NCCL about tensors on CUDA devices. A process group that the caller
+    has opened is used and left open.
+    """
+    is_ours = dist.is_torchelastic_launched() and not dist.is_initialized()
+    if is_ours:
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=_PATIENCE)
+    yield Processes()
+    # Not after an error: a process that lacks a partner must end, not wait for it.
+    if is_ours:
+        dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Returns the device of this process: of "cuda" without a number, the one of its local rank.
+
+    Raises:
+        ConfigError: there are more processes than devices.
+    """
+    if device.type != "cuda" or device.index is not None or not dist.is_torchelastic_launched():
+        return device
+    local = int(os.environ["LOCAL_RANK"])
+    if local >= torch.cuda.device_count():
+        raise ConfigError(
+            "torchrun --nproc-per-node",
+            expected=f"at most {torch.cuda.device_count()}, the number of CUDA devices",
+            found=f"process {local} (counted from 0) on this machine",
+            hint="start as many processes as there are devices",
+        )
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one or torchrun's first: the one to talk to the user."""
+    return not dist.is_torchelastic_launched() or os.environ["RANK"] == "0"
