@@ -144,6 +144,8 @@ def test_the_last_override_wins() -> None:
         ("anchor_sizes=[1.5]", "1.5", ""),
         ("schedule=cosinus", "'cosinus'", "did you mean 'cosine'"),
         ("longest_side=300", "300", "shorter_side"),
+        ("precision=bfloat16", "'bfloat16'", "did you mean 'bf16'"),
+        ("optimizer=adam", "'adam'", "did you mean 'adamw'"),
         ("flip_probability=1.5", "1.5", ""),
         ("epochs=1\nseed=2", "1\nseed=2", ""),
     ],
@@ -155,13 +157,18 @@ def test_a_wrong_override_is_named(override: str, found: str, hint: str) -> None
     assert hint in caught.value.hint
 
 
+def test_the_warm_up_is_given_once() -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        TrainConfig(warmup_steps=10, warmup_epochs=1)
+
+
 def test_an_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'paper'"):
         load_config("papper")
 
 
 def test_a_missing_file_says_which_recipes_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="paper, tiny"):
+    with pytest.raises(InputFileError, match="convnext, modern, modern-900, paper, tiny"):
         load_config(tmp_path / "none.toml")
 
 

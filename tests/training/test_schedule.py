@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+import torch
 from torch import nn
 
 from maskps.model import build_model
@@ -35,6 +36,12 @@ def test_the_warm_up_rises_linearly_to_the_rate() -> None:
     assert rates == [0.25, 0.5, 0.75, 1, 1, 1]
 
 
+def test_the_warm_up_may_be_given_in_epochs() -> None:
+    config = TrainConfig(learning_rate=1.0, warmup_epochs=0.5)
+    rates = [learning_rate(config, step, steps_per_epoch=8) for step in range(6)]
+    assert rates == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
 def test_biases_learn_twice_as_fast_and_norms_do_not_and_neither_decays() -> None:
     """As lr_mult and decay_mult in models/psdb/resnet50/train.prototxt of the OIM release."""
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Linear(4, 2))
@@ -51,6 +58,29 @@ def test_biases_learn_twice_as_fast_and_norms_do_not_and_neither_decays() -> Non
         (["1.weight", "1.bias"], 0.5, 0.0),
     ]
     assert {group["momentum"] for group in optimizer.param_groups} == {0.9}
+
+
+def test_adamw_has_the_same_groups(make_config: Callable[..., TrainConfig]) -> None:
+    model = build_model(make_config(), 3)
+    sgd, adamw = (build_optimizer(model, make_config(optimizer=name)) for name in ("sgd", "adamw"))
+    assert isinstance(adamw, torch.optim.AdamW) and isinstance(sgd, torch.optim.SGD)
+    for one, other in zip(sgd.param_groups, adamw.param_groups, strict=True):
+        assert all(a is b for a, b in zip(one["params"], other["params"], strict=True))
+        assert all(one[key] == other[key] for key in ("lr", "weight_decay", "rate_factor"))
+
+
+def test_layer_norms_and_layer_scales_do_not_decay(make_config: Callable[..., TrainConfig]) -> None:
+    config = make_config(backbone="convnext_tiny", optimizer="adamw")
+    model = build_model(config, 3)
+    weights, biases, norms = (
+        {id(one) for one in group["params"]} for group in build_optimizer(model, config).param_groups
+    )
+    of_stem = dict(model.stem.named_parameters())
+    assert id(of_stem["features.1.0.layer_scale"]) in norms
+    assert {id(of_stem[f"features.1.0.block.2.{name}"]) for name in ("weight", "bias")} <= norms
+    assert {id(of_stem[f"features.2.0.{name}"]) for name in ("weight", "bias")} <= norms
+    assert id(of_stem["features.1.0.block.3.weight"]) in weights
+    assert id(of_stem["features.1.0.block.3.bias"]) in biases
 
 
 @pytest.mark.parametrize("freeze_batch_norm", ["none", "stem", "all"])
