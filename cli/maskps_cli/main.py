@@ -36,15 +36,25 @@ def main() -> None:
 @click.option(
     "--proportion", metavar="P", help="One of the nested subsets in it, e.g. 6%.  [default: the whole subset]"
 )
-@click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder to write; needed unless --dry-run.")
 @click.option(
-    "--recipe", default="paper", show_default=True, help="paper (Sec. 4.2), tiny (for a CPU), or a TOML file."
+    "--recipe",
+    default="paper",
+    show_default=True,
+    help="paper (Sec. 4.2), modern, modern-900, convnext, tiny (for a CPU), or a TOML file.",
 )
 @click.option("--no-masks", is_flag=True, help="Train without the mask branch; everything else is equal.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard: curves and example images.")
+@click.option(
+    "--dry-run",
+    "is_dry_run",
+    is_flag=True,
+    help="Take a few steps, write nothing: settings, network, data, and the time and memory to expect.",
+)
 @device_option
 @force_option
 @quiet_option
@@ -52,11 +62,13 @@ def train(
     root: Path,
     subset: Path | None,
     proportion: str | None,
-    run: Path,
+    run: Path | None,
     recipe: str,
     no_masks: bool,
     settings: tuple[str, ...],
     resume: bool,
+    tensorboard: bool,
+    is_dry_run: bool,
     device: str,
     force: bool,
     quiet: bool,
@@ -64,14 +76,16 @@ def train(
     """Train the network of Sec. 3.2 on the data set at ROOT.
 
     Writes RUN/config.toml (every setting), RUN/metrics.jsonl (one line per step) and RUN/checkpoints/.
+    Several processes: torchrun --nproc-per-node 2 --no-python maskps train ...
 
     \b
     Example:
-      maskps train scenes --subset subset --run run --recipe tiny
+      maskps train scenes --subset subset --recipe tiny --dry-run
+      maskps train scenes --subset subset --recipe tiny --run run
     """
     from maskps.datasets import open_dataset
     from maskps.subset import open_subset
-    from maskps.training import StepReport, load_config
+    from maskps.training import StepReport, dry_run, is_first_process, load_config
     from maskps.training import train as train_network
 
     if subset is None and not no_masks:
@@ -80,10 +94,22 @@ def train(
         raise click.UsageError("--proportion is one of --subset, and needs its masks")
     if resume and force:
         raise click.UsageError("give --resume or --force, not both")
-    overrides = [*settings, "masks=false"] if no_masks else list(settings)
+    if is_dry_run and (resume or force):
+        raise click.UsageError("--dry-run writes nothing: leave out --resume and --force")
+    if run is None and not is_dry_run:
+        raise click.UsageError("give --run DIR, the folder to write, or --dry-run")
+    overrides = list(settings)
+    overrides += ["masks=false"] if no_masks else []
+    overrides += ["tensorboard=true"] if tensorboard else []
     config = load_config(recipe, overrides)
     dataset = open_dataset(root)
     masks = None if no_masks or subset is None else open_subset(subset, dataset, proportion)
+    quiet = quiet or not is_first_process()
+    if run is None or is_dry_run:
+        if is_first_process():
+            say("taking a few steps ...", quiet=quiet)
+            click.echo(dry_run(config, dataset, masks, device=device).text(load_config(recipe)))
+        return
     with progress_bar("training", quiet=quiet) as update:
 
         def on_step(report: StepReport) -> None:
@@ -103,11 +129,24 @@ def train(
     type=click.IntRange(min=1),
     help="Which TestG protocol.  [default: 100; PRW has only one protocol]",
 )
+@click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    metavar="last|best|STEP",
+    help="Which of RUN's networks; best, if it was trained with --set eval_every=N.",
+)
 @device_option
 @json_option
 @quiet_option
 def evaluate(
-    root: Path, run: Path, gallery_size: int | None, device: str, as_json: bool, quiet: bool
+    root: Path,
+    run: Path,
+    gallery_size: int | None,
+    checkpoint: str,
+    device: str,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Measure person search on the test split of ROOT: mAP and top-1, 5, 10.
 
@@ -126,7 +165,7 @@ def evaluate(
 
     dataset = open_dataset(root)
     search_protocol = open_protocol(dataset, protocol_of_size(dataset, gallery_size))
-    predictor = load_run(run, device=device).predictor()
+    predictor = load_run(run, device=device, checkpoint=checkpoint).predictor()
     with progress_bar("images", quiet=quiet) as update:
         detections = extract_detections(predictor, dataset, search_protocol, progress=update)
     result = evaluate_search(search_protocol, detections)

@@ -80,8 +80,14 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[..., N
     )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
         task = progress.add_task(label, total=None, text="")
+        has_begun = False
 
         def update(done: int, total: int, text: str = "") -> None:
-            progress.update(task, completed=done, total=total, text=text)
+            nonlocal has_begun
+            if has_begun:
+                progress.update(task, completed=done, total=total, text=text)
+            else:  # what a resumed run found done does not count for its speed
+                progress.reset(task, completed=done, total=total, text=text)
+                has_begun = True
 
         yield update

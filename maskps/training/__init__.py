@@ -7,6 +7,7 @@ from maskps.training.ablation_table import AblationTable, CellResult
 from maskps.training.config import TrainConfig, load_config, recipe_names, write_config
 from maskps.training.data import SceneDataset
 from maskps.training.distributed import is_first_process
+from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import Run, RunInfo, initial_predictor, load_run
@@ -15,6 +16,7 @@ __all__ = [
     "AblationTable",
     "Cell",
     "CellResult",
+    "DryRun",
     "GridReport",
     "Run",
     "RunInfo",
@@ -22,6 +24,7 @@ __all__ = [
     "StepReport",
     "TrainConfig",
     "TrainResult",
+    "dry_run",
     "initial_predictor",
     "is_first_process",
     "load_config",

@@ -212,9 +212,22 @@ def read_config(path: Path) -> TrainConfig:
 
 def write_config(path: Path, config: TrainConfig) -> None:
     """Writes all settings as flat TOML, in the order of `TrainConfig`; `read_config` gives them back."""
-    lines = [f"{field.name} = {_toml(getattr(config, field.name))}" for field in dataclasses.fields(config)]
+    lines = [
+        f"{field.name} = {setting_text(getattr(config, field.name))}" for field in dataclasses.fields(config)
+    ]
     with written_atomically(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def setting_text(value: bool | int | float | str | tuple[float, ...]) -> str:
+    """Returns a setting's value as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(setting_text(entry) for entry in value) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
 
 
 def recipe_names() -> list[str]:
@@ -323,15 +336,5 @@ def _type_name(wanted: Any) -> str:
     )
 
 
-def _toml(value: bool | int | float | str | tuple[float, ...]) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(entry) for entry in value) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
-
-
 def _toml_or_repr(value: Any) -> str:
-    return _toml(value) if isinstance(value, bool | int | float | str) else repr(value)
+    return setting_text(value) if isinstance(value, bool | int | float | str) else repr(value)

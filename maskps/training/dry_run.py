@@ -1,0 +1,257 @@
+"""What a run would be: its settings, network, data and steps, and the memory and time that it will take."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import statistics
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from maskps.errors import TrainingError
+from maskps.images import check_images
+from maskps.model.build import build_model
+from maskps.model.network import MaskGuidedPersonSearch
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import Subset
+from maskps.training.config import TrainConfig, setting_text
+from maskps.training.data import Batch, SceneDataset, batches
+from maskps.training.distributed import Processes
+from maskps.training.run import RunInfo, open_device
+from maskps.training.schedule import build_optimizer, learning_rate
+from maskps.training.step import Stepper
+
+_MEASURED = 5
+"""Steps that are measured, after a first one that is not: it allocates, and loads kernels."""
+
+_SECONDS = 60.0
+"""No further step is begun after these."""
+
+
+class Parameters(NamedTuple):
+    """How many numbers of a part of the network train, and how many are frozen."""
+
+    trained: int
+    frozen: int
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What `dry_run` found.
+
+    Attributes:
+        parameters: by part of the network: stem, rpn, res5, heads (box and embedding), mask.
+        info: what the run would train on, and its steps.
+        labeled, unlabeled: training persons with and without an identity.
+        missing: labeled persons of the mask subset without an outline.
+        seconds_per_step: median over the steps that were measured, images included.
+        steps_measured: how many.
+        peak_bytes: of the device's memory on CUDA, else of this process, up to the last step.
+        device: where.
+    """
+
+    config: TrainConfig
+    parameters: dict[str, Parameters]
+    info: RunInfo
+    labeled: int
+    unlabeled: int
+    missing: int
+    seconds_per_step: float
+    steps_measured: int
+    peak_bytes: int
+    device: torch.device
+
+    @property
+    def images_per_second(self) -> float:
+        return min(self.info.images_per_step, self.info.scenes) / self.seconds_per_step
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run at the pace measured; evaluations and checkpoints come on top."""
+        return self.seconds_per_step * self.info.steps
+
+    def text(self, recipe: TrainConfig | None = None) -> str:
+        """Returns all of it as lines for a person.
+
+        Args:
+            recipe: settings that those of the run began as; where they differ, both are shown.
+        """
+        blocks = [
+            ("settings", _settings_lines(self.config, recipe or self.config)),
+            ("parameters", self._parameter_lines()),
+            ("training data", self._data_lines()),
+            ("steps", self._step_lines()),
+            ("expected", self._expected_lines()),
+        ]
+        return "\n\n".join("\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in blocks)
+
+    def _parameter_lines(self) -> list[str]:
+        total = Parameters(*map(sum, zip(*self.parameters.values(), strict=True)))
+        rows = [("", "trained", "frozen")]
+        for name, count in [*self.parameters.items(), ("total", total)]:
+            rows.append((name, f"{count.trained:,}", f"{count.frozen:,}"))
+        return [f"{name:6}{trained:>14}{frozen:>14}" for name, trained, frozen in rows]
+
+    def _data_lines(self) -> list[str]:
+        info = self.info
+        masks = f"{info.persons_with_mask:,} persons with a mask"
+        return [
+            f"{info.scenes:,} scenes, {info.num_pids:,} identities ({info.dataset})",
+            f"{self.labeled:,} labeled and {self.unlabeled:,} unlabeled persons",
+            f"{masks}, {self.missing:,} of the subset still without" if self.config.masks else "no masks",
+        ]
+
+    def _step_lines(self) -> list[str]:
+        config, info = self.config, self.info
+        return [
+            f"{info.images_per_step:,} images in a step: batch_size {config.batch_size} x accumulate "
+            f"{config.accumulate} (x processes, under torchrun)",
+            f"{info.steps:,} steps: {info.steps_per_epoch:,} in each of {config.epochs} epochs",
+        ]
+
+    def _expected_lines(self) -> list[str]:
+        kind = (
+            "of the device"
+            if self.device.type == "cuda"
+            else "this process; those that load images come on top"
+        )
+        return [
+            f"{self.seconds_per_step:.3g} s a step, {self.images_per_second:.3g} images/s "
+            f"({self.steps_measured} steps on {self.device})",
+            f"{_duration(self.seconds)} in all, without evaluations and checkpoints",
+            f"{self.peak_bytes / 2**30:.2f} GiB of memory ({kind})",
+        ]
+
+
+def dry_run(
+    config: TrainConfig,
+    dataset: PersonSearchDataset,
+    subset: Subset | None,
+    *,
+    device: torch.device | str = "cpu",
+) -> DryRun:
+    """Returns what a run of these settings would be, after a few real steps of it; writes nothing.
+
+    One process, also where torchrun would start several. The caller's random state is left as it was.
+
+    Raises:
+        ConfigError, InputFileError, TrainingError: as `maskps.training.train`, before any step or in one.
+    """
+    place = open_device(device)
+    scenes = SceneDataset(dataset, subset, config)
+    check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
+    info = RunInfo.of(scenes)
+    model = build_model(config, info.num_pids).to(place).train()
+    parameters = count_parameters(model)
+    try:
+        durations = _take_steps(model, scenes, info, place)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "dry run",
+            expected=f"enough memory on {place}",
+            found=str(error).splitlines()[0],
+            hint="lower batch_size (and raise accumulate as much), shorter_side or rois_per_image",
+        ) from error
+    labeled = int(np.count_nonzero(dataset.train.is_labeled))
+    missing = 0 if subset is None else int(np.count_nonzero(subset.masks.states == MaskState.MISSING))
+    return DryRun(
+        config=config,
+        parameters=parameters,
+        info=info,
+        labeled=labeled,
+        unlabeled=dataset.train.num_persons - labeled,
+        missing=missing if config.masks else 0,
+        seconds_per_step=statistics.median(durations),
+        steps_measured=len(durations),
+        peak_bytes=_peak_bytes(place),
+        device=place,
+    )
+
+
+def count_parameters(model: MaskGuidedPersonSearch) -> dict[str, Parameters]:
+    """Returns the parameters of stem, rpn, res5, heads and mask."""
+    heads = model.roi_heads
+    parts: dict[str, list[nn.Module]] = {
+        "stem": [model.stem],
+        "rpn": [model.rpn],
+        "res5": [heads.res5],
+        "heads": [heads.classifier, heads.regressor, heads.embedding],
+        "mask": [heads.mask_head],
+    }
+    counts = {}
+    for name, modules in parts.items():
+        values = [value for module in modules for value in module.parameters()]
+        trained = sum(value.numel() for value in values if value.requires_grad)
+        counts[name] = Parameters(trained, sum(value.numel() for value in values) - trained)
+    return counts
+
+
+def _take_steps(
+    model: MaskGuidedPersonSearch, scenes: SceneDataset, info: RunInfo, device: torch.device
+) -> list[float]:
+    """Returns the seconds of the steps measured."""
+    config = scenes.config
+    is_cuda = device.type == "cuda"
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    durations: list[float] = []
+    with (
+        torch.random.fork_rng(devices=[device] if is_cuda else []),
+        closing(batches(scenes, pin_memory=is_cuda)) as loaded,
+    ):
+        stepper = Stepper(model, build_optimizer(model, config), config, Processes(), device)
+        of_step: list[Batch] = []
+        began = last = time.perf_counter()
+        step = 0
+        for batch in loaded:
+            of_step.append(batch)
+            if not batch.is_last:
+                continue
+            rate = learning_rate(config, step, steps_per_epoch=info.steps_per_epoch)
+            stepper.take(of_step, step=step, rate=rate, where=f"dry run, step {step + 1}")
+            if is_cuda:
+                torch.cuda.synchronize(device)
+            now = time.perf_counter()
+            if step or info.steps == 1:
+                durations.append(now - last)
+            step, last, of_step = step + 1, now, []
+            if len(durations) == _MEASURED or (durations and now - began > _SECONDS):
+                break
+    return durations
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _settings_lines(config: TrainConfig, recipe: TrainConfig) -> list[str]:
+    lines = []
+    paper = TrainConfig()
+    for field in dataclasses.fields(TrainConfig):
+        value, of_recipe, of_paper = (getattr(one, field.name) for one in (config, recipe, paper))
+        notes = []
+        if value != of_recipe:
+            notes.append(f"recipe: {setting_text(of_recipe)}")
+        if value != of_paper:
+            notes.append(f"paper: {setting_text(of_paper)}")
+        mark = "*" if value != of_recipe else " "
+        lines.append(f"{mark} {field.name:25} {setting_text(value):25} {', '.join(notes)}".rstrip())
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
