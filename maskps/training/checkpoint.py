@@ -60,12 +60,15 @@ def checkpoint_steps(run_dir: Path) -> list[int]:
 def remove_other_checkpoints(run_dir: Path, *, step: int, keep: int) -> None:
     """Removes all checkpoints but the last `keep` up to `step`.
 
-    Those after `step` go as well: the run has gone back before them, since they were damaged.
+    Those after `step` go as well: the run has gone back before them, since they were damaged. So does what a
+    kill in the middle of writing has left.
     """
     steps = checkpoint_steps(run_dir)
     kept = [one for one in steps if one <= step][-keep:]
     for one in set(steps) - set(kept):
         checkpoint_path(run_dir, one).unlink(missing_ok=True)
+    for half_written in (run_dir / FOLDER).glob(".*.pt"):
+        half_written.unlink(missing_ok=True)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -48,9 +48,7 @@ def stop_at_once(report: StepReport) -> None:
 
 def assert_equal_runs(first: Path, second: Path) -> None:
     """Weights, OIM's buffers, momentum and metrics are the same but for rounding."""
-    states = [
-        read_checkpoint(checkpoint_path(run, checkpoint_steps(run)[-1])) for run in (first, second)
-    ]
+    states = [read_checkpoint(checkpoint_path(run, checkpoint_steps(run)[-1])) for run in (first, second)]
     assert states[0].step == states[1].step
     for key, value in states[0].model.items():
         torch.testing.assert_close(value, states[1].model[key], rtol=1e-4, atol=1e-5, msg=key)
