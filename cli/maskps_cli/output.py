@@ -70,15 +70,18 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[..., N
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.description}", table_column=Column(min_width=len(label))),
+        BarColumn(bar_width=12, table_column=Column(min_width=12)),
+        MofNCompleteColumn(table_column=Column(min_width=11)),
+        TimeRemainingColumn(table_column=Column(min_width=7)),
+        # All that is left of the line: a narrow terminal cuts the text, not the time to go.
+        TextColumn("{task.fields[text]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, transient=True, expand=True) as progress:
         task = progress.add_task(label, total=None, text="")
         has_begun = False
 

@@ -24,6 +24,7 @@ from maskps.subset import Subset
 from maskps.training.config import TrainConfig, setting_text
 from maskps.training.data import Batch, SceneDataset, batches
 from maskps.training.distributed import Processes
+from maskps.training.precision import autocast_for
 from maskps.training.run import RunInfo, open_device
 from maskps.training.schedule import build_optimizer, learning_rate
 from maskps.training.step import Stepper
@@ -146,6 +147,7 @@ def dry_run(
     """
     place = open_device(device)
     scenes = SceneDataset(dataset, subset, config)
+    autocast_for(config, place)
     check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
     info = RunInfo.of(scenes)
     model = build_model(config, info.num_pids).to(place).train()

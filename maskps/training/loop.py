@@ -19,6 +19,7 @@ from maskps.training.config import TrainConfig
 from maskps.training.data import SceneDataset
 from maskps.training.distributed import Processes, open_processes, own_device
 from maskps.training.evaluations import Evaluations
+from maskps.training.precision import autocast_for
 from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import (
     CONFIG,
@@ -32,6 +33,7 @@ from maskps.training.run import (
 )
 from maskps.training.running import RunningTraining
 from maskps.training.schedule import build_optimizer
+from maskps.training.tensorboard import check_tensorboard
 
 
 def train(
@@ -104,6 +106,9 @@ def _prepared(
         _check_resumable(run_dir, info, config)
     else:
         check_output(run_dir, record=RECORD, force=force)
+    autocast_for(config, device)  # refuses a device without bfloat16
+    if config.tensorboard:
+        check_tensorboard()
     check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
     checkpoint = read_newest_checkpoint(run_dir, info) if resume else None
     step = 0 if checkpoint is None else checkpoint.step

@@ -33,12 +33,10 @@ class StepReport:
     eta: float
 
     def text(self) -> str:
-        """Returns the numbers as one short line for a progress bar."""
+        """Returns the numbers as one line for a progress bar, which may cut it at its end."""
         parts = " ".join(f"{name.removeprefix('loss_')} {self.losses[name]:.2f}" for name in LOSS_NAMES)
-        return (
-            f"epoch {self.epoch}/{self.epochs}  loss {self.losses['loss']:.3f} ({parts})  "
-            f"{self.images_per_second:.1f} images/s, {self.waiting:.0%} waiting for them"
-        )
+        speed = f"{self.images_per_second:.1f} images/s, {self.waiting:.0%} waiting"
+        return f"loss {self.losses['loss']:.3f}, {speed}, epoch {self.epoch}/{self.epochs} ({parts})"
 
 
 @dataclass(frozen=True)

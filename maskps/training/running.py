@@ -31,6 +31,7 @@ from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import CONFIG, EVALUATIONS, METRICS, TIMING, RunInfo, write_run_files
 from maskps.training.schedule import learning_rate
 from maskps.training.step import Stepper
+from maskps.training.tensorboard import FOLDER as TENSORBOARD
 from maskps.training.tensorboard import TensorBoardLog
 from maskps.training.timing import Stopwatch
 
@@ -248,4 +249,5 @@ def _clear(run_dir: Path) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, METRICS, TIMING, EVALUATIONS):
         (run_dir / name).unlink(missing_ok=True)
-    shutil.rmtree(run_dir / FOLDER, ignore_errors=True)
+    for folder in (FOLDER, TENSORBOARD):
+        shutil.rmtree(run_dir / folder, ignore_errors=True)

@@ -42,15 +42,9 @@ class TensorBoardLog:
     """
 
     def __init__(self, run_dir: Path, config: TrainConfig, *, step: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise ConfigError(
-                "tensorboard",
-                expected="the package tensorboard",
-                found="it is not installed",
-                hint="pip install 'maskps[tensorboard]', or train without it; metrics.jsonl has the numbers",
-            ) from error
+        check_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
         self._image_every = config.image_every
         folder = run_dir / FOLDER
         with write_errors_explained(folder):
@@ -89,6 +83,23 @@ class TensorBoardLog:
     def close(self) -> None:
         """Writes what is left."""
         self._writer.close()
+
+
+def check_tensorboard() -> None:
+    """Looks for the package.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            "tensorboard",
+            expected="the package tensorboard",
+            found="it is not installed",
+            hint="pip install 'maskps[tensorboard]', or train without it; metrics.jsonl has the numbers",
+        ) from error
 
 
 @torch.no_grad()
