@@ -139,11 +139,18 @@ def run_grid(
 
     Raises:
         ConfigError: proportions that the subset does not have, a seed twice, a protocol that the data set
-            does not have, or settings other than those of the earlier call.
+            does not have, settings other than those of the earlier call, or torchrun.
         TrainingError: other data than in the earlier call; or as `train`.
         OutputExistsError: `run_dir` holds something else.
         MaskpsError: as `train` and `extract_detections`.
     """
+    if torch.distributed.is_torchelastic_launched():
+        raise ConfigError(
+            "torchrun",
+            expected="a grid in one process",
+            found="several processes for one cell",
+            hint="give each device seeds of its own: one maskps ablate --seeds for each, in one folder",
+        )
     check_output(run_dir, record=ABLATION_RECORD, force=True)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError("seeds", expected="one or more seeds, each once", found=f"{list(seeds)}")

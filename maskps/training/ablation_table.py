@@ -130,9 +130,9 @@ class AblationTable:
     def note(self) -> str:
         """What has to be known to read the numbers."""
         notes = [
-            "Percent. ±: standard deviation over the seeds (n - 1). Differences are to the row without masks, "
-            "seed by seed; 'within spread': the mean difference is not larger than its standard deviation, so "
-            "what the masks do cannot be told from chance here."
+            "Percent. ±: standard deviation over the seeds (n - 1). Differences are to the row without "
+            "masks, seed by seed; 'within spread': the mean difference is not larger than its standard "
+            "deviation, so what the masks do cannot be told from chance here."
         ]
         if any(len(row.seeds) == 1 for row in self.rows):
             notes.append("A row of one seed has no spread.")

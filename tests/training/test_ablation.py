@@ -1,0 +1,361 @@
+"""The grid of Table 4: its table against numbers worked out by hand, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from maskps.datasets import open_dataset
+from maskps.errors import ConfigError, InputFileError, OutputExistsError, TrainingError
+from maskps.structures import PersonSearchDataset
+from maskps.subset import select_subset, with_proportions
+from maskps.training import (
+    AblationTable,
+    Cell,
+    CellResult,
+    GridReport,
+    TrainConfig,
+    load_run,
+    parse_grid,
+    run_grid,
+)
+from maskps.training import ablation as grid_module
+from maskps_annotation import build_subset_from_labelme
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+def result(proportion: str, seed: int, mean_ap: float, top1: float = 0.5) -> CellResult:
+    return CellResult(proportion, seed, images=3, persons=4, search={"mAP": mean_ap, "top1": top1})
+
+
+def table_of(*results: CellResult, data: str = "synthetic data 'scenes'") -> AblationTable:
+    return AblationTable.of(data, "TestG100", results)
+
+
+# What is asked for.
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("0,3,6,9,12,15,full", ("0%", "3%", "6%", "9%", "12%", "15%", "full")),
+        ("full, 3%, 0", ("0%", "3%", "full")),
+        ("0", ("0%",)),
+        ("1.5", ("1.5%",)),
+        ("0.0%,FULL", ("0%", "full")),
+    ],
+)
+def test_proportions_are_percent_and_zero_is_without_masks(text: str, labels: tuple[str, ...]) -> None:
+    assert parse_grid(text) == labels
+
+
+@pytest.mark.parametrize("text", ["", "3,,6", "three", "101", "-3", "3,3%"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="proportion"):
+        parse_grid(text)
+
+
+@pytest.mark.parametrize(
+    ("proportion", "folder"),
+    [("0%", "p00_s7"), ("3%", "p03_s7"), ("1.5%", "p01.5_s7"), ("12%", "p12_s7"), ("full", "pfull_s7")],
+)
+def test_a_cell_names_its_folder(proportion: str, folder: str) -> None:
+    assert Cell(proportion, 7).folder == folder
+
+
+# The table.
+
+
+def test_mean_and_spread_are_those_worked_out_by_hand() -> None:
+    """mAP 0.2, 0.4 without masks and 0.3, 0.6 with: means 0.3 and 0.45; differences 0.1 and 0.2."""
+    table = table_of(
+        result("full", 1, 0.6), result("0%", 0, 0.2), result("full", 0, 0.3), result("0%", 1, 0.4)
+    )
+    without, full = table.rows
+    assert (without.proportion, full.proportion, full.seeds) == ("0%", "full", (0, 1))
+    assert without.results["mAP"].mean == pytest.approx(0.3)
+    assert without.results["mAP"].deviation == pytest.approx(0.02**0.5)
+    assert full.results["mAP"].mean == pytest.approx(0.45)
+    difference = full.differences["mAP"]
+    assert difference is not None
+    assert (difference.mean, difference.deviation) == (pytest.approx(0.15), pytest.approx(0.005**0.5))
+    assert without.differences["mAP"] is None
+
+
+def test_a_difference_is_paired_by_seed() -> None:
+    """Seeds differ by 40 points, masks always give 1: unpaired, the spread would hide it."""
+    table = table_of(
+        *(result("0%", seed, 0.2 * seed) for seed in range(3)),
+        *(result("3%", seed, 0.2 * seed + 0.01) for seed in range(3)),
+    )
+    difference = table.rows[1].differences["mAP"]
+    assert difference is not None and not difference.is_within_spread
+    assert difference.deviation == pytest.approx(0, abs=1e-12)
+    assert table.as_rows()[2][1][-2] == "+1.0 ± 0.0"
+
+
+def test_a_difference_smaller_than_its_spread_says_so() -> None:
+    """Differences +3 and -1: mean 1, deviation 2.8."""
+    table = table_of(result("0%", 0, 0.5), result("0%", 1, 0.5), result("3%", 0, 0.53), result("3%", 1, 0.49))
+    assert table.as_rows()[2][1][-2] == "+1.0 ± 2.8 (within spread)"
+    assert "within spread" in table.note
+
+
+def test_seeds_without_a_partner_count_in_the_mean_only() -> None:
+    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6), result("3%", 1, 0.9))
+    row = table.rows[1]
+    difference = row.differences["mAP"]
+    assert difference is not None
+    assert (row.results["mAP"].mean, difference.mean, difference.count) == (0.75, pytest.approx(0.1), 1)
+
+
+def test_one_seed_has_no_spread_and_the_table_says_so() -> None:
+    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6))
+    assert table.as_rows()[2][1][-4:-2] == ["60.0", "50.0"]
+    assert table.as_rows()[2][1][-2] == "+10.0"
+    assert "one seed has no spread" in table.note
+
+
+def test_rows_rise_and_full_is_last() -> None:
+    table = table_of(*(result(label, 0, 0.5) for label in ("full", "12%", "3%", "0%", "1.5%")))
+    assert [row.proportion for row in table.rows] == ["0%", "1.5%", "3%", "12%", "full"]
+
+
+def test_published_numbers_stand_beside_the_data_they_are_of_only() -> None:
+    """Table 4: 85.1 and 85.2 at 3 %, 86.3 and 86.5 for all; none without masks."""
+    results = [result(label, 0, 0.5) for label in ("0%", "3%", "full")]
+    _, heads, rows = table_of(*results, data="CUHK-SYSU").as_rows()
+    assert heads[-2:] == ["published mAP", "published top-1"]
+    assert [row[-2:] for row in rows] == [["-", "-"], ["85.1", "85.2"], ["86.3", "86.5"]]
+    for other in (table_of(*results), AblationTable.of("CUHK-SYSU", "TestG50", results)):
+        assert "published" not in other.to_markdown().lower()
+        assert all(row.published is None for row in other.rows)
+
+
+def test_every_form_of_the_table_names_the_data() -> None:
+    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6))
+    assert "synthetic data 'scenes'" in table.title
+    assert "synthetic data 'scenes'" in table.to_markdown()
+    assert all(
+        row["data"] == "synthetic data 'scenes'" for row in csv.DictReader(io.StringIO(table.to_csv()))
+    )
+
+
+def test_the_csv_holds_bare_numbers_of_full_precision() -> None:
+    third = 1 / 3
+    lines = list(csv.DictReader(io.StringIO(table_of(result("0%", 0, 0.5), result("3%", 0, third)).to_csv())))
+    assert float(lines[1]["mAP_mean"]) == third
+    assert float(lines[1]["mAP_difference_mean"]) == third - 0.5
+    assert lines[0]["mAP_difference_mean"] == lines[0]["mAP_deviation"] == ""
+
+
+# The grid on disk.
+
+
+@pytest.fixture(scope="module")
+def scenes(few_scenes: Path) -> PersonSearchDataset:
+    return open_dataset(few_scenes)
+
+
+@pytest.fixture(scope="module")
+def nested(scenes: PersonSearchDataset, few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A subset of all scenes with a labeled person; "25%" is three images."""
+    out = tmp_path_factory.mktemp("nested") / "subset"
+    selection = with_proportions(scenes.train, select_subset(scenes.train, portion_size=1), "25%")
+    build_subset_from_labelme(scenes, out, few_scenes / "truth" / "labelme", selection)
+    return out
+
+
+@pytest.fixture
+def go(
+    scenes: PersonSearchDataset, nested: Path, make_config: MakeConfig, tmp_path: Path
+) -> Callable[..., AblationTable]:
+    def run(*proportions: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> AblationTable:
+        arguments = {
+            "subset_folder": nested,
+            "run_dir": tmp_path / "grid",
+            "gallery_size": 4,
+            "callback": None,
+            **{key: changes.pop(key) for key in ("gallery_size", "callback", "run_dir") if key in changes},
+        }
+        config = make_config(epochs=1, batch_size=6, **changes)
+        return run_grid(config, scenes, proportions=proportions, seeds=seeds, **arguments)
+
+    return run
+
+
+def test_cells_are_runs_that_differ_in_masks_and_seed_only(
+    go: Callable[..., AblationTable], tmp_path: Path
+) -> None:
+    table = go("0%", "25%", "full", seeds=(0, 4))
+    configs = {}
+    persons = {}
+    for folder in ("p00_s0", "p25_s0", "pfull_s0", "p00_s4", "p25_s4", "pfull_s4"):
+        run = load_run(tmp_path / "grid" / folder)
+        configs[folder] = run.config
+        persons[folder] = run.info.persons_with_mask
+        assert run.step == run.info.steps == 2
+    assert configs["p00_s4"] == dataclasses.replace(configs["p25_s0"], masks=False, seed=4)
+    assert configs["p25_s0"] == configs["pfull_s0"]
+    assert [row.persons for row in table.rows] == [persons[f"{name}_s0"] for name in ("p00", "p25", "pfull")]
+    assert [row.images for row in table.rows] == [0, 3, 10]
+    first_losses = [
+        json.loads((tmp_path / "grid" / folder / "metrics.jsonl").read_text().splitlines()[0])
+        for folder in ("p00_s0", "p25_s0")
+    ]
+    assert first_losses[0]["loss_id"] == first_losses[1]["loss_id"]
+
+
+def test_the_folder_holds_the_table_in_three_forms(go: Callable[..., AblationTable], tmp_path: Path) -> None:
+    table = go("0%", "full")
+    record = json.loads((tmp_path / "grid" / "ablation.json").read_text())
+    assert (record["format"], record["version"]) == ("maskps-ablation", 1)
+    assert record["protocol"] == "TestG4"
+    assert record["data"].startswith("synthetic data")
+    assert (record["rows"], record["cells"]) == (table.to_dict()["rows"], table.to_dict()["cells"])
+    assert (tmp_path / "grid" / "table.md").read_text() == table.to_markdown()
+    assert (tmp_path / "grid" / "table.csv").read_text() == table.to_csv()
+
+
+def test_finished_cells_are_never_trained_again(
+    go: Callable[..., AblationTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = go("0%", "full")
+
+    def train_again(*_: object, **__: object) -> None:
+        raise AssertionError("a finished cell was trained again")
+
+    monkeypatch.setattr(grid_module, "train", train_again)
+    reports: list[GridReport] = []
+    assert go("0%", "full", callback=reports.append) == first
+    assert reports == []
+
+
+def test_other_proportions_and_seeds_are_added(go: Callable[..., AblationTable]) -> None:
+    go("0%")
+    table = go("0%", "25%", seeds=(1,))
+    assert [(row.proportion, row.seeds) for row in table.rows] == [("0%", (0, 1)), ("25%", (1,))]
+
+
+def test_an_interrupted_grid_continues_to_the_same_bytes(
+    go: Callable[..., AblationTable], tmp_path: Path
+) -> None:
+    reports: list[GridReport] = []
+
+    def stop_in_the_second_cell(report: GridReport) -> None:
+        reports.append(report)
+        if report.cell.proportion == "full" and report.text.startswith("epoch"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingError, match="interrupted after step 1") as caught:
+        go("0%", "full", callback=stop_in_the_second_cell)
+    assert "same command again" in caught.value.hint
+    assert [
+        row["proportion"] for row in json.loads((tmp_path / "grid/ablation.json").read_text())["rows"]
+    ] == ["0%"]
+    continued = go("0%", "full")
+    whole = go("0%", "full", run_dir=tmp_path / "whole")
+    assert continued == whole
+    for folder in ("p00_s0", "pfull_s0"):
+        old, new = (tmp_path / name / folder / "metrics.jsonl" for name in ("grid", "whole"))
+        assert old.read_bytes() == new.read_bytes()
+    states = [load_run(tmp_path / name / "pfull_s0").model.state_dict() for name in ("grid", "whole")]
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_an_interruption_while_searching_repeats_no_training(
+    go: Callable[..., AblationTable], tmp_path: Path
+) -> None:
+    def stop(report: GridReport) -> None:
+        if report.text.startswith("searching"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go("0%", callback=stop)
+    lines = (tmp_path / "grid" / "p00_s0" / "metrics.jsonl").read_bytes()
+    steps: list[str] = []
+    go("0%", callback=lambda report: steps.append(report.text))
+    assert not [text for text in steps if text.startswith("epoch")]
+    assert (tmp_path / "grid" / "p00_s0" / "metrics.jsonl").read_bytes() == lines
+
+
+def test_reports_count_the_steps_of_the_whole_grid(go: Callable[..., AblationTable]) -> None:
+    """Two cells of two steps; a cell ends with its result."""
+    reports: list[GridReport] = []
+    go("0%", "full", callback=reports.append)
+    steps = [(one.number, one.done) for one in reports if one.text.startswith("epoch")]
+    assert steps == [(1, 1), (1, 2), (2, 3), (2, 4)]
+    assert {(one.cells, one.total) for one in reports} == {(2, 4)}
+    ends = [one for one in reports if one.result is not None]
+    assert [one.cell for one in ends] == [Cell("0%", 0), Cell("full", 0)]
+    assert "cell 2 of 2 (masks full, seed 0)  mAP" in ends[1].line()
+
+
+# What is refused, before anything is trained.
+
+
+def test_all_unknown_proportions_are_one_error(go: Callable[..., AblationTable], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        go("0%", "3%", "25%", "30%", "full")
+    assert caught.value.found == "3%, 30%"
+    assert "--proportion 25%,3%,30%,full" in caught.value.hint
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_changed_setting_is_named(go: Callable[..., AblationTable]) -> None:
+    go("0%")
+    with pytest.raises(ConfigError, match=r"learning_rate: 0\.01 -> 0\.5"):
+        go("0%", learning_rate=0.5)
+
+
+def test_another_protocol_is_named(go: Callable[..., AblationTable]) -> None:
+    go("0%")
+    with pytest.raises(ConfigError, match="TestG4 -> TestG6"):
+        go("0%", gallery_size=6)
+
+
+@pytest.mark.parametrize("key", ["fingerprint", "masks_sha256", "images_with_masks_sha256"])
+def test_changed_data_are_named(go: Callable[..., AblationTable], tmp_path: Path, key: str) -> None:
+    go("0%")
+    record = tmp_path / "grid" / "ablation.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {key: "0" * 64}))
+    with pytest.raises(TrainingError, match=f"{key} 0000"):
+        go("0%")
+
+
+def test_a_seed_twice_is_refused(go: Callable[..., AblationTable]) -> None:
+    with pytest.raises(ConfigError, match="each once"):
+        go("0%", seeds=(1, 1))
+
+
+def test_a_protocol_that_is_not_there_is_told_before_the_first_step(
+    go: Callable[..., AblationTable], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="TestG4000"):
+        go("0%", gallery_size=4000)
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_folder_of_other_things_stays_as_it_is(go: Callable[..., AblationTable], tmp_path: Path) -> None:
+    (tmp_path / "grid").mkdir()
+    (tmp_path / "grid" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        go("0%")
+    assert [path.name for path in (tmp_path / "grid").iterdir()] == ["thesis.txt"]
+
+
+def test_a_broken_result_is_named(go: Callable[..., AblationTable], tmp_path: Path) -> None:
+    go("0%")
+    cell = tmp_path / "grid" / "p00_s0" / "cell.json"
+    cell.write_text(cell.read_text()[:40])
+    with pytest.raises(InputFileError, match=r"cell\.json"):
+        go("0%")
