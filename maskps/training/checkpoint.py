@@ -6,6 +6,7 @@ They lie in RUN/checkpoints: step_00001234.pt, the last few of them, and best.pt
 from __future__ import annotations
 
 import io
+import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     # Of a file that is no checkpoint torch's unpickler may raise anything, IndexError for one.
     except Exception as error:
         first_line = (str(error).splitlines() or [""])[0]
+        if isinstance(error, pickle.UnpicklingError):  # torch advises to execute the file
+            first_line = "not a file of tensors and numbers"
         raise InputFileError(
             path,
             expected=f"a checkpoint ({FORMAT})",

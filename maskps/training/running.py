@@ -91,6 +91,8 @@ class RunningTraining:
             with write_errors_explained(self.run_dir):
                 _clear(self.run_dir)
                 write_run_files(self.run_dir, self.info, self.config)
+        elif is_first:
+            remove_other_checkpoints(self.run_dir, step=self.step, keep=self.config.keep_checkpoints)
         with ExitStack() as stack:
             metrics, board = None, None
             if is_first:

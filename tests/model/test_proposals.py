@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from maskps.model.proposals import ProposalHead, build_rpn
 
@@ -73,3 +74,30 @@ def test_an_image_without_persons_trains_objectness_only() -> None:
 def test_a_person_unlike_every_anchor_still_gets_its_best_one() -> None:
     _, losses = _run(build_rpn(8, channels=4, anchor_sizes=(128,)), persons=[[50.0, 40, 53, 46]])
     assert losses["loss_rpn_box_reg"] > 0
+
+
+def test_the_losses_of_a_batch_are_the_means_over_its_images() -> None:
+    """The second image has fewer anchors to sample: all others are neither person nor background."""
+    generator = torch.Generator().manual_seed(0)
+    objectness, deltas = torch.randn(20, 1, generator=generator), torch.randn(20, 4, generator=generator)
+    labels = [torch.tensor([1.0, 1] + [0] * 8), torch.tensor([1.0, 0, 0] + [-1] * 7)]
+    wanted = [torch.zeros(10, 4), torch.ones(10, 4)]
+    rpn = build_rpn(8)
+    together = torch.stack(rpn.compute_loss(objectness, deltas, labels, wanted))
+    alone = [
+        torch.stack(
+            rpn.compute_loss(objectness[rows], deltas[rows], labels[image : image + 1], [wanted[image]])
+        )
+        for image, rows in enumerate((slice(0, 10), slice(10, 20)))
+    ]
+    torch.testing.assert_close(together, (alone[0] + alone[1]) / 2)
+
+
+def test_with_one_image_the_losses_are_torchvisions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    objectness, deltas = torch.randn(30, 1, generator=generator), torch.randn(30, 4, generator=generator)
+    labels = [(torch.rand(30, generator=generator) < 0.3).float()]
+    rpn = build_rpn(8)
+    ours = rpn.compute_loss(objectness, deltas, labels, [torch.zeros(30, 4)])
+    theirs = RegionProposalNetwork.compute_loss(rpn, objectness, deltas, labels, [torch.zeros(30, 4)])
+    torch.testing.assert_close(torch.stack(ours), torch.stack(theirs))

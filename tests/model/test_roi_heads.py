@@ -151,6 +151,37 @@ def test_box_losses_are_the_loops_of_eqs_1_and_2(heads: Make) -> None:
     torch.testing.assert_close(loss_reg, slow_reg / 3)
 
 
+def test_the_losses_of_a_batch_are_the_means_over_its_images(heads: Make, target: Make) -> None:
+    """Two images with 6 and 2 RoIs, of which 4 and 1 are persons: each counts one half."""
+    roi_heads = heads()
+    generator = torch.Generator().manual_seed(0)
+    regions = torch.randn(8, roi_heads.res5.out_channels, 7, 7, generator=generator)
+    boxes = torch.tensor([[6.0, 20, 32, 80]] * 8) + torch.rand(8, 4, generator=generator)
+    pids = torch.tensor([1, 2, 3, -1, 0, 0, 5, 0])
+    persons = torch.tensor([0, 1, 2, 3, -1, -1, 4, -1])
+    targets = [target([1, 2, 3, -1], masks=True), target([5], masks=True)]
+
+    def losses(first: int, last: int, counts: list[int], targets: list[dict[str, Any]]) -> torch.Tensor:
+        rows = slice(first, last)
+        is_foreground = pids[rows] != 0
+        own = torch.where(is_foreground, persons[rows] - (persons[first] if first else 0), -1)
+        matched = boxes[rows] + 1.5 * is_foreground[:, None]
+        rois = SampledRois(list(boxes[rows].split(counts)), is_foreground, pids[rows], own, matched)
+        pooled = regions[rows].mean(dim=(2, 3))
+        return torch.stack(
+            [
+                *roi_heads._box_losses(pooled, rois),
+                roi_heads._id_loss(pooled[is_foreground], rois),
+                roi_heads._mask_loss(regions[rows], rois, targets),
+            ]
+        )
+
+    together = losses(0, 8, [6, 2], targets)
+    alone = [losses(0, 6, [6], targets[:1]), losses(6, 8, [2], targets[1:])]
+    assert (torch.stack(alone) > 0).all()
+    torch.testing.assert_close(together, (alone[0] + alone[1]) / 2)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_lambda_belongs_to_the_image(heads: Make, target: Make, reduction: str) -> None:
     """One image with masks among four gives a quarter of the mask loss that it gives alone."""

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from maskps.errors import InputFileError, OutputError
-from maskps.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from maskps.training.checkpoint import (
+    Checkpoint,
+    best_path,
+    checkpoint_path,
+    checkpoint_steps,
+    read_checkpoint,
+    remove_other_checkpoints,
+    write_checkpoint,
+)
 
 CHECKPOINT = Checkpoint(
     step=7, num_pids=3, model={"a": torch.arange(3.0)}, optimizer={"state": {0: {"m": torch.ones(2)}}}
@@ -73,3 +81,22 @@ def test_what_is_no_checkpoint_is_named(content: bytes, tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "c.pt")
     with pytest.raises(InputFileError, match="no such file"):
         read_checkpoint(tmp_path / "d.pt")
+
+
+def test_the_last_few_checkpoints_stay_and_nothing_of_a_later_step(tmp_path: Path) -> None:
+    """The one of step 9 was damaged, and the run went back before it; step 6's was half-written in a kill."""
+    for step in (2, 4, 6, 9):
+        write_checkpoint(checkpoint_path(tmp_path, step), CHECKPOINT)
+    write_checkpoint(best_path(tmp_path), CHECKPOINT)
+    (tmp_path / "checkpoints" / ".step_00000006.pt.abc.pt").touch()
+    remove_other_checkpoints(tmp_path, step=6, keep=2)
+    assert checkpoint_steps(tmp_path) == [4, 6]
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.pt", "step_00000004.pt", "step_00000006.pt"]
+
+
+def test_steps_are_ordered_as_numbers(tmp_path: Path) -> None:
+    for step in (99_999_999, 100_000_000, 7):
+        write_checkpoint(checkpoint_path(tmp_path, step), CHECKPOINT)
+    assert checkpoint_steps(tmp_path) == [7, 99_999_999, 100_000_000]
+    assert checkpoint_steps(tmp_path / "none") == []

@@ -16,7 +16,7 @@ from maskps.masks.mask_file import PersonMasks
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import SceneDataset, TrainConfig
-from maskps.training.data import Batch, batches, epoch_order
+from maskps.training.data import Batch, batches, epoch_order, shares
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -217,3 +217,36 @@ def test_missing_outlines_can_be_allowed_and_count_as_no_mask(
 def test_masks_without_a_subset_are_refused(dataset: PersonSearchDataset, make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="--no-masks"):
         SceneDataset(dataset, None, make_config())
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "count"), [(1, 3, 8), (2, 2, 8), (3, 1, 7), (2, 4, 1), (4, 2, 9)]
+)
+def test_the_shares_of_all_processes_are_the_images_of_the_step_in_order(
+    size: int, batch_size: int, count: int
+) -> None:
+    rows = list(range(10, 10 + count))
+    of_processes = [shares(rows, batch_size=batch_size, rank=rank, size=size) for rank in range(size)]
+    in_order = [
+        row for column in zip(*of_processes, strict=True) for part in column if part[1] for row in part[0]
+    ]
+    assert in_order == rows
+    parts = [part for own in of_processes for part in own]
+    assert sum(share for _, share in parts) == pytest.approx(1)
+    assert all(len(own) <= batch_size for own, _ in parts)
+    assert all(share == pytest.approx(len(own) / count) for own, share in parts if share)
+
+
+def test_a_process_without_an_image_takes_the_first_as_no_part_of_the_step() -> None:
+    assert shares([7], batch_size=1, rank=0, size=2) == [([7], 1.0)]
+    assert shares([7], batch_size=1, rank=1, size=2) == [([7], 0.0)]
+
+
+def test_batches_say_where_a_step_ends(
+    dataset: PersonSearchDataset, subset: Subset, make_config: Callable[..., TrainConfig]
+) -> None:
+    scenes = SceneDataset(dataset, subset, make_config(batch_size=1, accumulate=4, epochs=2))
+    found = [(batch.share, batch.is_last) for batch in batches(scenes)]
+    epoch = [(0.25, False)] * 3 + [(0.25, True), (0.5, False), (0.5, True)]
+    assert found == epoch * 2
+    assert len(list(batches(scenes, first_step=3))) == 2

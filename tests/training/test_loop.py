@@ -374,5 +374,50 @@ def test_a_report_is_one_line_with_all_losses(
     assert [report.step for report in reports] == [1, 2, 3]
     assert reports[-1].eta == 0 < reports[0].eta
     text = reports[0].text()
-    assert text.startswith("epoch 1/1  loss ") and text.endswith("waiting for them") and "\n" not in text
+    assert (
+        text.startswith("loss ")
+        and "images/s" in text
+        and "waiting, epoch 1/1 (" in text
+        and "\n" not in text
+    )
     assert all(name.removeprefix("loss_") in text for name in LOSS_NAMES)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run, config = tmp_path / "run", make_config()
+    train(config, dataset, subset, tmp_path / "whole")
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(config, dataset, subset, run, callback=stop_after(5))
+    last(run).write_bytes(b"damaged")
+    assert train(config, dataset, subset, run, resume=True).steps_here == 3
+    (message,) = caplog.messages
+    assert "step_00000005.pt is damaged" in message and "going back to the checkpoint of step 3" in message
+    assert same_weights(run, tmp_path / "whole")
+    assert checkpoint_steps(run) == [3, 6]
+
+
+def test_with_all_checkpoints_damaged_nothing_starts_over_by_itself(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(1))
+    last(tmp_path / "run").write_bytes(b"damaged")
+    with pytest.raises(InputFileError, match="step_00000001"):
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+
+
+def test_a_steps_images_may_be_split_otherwise_when_resuming(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(batch_size=4), dataset, subset, run, callback=stop_after(1))
+    with pytest.raises(ConfigError, match=r"images per step .*: 4 -> 6"):
+        train(make_config(batch_size=3, accumulate=2), dataset, subset, run, resume=True)
+    assert train(make_config(batch_size=2, accumulate=2), dataset, subset, run, resume=True).steps_here == 3

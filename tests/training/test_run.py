@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from maskps.errors import InputFileError, MaskpsError, TrainingError
+from maskps.errors import ConfigError, InputFileError, MaskpsError, TrainingError
 from maskps.images import read_image
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import StepReport, TrainConfig, initial_predictor, load_run, train
-from maskps.training.checkpoint import read_checkpoint
+from maskps.training.checkpoint import checkpoint_path, read_checkpoint
 
 MakeConfig = Callable[..., TrainConfig]
 LAST = Path("checkpoints") / "step_00000003.pt"
@@ -125,3 +125,55 @@ def test_loading_needs_no_pretrained_weights(run: Path) -> None:
     text = (run / "config.toml").read_text()
     (run / "config.toml").write_text(text.replace('pretrained = "none"', 'pretrained = "gone.pth"'))
     assert load_run(run).config.pretrained == "gone.pth"
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"steps": "3"}, "steps = '3'"),
+        ({"num_pids": True}, "num_pids = True"),
+        ({"scenes": -1}, "scenes = -1"),
+        ({"fingerprint": 5}, "fingerprint = 5"),
+        ({"versions": {"torch": 2}}, "versions = {'torch': 2}"),
+    ],
+)
+def test_a_record_with_a_value_of_another_kind_is_refused(
+    change: dict[str, object], found: str, run: Path
+) -> None:
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | change))
+    with pytest.raises(InputFileError, match=r"run\.json") as caught:
+        load_run(run)
+    assert found in caught.value.found
+
+
+def test_settings_that_lack_one_are_refused(run: Path) -> None:
+    """A default of today need not be the one that the run was trained with."""
+    lines = (run / "config.toml").read_text().splitlines(keepends=True)
+    (run / "config.toml").write_text("".join(line for line in lines if not line.startswith("box_nms")))
+    with pytest.raises(InputFileError, match=r"config\.toml") as caught:
+        load_run(run)
+    assert caught.value.found == "1 are missing: box_nms"
+
+
+def test_a_checkpoint_is_chosen_by_its_step(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(make_config(keep_checkpoints=2), dataset, subset, tmp_path / "run")
+    assert [load_run(tmp_path / "run", checkpoint=name).step for name in ("last", 6, 3, "3")] == [6, 6, 3, 3]
+    with pytest.raises(ConfigError, match=r"one of the steps 3, 6"):
+        load_run(tmp_path / "run", checkpoint=4)
+    with pytest.raises(InputFileError, match="eval_every"):
+        load_run(tmp_path / "run", checkpoint="best")
+
+
+def test_a_damaged_newest_checkpoint_names_the_one_before(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(make_config(), dataset, subset, tmp_path / "run")
+    newest = checkpoint_path(tmp_path / "run", 6)
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.raises(InputFileError, match=newest.name) as caught:
+        load_run(tmp_path / "run")
+    assert "--checkpoint 3" in caught.value.hint
+    assert load_run(tmp_path / "run", checkpoint=3).step == 3

@@ -1,0 +1,107 @@
+"""Evaluations during a run: when, what they keep, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import maskps.training.evaluations
+from maskps.datasets import open_dataset
+from maskps.errors import ConfigError, InputFileError, TrainingError
+from maskps.structures import PersonSearchDataset
+from maskps.training import StepReport, TrainConfig, load_run, train
+from maskps.training.checkpoint import best_path, read_checkpoint
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def scenes(few_scenes: Path) -> PersonSearchDataset:
+    return open_dataset(few_scenes)
+
+
+@pytest.fixture
+def config(make_config: MakeConfig) -> Callable[..., TrainConfig]:
+    """Three epochs of three steps, evaluated after each."""
+    values = {"masks": False, "epochs": 3, "batch_size": 4, "eval_every": 1, "eval_gallery_size": 4}
+    return lambda **changes: make_config(**(values | changes))
+
+
+def evaluations(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+
+
+def test_an_epoch_in_so_many_is_evaluated_and_the_best_is_kept(
+    scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(config(epochs=4, eval_every=2, keep_checkpoints=1), scenes, None, run)
+    lines = evaluations(run)
+    assert [(line["step"], line["epoch"], line["protocol"]) for line in lines] == [
+        (6, 2, "TestG4"),
+        (12, 4, "TestG4"),
+    ]
+    best = max(lines, key=lambda line: (line["mAP"], -line["step"]))
+    assert load_run(run, checkpoint="best").step == best["step"]
+
+
+def test_evaluating_does_not_change_the_training(
+    scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path
+) -> None:
+    train(config(), scenes, None, tmp_path / "with")
+    train(config(eval_every=0), scenes, None, tmp_path / "without")
+    texts = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("with", "without")]
+    assert texts[0] == texts[1]
+    assert not best_path(tmp_path / "without").exists()
+
+
+@pytest.mark.parametrize("moment", ["before the evaluation", "in it", "after it"])
+def test_interrupted_and_resumed_the_evaluations_are_the_same(
+    moment: str,
+    scenes: PersonSearchDataset,
+    config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(config(), scenes, None, tmp_path / "whole")
+    run = tmp_path / "cut"
+
+    def callback(report: StepReport) -> None:
+        if report.step == (2 if moment == "before the evaluation" else 3):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if moment == "in it":
+
+            def cut(*arguments: object, **keywords: object) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr(maskps.training.evaluations, "extract_detections", cut)
+        with pytest.raises(TrainingError, match="interrupted"):
+            train(config(), scenes, None, run, callback=callback)
+    assert (run / "evaluations.jsonl").exists() == (moment == "after it")
+    train(config(), scenes, None, run, resume=True)
+    for name in ("evaluations.jsonl", "metrics.jsonl"):
+        assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    steps = [read_checkpoint(best_path(tmp_path / name)).step for name in ("whole", "cut")]
+    assert steps[0] == steps[1]
+
+
+def test_an_unknown_gallery_size_is_refused_before_anything_is_written(
+    scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="TestG5"):
+        train(config(eval_gallery_size=5), scenes, None, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_edited_evaluations_are_named(
+    scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path
+) -> None:
+    train(config(epochs=1), scenes, None, tmp_path / "run")
+    (tmp_path / "run" / "evaluations.jsonl").write_text('{"step": 3}\n')
+    with pytest.raises(InputFileError, match=r"evaluations\.jsonl"):
+        train(config(epochs=1), scenes, None, tmp_path / "run", resume=True)
