@@ -135,6 +135,51 @@ def test_training_without_a_subset_is_wrong_usage(few_scenes: Path, tmp_path: Pa
     assert "--no-masks" in result.stderr
 
 
+def test_a_dry_run_prints_what_to_expect_and_writes_nothing(few_scenes: Path, subset: Path) -> None:
+    before = sorted(few_scenes.parent.rglob("*"))
+    result = run("train", few_scenes, "--subset", subset, *QUICK, "--set", "seed=3", "--dry-run")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "* seed 3 recipe: 0, paper: 0" in lines
+    assert any(line.startswith("12 scenes") for line in lines) and any("a step" in line for line in lines)
+    assert sorted(few_scenes.parent.rglob("*")) == before
+
+
+def test_training_needs_a_place_to_write_to(few_scenes: Path) -> None:
+    result = run("train", few_scenes, "--no-masks", *QUICK)
+    assert result.exit_code == 2 and "--dry-run" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--resume", "--force"])
+def test_a_dry_run_neither_resumes_nor_replaces(few_scenes: Path, option: str) -> None:
+    result = run("train", few_scenes, "--no-masks", *QUICK, "--dry-run", option)
+    assert result.exit_code == 2 and option in result.stderr
+
+
+def test_tensorboard_is_a_flag(few_scenes: Path, tmp_path: Path) -> None:
+    result = run("train", few_scenes, "--no-masks", "--run", tmp_path / "run", *QUICK, "--tensorboard")
+    assert result.exit_code == 0, result.output
+    assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+    assert "tensorboard = true" in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_other_processes_of_torchrun_say_nothing(few_scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("RANK", "1")
+    result = run("train", few_scenes, "--no-masks", *QUICK, "--dry-run")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize(("name", "exit_code"), [("3", 0), ("last", 0), ("best", 1), ("2", 1), ("first", 1)])
+def test_evaluation_takes_a_checkpoint_by_name(
+    few_scenes: Path, trained: Path, name: str, exit_code: int
+) -> None:
+    """The run has three steps and was not evaluated on the way."""
+    result = run("eval", few_scenes, "--run", trained, "--gallery-size", "4", "--checkpoint", name)
+    assert result.exit_code == exit_code, result.output
+    assert exit_code == 0 or "expected:" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
