@@ -1,0 +1,109 @@
+"""`maskps ablate` as a user types it, with few scenes and a toy network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from maskps_cli import data
+from maskps_cli.main import main
+
+QUICK = [
+    *("--recipe", "tiny", "--set", "pretrained=none", "--set", "epochs=1", "--set", "batch_size=6"),
+    *("--set", "shorter_side=96", "--set", "longest_side=160", "--set", "rois_per_image=8"),
+    *("--gallery-size", "4", "--device", "cpu"),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("subset") / "subset"
+    options = ["--portion-size", "1", "--proportion", "25%", "--labelme", str(few_scenes / "truth/labelme")]
+    assert (
+        CliRunner()
+        .invoke(data.main, ["build-subset", str(few_scenes), "--out", str(out), *options])
+        .exit_code
+        == 0
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def grid(few_scenes: Path, subset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    out = tmp_path_factory.mktemp("grid") / "grid"
+    options = ["--proportions", "0,25", "--seeds", "0", *QUICK]
+    return out, run("ablate", few_scenes, "--subset", subset, "--run", out, *options)
+
+
+def test_the_table_goes_to_stdout_and_the_cells_to_stderr(grid: tuple[Path, Result]) -> None:
+    out, result = grid
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:4] for line in result.stdout.splitlines() if line.strip()[:2] in ("0%", "25")] == [
+        ["0%", "0", "0", "1"],
+        ["25%", "3", "3", "1"],
+    ]
+    assert "synthetic data" in result.stdout and "no masks" in result.stdout
+    assert "cell 1 of 2 (masks 0%, seed 0)  mAP" in result.stderr
+    assert f"wrote {out}" in result.stderr
+
+
+def test_eval_opens_a_cell_and_finds_the_same_numbers(few_scenes: Path, grid: tuple[Path, Result]) -> None:
+    out, _ = grid
+    found = run(
+        "eval", few_scenes, "--run", out / "p25_s0", "--gallery-size", "4", "--json", "--device", "cpu"
+    )
+    cells = json.loads((out / "ablation.json").read_text())["cells"]
+    (cell,) = [cell for cell in cells if cell["proportion"] == "25%"]
+    assert json.loads(found.stdout) == cell["search"]
+
+
+def test_a_second_call_prints_the_same_as_json(
+    few_scenes: Path, subset: Path, grid: tuple[Path, Result]
+) -> None:
+    out, _ = grid
+    options = ["--proportions", "0,25", "--seeds", "0", *QUICK, "--json"]
+    again = run("ablate", few_scenes, "--subset", subset, "--run", out, *options)
+    assert "cell" not in again.stderr
+    printed = json.loads(again.stdout)
+    record = json.loads((out / "ablation.json").read_text())
+    assert {key: record[key] for key in printed} == printed
+    assert set(printed) == {"data", "protocol", "rows", "cells"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "0;1"], "commas between"),
+        (["--set", "seed=3"], "--seeds"),
+        (["--set", "masks=false"], "0 is no masks"),
+    ],
+)
+def test_what_belongs_to_a_cell_is_wrong_usage(
+    few_scenes: Path, subset: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    result = run("ablate", few_scenes, "--subset", subset, "--run", tmp_path / "grid", *QUICK, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_proportion_that_is_not_there_is_one_message(
+    few_scenes: Path, subset: Path, tmp_path: Path
+) -> None:
+    result = run("ablate", few_scenes, "--subset", subset, "--run", tmp_path / "grid", *QUICK)
+    assert result.exit_code == 1
+    assert "3%, 6%, 9%, 12%, 15%" in result.stderr
+    assert "Traceback" not in result.output
