@@ -76,7 +76,7 @@ def train(
     """Train the network of Sec. 3.2 on the data set at ROOT.
 
     Writes RUN/config.toml (every setting), RUN/metrics.jsonl (one line per step) and RUN/checkpoints/.
-    Several processes: torchrun --nproc-per-node 2 --no-python maskps train ...
+    Several processes: torchrun --nproc-per-node 2 --no-python -- maskps train ...
 
     \b
     Example:

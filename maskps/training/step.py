@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,12 @@ from maskps.training.precision import autocast_for
 from maskps.training.schedule import set_learning_rate
 
 NAMES = (*LOSS_NAMES, "loss")
+
+_SYNC_BUFFERS = next(  # the option got a new name after torch 2.11
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in inspect.signature(DistributedDataParallel.__init__).parameters
+)
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,8 @@ class Stepper:
         self.network: nn.Module = model
         if processes.is_distributed:
             # OIM's buffers are kept equal here, and batch norms that train see their own share only.
-            self.network = DistributedDataParallel(
-                model, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            options: dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
+            self.network = DistributedDataParallel(model, **options)
 
     def take(self, batches: list[Batch], *, step: int, rate: float, where: str) -> dict[str, float]:
         """Returns the losses of step `step` (from 0) over all processes, after it was taken.

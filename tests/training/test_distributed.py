@@ -108,6 +108,7 @@ def test_two_processes_are_one_with_twice_the_batch(
         train(two, dataset, subset, split, resume=True)
     train(one, dataset, subset, split, resume=True)
     assert_equal_runs(whole, split)
+    assert "Warning" not in stopped.stderr
 
 
 def test_a_process_that_fails_ends_the_others_with_a_message(
