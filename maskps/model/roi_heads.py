@@ -127,7 +127,7 @@ class RoIHeads(nn.Module):
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Returns f_id (R, D), L2-normalised, of pooled features f_p (R, C5)."""
-        return F.normalize(self.embedding(pooled).float(), dim=1)
+        return F.normalize(self.embedding(pooled), dim=1)
 
     def losses(
         self, features: Tensor, proposals: list[Tensor], targets: Sequence[dict[str, Any]]
@@ -164,9 +164,9 @@ class RoIHeads(nn.Module):
         Boxes are clipped at `image_sizes` (height, width). k may be 0.
         """
         pooled = mean_over_cells(self.region_features(features, proposals))
-        deltas = self.regressor(pooled).float()
+        deltas = self.regressor(pooled)
         boxes = self.box_coder.decode(deltas, proposals)[:, 0]
-        scores = self.classifier(pooled).float().softmax(dim=1)[:, 1]
+        scores = self.classifier(pooled).softmax(dim=1)[:, 1]
         counts = [len(rows) for rows in proposals]
         found = []
         for image_boxes, image_scores, image_pooled, size in zip(
@@ -239,12 +239,10 @@ class RoIHeads(nn.Module):
         """Returns L_RCNN: cross entropy, Eq. (1), and smooth L1, Eq. (2), per sampled RoI of an image."""
         foreground = rois.is_foreground
         weights = image_mean_weights(images_of_rows(rois.counts, pooled.device), len(rois.boxes))
-        values = F.cross_entropy(
-            self.classifier(pooled).float(), foreground.to(torch.int64), reduction="none"
-        )
+        values = F.cross_entropy(self.classifier(pooled), foreground.to(torch.int64), reduction="none")
         boxes = torch.cat(rois.boxes)[foreground]
         wanted = self.box_coder.encode_single(rois.matched_boxes[foreground], boxes)
-        deltas = self.regressor(pooled[foreground]).float()
+        deltas = self.regressor(pooled[foreground])
         distances = F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="none").sum(dim=1)
         return (values * weights).sum(), (distances * weights[foreground]).sum()
 
