@@ -67,9 +67,7 @@ def main() -> None:
             f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {given.scenes} scenes, "
             f"recipe {given.recipe}, batch {config.batch_size}\n"
         )
-        print(
-            "| num_workers | loader alone, images/s | training, images/s | wait a step, ms | of the time |"
-        )
+        print("| num_workers | loader alone, images/s | training, images/s | wait a step, ms | of the time |")
         print("|---|---|---|---|---|")
         for workers in map(int, given.workers.split(",")):
             print(row(dataset, config, workers, Path(temporary) / f"run{workers}"), flush=True)
