@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskps_cli.options import device_option, json_option, quiet_option, root_argument
+from maskps_cli.options import (
+    device_option,
+    json_option,
+    quiet_option,
+    recipe_option,
+    root_argument,
+    set_option,
+)
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -35,12 +42,8 @@ _OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no masks"}
 @click.option(
     "--seeds", default="0,1,2", show_default=True, help="Seeds that every proportion is trained with."
 )
-@click.option(
-    "--recipe", default="paper", show_default=True, help="paper (Sec. 4.2), tiny (for a CPU), or a TOML file."
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
-)
+@recipe_option
+@set_option
 @click.option(
     "--gallery-size",
     type=click.IntRange(min=1),

@@ -13,8 +13,10 @@ from maskps_cli.options import (
     force_option,
     json_option,
     quiet_option,
+    recipe_option,
     root_argument,
     seed_option,
+    set_option,
     version_option,
 )
 from maskps_cli.output import print_json, print_search_results, progress_bar, say
@@ -37,16 +39,9 @@ def main() -> None:
     "--proportion", metavar="P", help="One of the nested subsets in it, e.g. 6%.  [default: the whole subset]"
 )
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder to write; needed unless --dry-run.")
-@click.option(
-    "--recipe",
-    default="paper",
-    show_default=True,
-    help="paper (Sec. 4.2), modern, modern-900, convnext, tiny (for a CPU), or a TOML file.",
-)
+@recipe_option
 @click.option("--no-masks", is_flag=True, help="Train without the mask branch; everything else is equal.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
-)
+@set_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard: curves and example images.")
 @click.option(

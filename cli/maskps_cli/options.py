@@ -95,6 +95,15 @@ images_option = click.option(
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), default=cores, help="Worker processes.  [default: number of cores]"
 )
+recipe_option = click.option(
+    "--recipe",
+    default="paper",
+    show_default=True,
+    help="paper (Sec. 4.2), modern, modern-900, convnext, tiny (for a CPU), or a TOML file.",
+)
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
+)
 device_option = click.option(
     "--device",
     default="auto",
