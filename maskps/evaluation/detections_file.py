@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from maskps.columns import check_offsets, check_unique, offsets_of
 from maskps.errors import AnnotationError, InputFileError
 from maskps.files import written_atomically
 from maskps.npz import read_npz
+from maskps.structures import SceneTable
 
 FORMAT = "maskps-detections"
 VERSION = 1
 
-_DTYPES: dict[str, type] = {
+_DTYPES: dict[str, type] = {  # the arrays that a file must have
     "image_names": np.str_,
     "offsets": np.int64,
     "boxes": np.float32,
@@ -25,6 +27,7 @@ _DTYPES: dict[str, type] = {
     "embeddings": np.float32,
     "query_embeddings": np.float32,
 }
+_OPTIONAL_DTYPES: dict[str, type] = {"query_names": np.str_, "query_boxes": np.float32}
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,11 @@ class Detections:
         boxes: (N, 4) float32, xyxy, pixels of the original scene.
         scores: (N,) float32, the detector's confidence.
         embeddings: (N, D) float32; L2-normalised, so that their dot product is the cosine.
-        query_embeddings: (Q, D) float32, likewise, in the order of the protocol's queries.
+        query_embeddings: (Q, D) float32, likewise, in the order of the protocol's queries; in any order if
+            the next two are there.
+        query_names: (Q,) str, the scene of each query, or None. With `query_boxes` it says which query each
+            row is, so that one file serves every protocol whose queries are among them.
+        query_boxes: (Q, 4) float32, xyxy, the query's box in that scene, or None.
 
     Raises:
         AnnotationError: shapes that do not fit together, a doubled name, a number that is not finite,
@@ -53,6 +60,8 @@ class Detections:
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     query_embeddings: NDArray[np.float32]
+    query_names: NDArray[np.str_] | None = None
+    query_boxes: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         expected_ndim = {"embeddings": 2, "query_embeddings": 2, "scores": 1, "image_names": 1}
@@ -78,7 +87,26 @@ class Detections:
         check_offsets("detections, offsets", self.offsets, rows, what="detections")
         hint = "join the detections of one image into one run of rows"
         check_unique("detections, image_names", self.image_names, expected="every image once", hint=hint)
+        self._check_queries()
         self._check_numbers()
+
+    def _check_queries(self) -> None:
+        rows = len(self.query_embeddings)
+        for name, shape in (("query_names", (rows,)), ("query_boxes", (rows, 4))):
+            array = getattr(self, name)
+            found = "none" if array is None else f"shape {array.shape}"
+            if (self.query_names is None) != (self.query_boxes is None) and array is None:
+                raise AnnotationError(
+                    f"detections, {name}", expected="query_names and query_boxes, or neither", found=found
+                )
+            if array is not None and array.shape != shape:
+                raise AnnotationError(
+                    f"detections, {name}", expected=f"shape {shape}: {rows} query embeddings", found=found
+                )
+        if self.query_boxes is not None and not np.isfinite(self.query_boxes).all():
+            raise AnnotationError(
+                "detections, query_boxes", expected="finite numbers", found="NaN or infinity"
+            )
 
     def _check_numbers(self) -> None:
         for name in ("boxes", "scores", "embeddings"):
@@ -119,6 +147,9 @@ class Detections:
         scores: Sequence[NDArray],
         embeddings: Sequence[NDArray],
         query_embeddings: NDArray,
+        *,
+        query_names: NDArray[np.str_] | None = None,
+        query_boxes: NDArray[np.float32] | None = None,
     ) -> Detections:
         """Returns the columns of per-image arrays: (n, 4), (n,) and (n, D) for each image; n may be 0."""
         dim = np.asarray(query_embeddings).shape[-1]
@@ -130,7 +161,57 @@ class Detections:
             scores=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
             embeddings=np.concatenate([np.zeros((0, dim), np.float32), *embeddings]).astype(np.float32),
             query_embeddings=np.asarray(query_embeddings, dtype=np.float32),
+            query_names=query_names,
+            query_boxes=query_boxes,
         )
+
+    @classmethod
+    def from_persons(
+        cls,
+        scenes: SceneTable,
+        embeddings: NDArray,
+        query_embeddings: NDArray,
+        *,
+        query_names: NDArray[np.str_] | None = None,
+        query_boxes: NDArray[np.float32] | None = None,
+    ) -> Detections:
+        """Returns the annotated persons as if a perfect detector had found them, each with score 1.
+
+        This is the field's "GT boxes" row: what would be reached if no person were missed.
+
+        Args:
+            scenes: the gallery's scenes; all persons in them, labeled or not.
+            embeddings: (P, D), one for each person, in the order of `scenes.boxes`.
+        """
+        return cls(
+            image_names=scenes.names,
+            offsets=scenes.offsets,
+            boxes=scenes.boxes,
+            scores=np.ones(scenes.num_persons, dtype=np.float32),
+            embeddings=np.asarray(embeddings, dtype=np.float32),
+            query_embeddings=np.asarray(query_embeddings, dtype=np.float32),
+            query_names=query_names,
+            query_boxes=query_boxes,
+        )
+
+    def normalized(self) -> Detections:
+        """Returns the same detections with every embedding divided by its length.
+
+        Raises:
+            AnnotationError: an embedding of length 0, which has no direction.
+        """
+        columns = {}
+        for name in ("embeddings", "query_embeddings"):
+            rows = getattr(self, name).astype(np.float64)
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            if not lengths.all():
+                raise AnnotationError(
+                    f"detections, {name} row {np.argmin(lengths)}",
+                    expected="a vector that can be divided by its length",
+                    found=f"length 0 in {(lengths == 0).sum()} of {len(rows)} rows",
+                )
+            columns[name] = (rows / lengths).astype(np.float32)
+        return dataclasses.replace(self, **columns)
 
     @property
     def num_images(self) -> int:
@@ -142,7 +223,8 @@ class Detections:
 
 def write_detections(path: Path, detections: Detections) -> None:
     """Writes the detections as .npz, whole or not at all; the same detections give the same bytes."""
-    columns = {name: getattr(detections, name) for name in _DTYPES}
+    columns = {name: getattr(detections, name) for name in (*_DTYPES, *_OPTIONAL_DTYPES)}
+    columns = {name: column for name, column in columns.items() if column is not None}
     with written_atomically(path) as temporary, temporary.open("wb") as file:
         np.savez(file, format=np.array(FORMAT), version=np.array(VERSION), **columns)
 
@@ -150,8 +232,8 @@ def write_detections(path: Path, detections: Detections) -> None:
 def read_detections(path: Path) -> Detections:
     """Returns the detections of an .npz file that we or any other code base wrote.
 
-    Needed are the arrays of `Detections`, under these names; other float widths are converted. `format`
-    and `version` may be missing, as `np.savez` with the six arrays is all that other code has to do.
+    Needed are the first six arrays of `Detections`, under these names; other float widths are converted.
+    `format` and `version` may be missing: `np.savez` with the six arrays is all that other code has to do.
 
     Raises:
         InputFileError: no such file, cut off, no .npz, pickled, a missing array, another format.
@@ -179,7 +261,11 @@ def read_detections(path: Path) -> Detections:
             found=f"no {', '.join(missing)}; there are: {', '.join(sorted(arrays)) or 'none'}",
             hint="save them under these names",
         )
-    columns = {name: _converted(path, name, arrays[name], dtype) for name, dtype in _DTYPES.items()}
+    columns = {
+        name: _converted(path, name, arrays[name], dtype)
+        for name, dtype in (_DTYPES | _OPTIONAL_DTYPES).items()
+        if name in arrays
+    }
     try:
         return Detections(**columns)
     except AnnotationError as error:
