@@ -3,27 +3,35 @@
 from maskps.evaluation.detection import DetectionResult, evaluate_detection
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
 from maskps.evaluation.protocol import SearchProtocol, read_protocol
+from maskps.evaluation.protocol_sets import camera_protocol, full_set
 from maskps.evaluation.protocol_summary import Anomaly, ProtocolSummary, describe_protocol
+from maskps.evaluation.rules import RULES, Rules
 from maskps.evaluation.search import (
     SCORE_THRESHOLD,
     RankedHit,
     SearchResult,
     evaluate_search,
+    evaluate_searches,
     ranked_results,
 )
 
 __all__ = [
+    "RULES",
     "SCORE_THRESHOLD",
     "Anomaly",
     "DetectionResult",
     "Detections",
     "ProtocolSummary",
     "RankedHit",
+    "Rules",
     "SearchProtocol",
     "SearchResult",
+    "camera_protocol",
     "describe_protocol",
     "evaluate_detection",
     "evaluate_search",
+    "evaluate_searches",
+    "full_set",
     "ranked_results",
     "read_detections",
     "read_protocol",

@@ -1,4 +1,4 @@
-"""Pedestrian detection measured: recall and AP at IoU 0.5 against all annotated persons."""
+"""Pedestrian detection measured: recall and AP at IoU 0.5 against annotated persons."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class DetectionResult:
         scenes: scenes looked at.
         score_threshold: 0.5 in the first release; later code bases use 0.01 and are not comparable.
         iou_threshold: IoU that counts as found.
+        labeled_only: whether unlabeled persons were left out. Detections of them then count as wrong, as in
+            the released evaluators, so that only the recall means something.
     """
 
     recall: float
@@ -39,6 +41,7 @@ class DetectionResult:
     scenes: int
     score_threshold: float
     iou_threshold: float
+    labeled_only: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers as plain values, fractions at full precision."""
@@ -50,43 +53,57 @@ class DetectionResult:
             "scenes": self.scenes,
             "score_threshold": self.score_threshold,
             "iou_threshold": self.iou_threshold,
+            "labeled_only": self.labeled_only,
         }
 
 
 def evaluate_detection(
-    scenes: SceneTable, detections: Detections, *, score_threshold: float = 0.5
+    scenes: SceneTable,
+    detections: Detections,
+    *,
+    score_threshold: float = 0.5,
+    labeled_only: bool = False,
 ) -> DetectionResult:
-    """Returns recall and AP of the detections in these scenes, labeled and unlabeled persons alike.
+    """Returns recall and AP of the detections in these scenes, of all persons or of labeled ones only.
 
     A detection is right if a person is its best overlap, it is that person's best overlap, and their IoU
     is at least 0.5 (first of equals): the rule of the released evaluator, with IoU in float32 as there.
-    Scenes without a person count their detections as wrong (the released code fails on them).
+    Scenes without a person count their detections as wrong (the released code fails on them); with
+    `labeled_only`, scenes without a labeled person are left out, as in the released code.
 
     Raises:
         AnnotationError: a scene that the detections lack; no person in any scene.
     """
-    if scenes.num_persons == 0:
-        raise AnnotationError("scenes", expected="annotated persons", found="none in any scene")
+    is_person = scenes.is_labeled if labeled_only else np.ones(scenes.num_persons, dtype=np.bool_)
+    if not is_person.any():
+        what = "labeled persons" if labeled_only else "annotated persons"
+        raise AnnotationError("scenes", expected=what, found="none in any scene")
     rows = _rows_of(scenes, detections)
     is_kept = detections.scores >= float(score_threshold)
     is_match = np.zeros(len(detections), dtype=np.bool_)
     is_seen = np.zeros(len(detections), dtype=np.bool_)
+    looked_at = 0
     for scene, row in enumerate(rows):
+        annotated = slice(scenes.offsets[scene], scenes.offsets[scene + 1])
+        persons = scenes.boxes[annotated][is_person[annotated]]
+        if labeled_only and len(persons) == 0:
+            continue
+        looked_at += 1
         span = np.arange(detections.offsets[row], detections.offsets[row + 1])
         span = span[is_kept[span]]
         is_seen[span] = True
-        persons = scenes.boxes[scenes.offsets[scene] : scenes.offsets[scene + 1]]
         is_match[span] = mutual_best(box_iou(persons, detections.boxes[span]))
-    recall = float(is_match.sum() / scenes.num_persons)
+    recall = float(is_match.sum() / is_person.sum())
     precision = average_precision(is_match[is_seen], detections.scores[is_seen])
     return DetectionResult(
         recall=recall,
         average_precision=precision * recall,
-        persons=scenes.num_persons,
+        persons=int(is_person.sum()),
         detections=int(is_seen.sum()),
-        scenes=len(scenes),
+        scenes=looked_at,
         score_threshold=float(score_threshold),
         iou_threshold=IOU_THRESHOLD,
+        labeled_only=labeled_only,
     )
 
 

@@ -1,9 +1,8 @@
-"""Which detections are right answers: the matching rule of the released CUHK-SYSU evaluator ("oim").
+"""Which detections are right answers.
 
-A gallery image that holds the query's person at box g (width w, height h) has one right answer at most:
-the first of its detections, in order of falling similarity, whose IoU with g reaches
-min(0.5, w h / ((w + 10) (h + 10))). Every other detection is wrong, also a second one on the same person.
-The paper (Sec. 4.1) says IoU above a fixed 0.5; the released evaluator lowers it for small boxes.
+A gallery image that holds the query's person at box g has one right answer at most: the first of its
+detections, in order of falling similarity, whose IoU with g is enough (`maskps.evaluation.rules` says how
+much that is). Every other detection is wrong, also a second one on the same person.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from maskps.columns import offsets_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.rules import RuledProtocol
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,56 @@ class GalleryIndex:
     starts: NDArray[np.int64]
     counts: NDArray[np.int64]
 
-    def of_images(self, images: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns the places in `rows` of all detections of these images, in order, and the (n,) counts.
+    def block(self, protocol: SearchProtocol, queries: NDArray[np.int64]) -> GalleryBlock:
+        """Returns the galleries of these queries (n,), one after another. -1 pads and contributes nothing.
 
-        An image that is listed twice contributes its detections twice. -1 pads and contributes nothing.
+        An image that is listed twice contributes its detections twice.
         """
-        images = images[images >= 0]
+        galleries = protocol.galleries[queries]
+        is_entry = galleries >= 0
+        lengths = np.count_nonzero(is_entry, axis=1)
+        images = galleries[is_entry]
         counts = self.counts[images]
-        return ragged_ranges(self.starts[images], counts), counts
+        begins = offsets_of(counts)
+        entry_offsets = offsets_of(lengths)
+        return GalleryBlock(
+            queries=queries,
+            offsets=begins[entry_offsets],
+            entry_offsets=entry_offsets,
+            images=images,
+            begins=begins[:-1],
+            counts=counts,
+        )
+
+
+@dataclass(frozen=True)
+class GalleryBlock:
+    """The galleries of some queries: their entries, and the detections of all entries, in order.
+
+    Attributes:
+        queries: (n,) int64, rows of the protocol's queries.
+        offsets: (n + 1,) int64; the detections of query i of the block are `offsets[i]:offsets[i + 1]`.
+        entry_offsets: (n + 1,) int64, likewise of its entries.
+        images: (E,) int32, rows of `SearchProtocol.image_names`.
+        begins: (E,) int64, where the detections of each entry begin.
+        counts: (E,) int64, how many it has.
+    """
+
+    queries: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    entry_offsets: NDArray[np.int64]
+    images: NDArray[np.int32]
+    begins: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @property
+    def query_of_entry(self) -> NDArray[np.int64]:
+        """(E,) int64: the query of each entry, counted within the block."""
+        return np.repeat(np.arange(len(self.queries)), np.diff(self.entry_offsets))
+
+    def places(self, index: GalleryIndex) -> NDArray[np.int64]:
+        """Returns the place of every detection in `index.rows`."""
+        return ragged_ranges(index.starts[self.images], self.counts)
 
 
 @dataclass(frozen=True)
@@ -48,12 +90,12 @@ class TruthCandidates:
     """For each truth of a protocol, the detections in its image that overlap it enough.
 
     Attributes:
-        offsets: (T + 1,) int64; candidates of truth t are `places[offsets[t]:offsets[t + 1]]`.
-        places: (C,) int64, places in `GalleryIndex.rows`, rising within a truth.
+        offsets: (T + 1,) int64; candidates of truth t are `numbers[offsets[t]:offsets[t + 1]]`.
+        numbers: (C,) int64, which of the image's detections, from 0; rising within a truth.
     """
 
     offsets: NDArray[np.int64]
-    places: NDArray[np.int64]
+    numbers: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -102,25 +144,25 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
     return GalleryIndex(rows=np.flatnonzero(is_kept), starts=starts, counts=counts)
 
 
-def iou_thresholds(truth_boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns the (T,) IoU that a right answer must reach: min(0.5, w h / ((w + 10) (h + 10)))."""
-    boxes = truth_boxes.astype(np.float64).reshape(-1, 4)
-    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    return np.minimum(0.5, width * height / ((width + 10) * (height + 10)))
+def truth_candidates(ruled: RuledProtocol, detections: Detections, index: GalleryIndex) -> TruthCandidates:
+    """Returns, for each truth, the detections in its gallery image that overlap it enough."""
+    truth, numbers, overlap = truth_overlaps(ruled.protocol, detections, index)
+    thresholds = ruled.iou_thresholds[truth]
+    is_enough = overlap > thresholds if ruled.is_strict else overlap >= thresholds
+    kept = np.bincount(truth[is_enough], minlength=len(ruled.iou_thresholds))
+    return TruthCandidates(offsets=offsets_of(kept), numbers=numbers[is_enough])
 
 
-def truth_candidates(
+def truth_overlaps(
     protocol: SearchProtocol, detections: Detections, index: GalleryIndex
-) -> TruthCandidates:
-    """Returns, for each truth, the detections in its gallery image that reach its IoU threshold."""
-    images = protocol.galleries[protocol.query_of_truth, protocol.truth_positions]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Returns all pairs of a truth and a detection in its image: truth, number of the detection, IoU."""
+    images = protocol.truth_scenes
     counts = index.counts[images]
     places = ragged_ranges(index.starts[images], counts)
     truth = np.repeat(np.arange(len(images)), counts)
     overlap = _paired_iou(detections.boxes[index.rows[places]], protocol.truth_boxes[truth])
-    is_enough = overlap >= iou_thresholds(protocol.truth_boxes)[truth]
-    kept = np.bincount(truth[is_enough], minlength=len(images))
-    return TruthCandidates(offsets=offsets_of(kept), places=places[is_enough])
+    return truth, places - index.starts[images][truth], overlap
 
 
 def rank_gallery(
@@ -137,26 +179,25 @@ def rank_gallery(
     question about the same array is the only way to give the released answer.
 
     Args:
-        similarities: (K,) float32 of the query with each of `index.rows`.
+        similarities: (n,) float32, of the query with its gallery's detections, in the gallery's order.
     """
-    gallery = protocol.galleries[query]
-    places, counts = index.of_images(gallery)
-    begins = np.cumsum(counts) - counts
+    block = index.block(protocol, np.array([query]))
+    places, similarities = block.places(index), similarities.copy()
     is_match = np.zeros(len(places), dtype=np.bool_)
-    first, last = protocol.truth_offsets[query], protocol.truth_offsets[query + 1]
-    for truth in range(first, last):
-        # Ragged galleries are padded at their end, so a position is also an index into `begins`.
+    for truth in range(protocol.truth_offsets[query], protocol.truth_offsets[query + 1]):
+        # Ragged galleries are padded at their end, so a position is also an entry of the block.
         position = protocol.truth_positions[truth]
-        rows = slice(begins[position], begins[position] + counts[position])
-        order = np.argsort(similarities[places[rows]])[::-1]
-        places[rows] = places[rows][order]
-        right = candidates.places[candidates.offsets[truth] : candidates.offsets[truth + 1]]
-        reaching = np.flatnonzero(np.isin(places[rows], right))
+        begin = block.begins[position]
+        rows = slice(begin, begin + block.counts[position])
+        order = np.argsort(similarities[rows])[::-1]
+        places[rows], similarities[rows] = places[rows][order], similarities[rows][order]
+        right = candidates.numbers[candidates.offsets[truth] : candidates.offsets[truth + 1]]
+        reaching = np.flatnonzero(np.isin(order, right))
         if len(reaching):
-            is_match[begins[position] + reaching[0]] = True
-    order = np.argsort(similarities[places])[::-1]
-    images = np.repeat(gallery[gallery >= 0], counts).astype(np.int64)
-    return Ranking(places[order], images[order], similarities[places[order]], is_match[order])
+            is_match[begin + reaching[0]] = True
+    order = np.argsort(similarities)[::-1]
+    images = np.repeat(block.images, block.counts).astype(np.int64)
+    return Ranking(places[order], images[order], similarities[order], is_match[order])
 
 
 def _paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:

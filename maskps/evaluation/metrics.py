@@ -23,27 +23,39 @@ def average_precision(is_match: NDArray[np.bool_], similarities: NDArray[np.floa
         similarities: (n,) float; only the order and the ties count.
     """
     is_match = np.asarray(is_match, dtype=np.bool_)
-    return average_precision_of_matches(similarities[is_match], similarities)
+    matches = similarities[is_match]
+    at_least = len(similarities) - np.searchsorted(np.sort(similarities), matches, side="left")
+    zeros = np.zeros(len(matches), dtype=np.int64)
+    return float(average_precisions(zeros, matches, at_least, rankings=1)[0])
 
 
-def average_precision_of_matches(
-    match_similarities: NDArray[np.floating], similarities: NDArray[np.floating]
-) -> float:
-    """Returns the same AP from the scores of the m matches and of all n candidates (matches included).
+def average_precisions(
+    ranking_of_match: NDArray[np.int64],
+    match_similarities: NDArray[np.floating],
+    at_least: NDArray[np.int64],
+    *,
+    rankings: int,
+) -> NDArray[np.float64]:
+    """Returns the same AP of each of several rankings, told by their m matches alone.
 
-    Only thresholds at which a match lies contribute, so n need not be sorted when m is small.
+    Of a match it needs the number of candidates that are at least as similar; of these, the matches of the
+    same ranking are its hits, and hits / candidates is the precision at its score. AP is the mean of that.
+
+    Args:
+        ranking_of_match: (m,) int64 below `rankings`.
+        match_similarities: (m,) float.
+        at_least: (m,) int64, candidates of the same ranking, matches included, with at least its similarity.
     """
-    matches = len(match_similarities)
-    if matches == 0:
-        return 0.0
-    thresholds, ties = np.unique(match_similarities, return_counts=True)
-    thresholds, ties = thresholds[::-1], ties[::-1]
-    if len(thresholds) <= 16:
-        ranked = np.array([np.count_nonzero(similarities >= threshold) for threshold in thresholds])
-    else:
-        below = np.searchsorted(np.sort(similarities), thresholds, side="left")
-        ranked = np.asarray(len(similarities) - below)
-    return float(np.sum(ties / matches * (np.cumsum(ties) / ranked)))
+    order = np.lexsort((-match_similarities, ranking_of_match))
+    ranking, similarity = ranking_of_match[order], match_similarities[order]
+    starts = np.searchsorted(ranking, np.arange(rankings))
+    ends_tie = np.ones(len(order), dtype=np.bool_)
+    ends_tie[:-1] = (np.diff(ranking) != 0) | (np.diff(similarity) != 0)
+    ends = np.flatnonzero(ends_tie)
+    last_of_tie = ends[np.searchsorted(ends, np.arange(len(order)))]
+    hits = last_of_tie - starts[ranking] + 1
+    summed = np.bincount(ranking, weights=hits / at_least[order], minlength=rankings)
+    return summed / np.maximum(np.bincount(ranking, minlength=rankings), 1)
 
 
 def top_k_hits(ranks: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,24 +12,24 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.matching import (
-    GalleryIndex,
-    TruthCandidates,
-    index_gallery,
-    rank_gallery,
-    truth_candidates,
-)
-from maskps.evaluation.metrics import TOP_K, average_precision_of_matches, top_k_hits
+from maskps.evaluation.matching import GalleryBlock, rank_gallery
 from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.rules import Rules
+from maskps.evaluation.scoring import Search, prepare_search
+from maskps.evaluation.similarity import all_similarities, gallery_similarities
 
 SCORE_THRESHOLD = 0.5
 """Gallery detections below this score do not enter the search (the released evaluator's default)."""
 
-_QUERIES_AT_ONCE = 64
-_DETECTIONS_AT_ONCE = 8192
+_QUERIES_AT_ONCE = 256
+_PAIRS_AT_ONCE = 4_000_000
+_SPARSE_COST = 3  # a product of selected pairs costs about this much more per pair than one of all pairs
 _UNIT_NORM_TOLERANCE = 1e-3
 
 _logger = logging.getLogger(__name__)
+
+Adjust = Callable[[Search, GalleryBlock, NDArray[np.float32]], NDArray[np.float32]]
+"""Returns other similarities of one query with its gallery: (search, block of that query, similarities)."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,18 @@ class SearchResult:
         hits: (Q, 3) bool: a right answer among the first 1, 5, 10.
         gallery_size: longest gallery of the protocol, in images.
         score_threshold: detections below it were left out.
-        rules: the matching rule, "oim" (see `maskps.evaluation.matching`).
+        rules: "oim", "seqnet" or "paper" (see `maskps.evaluation.rules`).
+        failures: how many queries have a wrong first answer, by cause (see `maskps.evaluation.scoring`).
+        query_ids: (Q,) str, the data set's own identity of each query.
     """
 
     average_precisions: NDArray[np.float64]
     hits: NDArray[np.bool_]
     gallery_size: int
     score_threshold: float
-    rules: str = "oim"
+    rules: Rules = "oim"
+    failures: Mapping[str, int] = field(default_factory=dict)
+    query_ids: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=np.str_))
 
     @property
     def queries(self) -> int:
@@ -72,9 +75,9 @@ class SearchResult:
     def top10(self) -> float:
         return float(np.mean(self.hits[:, 2]))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the numbers as plain values, fractions at full precision."""
-        return {
+    def to_dict(self, *, per_query: bool = False) -> dict[str, Any]:
+        """Returns the numbers as plain values, fractions at full precision; each query's too if asked for."""
+        numbers: dict[str, Any] = {
             "rules": self.rules,
             "gallery_size": self.gallery_size,
             "queries": self.queries,
@@ -83,7 +86,13 @@ class SearchResult:
             "top1": self.top1,
             "top5": self.top5,
             "top10": self.top10,
+            "failures": dict(self.failures),
         }
+        if per_query:
+            numbers["query_ids"] = self.query_ids.tolist()
+            numbers["average_precisions"] = self.average_precisions.tolist()
+            numbers["hits"] = self.hits.tolist()
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -104,50 +113,72 @@ class RankedHit:
 
 
 def evaluate_search(
-    protocol: SearchProtocol, detections: Detections, *, score_threshold: float = SCORE_THRESHOLD
+    protocol: SearchProtocol,
+    detections: Detections,
+    *,
+    score_threshold: float = SCORE_THRESHOLD,
+    rules: Rules = "oim",
+    normalize: bool = False,
 ) -> SearchResult:
-    """Returns mAP and top-1, 5, 10 under the rules of the released CUHK-SYSU evaluator.
+    """Returns mAP, top-1, 5, 10 and the causes of failures under one of the three rules.
 
     Per query: candidates are the detections with score >= `score_threshold` in the images of its gallery;
-    the right ones follow `maskps.evaluation.matching`; AP is that of `maskps.evaluation.metrics` times
-    (right answers) / (gallery entries with a true box), so that a person who was not found counts. An
-    image that the gallery lists twice counts twice, on both sides. Top-k looks at the first k candidates.
+    the right ones follow `maskps.evaluation.matching` and `rules`; AP is that of `maskps.evaluation.metrics`
+    times (right answers) / (true boxes), so that a person who was not found counts. Top-k looks at the
+    first k candidates, equal ones in the order of the released evaluator.
 
-    Similarity is the dot product, in float64, rounded to float32: what the released code's float32 product
-    aims at, without its dependence on the linear-algebra library; equal embeddings tie wherever they are.
+    Args:
+        normalize: divide every embedding by its length first. Without it the similarity is the dot product
+            as given, as in the released evaluators, and a warning tells if embeddings have other lengths.
 
     Raises:
-        AnnotationError: the detections were made for another protocol: gallery images that they lack,
-            another number of queries; a protocol without queries, or with a query without a true box.
+        AnnotationError: the detections were made for another protocol: gallery images or queries that they
+            lack; a protocol without queries, or with a query without a true box.
+        ConfigError: no such rules.
     """
-    index, candidates = _prepare(protocol, detections, score_threshold)
-    truths = np.diff(protocol.truth_offsets)
-    if protocol.num_queries == 0 or (truths == 0).any():
-        raise AnnotationError(
-            "protocol",
-            expected="one query or more, each with a true box in its gallery",
-            found="no query"
-            if protocol.num_queries == 0
-            else f"no true box for query {np.argmin(truths)} ('{protocol.query_ids[np.argmin(truths)]}'), "
-            f"{(truths == 0).sum()} such queries in all",
-            hint="the recall of such a query is 0 / 0; leave it out",
+    return evaluate_searches(
+        {"": protocol}, detections, score_threshold=score_threshold, rules=rules, normalize=normalize
+    )[""]
+
+
+def evaluate_searches(
+    protocols: Mapping[str, SearchProtocol],
+    detections: Detections,
+    *,
+    score_threshold: float = SCORE_THRESHOLD,
+    rules: Rules = "oim",
+    normalize: bool = False,
+    adjust: Adjust | None = None,
+) -> dict[str, SearchResult]:
+    """Returns what `evaluate_search` returns, for several protocols that share their products.
+
+    Args:
+        protocols: by any name; the detections have to know the queries and galleries of all.
+        adjust: changes each query's similarities before they are ranked (context, re-ranking).
+    """
+    if normalize:
+        detections = detections.normalized()
+    _warn_unless_unit_norm(detections)
+    searches = {
+        name: prepare_search(protocol, detections, score_threshold, rules)
+        for name, protocol in protocols.items()
+    }
+    for search, block, similarities in _blocks(list(searches.values()), detections):
+        if adjust is not None:
+            similarities = _adjusted(adjust, search, block, similarities)
+        search.score(block, similarities)
+    return {
+        name: SearchResult(
+            average_precisions=search.average_precisions,
+            hits=search.hits,
+            gallery_size=protocols[name].gallery_size,
+            score_threshold=float(score_threshold),
+            rules=rules,
+            failures=search.failures(detections),
+            query_ids=protocols[name].query_ids,
         )
-    average_precisions = np.zeros(protocol.num_queries)
-    hits = np.zeros((protocol.num_queries, len(TOP_K)), dtype=np.bool_)
-    for query, similarities in _similarities(detections, index.rows, range(protocol.num_queries)):
-        places, _ = index.of_images(protocol.galleries[query])
-        ranked = similarities[places]
-        matches = _match_similarities(protocol, query, similarities, candidates)
-        recall = len(matches) / truths[query]
-        average_precisions[query] = average_precision_of_matches(matches, ranked) * recall
-        if len(matches):
-            hits[query] = _hits(protocol, query, similarities, ranked, matches.max(), index, candidates)
-    return SearchResult(
-        average_precisions=average_precisions,
-        hits=hits,
-        gallery_size=protocol.gallery_size,
-        score_threshold=float(score_threshold),
-    )
+        for name, search in searches.items()
+    }
 
 
 def ranked_results(
@@ -157,6 +188,7 @@ def ranked_results(
     k: int,
     *,
     score_threshold: float = SCORE_THRESHOLD,
+    rules: Rules = "oim",
 ) -> list[RankedHit]:
     """Returns the first k gallery detections of one query, best first; fewer where there are fewer.
 
@@ -167,13 +199,20 @@ def ranked_results(
         raise AnnotationError(
             "protocol", expected=f"a query from 0 to {protocol.num_queries - 1}", found=f"query {query}"
         )
-    index, candidates = _prepare(protocol, detections, score_threshold)
-    _, similarities = next(_similarities(detections, index.rows, range(query, query + 1)))
-    ranking = rank_gallery(protocol, query, similarities, index, candidates)
+    _warn_unless_unit_norm(detections)
+    search = prepare_search(protocol, detections, score_threshold, rules)
+    block = search.index.block(search.protocol, np.array([query]))
+    similarities = gallery_similarities(
+        detections.query_embeddings[search.rows[[query]]],
+        detections.embeddings[search.index.rows],
+        search.index,
+        block,
+    )
+    ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
     return [
         RankedHit(
             image_name=str(protocol.image_names[image]),
-            box=detections.boxes[index.rows[place]],
+            box=detections.boxes[search.index.rows[place]],
             similarity=float(similarity),
             is_match=bool(is_match),
         )
@@ -187,76 +226,71 @@ def ranked_results(
     ]
 
 
-def _prepare(
-    protocol: SearchProtocol, detections: Detections, score_threshold: float
-) -> tuple[GalleryIndex, TruthCandidates]:
-    if len(detections.query_embeddings) != protocol.num_queries:
-        raise AnnotationError(
-            "detections, query_embeddings",
-            expected=f"one row for each of the protocol's {protocol.num_queries} queries, in its order",
-            found=f"{len(detections.query_embeddings)} rows",
-            hint="the subsets have query lists of their own; embed the queries of this very protocol",
-        )
-    _warn_unless_unit_norm(detections)
-    index = index_gallery(protocol, detections, score_threshold)
-    return index, truth_candidates(protocol, detections, index)
+def _blocks(
+    searches: list[Search], detections: Detections
+) -> Iterator[tuple[Search, GalleryBlock, NDArray[np.float32]]]:
+    """Yields all queries of all searches in blocks, with their similarities to their galleries' detections.
+
+    Where the galleries ask for most pairs of a query and a detection, all pairs are multiplied, once for
+    all searches; otherwise those that each search asks for.
+    """
+    embeddings = detections.embeddings[searches[0].index.rows]  # the same for all: threshold, not gallery
+    sizes = [_candidates(search) for search in searches]
+    row_count = len(detections.query_embeddings)
+    if _SPARSE_COST * sum(int(size.sum()) for size in sizes) < row_count * len(embeddings):
+        for search, size in zip(searches, sizes, strict=True):
+            for queries in _split(np.arange(len(search.rows)), size):
+                block = search.index.block(search.protocol, queries)
+                own = detections.query_embeddings[search.rows[queries]]
+                yield search, block, gallery_similarities(own, embeddings, search.index, block)
+        return
+    for first in range(0, row_count, _QUERIES_AT_ONCE):
+        last = first + _QUERIES_AT_ONCE
+        products = all_similarities(detections.query_embeddings[first:last], embeddings)
+        for search, size in zip(searches, sizes, strict=True):
+            within = np.flatnonzero((search.rows >= first) & (search.rows < last))
+            for queries in _split(within, size[within]):
+                block = search.index.block(search.protocol, queries)
+                per_query = np.diff(block.offsets)
+                starts = (search.rows[queries] - first) * len(embeddings)
+                places = block.places(search.index) + np.repeat(starts, per_query)
+                yield search, block, products.ravel()[places]
+
+
+def _candidates(search: Search) -> NDArray[np.int64]:
+    """Returns (Q,) int64: how many detections each query's gallery has."""
+    counts = np.append(search.index.counts, 0)  # -1, which pads, finds the 0
+    return np.array([counts[gallery].sum() for gallery in search.protocol.galleries], dtype=np.int64)
+
+
+def _split(queries: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Returns the queries in runs of about `_PAIRS_AT_ONCE` detections."""
+    if len(queries) == 0:
+        return []
+    run = np.cumsum(sizes) // _PAIRS_AT_ONCE
+    return np.split(queries, np.flatnonzero(np.diff(run)) + 1)
+
+
+def _adjusted(
+    adjust: Adjust, search: Search, block: GalleryBlock, similarities: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    adjusted = similarities.copy()
+    for i, query in enumerate(block.queries):
+        span = slice(block.offsets[i], block.offsets[i + 1])
+        one = search.index.block(search.protocol, np.array([query]))
+        adjusted[span] = adjust(search, one, similarities[span])
+    return adjusted
 
 
 def _warn_unless_unit_norm(detections: Detections) -> None:
     for name in ("query_embeddings", "embeddings"):
-        norms = np.linalg.norm(getattr(detections, name), axis=1)
+        rows = getattr(detections, name)
+        norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
         off = np.abs(norms - 1) > _UNIT_NORM_TOLERANCE
         if off.any():
             _logger.warning(
                 "detections, %s: %d of %d rows are not unit vectors (lengths %.3g to %.3g). The dot product "
                 "is then not the cosine, and long vectors win; a published code base lost 20 points of mAP "
-                "this way. Divide every row by its length.",
+                "this way. Divide every row by its length (normalize=True, --normalize).",
                 name, off.sum(), len(norms), norms.min(), norms.max(),
             )  # fmt: skip
-
-
-def _similarities(
-    detections: Detections, rows: NDArray[np.int64], queries: range
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yields each query with its (K,) float32 similarity to the detections `rows`.
-
-    Queries and detections are taken in blocks: one matrix product each, and never a float64 copy of all.
-    """
-    for first in range(queries.start, queries.stop, _QUERIES_AT_ONCE):
-        block = range(first, min(first + _QUERIES_AT_ONCE, queries.stop))
-        query_embeddings = detections.query_embeddings[block.start : block.stop].astype(np.float64)
-        similarities = np.empty((len(block), len(rows)), dtype=np.float32)
-        for begin in range(0, len(rows), _DETECTIONS_AT_ONCE):
-            columns = slice(begin, begin + _DETECTIONS_AT_ONCE)
-            embeddings = detections.embeddings[rows[columns]].astype(np.float64)
-            similarities[:, columns] = query_embeddings @ embeddings.T
-        yield from zip(block, similarities, strict=True)
-
-
-def _match_similarities(
-    protocol: SearchProtocol, query: int, similarities: NDArray[np.float32], candidates: TruthCandidates
-) -> NDArray[np.float32]:
-    """Returns the similarity of the right answer to each truth of the query that has one."""
-    first, last = protocol.truth_offsets[query], protocol.truth_offsets[query + 1]
-    bounds = candidates.offsets[first : last + 1]
-    return np.array(
-        [similarities[candidates.places[begin:end]].max() for begin, end in pairwise(bounds) if end > begin],
-        dtype=np.float32,
-    )
-
-
-def _hits(
-    protocol: SearchProtocol,
-    query: int,
-    similarities: NDArray[np.float32],
-    ranked: NDArray[np.float32],
-    best: np.float32,
-    index: GalleryIndex,
-    candidates: TruthCandidates,
-) -> NDArray[np.bool_]:
-    """Returns the top-k hits; only a tie with the best right answer needs the ranking written out."""
-    above = int(np.count_nonzero(ranked > best))
-    if above >= max(TOP_K) or np.count_nonzero(ranked == best) == 1:
-        return top_k_hits([above])
-    ranking = rank_gallery(protocol, query, similarities, index, candidates)
-    return top_k_hits(np.flatnonzero(ranking.is_match))

@@ -10,6 +10,7 @@ import pytest
 
 from maskps import AnnotationError, InputFileError, OutputError
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
+from maskps.structures import Scene, SceneTable
 
 
 @pytest.fixture
@@ -25,7 +26,16 @@ def detections() -> Detections:
 
 
 def arrays_of(detections: Detections) -> dict[str, np.ndarray]:
-    return {field.name: getattr(detections, field.name) for field in dataclasses.fields(detections)}
+    arrays = {field.name: getattr(detections, field.name) for field in dataclasses.fields(detections)}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def with_named_queries(detections: Detections) -> Detections:
+    return dataclasses.replace(
+        detections,
+        query_names=np.array(["s1.jpg", "s9.jpg"]),
+        query_boxes=np.array([[0, 0, 5, 9], [1, 2, 3, 4]], np.float32),
+    )
 
 
 def test_images_become_columns(detections: Detections) -> None:
@@ -45,6 +55,55 @@ def test_round_trip_keeps_every_array_and_dtype(detections: Detections, tmp_path
     for name, array in arrays_of(detections).items():
         np.testing.assert_array_equal(again[name], array)
         assert again[name].dtype == array.dtype
+
+
+def test_round_trip_keeps_the_names_of_queries(detections: Detections, tmp_path: Path) -> None:
+    named = with_named_queries(detections)
+    write_detections(tmp_path / "dets.npz", named)
+    again = arrays_of(read_detections(tmp_path / "dets.npz"))
+    assert again.keys() == arrays_of(named).keys() and len(again) == 8
+    assert again["query_names"].tolist() == ["s1.jpg", "s9.jpg"]
+    np.testing.assert_array_equal(again["query_boxes"], named.query_boxes)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"query_names": None}, "query_names"),
+        ({"query_boxes": None}, "query_boxes"),
+        ({"query_names": np.array(["s1.jpg"])}, "query_names"),
+        ({"query_boxes": np.zeros((2, 3), np.float32)}, "query_boxes"),
+        ({"query_boxes": np.full((2, 4), np.nan, np.float32)}, "query_boxes"),
+    ],
+)
+def test_names_of_queries_that_do_not_fit_are_refused(
+    detections: Detections, change: dict, where: str
+) -> None:
+    with pytest.raises(AnnotationError, match=f"detections, {where}"):
+        dataclasses.replace(with_named_queries(detections), **change)
+
+
+def test_annotated_persons_are_detections_of_score_one() -> None:
+    scenes = SceneTable.from_scenes(
+        [Scene("a", np.array([[0, 0, 5, 9], [1, 1, 4, 4]], np.float32), np.array([1, -1]), np.zeros(2, bool)),
+         Scene("b", np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool))]
+    )  # fmt: skip
+    found = Detections.from_persons(scenes, np.eye(2), np.eye(2)[:1])
+    assert found.image_names.tolist() == ["a", "b"] and found.offsets.tolist() == [0, 2, 2]
+    assert found.scores.tolist() == [1, 1] and found.boxes.tolist() == scenes.boxes.tolist()
+
+
+def test_normalised_embeddings_have_length_one(detections: Detections) -> None:
+    found = detections.normalized()
+    np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found.query_embeddings, axis=1), 1, rtol=1e-6)
+
+
+def test_an_embedding_of_length_zero_cannot_be_normalised(detections: Detections) -> None:
+    embeddings = detections.embeddings.copy()
+    embeddings[1] = 0
+    with pytest.raises(AnnotationError, match=r"embeddings row 1[\s\S]*length 0 in 1 of 3"):
+        dataclasses.replace(detections, embeddings=embeddings).normalized()
 
 
 def test_same_detections_give_the_same_bytes(detections: Detections, tmp_path: Path) -> None:

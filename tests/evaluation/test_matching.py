@@ -9,13 +9,9 @@ import pytest
 
 from maskps import AnnotationError
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.matching import (
-    index_gallery,
-    iou_thresholds,
-    rank_gallery,
-    truth_candidates,
-)
+from maskps.evaluation.matching import index_gallery, rank_gallery, truth_candidates
 from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.rules import Rules, apply_rules, iou_thresholds
 
 TRUTH = [10.0, 10.0, 110.0, 210.0]
 
@@ -47,10 +43,12 @@ def found(boxes: list[list[list[float]]], scores: list[list[float]] | None = Non
     )
 
 
-def matches(protocol: SearchProtocol, detections: Detections, similarities: list[float]) -> list[bool]:
-    """Whether each detection is a right answer, in the order of the detections."""
+def matches(
+    protocol: SearchProtocol, detections: Detections, similarities: list[float], rules: Rules = "oim"
+) -> list[bool]:
+    """Whether each detection is a right answer, in the order of the detections; a gallery lists all."""
     index = index_gallery(protocol, detections, 0.5)
-    candidates = truth_candidates(protocol, detections, index)
+    candidates = truth_candidates(apply_rules(protocol, rules), detections, index)
     ranking = rank_gallery(protocol, 0, np.array(similarities, np.float32), index, candidates)
     is_match = np.zeros(len(index.rows), bool)
     is_match[ranking.places] = ranking.is_match
@@ -79,6 +77,17 @@ def test_iou_below_one_half_is_enough_for_a_small_box(height: float, expected: b
     assert matches(protocol, found([[[0, 0, 12, height]], [], []]), [0.9]) == [expected]
 
 
+@pytest.mark.parametrize(("bottom", "expected"), [(110.0, False), (110.01, True)])
+def test_paper_wants_more_than_one_half(bottom: float, expected: bool) -> None:
+    protocol = one_query([1], {0: TRUTH})
+    assert matches(protocol, found([[], [[10, 10, 110, bottom]], []]), [0.9], "paper") == [expected]
+
+
+def test_paper_does_not_lower_the_threshold_for_a_small_box() -> None:
+    protocol = one_query([1], {0: [0, 0, 12, 34]})
+    assert matches(protocol, found([[], [[0, 0, 12, 16]], []]), [0.9], "paper") == [False]
+
+
 def test_only_the_most_similar_of_several_good_boxes_is_right() -> None:
     protocol = one_query([0], {0: TRUTH})
     assert matches(protocol, found([[TRUTH, TRUTH, TRUTH], [], []]), [0.2, 0.9, 0.5]) == [False, True, False]
@@ -99,9 +108,8 @@ def test_of_an_image_listed_twice_both_entries_have_a_right_answer() -> None:
     protocol = one_query([1, 1], {0: TRUTH, 1: TRUTH})
     detections = found([[], [TRUTH], []])
     index = index_gallery(protocol, detections, 0.5)
-    ranking = rank_gallery(
-        protocol, 0, np.ones(1, np.float32), index, truth_candidates(protocol, detections, index)
-    )
+    candidates = truth_candidates(apply_rules(protocol, "oim"), detections, index)
+    ranking = rank_gallery(protocol, 0, np.ones(2, np.float32), index, candidates)
     assert ranking.is_match.tolist() == [True, True] and ranking.images.tolist() == [1, 1]
 
 
@@ -113,10 +121,9 @@ def test_detections_below_the_score_threshold_are_not_there() -> None:
 
 def test_padding_contributes_nothing() -> None:
     protocol = one_query([0, 2, -1, -1], {1: TRUTH})
-    places, counts = index_gallery(protocol, found([[TRUTH], [TRUTH], [TRUTH]]), 0.5).of_images(
-        protocol.galleries[0]
-    )
-    assert places.tolist() == [0, 2] and counts.tolist() == [1, 1]
+    index = index_gallery(protocol, found([[TRUTH], [TRUTH], [TRUTH]]), 0.5)
+    block = index.block(protocol, np.array([0]))
+    assert block.places(index).tolist() == [0, 2] and block.counts.tolist() == [1, 1]
 
 
 def test_no_detection_at_all_gives_an_empty_ranking() -> None:

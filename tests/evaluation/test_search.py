@@ -375,7 +375,7 @@ def test_ranked_results_agree_with_the_hits(seed: int) -> None:
 def test_result_as_plain_values() -> None:
     numbers = evaluate_search(*worked_example(found_in_g3=True)).to_dict()
     assert set(numbers) == {
-        "rules", "gallery_size", "queries", "score_threshold", "mAP", "top1", "top5", "top10",
+        "rules", "gallery_size", "queries", "score_threshold", "mAP", "top1", "top5", "top10", "failures",
     }  # fmt: skip
     assert (numbers["rules"], numbers["gallery_size"], numbers["queries"]) == ("oim", 3, 1)
 

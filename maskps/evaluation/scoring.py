@@ -1,0 +1,169 @@
+"""From similarities to average precision, top-k and what went wrong, for a block of queries at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.columns import ragged_ranges
+from maskps.errors import AnnotationError
+from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.matching import (
+    GalleryBlock,
+    GalleryIndex,
+    TruthCandidates,
+    index_gallery,
+    rank_gallery,
+    truth_candidates,
+    truth_overlaps,
+)
+from maskps.evaluation.metrics import TOP_K, average_precisions, top_k_hits
+from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.queries import query_rows
+from maskps.evaluation.rules import RuledProtocol, Rules, apply_rules
+
+NOT_DETECTED = "not detected"
+BELOW_THRESHOLD = "below score threshold"
+IOU_TOO_LOW = "IoU too low"
+WRONG_FIRST = "wrong person first"
+FAILURES = (NOT_DETECTED, BELOW_THRESHOLD, IOU_TOO_LOW, WRONG_FIRST)
+"""Why a query's first answer is wrong, from the worst to the least bad."""
+
+NEAR_IOU = 0.1
+"""An IoU below it is no attempt at the person (as in TIDE, Bolya et al. 2020)."""
+
+
+@dataclass
+class Search:
+    """One protocol's queries and detections, ready to be scored, and the scores so far.
+
+    Attributes:
+        ruled: the protocol as the rules read it.
+        index: the detections above the score threshold.
+        candidates: those that overlap each truth enough.
+        rows: (Q,) int64, the row of `query_embeddings` of each query.
+        average_precisions: (Q,) float64.
+        hits: (Q, 3) bool.
+        is_found: (Q,) bool, whether any right answer is in the ranking.
+    """
+
+    ruled: RuledProtocol
+    index: GalleryIndex
+    candidates: TruthCandidates
+    rows: NDArray[np.int64]
+    average_precisions: NDArray[np.float64] = field(init=False)
+    hits: NDArray[np.bool_] = field(init=False)
+    is_found: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.average_precisions = np.zeros(len(self.rows))
+        self.hits = np.zeros((len(self.rows), len(TOP_K)), dtype=np.bool_)
+        self.is_found = np.zeros(len(self.rows), dtype=np.bool_)
+
+    @property
+    def protocol(self) -> SearchProtocol:
+        return self.ruled.protocol
+
+    def score(self, block: GalleryBlock, similarities: NDArray[np.float32]) -> None:
+        """Scores the block's queries.
+
+        Args:
+            similarities: of each query with its gallery's detections, one query after another.
+        """
+        truths, query = _truths_of(self.protocol, block.queries)
+        entries = block.entry_offsets[query] + self.protocol.truth_positions[truths]
+        counts = np.diff(self.candidates.offsets)[truths]
+        numbers = self.candidates.numbers[ragged_ranges(self.candidates.offsets[truths], counts)]
+        has_match = counts > 0
+        query, counts, entries = query[has_match], counts[has_match], entries[has_match]
+        if len(query) == 0:
+            return
+        places = np.repeat(block.begins[entries], counts) + numbers
+        matches = np.maximum.reduceat(similarities[places], np.cumsum(counts) - counts)
+
+        spans = [slice(begin, end) for begin, end in zip(block.offsets, block.offsets[1:], strict=False)]
+        at_least = np.array(
+            [
+                np.count_nonzero(similarities[spans[of]] >= match)
+                for of, match in zip(query.tolist(), matches, strict=True)
+            ]
+        )
+        precisions = average_precisions(query, matches, at_least, rankings=len(block.queries))
+        recalls = np.bincount(query, minlength=len(spans)) / self.ruled.truths[block.queries]
+        self.average_precisions[block.queries] = precisions * recalls
+        first = np.unique(query, return_index=True)[1]
+        best = np.maximum.reduceat(matches, first)
+        reaching = np.minimum.reduceat(at_least, first)  # candidates at least as similar as the best match
+        for of, match, n in zip(query[first].tolist(), best, reaching.tolist(), strict=True):
+            self._score_top_k(int(block.queries[of]), similarities[spans[of]], match, n)
+
+    def _score_top_k(
+        self, query: int, similarities: NDArray[np.float32], best: np.float32, at_least: int
+    ) -> None:
+        """Only where others tie with the best right answer does the ranking have to be written out."""
+        self.is_found[query] = True
+        above = at_least - 1
+        if at_least > 1 and np.count_nonzero(similarities == best) > 1:
+            above = int(np.count_nonzero(similarities > best))
+            if above < max(TOP_K):
+                ranking = rank_gallery(self.protocol, query, similarities, self.index, self.candidates)
+                above = int(ranking.is_match.argmax())
+        self.hits[query] = top_k_hits([above])
+
+    def failures(self, detections: Detections) -> dict[str, int]:
+        """Returns how many queries have a wrong first answer, by cause; each such query has one.
+
+        The cause is the nearest thing to success that any of the query's true boxes came to: an accepted
+        detection above the score threshold that ranks behind a wrong one; such a detection whose score is
+        too low; a detection above the threshold that overlaps by `NEAR_IOU` at least, but not enough;
+        nothing of these.
+        """
+        causes = np.zeros(len(self.rows), dtype=np.int64)
+        query_of_truth = self.protocol.query_of_truth
+        truth, _, overlap = truth_overlaps(self.protocol, detections, self.index)
+        causes[query_of_truth[truth[overlap >= NEAR_IOU]]] = FAILURES.index(IOU_TOO_LOW)
+        everything = index_gallery(self.protocol, detections, -np.inf)
+        at_any_score = truth_candidates(self.ruled, detections, everything)
+        causes[query_of_truth[np.diff(at_any_score.offsets) > 0]] = FAILURES.index(BELOW_THRESHOLD)
+        causes[self.is_found] = FAILURES.index(WRONG_FIRST)
+        counts = np.bincount(causes[~self.hits[:, 0]], minlength=len(FAILURES))
+        return dict(zip(FAILURES, counts.tolist(), strict=True))
+
+
+def prepare_search(
+    protocol: SearchProtocol, detections: Detections, score_threshold: float, rules: Rules
+) -> Search:
+    """Returns the protocol ready to be scored.
+
+    Raises:
+        AnnotationError: the detections were made for another protocol: gallery images or queries that they
+            lack; a protocol without queries, or with a query that has no true box under these rules.
+        ConfigError: no such rules.
+    """
+    ruled = apply_rules(protocol, rules)
+    rows = query_rows(protocol, detections)
+    is_bare = np.diff(ruled.protocol.truth_offsets) == 0
+    if protocol.num_queries == 0 or is_bare.any():
+        first = int(np.argmax(is_bare)) if len(is_bare) else 0
+        raise AnnotationError(
+            "protocol",
+            expected="one query or more, each with a true box in its gallery",
+            found="no query"
+            if protocol.num_queries == 0
+            else f"no true box for query {first} ('{protocol.query_ids[first]}'), "
+            f"{is_bare.sum()} such queries in all, under the rules '{rules}'",
+            hint="the recall of such a query is 0 / 0; leave it out",
+        )
+    index = index_gallery(ruled.protocol, detections, score_threshold)
+    return Search(ruled, index, truth_candidates(ruled, detections, index), rows)
+
+
+def _truths_of(
+    protocol: SearchProtocol, queries: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the truths of these queries, and for each its query's place among them."""
+    counts = np.diff(protocol.truth_offsets)[queries]
+    truths = ragged_ranges(protocol.truth_offsets[queries], counts)
+    return truths, np.repeat(np.arange(len(queries)), counts)
