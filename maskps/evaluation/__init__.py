@@ -1,10 +1,12 @@
 """Measuring person search: protocols, matching, metrics. Nothing here imports torch."""
 
+from maskps.evaluation.context import evaluate_with_context
 from maskps.evaluation.detection import DetectionResult, evaluate_detection
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
 from maskps.evaluation.protocol import SearchProtocol, read_protocol
 from maskps.evaluation.protocol_sets import camera_protocol, full_set
 from maskps.evaluation.protocol_summary import Anomaly, ProtocolSummary, describe_protocol
+from maskps.evaluation.reranking import evaluate_reranked
 from maskps.evaluation.rules import RULES, Rules
 from maskps.evaluation.search import (
     SCORE_THRESHOLD,
@@ -29,8 +31,10 @@ __all__ = [
     "camera_protocol",
     "describe_protocol",
     "evaluate_detection",
+    "evaluate_reranked",
     "evaluate_search",
     "evaluate_searches",
+    "evaluate_with_context",
     "full_set",
     "ranked_results",
     "read_detections",

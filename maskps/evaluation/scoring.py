@@ -144,7 +144,7 @@ def prepare_search(
     """
     ruled = apply_rules(protocol, rules)
     rows = query_rows(protocol, detections)
-    is_bare = np.diff(ruled.protocol.truth_offsets) == 0
+    is_bare = ruled.truths == 0
     if protocol.num_queries == 0 or is_bare.any():
         first = int(np.argmax(is_bare)) if len(is_bare) else 0
         raise AnnotationError(
