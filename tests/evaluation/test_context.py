@@ -1,0 +1,91 @@
+"""Context matching against SeqNet's procedure with all assignments tried, and its promises."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from literal_search import literal_iou, literal_seqnet, rounded_product
+from search_cases import BOX, random_case, tiny_case
+
+from maskps import AnnotationError
+from maskps.evaluation import Detections, SearchProtocol, evaluate_search, evaluate_with_context
+
+
+def literal_context(protocol: SearchProtocol, detections: Detections, k1: int, k2: int):
+    """SeqNet's CBGM with every assignment tried instead of the Kuhn-Munkres algorithm."""
+
+    def change(q: int, name2sim: dict[str, np.ndarray], name_to_det: dict) -> None:
+        sims, imgs = [], []
+        for name, sim in name2sim.items():
+            sims.extend(list(sim))
+            imgs.extend([name] * len(sim))
+        persons = [detections.query_embeddings[q].astype(float), *beside(q)][:k2]
+        for name in {imgs[i] for i in np.argsort(np.array(sims, np.float32))[-k1:]}:
+            feats = name_to_det[name][1].astype(float)
+            pairs, largest = best_assignment(np.array([[p @ f for f in feats] for p in persons]))
+            if 0 in pairs:
+                name2sim[name][pairs[0]] = largest
+
+    def beside(q: int) -> list[np.ndarray]:
+        name = protocol.image_names[protocol.query_scenes[q]]
+        image = detections.image_names.tolist().index(name)
+        rows = range(detections.offsets[image], detections.offsets[image + 1])
+        rows = [row for row in rows if detections.scores[row] >= 0.5]
+        box = protocol.query_boxes[q].astype(float)
+        rows = [row for row in rows if literal_iou(detections.boxes[row].astype(float), box) <= 0.4]
+        rows = sorted(rows, key=lambda row: -detections.scores[row])
+        return [detections.embeddings[row].astype(float) for row in rows]
+
+    return change
+
+
+def best_assignment(graph: np.ndarray) -> tuple[dict[int, int], float]:
+    """Person -> detection with the largest sum, and the largest value in it."""
+    rows, columns = graph.shape
+    if rows <= columns:
+        choices = [list(enumerate(chosen)) for chosen in permutations(range(columns), rows)]
+    else:
+        choices = [[(row, column) for column, row in enumerate(chosen)]
+                   for chosen in permutations(range(rows), columns)]  # fmt: skip
+    best = max(choices, key=lambda pairs: sum(graph[i, j] for i, j in pairs))
+    return dict(best), max(graph[i, j] for i, j in best)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("k1", "k2"), [(2, 2), (10, 3), (1000, 4)])
+def test_equals_the_literal_procedure(seed: int, k1: int, k2: int) -> None:
+    protocol, detections = random_case(seed, ties=False)
+    result = evaluate_with_context(protocol, detections, k1=k1, k2=k2, rules="seqnet")
+    change = literal_context(protocol, detections, k1, k2)
+    aps, accs = literal_seqnet(protocol, detections, rounded_product, context=change)
+    np.testing.assert_allclose(result.average_precisions, aps, rtol=0, atol=1e-12)
+    assert result.hits.tolist() == accs
+
+
+def companion_case() -> tuple[SearchProtocol, Detections]:
+    """Both gallery persons are a little like the query; beside the right one stands its companion."""
+    other = [300.0, 0.0, 400.0, 200.0]
+    beside_query = [([0.0, 0.0, 10.0, 20.0], 1.0), (other, 0.0)]
+    found = {"g1": [(BOX, 0.5), (other, 0.0)], "g2": [(BOX, 0.6)], "query.jpg": beside_query}
+    protocol, detections = tiny_case(found, {"g1": BOX}, gallery=["g1", "g2"])
+    return protocol, detections
+
+
+def test_a_certain_companion_lifts_the_right_answer() -> None:
+    assert evaluate_search(*companion_case()).top1 == 0.0
+    assert evaluate_with_context(*companion_case()).top1 == 1.0
+
+
+def test_without_others_beside_the_query_nothing_changes() -> None:
+    protocol, detections = random_case(3, ties=False)
+    plain = evaluate_search(protocol, detections)
+    context = evaluate_with_context(protocol, detections, k2=1)
+    np.testing.assert_array_equal(plain.average_precisions, context.average_precisions)
+
+
+def test_the_image_of_a_query_must_be_known() -> None:
+    protocol, detections = tiny_case({"g1": [(BOX, 0.9)]}, {"g1": BOX})
+    with pytest.raises(AnnotationError, match=r"'query\.jpg'[\s\S]*beside them"):
+        evaluate_with_context(protocol, detections)
