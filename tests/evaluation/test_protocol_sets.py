@@ -11,7 +11,6 @@ import pytest
 from search_cases import BOX, HALF, random_case, tiny_case
 
 from maskps import AnnotationError
-from maskps.datasets import open_dataset
 from maskps.evaluation import SearchProtocol, camera_protocol, evaluate_search, full_set, read_protocol
 from maskps.evaluation.protocol_sets import select_entries, select_queries
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
