@@ -19,7 +19,7 @@ PACKAGES = {
 """From the lowest to the highest: a package may import itself and those before it."""
 
 STAGES = [
-    *("matlab", "masks", "evaluation", "datasets", "subset", "synthetic", "pictures"),
+    *("matlab", "masks", "evaluation", "datasets", "subset", "synthetic", "pictures", "report"),
     *("losses", "model", "training"),
 ]
 """The stages inside maskps, likewise."""

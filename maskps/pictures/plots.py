@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.files import folder_written_atomically, write_json
-from maskps.pictures.drawing import BLUE, HAIRLINE, INK, ORANGE, SOFT_INK, Colour
+from maskps.pictures.drawing import BLUE, INK, ORANGE
+from maskps.pictures.plot_style import finish, new_figure, rgb
 from maskps.structures import PersonSearchDataset
 from maskps.subset.build import Subset
 from maskps.subset.distributions import Series, distributions
@@ -93,7 +94,7 @@ def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, 
     top = min(high, int(np.quantile(values, _TAIL)) + 1) if len(values) else 0
     width = 1 if top - low < _GROUPS else int(_round_width((top - low) / _GROUPS))
     starts = np.arange(low, top + 1, width)  # the last group takes all numbers from its start on
-    figure, (axes,) = _figure(title, source)
+    figure, (axes,) = new_figure(title, source)
     content = []
     for index, one in enumerate(series):
         counts = np.bincount(np.minimum((one.values - low) // width, len(starts) - 1), minlength=len(starts))
@@ -102,7 +103,7 @@ def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, 
             np.arange(len(starts)) + (index - (len(series) - 1) / 2) * 0.4,
             _percent(counts, len(one.values)),
             width=0.38,
-            color=_rgb(_COLOURS[index]),
+            color=rgb(_COLOURS[index]),
             label=f"{one.name}: n = {len(one.values):,} {items}{_average('mean', one.values, '.1f')}",
             **look,
         )
@@ -113,7 +114,7 @@ def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, 
     step = 1 if width == 1 else 1 + len(starts) // 10
     shown = range((len(starts) - 1) % step, len(starts), step)  # the last group always
     axes.set_xticks(list(shown), [labels[group] for group in shown])
-    _finish([axes], axis, f"share of the {items} (%)")
+    finish([axes], axis, f"share of the {items} (%)")
     return figure, content
 
 
@@ -124,7 +125,7 @@ def _heights(labeled: Sequence[Series], unlabeled: Sequence[Series], source: str
     top = float(values.max()) if len(values) else 100.0
     width = _round_width(top / _bins(least))
     edges = np.arange(0, top + width, width)
-    figure, panels = _figure("Box heights", source, panels=2)
+    figure, panels = new_figure("Box heights", source, panels=2)
     content = []
     for axes, several, what in zip(panels, (labeled, unlabeled), ("labeled", "unlabeled"), strict=True):
         for index, one in enumerate(several):
@@ -134,7 +135,7 @@ def _heights(labeled: Sequence[Series], unlabeled: Sequence[Series], source: str
             content.append({"persons": what, **_numbers(one, edges.tolist(), counts)})
         axes.set_xlim(0, edges[-1])
     titles = ("labeled persons", "unlabeled persons")
-    _finish(panels, "box height (pixels)", f"share of the persons (% per {width:g} pixels)", titles)
+    finish(panels, "box height (pixels)", f"share of the persons (% per {width:g} pixels)", titles)
     return figure, content
 
 
@@ -145,57 +146,19 @@ def _mask_shares(one: Series, source: str) -> _Picture:
     shares = (100 * one.values).clip(0, 100)
     counts, _ = np.histogram(shares, edges)
     median = float(np.median(shares))
-    figure, (axes,) = _figure("Part of the box that an outline covers", source)
+    figure, (axes,) = new_figure("Part of the box that an outline covers", source)
     label = f"{one.name}: n = {len(shares):,} outlines"
     _steps(axes, edges, _percent(counts, len(shares)), 0, label)
-    axes.axvline(median, color=_rgb(INK), linewidth=1.4, linestyle=":", label=f"median {median:.0f} %")
+    axes.axvline(median, color=rgb(INK), linewidth=1.4, linestyle=":", label=f"median {median:.0f} %")
     axes.set_xlim(0, 100)
-    _finish([axes], "covered part of the box (%)", f"share of the outlines (% per {width:g} % of the box)")
+    finish([axes], "covered part of the box (%)", f"share of the outlines (% per {width:g} % of the box)")
     return figure, [_numbers(one, edges.tolist(), counts)]
-
-
-def _figure(title: str, source: str, *, panels: int = 1) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure  # not pyplot: no window system, no global state
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    figure = Figure(figsize=(7.2 if panels == 1 else 9.6, 4.8), layout=layout, facecolor="white")
-    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
-    figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=_rgb(INK))
-    figure.supxlabel(source, x=0.98, ha="right", fontsize=9, color=_rgb(SOFT_INK))
-    return figure, axes
-
-
-def _finish(panels: Sequence[Axes], x: str, y: str, titles: Sequence[str] = ("",)) -> None:
-    """Axis labels with units, a light grid, and the legend above the axes, where it hides nothing."""
-    for axes, title in zip(panels, titles, strict=True):
-        axes.set_xlabel(x, fontsize=11, color=_rgb(INK))
-        axes.tick_params(labelsize=10, colors=_rgb(INK), length=3)
-        axes.grid(axis="y", color=_rgb(HAIRLINE), linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_rgb(SOFT_INK))
-        legend = axes.legend(
-            title=title,
-            loc="lower left",
-            bbox_to_anchor=(0, 1.01),
-            borderaxespad=0,
-            borderpad=0,
-            alignment="left",
-            fontsize=10,
-            title_fontproperties={"size": 11, "weight": "bold"},
-            frameon=False,
-            labelcolor=_rgb(INK),
-        )
-        legend.get_title().set_color(_rgb(INK))
-    panels[0].set_ylabel(y, fontsize=11, color=_rgb(INK))
-    panels[0].set_ylim(bottom=0)
 
 
 def _steps(
     axes: Axes, edges: NDArray[np.float64], heights: NDArray[np.float64], index: int, label: str
 ) -> None:
-    colour = _rgb(_COLOURS[index])
+    colour = rgb(_COLOURS[index])
     axes.stairs(heights, edges, fill=True, color=(*colour, 0.16))
     axes.stairs(heights, edges, color=colour, linewidth=1.8, linestyle=_LINES[index], label=label)
 
@@ -224,7 +187,3 @@ def _average(name: str, values: NDArray[Any], style: str) -> str:
     if not len(values):
         return ""
     return f", {name} {format(float(np.mean(values) if name == 'mean' else np.median(values)), style)}"
-
-
-def _rgb(colour: Colour) -> tuple[float, float, float]:
-    return (colour[0] / 255, colour[1] / 255, colour[2] / 255)

@@ -124,7 +124,7 @@ class CountTable:
             aligned = ["left", *("right" for _ in self.columns)]
             table = texts.to_markdown(index=False, disable_numparse=True, colalign=aligned)
             return "\n\n".join(part for part in (f"**{title}**", table, self.note) if part) + "\n"
-        caption = _latex_escaped(f"{self.title or self.name}. {self.note}".strip())  # LaTeX adds the number
+        caption = latex_escaped(f"{self.title or self.name}. {self.note}".strip())  # LaTeX adds the number
         aligned = ["l", *("r" for _ in self.columns)]
         return texts.to_latex(index=False, escape=True, column_format="".join(aligned), caption=caption)
 
@@ -142,5 +142,5 @@ class CountTable:
         return ["0" if text == "+0" else text for text in texts]
 
 
-def _latex_escaped(text: str) -> str:
+def latex_escaped(text: str) -> str:
     return re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX.get(found[0], f"\\{found[0]}"), text)

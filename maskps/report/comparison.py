@@ -1,0 +1,129 @@
+"""Two runs compared query by query: which queries gained, which lost, and what the mean is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.evaluation.result_file import ProtocolResult
+from maskps.report.sources import DataKey, Sources
+from maskps.report.tables import csv_text
+
+SHOWN = 15
+"""Queries shown from each end; the CSV has all."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results of one protocol, evaluated alike.
+
+    Attributes:
+        key: file name without suffix, unique on a page.
+        before, after: the names of the two.
+        protocol: of both.
+        first, second: their results.
+        order: (Q,) int64, queries by falling difference; equal ones stay in the protocol's order.
+    """
+
+    key: str
+    before: str
+    after: str
+    protocol: str
+    first: ProtocolResult
+    second: ProtocolResult
+    order: NDArray[np.int64]
+
+    @property
+    def differences(self) -> NDArray[np.float64]:
+        """(Q,) AP of the second less that of the first, fractions."""
+        return self.second.average_precisions - self.first.average_precisions
+
+    @property
+    def better(self) -> int:
+        return int((self.differences > 0).sum())
+
+    @property
+    def worse(self) -> int:
+        return int((self.differences < 0).sum())
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the mean difference over the queries, a fraction; None for one query."""
+        count = len(self.differences)
+        return float(self.differences.std(ddof=1) / count**0.5) if count > 1 else None
+
+    def summary(self) -> str:
+        """Returns the comparison in one sentence or two."""
+        mean = 100 * float(self.differences.mean())
+        equal = len(self.differences) - self.better - self.worse
+        spread = self.standard_error
+        error = "" if spread is None else f" (standard error over the queries {100 * spread:.1f})"
+        told = spread is not None and abs(mean) <= 200 * spread
+        chance = (
+            " That is within two standard errors: these queries do not tell it from chance." if told else ""
+        )
+        return (
+            f"{self.better:,} queries are better, {self.worse:,} worse, {equal:,} equal; "
+            f"mAP {mean:+.1f} points{error}.{chance}"
+        )
+
+    def gains(self) -> list[int]:
+        """Returns up to `SHOWN` queries that gained, the largest gain first."""
+        return [int(query) for query in self.order[: min(SHOWN, self.better)]]
+
+    def losses(self) -> list[int]:
+        """Returns up to `SHOWN` queries that lost, the largest loss first."""
+        return [int(query) for query in self.order[::-1][: min(SHOWN, self.worse)]]
+
+    def to_csv(self) -> str:
+        """Returns all queries, the largest gain first."""
+        heads = ["query", "query_id", "AP_first", "AP_second", "difference", "hit_first", "hit_second"]
+        lines = [
+            [
+                query,
+                self.first.query_ids[query],
+                self.first.average_precisions[query],
+                self.second.average_precisions[query],
+                self.differences[query],
+                int(self.first.hits[query, 0]),
+                int(self.second.hits[query, 0]),
+            ]
+            for query in self.order.tolist()
+        ]
+        return csv_text(heads, lines)
+
+
+def compare(sources: Sources, data: DataKey) -> list[Comparison]:
+    """Returns the first run on `data` against each other one that has the same result.
+
+    Compared is the first run's usual protocol (`Measured.usual`) under the same rules, feature and method.
+    """
+    runs = sources.of(data).measured
+    if not runs:
+        return []
+    base = runs[0].usual()
+    if base is None:
+        return []
+    pairs = [(run, line) for run in runs[1:] if (line := _like(base, run.file.results)) is not None]
+    return [
+        Comparison(
+            key=f"comparison{number}",
+            before=runs[0].name_of(base),
+            after=run.name_of(line),
+            protocol=base.protocol,
+            first=base,
+            second=line,
+            order=np.argsort(base.average_precisions - line.average_precisions, kind="stable").astype(
+                np.int64
+            ),
+        )
+        for number, (run, line) in enumerate(pairs, start=1)
+    ]
+
+
+def _like(base: ProtocolResult, lines: Sequence[ProtocolResult]) -> ProtocolResult | None:
+    keys = ("protocol", "rules", "feature", "method", "query_ids", "gallery_size")
+    return next((one for one in lines if all(getattr(one, key) == getattr(base, key) for key in keys)), None)

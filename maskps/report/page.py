@@ -1,0 +1,258 @@
+"""`maskps report`: one HTML file that refers to no other one, and the same figures and tables as files.
+
+Frame, style and code of the page stand in `templates/`. Names are only ever text (Jinja2 with autoescape),
+and a content security policy keeps the page from loading anything or running code that is not its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from maskps.errors import AnnotationError, OutputError, OutputExistsError
+from maskps.files import (
+    check_output,
+    folder_written_atomically,
+    write_errors_explained,
+    write_json,
+    written_atomically,
+)
+from maskps.report.comparison import Comparison, compare
+from maskps.report.figures import ReportFigure, comparison_figure, failure_figure, gallery_figure
+from maskps.report.paper_tables import published_tables, tables_of
+from maskps.report.rankings import MaskPicture, Rankings, mask_pictures, ranked_pictures
+from maskps.report.sources import DataKey, Sources, read_sources
+from maskps.report.svg import svg_to_inline
+from maskps.report.tables import ReportTable
+from maskps.structures import PersonSearchDataset
+from maskps.subset import Subset
+
+FILES_RECORD = "report_files.json"
+_FILES_FORMAT, _FILES_VERSION = "maskps-report-files", 1
+_MARK = b'<meta name="generator" content="maskps-report">'
+
+
+@dataclass(frozen=True)
+class Section:
+    """What was measured on one data set.
+
+    Attributes:
+        number: from 1; begins the names of its files.
+        comparisons: each with its figure.
+        rankings, masks: None without images, or without a subset.
+    """
+
+    number: int
+    data: DataKey
+    tables: tuple[ReportTable, ...]
+    figures: tuple[ReportFigure, ...]
+    comparisons: tuple[tuple[Comparison, ReportFigure], ...]
+    rankings: Rankings | None
+    masks: tuple[MaskPicture, ...]
+
+    def inline(self, figure: ReportFigure) -> str:
+        """Returns the figure as an element of the page."""
+        return svg_to_inline(
+            figure.svg, key=f"s{self.number}-{figure.key}", label=f"{figure.title}. {figure.description}"
+        )
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    """What was written.
+
+    Attributes:
+        data: titles of the data sets, each in a section of its own.
+        runs: results and grids shown.
+        bytes: size of the page.
+        files: figures and tables beside it.
+    """
+
+    data: tuple[str, ...]
+    runs: int
+    bytes: int
+    files: int
+
+
+def write_report(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    images: PersonSearchDataset | None = None,
+    subset: Subset | None = None,
+    files: Path | None = None,
+    force: bool = False,
+) -> ReportPage:
+    """Writes the page of these results, whole or not at all; the same input gives the same bytes.
+
+    Args:
+        paths: result files, and folders of runs and grids.
+        images: the data set whose ranked results are shown; the detections of its runs must be there.
+        subset: its mask subset, of which some scenes are shown with their outlines.
+        files: folder for the figures (PNG, SVG) and tables (CSV, LaTeX).
+        force: replace a report that stands at `out`, and files of one at `files`.
+
+    Raises:
+        OutputExistsError, OutputError: `out` or `files` exists, or cannot be written.
+        InputFileError: see `read_sources` and `ranked_pictures`.
+        AnnotationError: nothing was measured on the data set `images`, or as `ranked_pictures`.
+    """
+    _check_out(out, force=force)
+    if files is not None:
+        check_output(files, record=FILES_RECORD, force=force)
+    sources = read_sources(paths)
+    keys = sources.data_keys()
+    if images is not None:
+        _check_measured(sources, images)
+    sections = [_section(number, sources, data, images, subset) for number, data in enumerate(keys, start=1)]
+    published = () if any(data.is_papers for data in keys) else tuple(published_tables())
+    html = _html(sources, sections, published)
+    written = 0
+    if files is not None:
+        written = _write_files(files, sections, published, force=force)
+    with written_atomically(out) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    runs = len(sources.measured) + len(sources.grids)
+    return ReportPage(tuple(key.title for key in keys), runs, out.stat().st_size, written)
+
+
+def _section(
+    number: int, sources: Sources, data: DataKey, images: PersonSearchDataset | None, subset: Subset | None
+) -> Section:
+    is_shown = images is not None and images.fingerprint == data.fingerprint
+    figures = (gallery_figure(sources, data), failure_figure(sources, data))
+    has_runs = bool(sources.of(data).measured)
+    return Section(
+        number=number,
+        data=data,
+        tables=tuple(tables_of(sources, data)),
+        figures=tuple(figure for figure in figures if figure is not None),
+        comparisons=tuple((one, comparison_figure(one, data)) for one in compare(sources, data)),
+        rankings=ranked_pictures(sources, data, images)
+        if images is not None and is_shown and has_runs
+        else None,
+        masks=mask_pictures(images, subset) if images is not None and is_shown and subset is not None else (),
+    )
+
+
+def _check_measured(sources: Sources, images: PersonSearchDataset) -> None:
+    measured = sources.data_keys()
+    if all(key.fingerprint != images.fingerprint for key in measured):
+        raise AnnotationError(
+            images.root,
+            expected="the data set that was searched: "
+            + ", ".join(dict.fromkeys(key.title for key in measured)),
+            found="another data set (by the fingerprint of its annotation)",
+            hint="give the folder that maskps eval was given, or leave out --images",
+        )
+
+
+def _check_out(out: Path, *, force: bool) -> None:
+    """Raises an error unless `out` is new or, with `force`, a report."""
+    if out.is_dir():
+        raise OutputError(out, expected="a file", found="a folder", hint="add a name, such as report.html")
+    if not out.exists():
+        return
+    with write_errors_explained(out), out.open("rb") as stream:
+        is_ours = _MARK in stream.read(1000)
+    if not is_ours:
+        raise OutputExistsError(
+            out,
+            expected="a new file, or a report",
+            found="another file",
+            hint="choose another path; --force does not replace it",
+        )
+    if not force:
+        raise OutputExistsError(
+            out,
+            expected="a new file",
+            found="an existing report",
+            hint="choose another path, or replace it with --force",
+        )
+
+
+def _html(sources: Sources, sections: Sequence[Section], published: Sequence[ReportTable]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = package_files("maskps.report") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
+    )
+    environment = Environment(
+        loader=PackageLoader("maskps.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "points": _points}
+    content: dict[str, Any] = {
+        "policy": Markup(policy),
+        "style": Markup(style),
+        "script": Markup(script),
+        "sources": sources,
+        "sections": sections,
+        "published": published,
+        "inline": lambda section, figure: Markup(section.inline(figure)),
+    }
+    return environment.get_template("page.html").render(content)
+
+
+def _sha256(text: str) -> str:
+    """Returns what a content security policy calls an element with this text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}"
+
+
+def _write_files(
+    folder: Path, sections: Sequence[Section], published: Sequence[ReportTable], *, force: bool
+) -> int:
+    """Writes figures and tables; returns how many files. Names begin with the section's number."""
+    written: dict[str, str] = {}
+    with folder_written_atomically(folder, record=FILES_RECORD, force=force) as temporary:
+
+        def text(name: str, content: str, title: str) -> None:
+            (temporary / name).write_text(content, encoding="utf-8")
+            written[name] = title
+
+        def table(prefix: str, one: ReportTable) -> None:
+            text(f"{prefix}_{one.key}.csv", one.to_csv(), one.title)
+            text(f"{prefix}_{one.key}.tex", one.to_latex(), one.title)
+
+        for section in sections:
+            prefix, about = f"{section.number}", section.data.title
+            for one in section.tables:
+                table(prefix, one)
+            for figure in (*section.figures, *(figure for _, figure in section.comparisons)):
+                text(f"{prefix}_{figure.key}.svg", figure.svg, f"{figure.title}: {about}")
+                (temporary / f"{prefix}_{figure.key}.png").write_bytes(figure.png)
+                written[f"{prefix}_{figure.key}.png"] = f"{figure.title}: {about}"
+            for comparison, _ in section.comparisons:
+                title = f"{comparison.after} against {comparison.before}: {about}"
+                text(f"{prefix}_{comparison.key}.csv", comparison.to_csv(), title)
+            for number, (run, sheet) in enumerate(
+                section.rankings.sheets if section.rankings else (), start=1
+            ):
+                name = f"{prefix}_ranked{number}.png"
+                sheet.save(temporary / name)
+                written[name] = f"Ranked results of {run}: {about}"
+        for one in published:
+            table("published", one)
+        record = {"format": _FILES_FORMAT, "version": _FILES_VERSION, "files": written}
+        write_json(temporary / FILES_RECORD, record)
+    return len(written)

@@ -1,0 +1,264 @@
+"""What a report is made of: result files of `maskps score` and `maskps eval`, grids of `maskps ablate`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from maskps.errors import InputFileError
+from maskps.evaluation.result_file import ProtocolResult, ResultFile, read_results
+from maskps.files import json_field, read_record
+
+RESULTS, GRID = "results.json", "ablation.json"
+_GRID_FORMAT, _GRID_VERSION = "maskps-ablation", 1
+_PUBLISHED = "CUHK-SYSU"
+_USUAL = ("TestG100", "all")
+_PLAIN_NAMES = {"result", "results"}
+
+
+@dataclass(frozen=True)
+class DataKey:
+    """A data set: results with unequal keys never stand in one table.
+
+    Attributes:
+        name: what the data may be called (`maskps.subset.stats.data_name`).
+        fingerprint: of its annotation, or of a protocol file.
+        is_synthetic: rendered, not photographed.
+        mark: tells data sets of one name apart; "" where there is no need.
+    """
+
+    name: str
+    fingerprint: str
+    is_synthetic: bool
+    mark: str = ""
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether published numbers may stand beside those of this data set."""
+        return self.name == _PUBLISHED and not self.is_synthetic
+
+    @property
+    def title(self) -> str:
+        """Returns the name; that of a synthetic set always says so."""
+        is_told = not self.is_synthetic or "synthetic" in self.name
+        title = self.name if is_told else f"synthetic data '{self.name}'"
+        return f"{title} [{self.mark}]" if self.mark else title
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One result file.
+
+    Attributes:
+        label: short name of the run, unlike those of the other runs on the page.
+        path: of the file.
+        data: what was measured on.
+        file: its content.
+    """
+
+    label: str
+    path: Path
+    data: DataKey
+    file: ResultFile
+
+    @property
+    def about(self) -> str:
+        """Returns how the network was trained, as far as the file tells: "with masks, recipe paper"."""
+        source = self.file.source
+        parts = []
+        if source.masks is not None:
+            parts.append("with masks" if source.masks else "without masks")
+        if source.recipe is not None:
+            parts.append(f"recipe {source.recipe}")
+        if source.step is not None:
+            parts.append(f"step {source.step:,}")
+        return ", ".join(parts)
+
+    def name_of(self, result: ProtocolResult) -> str:
+        """Returns the label, with what departs from the field's usual evaluation."""
+        departures = {"method": "cosine", "feature": "embedding", "rules": "oim"}
+        told = [
+            getattr(result, key) if key == "method" else f"{key} {getattr(result, key)}"
+            for key, usual in departures.items()
+            if getattr(result, key) != usual
+        ]
+        return " + ".join([self.label, *told])
+
+    def usual(self) -> ProtocolResult | None:
+        """Returns the result by which searches are compared: TestG100 or PRW's "all", by cosine if there."""
+        results = sorted(self.file.results, key=lambda one: one.method != "cosine")
+        return next((one for name in _USUAL for one in results if one.protocol == name), None) or next(
+            iter(results), None
+        )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over seeds, fractions; `deviation` is None for one seed."""
+
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """A row of Table 4 as measured; `differences` are to the row without masks, by "mAP" and "top1".
+
+    Attributes:
+        proportion: "0%" (no masks), such as "3%", or "full".
+        is_within_spread: for each metric, whether the difference cannot be told from chance.
+    """
+
+    proportion: str
+    images: int
+    persons: int
+    seeds: int
+    results: dict[str, Spread]
+    differences: dict[str, Spread | None]
+    is_within_spread: dict[str, bool]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The result of `maskps ablate`."""
+
+    label: str
+    path: Path
+    data: DataKey
+    protocol: str
+    rows: tuple[GridRow, ...]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that a report shows, in the order in which it was given."""
+
+    measured: tuple[Measured, ...]
+    grids: tuple[Grid, ...]
+
+    def data_keys(self) -> list[DataKey]:
+        """Returns the data sets, those with published numbers first, then in order of appearance."""
+        keys = dict.fromkeys([one.data for one in self.measured] + [one.data for one in self.grids])
+        return sorted(keys, key=lambda key: not key.is_papers)
+
+    def of(self, data: DataKey) -> Sources:
+        """Returns the part that was measured on `data`."""
+        return Sources(
+            tuple(one for one in self.measured if one.data == data),
+            tuple(one for one in self.grids if one.data == data),
+        )
+
+
+def read_sources(paths: Sequence[Path]) -> Sources:
+    """Returns what is in result files, and in the folders of runs and grids.
+
+    Raises:
+        InputFileError: a file that is missing, cut off, of another kind or version; a folder without results.
+    """
+    results, grids = [], []
+    for path in dict.fromkeys(paths):
+        if not path.is_dir():
+            results.append(path)
+            continue
+        found = [path / name for name in (RESULTS, GRID) if (path / name).is_file()]
+        if not found:
+            raise InputFileError(
+                path,
+                expected=f"the folder of a run with its {RESULTS}, or of a grid with its {GRID}",
+                found="a folder with neither",
+                hint=f"maskps eval ROOT --run {path} --out {path / RESULTS}",
+            )
+        results += [one for one in found if one.name == RESULTS]
+        grids += [one for one in found if one.name == GRID]
+    files = {path: read_results(path) for path in results}
+    labels = _labels([*files, *grids])
+    return _marked(
+        Sources(
+            tuple(Measured(labels[path], path, _data_key(file), file) for path, file in files.items()),
+            tuple(_read_grid(path, labels[path]) for path in grids),
+        )
+    )
+
+
+def _data_key(file: ResultFile) -> DataKey:
+    return DataKey(file.data.name, file.data.fingerprint, file.data.synthetic)
+
+
+def _marked(sources: Sources) -> Sources:
+    """Marks data sets that have one name and different annotation."""
+    keys = sources.data_keys()
+    titles = [key.title for key in keys]
+    marks = {
+        key: replace(key, mark=key.fingerprint[:8] or "no fingerprint")
+        if titles.count(key.title) > 1
+        else key
+        for key in keys
+    }
+    return Sources(
+        tuple(replace(one, data=marks[one.data]) for one in sources.measured),
+        tuple(replace(one, data=marks[one.data]) for one in sources.grids),
+    )
+
+
+def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+    """Names each file after itself, results.json after its folder; of equal names the later get a number."""
+    labels: dict[Path, str] = {}
+    for path in paths:
+        is_plain = path.stem in _PLAIN_NAMES or path.name == GRID
+        name = path.resolve().parent.name if is_plain else path.stem
+        name = name.encode("utf-8", "replace").decode("utf-8") or "results"
+        label, number = name, 1
+        while label in labels.values():
+            number += 1
+            label = f"{name} ({number})"
+        labels[path] = label
+    return labels
+
+
+def _read_grid(path: Path, label: str) -> Grid:
+    hint = "give the folder of maskps ablate"
+    what = f"a grid of maskps ablate ({GRID})"
+    content = read_record(path, format=_GRID_FORMAT, version=_GRID_VERSION, what=what, hint=hint)
+    name = json_field(content, "data", str, path, hint=hint)
+    rows = json_field(content, "rows", list, path, hint=hint)
+    try:
+        read = tuple(_grid_row(row) for row in rows)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputFileError(
+            path,
+            expected="rows with means and deviations, as maskps ablate writes them",
+            found=f"{type(error).__name__}: {error}",
+            hint="start maskps ablate once more with the same options: it writes the file again",
+        ) from error
+    fingerprint = json_field(content, "fingerprint", str, path, hint=hint)
+    data = DataKey(name, fingerprint, is_synthetic=name.startswith("synthetic"))
+    return Grid(label, path, data, json_field(content, "protocol", str, path, hint=hint), read)
+
+
+def _grid_row(row: dict[str, Any]) -> GridRow:
+    metrics = ("mAP", "top1")
+    results = {metric: _spread(row[metric]) for metric in metrics}
+    if None in results.values():
+        raise ValueError("a row without a mean")
+    differences = {metric: row[f"{metric}_difference"] for metric in metrics}
+    return GridRow(
+        proportion=str(row["proportion"]),
+        images=int(row["images_with_masks"]),
+        persons=int(row["persons_with_masks"]),
+        seeds=len(row["seeds"]),
+        results={metric: spread for metric, spread in results.items() if spread is not None},
+        differences={metric: _spread(one) for metric, one in differences.items()},
+        is_within_spread={metric: bool(one["within_spread"]) for metric, one in differences.items()},
+    )
+
+
+def _spread(content: dict[str, Any]) -> Spread | None:
+    if content["mean"] is None:
+        return None
+    mean, deviation = float(content["mean"]), content["deviation"]
+    if not math.isfinite(mean):
+        raise ValueError(f"{mean} is no fraction")
+    return Spread(mean, None if deviation is None else float(deviation))

@@ -1,0 +1,180 @@
+"""Results to report: of CUHK-SYSU by name, of a synthetic set with images, with names that mean something."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maskps.datasets import open_dataset
+from maskps.datasets.protocols import open_protocol
+from maskps.evaluation import Detections, SearchProtocol, evaluate_search, write_detections
+from maskps.evaluation.result_file import (
+    ProtocolResult,
+    ResultData,
+    ResultFile,
+    ResultSource,
+    write_results,
+)
+from maskps.structures import PersonSearchDataset
+
+CUHK = ResultData("cuhk-sysu", "CUHK-SYSU", False, "c0ffee")
+CAUSES = ("not detected", "below score threshold", "IoU too low", "wrong person first")
+
+
+@pytest.fixture
+def line() -> Callable[..., ProtocolResult]:
+    """Makes a line of results: `line("TestG100", [1.0, 0.5], method="cbgm")`."""
+    return make_line
+
+
+def make_line(
+    protocol: str = "TestG100",
+    precisions: Sequence[float] = (1.0, 0.5, 0.0, 0.25),
+    *,
+    gallery_size: int = 100,
+    ids: Sequence[str] | None = None,
+    **changes: Any,
+) -> ProtocolResult:
+    """A line of results with these APs; queries of an AP of 0.5 or more are hits."""
+    values = np.array(precisions, dtype=np.float64)
+    hits = np.stack([values >= 0.5, values >= 0.25, values > 0], axis=1)
+    failed = int((~hits[:, 0]).sum())
+    content: dict[str, Any] = {
+        "protocol": protocol,
+        "feature": "embedding",
+        "method": "cosine",
+        "rules": "oim",
+        "gallery_size": gallery_size,
+        "queries": len(values),
+        "score_threshold": 0.5,
+        "mAP": float(values.mean()),
+        **{key: float(hits[:, k].mean()) for k, key in enumerate(("top1", "top5", "top10"))},
+        "failures": {
+            cause: failed // 4 + (index < failed % 4) for index, cause in enumerate(CAUSES)
+        },
+        "query_ids": tuple(ids or (f"p{index}" for index in range(len(values)))),
+        "average_precisions": values,
+        "hits": hits,
+    }  # fmt: skip
+    return ProtocolResult(**(content | changes))
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Path]:
+    """Writes RUN/results.json: `write_run("name", [lines], data=..., masks=True)` returns the folder."""
+
+    def write(
+        name: str,
+        lines: Sequence[ProtocolResult] | None = None,
+        *,
+        data: ResultData = CUHK,
+        masks: bool | None = True,
+        detection: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        source = ResultSource(run=name, masks=masks, recipe="paper", step=11206)
+        results = ResultFile(data, source, tuple(lines or [make_line()]), detection or {})
+        write_results(folder / "results.json", results)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def write_grid(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the ablation.json of a grid of two rows: no masks, and 3 %."""
+
+    def write(name: str, *, data: ResultData = CUHK, **changes: Any) -> Path:
+        def row(label: str, mean: float, gain: float | None) -> dict[str, Any]:
+            difference = {"mean": gain, "deviation": 0.02, "seeds": 3, "within_spread": True}
+            metric = {"mean": mean, "deviation": 0.011}
+            counts = {"images_with_masks": 336, "persons_with_masks": 500, "seeds": [0, 1, 2]}
+            metrics = {
+                "mAP": metric,
+                "top1": metric,
+                "mAP_difference": difference,
+                "top1_difference": difference,
+            }
+            return {"proportion": label, **counts, **metrics}
+
+        content = {
+            "format": "maskps-ablation",
+            "version": 1,
+            "data": data.name,
+            "fingerprint": data.fingerprint,
+            "protocol": "TestG100",
+            "rows": [row("0%", 0.851, None), row("3%", 0.862, 0.011)],
+            "cells": [],
+        }
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "ablation.json").write_text(json.dumps(content | changes))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def scenes(few_scenes: Path) -> PersonSearchDataset:
+    """A synthetic data set with images."""
+    return open_dataset(few_scenes)
+
+
+def found_in(dataset: PersonSearchDataset, protocol: SearchProtocol, *, noise: float) -> Detections:
+    """Detections that are the annotated boxes, embedded by identity, blurred by noise."""
+    rng = np.random.default_rng(7)
+    test = dataset.test
+    of_identity = rng.normal(size=(len(dataset.test_ids) + 1, 16))
+    embeddings = of_identity[np.maximum(test.pids, 0)] + noise * rng.normal(size=(test.num_persons, 16))
+    names = dataset.test_ids.tolist()
+    queries = of_identity[[names.index(one) + 1 for one in protocol.query_ids.tolist()]]
+    return Detections(
+        image_names=test.names,
+        offsets=test.offsets,
+        boxes=test.boxes,
+        scores=np.full(test.num_persons, 0.9, dtype=np.float32),
+        embeddings=unit(embeddings),
+        query_embeddings=unit(queries),
+    )
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[..., Path]:
+    """Writes the results and the detections of a run that was searched for on `scenes`."""
+
+    def write(name: str, *, noise: float = 0.5) -> Path:
+        protocol = open_protocol(scenes, "TestG6")
+        detections = found_in(scenes, protocol, noise=noise)
+        result = evaluate_search(protocol, detections)
+        failed = int((~result.hits[:, 0]).sum())
+        searched = make_line(
+            "TestG6",
+            result.average_precisions.tolist(),
+            gallery_size=result.gallery_size,
+            ids=protocol.query_ids.tolist(),
+            hits=result.hits,
+            mAP=result.mAP,
+            top1=result.top1,
+            top5=result.top5,
+            top10=result.top10,
+            failures={"wrong person first": failed},
+        )
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        data = ResultData("cuhk-sysu", "synthetic data 'scenes'", True, scenes.fingerprint)
+        source = ResultSource(run=name, masks=True, recipe="tiny", step=1)
+        write_results(folder / "results.json", ResultFile(data, source, (searched,)))
+        write_detections(folder / "detections.npz", detections)
+        return folder
+
+    return write

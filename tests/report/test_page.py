@@ -1,0 +1,278 @@
+"""The report page: what stands in which table, that names stay text, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from maskps.errors import AnnotationError, InputFileError, OutputError, OutputExistsError
+from maskps.evaluation.result_file import ProtocolResult, ResultData
+from maskps.masks import outline_from_polygons
+from maskps.report import write_report
+from maskps.structures import PersonSearchDataset
+from maskps.subset import build_subset, open_subset, select_subset
+
+CUHK = ResultData("cuhk-sysu", "CUHK-SYSU", False, "c0ffee")
+SYNTHETIC = ResultData("cuhk-sysu", "synthetic data 'scenes'", True, "5ca1ab1e")
+SCRIPT = "<script>alert(1)</script>"
+
+Line = Callable[..., ProtocolResult]
+WriteRun = Callable[..., Path]
+
+
+class Text(HTMLParser):
+    """Elements of a page, and the text of each table by its title."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_measured_rows_stand_below_the_published_ones_of_the_same_data(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    write_report([write_run("run")], tmp_path / "r.html", files=tmp_path / "files")
+    rows = rows_of(tmp_path / "files", "1_table2.csv")
+    assert [row["numbers"] for row in rows] == ["published"] * 11 + ["measured"]
+    assert float(rows[10]["mAP"]) == 0.863 and float(rows[11]["mAP"]) == 0.4375
+
+
+def test_a_synthetic_set_never_stands_with_published_numbers(write_run: WriteRun, tmp_path: Path) -> None:
+    runs = [write_run("real"), write_run("rendered", data=SYNTHETIC)]
+    write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
+    assert {row["numbers"] for row in rows_of(tmp_path / "files", "2_table2.csv")} == {"measured"}
+    assert "rendered" not in (tmp_path / "files" / "1_table2.csv").read_text()
+
+
+def test_a_set_that_calls_itself_cuhk_sysu_but_is_synthetic_is_kept_out(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    fake = ResultData("cuhk-sysu", "CUHK-SYSU", True, "x")
+    page = write_report([write_run("fake", data=fake)], tmp_path / "r.html", files=tmp_path / "files")
+    assert page.data == ("synthetic data 'CUHK-SYSU'",)
+    assert {row["numbers"] for row in rows_of(tmp_path / "files", "1_table2.csv")} == {"measured"}
+
+
+def test_without_a_measurement_on_cuhk_sysu_the_published_tables_stand_alone(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    write_report([write_run("run", data=SYNTHETIC)], tmp_path / "r.html", files=tmp_path / "files")
+    for name in ("table2", "table3", "table4"):
+        rows = rows_of(tmp_path / "files", f"published_{name}.csv")
+        assert {row["numbers"] for row in rows} == {"published"}
+    assert 'id="published"' in (tmp_path / "r.html").read_text()
+
+
+def test_data_sets_of_one_name_and_different_annotation_are_told_apart(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    other = ResultData("cuhk-sysu", "CUHK-SYSU", False, "0ther")
+    page = write_report([write_run("a"), write_run("b", data=other)], tmp_path / "r.html")
+    assert page.data == ("CUHK-SYSU [c0ffee]", "CUHK-SYSU [0ther]")
+    assert "2 data sets, which are kept apart" in (tmp_path / "r.html").read_text()
+
+
+def test_table_3_joins_the_two_subsets_with_all_queries(
+    line: Line, write_run: WriteRun, tmp_path: Path
+) -> None:
+    lines = [line(), line("Occlusion", [1.0, 0.0]), line("Resolution", [0.5, 0.5])]
+    write_report([write_run("run", lines)], tmp_path / "r.html", files=tmp_path / "files")
+    row = rows_of(tmp_path / "files", "1_table3.csv")[-1]
+    found = [float(row[f"{part}_mAP"]) for part in ("resolution", "occlusion", "whole")]
+    assert found == [0.5, 0.5, 0.4375] and float(row["resolution_top1"]) == 1
+
+
+def test_a_grid_gives_table_4_with_its_spread_and_gain(
+    write_grid: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_report([write_grid("grid")], tmp_path / "r.html", files=tmp_path / "files")
+    rows = rows_of(tmp_path / "files", "1_table4.csv")
+    assert [row["masks"] for row in rows] == ["3%", "6%", "9%", "12%", "15%", "full", "0%", "3%"]
+    assert (rows[-1]["mAP"], rows[-1]["mAP_deviation"], rows[-1]["mAP_gain"]) == ("0.862", "0.011", "0.011")
+    assert rows[-1]["remark"] == "mAP and top-1 within spread" and rows[-2]["remark"] == ""
+    assert "86.2 ± 1.1" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_other_methods_and_rules_are_named_in_their_rows(
+    line: Line, write_run: WriteRun, tmp_path: Path
+) -> None:
+    lines = [line(), line(method="cbgm"), line(rules="paper"), line(feature="pooled")]
+    write_report([write_run("run", lines)], tmp_path / "r.html", files=tmp_path / "files")
+    names = [row["method"] for row in rows_of(tmp_path / "files", "1_results.csv")]
+    assert names == ["run", "run + cbgm", "run + rules paper", "run + feature pooled"]
+
+
+def test_names_are_only_ever_text(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
+    data = ResultData("coco", f"'{SCRIPT}\"' $x", True, "f")
+    odd = [
+        line("TestG100", [1.0, 0.0], ids=[SCRIPT, "שלום ‮עולם"]),
+        line(SCRIPT, [0.3], ids=['"><img src=x>']),
+    ]
+    runs = [write_run(f"a{number} <b> \" ' _ $y^$ עולם", odd, data=data) for number in (1, 2)]
+    write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
+    parsed = Text((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert parsed.tags.count("script") == 1 and "img" not in parsed.tags and "b" not in parsed.tags
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+
+
+def test_the_page_refers_to_nothing_outside(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
+    write_report([write_run("run", [line(), line("TestG50", gallery_size=50)])], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    addresses = [value for name, value in Text(text).attributes if name in ("href", "src", "xlink:href")]
+    assert addresses and all(value.startswith(("#", "data:")) for value in addresses)
+    assert "default-src 'none'" in text and "style=" not in text and "@import" not in text
+
+
+def test_ids_are_unique_on_a_page_with_many_figures(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
+    lines = [line(), line("TestG50", gallery_size=50)]
+    runs = [write_run(name, lines) for name in "ab"] + [write_run("c", lines, data=SYNTHETIC)]
+    write_report(runs, tmp_path / "r.html")
+    attributes = Text((tmp_path / "r.html").read_text(encoding="utf-8")).attributes
+    ids = [value for name, value in attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    used = {value[1:] for name, value in attributes if name == "href" and value.startswith("#")}
+    assert used <= set(ids)
+
+
+def test_the_same_results_give_the_same_bytes(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run("run", [line(), line("TestG50", gallery_size=50)])
+    for name in "ab":
+        write_report([run], tmp_path / f"{name}.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_files_are_what_their_record_lists(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
+    runs = [write_run(name, [line(), line("TestG50", gallery_size=50)]) for name in "ab"]
+    page = write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
+    listed = json.loads((tmp_path / "files" / "report_files.json").read_text())["files"]
+    there = {path.name for path in (tmp_path / "files").iterdir()} - {"report_files.json"}
+    assert set(listed) == there and page.files == len(there)
+    assert {"1_gallery_size.png", "1_gallery_size.svg", "1_table2.tex", "1_comparison1.csv"} <= there
+    with Image.open(tmp_path / "files" / "1_gallery_size.png") as picture:
+        assert picture.width > 900
+
+
+def test_ranked_results_show_each_query_by_each_run(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    runs = [write_searched("a", noise=0.2), write_searched("b", noise=3.0)]
+    write_report(runs, tmp_path / "r.html", images=scenes, files=tmp_path / "files")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    queries, rankings = text.count('<article class="query">'), text.count('<p class="run">')
+    assert queries >= 1 and rankings == 2 * queries
+    assert len(re.findall(r'<li class="(?:right|wrong)">', text)) == text.count("Answer ")
+    assert (tmp_path / "files" / "1_ranked2.png").is_file()
+
+
+def test_a_subset_shows_outlines(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    boxes = scenes.train.boxes.astype(float)
+    chosen = select_subset(scenes.train, portion_size=2)
+    kept = [person for person in range(len(boxes)) if scenes.train.pids[person] > 0]
+    kept = [person for person in kept if scenes.train.scene_of_person[person] in chosen.kept]
+    outlines = {
+        person: outline_from_polygons([[(x0, y0), (x1, y0), (x1, y1), (x0, y1)]], where="box")
+        for person in kept
+        for x0, y0, x1, y1 in [boxes[person].tolist()]
+    }
+    build_subset(scenes, tmp_path / "subset", chosen, outlines=lambda rows: outlines)
+    subset = open_subset(tmp_path / "subset", scenes)
+    write_report([write_searched("a")], tmp_path / "r.html", images=scenes, subset=subset)
+    assert "Masks of the training images" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_detections_of_another_run_are_refused(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    good, other = write_searched("a", noise=0.05), write_searched("b", noise=30.0)
+    (other / "detections.npz").replace(good / "detections.npz")
+    with pytest.raises(AnnotationError, match="another first answer"):
+        write_report([good], tmp_path / "r.html", images=scenes)
+
+
+def test_ranked_results_without_detections_are_an_error_that_says_how(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    run = write_searched("a")
+    (run / "detections.npz").unlink()
+    with pytest.raises(InputFileError, match="--save-detections"):
+        write_report([run], tmp_path / "r.html", images=scenes)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_images_of_another_data_set_are_refused(
+    write_run: WriteRun, scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(AnnotationError, match="another data set"):
+        write_report([write_run("run")], tmp_path / "r.html", images=scenes)
+
+
+def test_missing_images_are_one_error(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    bare = dataclasses.replace(scenes, image_dir=tmp_path / "nowhere")
+    with pytest.raises(InputFileError, match="images of queries and answers"):
+        write_report([write_searched("a")], tmp_path / "r.html", images=bare)
+
+
+def test_a_folder_without_results_says_how_to_get_them(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InputFileError, match="maskps eval ROOT --run"):
+        write_report([tmp_path / "run"], tmp_path / "r.html")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text[:-40], "cut off"),
+        (lambda text: text.replace('"version": 1', '"version": 2'), "version 2"),
+        (lambda text: text.replace("maskps-results", "other"), "another kind"),
+    ],
+)
+def test_a_damaged_result_file_is_one_error(
+    change: Callable[[str], str], told: str, write_run: WriteRun, tmp_path: Path
+) -> None:
+    path = write_run("run") / "results.json"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(InputFileError, match=told):
+        write_report([path], tmp_path / "r.html")
+
+
+@pytest.mark.parametrize("rows", [[{}], [3], [{"proportion": "3%", "mAP": None}]])
+def test_a_damaged_grid_is_one_error(rows: list, write_grid: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="rows with means"):
+        write_report([write_grid("grid", rows=rows)], tmp_path / "r.html")
+
+
+def test_only_a_report_is_replaced_and_only_when_asked(write_run: WriteRun, tmp_path: Path) -> None:
+    run, out = write_run("run"), tmp_path / "r.html"
+    write_report([run], out)
+    with pytest.raises(OutputExistsError, match="--force"):
+        write_report([run], out)
+    write_report([run], out, force=True)
+    out.write_text("my notes")
+    with pytest.raises(OutputExistsError, match="another file"):
+        write_report([run], out, force=True)
+    assert out.read_text() == "my notes"
+    with pytest.raises(OutputError, match="a folder"):
+        write_report([run], tmp_path, force=True)
