@@ -105,16 +105,7 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
         OutputError: a folder cannot be made there.
     """
     with write_errors_explained(path):
-        above = next(folder for folder in Path(os.path.abspath(path)).parents if folder.exists())
-        if not above.is_dir():
-            raise OutputError(path, expected="a path below folders", found=f"{above} is a file")
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise OutputError(
-                path,
-                expected="a place to write to",
-                found=f"{above} may not be written to",
-                hint=_HINTS[errno.EACCES],
-            )
+        _check_place(path)
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
     if not path.is_dir():
@@ -134,6 +125,55 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
             expected="a new path, or an empty folder",
             found=f"an existing result ({record})",
             hint="choose another path, or replace it with --force",
+        )
+
+
+def check_output_file(path: Path, *, mark: bytes, force: bool = False) -> None:
+    """Raises an error unless a file may be written to `path`: a new one or, with `force`, one of ours.
+
+    Args:
+        mark: what the first bytes of such a file of ours hold.
+
+    Raises:
+        OutputExistsError: something of the user's stands there.
+        OutputError: a file cannot be made there.
+    """
+    with write_errors_explained(path):
+        _check_place(path)
+        if path.is_dir():
+            raise OutputExistsError(
+                path, expected="a file", found="a folder", hint="add the name of the file"
+            )
+        if not path.exists():
+            return
+        is_ours = False
+        if path.is_file():
+            with path.open("rb") as file:
+                is_ours = mark in file.read(4096)
+    if not is_ours:
+        raise OutputExistsError(
+            path,
+            expected="a new file, or an earlier result of this command",
+            found="an existing file of another kind",
+            hint="choose another path; --force does not replace it",
+        )
+    if not force:
+        raise OutputExistsError(
+            path, expected="a new file", found="an existing one", hint="choose another path, or use --force"
+        )
+
+
+def _check_place(path: Path) -> None:
+    """Raises an OutputError unless something can be made at `path`."""
+    above = next(folder for folder in Path(os.path.abspath(path)).parents if folder.exists())
+    if not above.is_dir():
+        raise OutputError(path, expected="a path below folders", found=f"{above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(
+            path,
+            expected="a place to write to",
+            found=f"{above} may not be written to",
+            hint=_HINTS[errno.EACCES],
         )
 
 

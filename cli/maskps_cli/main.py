@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from maskps_cli.ablate import ablate
+from maskps_cli.evaluate import evaluate
 from maskps_cli.options import (
     MaskpsGroup,
     device_option,
     force_option,
-    json_option,
     quiet_option,
     recipe_option,
     root_argument,
@@ -19,7 +19,8 @@ from maskps_cli.options import (
     set_option,
     version_option,
 )
-from maskps_cli.output import print_json, print_search_results, progress_bar, say
+from maskps_cli.output import progress_bar, say
+from maskps_cli.score import score
 
 
 @click.group(cls=MaskpsGroup)
@@ -116,60 +117,6 @@ def train(
     say(f"wrote {run}: {result.summary()}", quiet=quiet)
 
 
-@main.command("eval")
-@root_argument
-@click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder of maskps train.")
-@click.option(
-    "--gallery-size",
-    type=click.IntRange(min=1),
-    help="Which TestG protocol.  [default: 100; PRW has only one protocol]",
-)
-@click.option(
-    "--checkpoint",
-    default="last",
-    show_default=True,
-    metavar="last|best|STEP",
-    help="Which of RUN's networks; best, if it was trained with --set eval_every=N.",
-)
-@device_option
-@json_option
-@quiet_option
-def evaluate(
-    root: Path,
-    run: Path,
-    gallery_size: int | None,
-    checkpoint: str,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Measure person search on the test split of ROOT: mAP and top-1, 5, 10.
-
-    Reads the network of RUN, the test images, and the protocol of that gallery size; writes nothing.
-    The rules are those of the released CUHK-SYSU evaluator.
-
-    \b
-    Example:
-      maskps eval scenes --run run --gallery-size 100
-    """
-    from maskps.datasets import open_dataset
-    from maskps.datasets.protocols import open_protocol, protocol_of_size
-    from maskps.evaluation import evaluate_search
-    from maskps.inference import extract_detections
-    from maskps.training import load_run
-
-    dataset = open_dataset(root)
-    search_protocol = open_protocol(dataset, protocol_of_size(dataset, gallery_size))
-    predictor = load_run(run, device=device, checkpoint=checkpoint).predictor()
-    with progress_bar("images", quiet=quiet) as update:
-        detections = extract_detections(predictor, dataset, search_protocol, progress=update)
-    result = evaluate_search(search_protocol, detections)
-    if as_json:
-        print_json(result.to_dict())
-    else:
-        print_search_results(f"Person search on {root}", {str(run): result})
-
-
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write everything to.")
 @seed_option
@@ -190,7 +137,8 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
 
-main.add_command(ablate)
+for command in (ablate, evaluate, score):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

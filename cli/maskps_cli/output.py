@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from maskps.evaluation import SearchResult
+    from maskps.evaluation.result_file import ResultFile
 
 
 def print_json(content: Any) -> None:
@@ -54,6 +55,40 @@ def print_search_results(title: str, results: Mapping[str, SearchResult]) -> Non
         note=f"{one.queries:,} queries, gallery size {one.gallery_size:,}, rules '{one.rules}', "
         f"detections with score >= {one.score_threshold}",
     )
+
+
+def print_result_file(title: str, results: ResultFile) -> None:
+    """Writes a line for each protocol and method, why queries failed, and the detector's numbers."""
+    lines = results.results
+    names = [f"{line.protocol}{_METHODS[line.method]}" for line in lines]
+    print_table(
+        title,
+        ["protocol", "queries", "gallery", "mAP", "top-1", "top-5", "top-10"],
+        [
+            [
+                name,
+                f"{line.queries:,}",
+                f"{line.gallery_size:,}",
+                *(f"{100 * value:.1f} %" for value in (line.mAP, line.top1, line.top5, line.top10)),
+            ]
+            for name, line in zip(names, lines, strict=True)
+        ],
+        note=f"rules '{lines[0].rules}', feature '{lines[0].feature}', "
+        f"detections with score >= {lines[0].score_threshold}",
+    )
+    print_table(
+        "Queries whose first answer is wrong, by cause",
+        ["protocol", *lines[0].failures],
+        [[name, *map(str, line.failures.values())] for name, line in zip(names, lines, strict=True)],
+    )
+    for name, numbers in results.detection.items():
+        where = f"{numbers['persons']:,} persons in {numbers['scenes']:,} scenes"
+        thresholds = f"score >= {numbers['score_threshold']}, IoU >= {numbers['iou_threshold']}"
+        recall, precision = (f"{100 * numbers[key]:.1f} %" for key in ("recall", "AP"))
+        click.echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
+
+
+_METHODS = {"cosine": "", "cbgm": " + CBGM", "rerank": " + re-ranking"}
 
 
 def say(text: str, *, quiet: bool = False) -> None:

@@ -70,6 +70,12 @@ def scene_names() -> list[str]:
     return [f"s{number}.jpg" for number in numbers if number not in MISSING_NUMBERS]
 
 
+def published_names() -> frozenset[str]:
+    """Returns the file names of all images, of both splits."""
+    numbers = range(FIRST_NUMBER, LAST_NUMBER + 1)
+    return frozenset(f"s{number}.jpg" for number in numbers if number not in MISSING_NUMBERS)
+
+
 def names_sha256(names: Iterable[str]) -> str:
     """Returns the sha256 (hex) of names, sorted as text and joined by line feeds."""
     return hashlib.sha256("\n".join(sorted(names)).encode("utf-8")).hexdigest()

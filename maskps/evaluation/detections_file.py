@@ -18,6 +18,8 @@ from maskps.structures import SceneTable
 
 FORMAT = "maskps-detections"
 VERSION = 1
+MARK = np.array(FORMAT).tobytes()
+"""In the first bytes of every file that `write_detections` made."""
 
 _DTYPES: dict[str, type] = {  # the arrays that a file must have
     "image_names": np.str_,

@@ -24,6 +24,8 @@ from maskps.files import json_field, read_record, write_json
 
 FORMAT = "maskps-results"
 VERSION = 1
+MARK = f'"{FORMAT}"'.encode()
+"""In the first bytes of every result file."""
 
 METHODS = ("cosine", "cbgm", "rerank")
 """How a ranking came about: plain similarity, context matching (CBGM), k-reciprocal re-ranking."""

@@ -18,8 +18,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, OutputExistsError
-from maskps.files import write_errors_explained, written_atomically
+from maskps.errors import AnnotationError
+from maskps.files import check_output_file, written_atomically
 from maskps.masks.mask_file import (
     CATEGORIES,
     HOLES_KEY,
@@ -107,7 +107,7 @@ def masks_to_coco_rle(
         InputFileError: `masks` is missing, cut off, or no mask file.
         AnnotationError: an image without a size, an outline that is damaged.
     """
-    _check_out(out, force=force)
+    check_output_file(out, mark=json.dumps(RLE_FORMAT).encode(), force=force)
     content = read_mask_json(masks)
     sizes = _sizes(content["images"], masks)
     lines: list[str] = []
@@ -141,31 +141,6 @@ def masks_to_coco_rle(
         temporary.write_text(json_by_lines(blocks), encoding="utf-8")
     columns = np.array(ratios, dtype=np.float64).reshape(-1, 4).T
     return RleExport(len(lines), len(ratios), with_holes, _fit(*columns[:2]), _fit(*columns[2:]))
-
-
-def _check_out(out: Path, *, force: bool) -> None:
-    """Raises OutputExistsError unless `out` is new or, with `force`, an earlier export of ours."""
-    if out.is_dir():
-        raise OutputExistsError(out, expected="a file", found="a folder", hint="add the name of the file")
-    if not out.exists():
-        return
-    if not out.is_file() or not _is_export(out):
-        raise OutputExistsError(
-            out,
-            expected="a new file, or an earlier result of this command",
-            found="an existing file of another kind",
-            hint="choose another path; --force does not replace it",
-        )
-    if not force:
-        raise OutputExistsError(
-            out, expected="a new file", found="an existing one", hint="choose another path, or use --force"
-        )
-
-
-def _is_export(path: Path) -> bool:
-    """Whether the beginning of a file, which holds its "info", is that of an export; a cut one counts too."""
-    with write_errors_explained(path), path.open("rb") as file:
-        return json.dumps(RLE_FORMAT).encode() in file.read(4096)
 
 
 def _check_outline(outline: Outline, size: tuple[int, int], where: str) -> None:

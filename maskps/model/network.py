@@ -104,6 +104,20 @@ class MaskGuidedPersonSearch(nn.Module):
         regions = self._regions(images, boxes)
         return list(mean_over_cells(regions).split([len(rows) for rows in boxes]))
 
+    def detect_and_pool(
+        self, images: Sequence[Tensor], boxes: Sequence[Tensor]
+    ) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
+        """Returns what `forward` detects and `pool_boxes` pools, from one pass through the stem.
+
+        In evaluation mode only; arguments as `embed_boxes`.
+        """
+        batch = self._batch(images)
+        features = self.stem(batch.tensors)
+        proposals, _ = self.rpn(batch, {"res4": features})
+        found = self.roi_heads.detect(features, proposals, batch.image_sizes)
+        regions = self.roi_heads.region_features(features, list(boxes))
+        return found, list(mean_over_cells(regions).split([len(rows) for rows in boxes]))
+
     def predict_masks(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, 14, 14) foreground probabilities of the masks in given boxes.
 

@@ -135,7 +135,7 @@ def data_name(dataset: PersonSearchDataset) -> str:
     A synthetic set has the counts of CUHK-SYSU, but its record beside the annotation, and other file names.
     """
     name = dataset.root.resolve().name
-    if (dataset.root / _SYNTHETIC).is_file():
+    if has_synthetic_record(dataset.root):
         return f"synthetic data '{name}'"
     found = (_all(dataset.train), _all(dataset.test), len(dataset.train_ids))
     if dataset.kind == "prw" and found == (prw.TRAIN, prw.TEST, prw.TRAIN_IDENTITIES):
@@ -146,10 +146,13 @@ def data_name(dataset: PersonSearchDataset) -> str:
     return f"'{name}' (layout: {_LAYOUTS.get(dataset.kind, dataset.kind)})"
 
 
+def has_synthetic_record(root: Path) -> bool:
+    """Whether the data set in this folder says of itself that its scenes are rendered."""
+    return (root / _SYNTHETIC).is_file()
+
+
 def _has_published_names(dataset: PersonSearchDataset) -> bool:
-    numbers = range(cuhk_sysu.FIRST_NUMBER, cuhk_sysu.LAST_NUMBER + 1)
-    published = {f"s{number}.jpg" for number in numbers if number not in cuhk_sysu.MISSING_NUMBERS}
-    return published == {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
+    return cuhk_sysu.published_names() == {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
 
 
 def _table1_rows(table: Table1, *, compare: bool = False) -> tuple[list[CountRow], list[CountRow]]:

@@ -97,7 +97,7 @@ class Processes:
             f"process {self.rank} of {self.size}",
             expected="all processes to go on",
             found=found,
-            hint="see the message of that process; then continue with the same command and --resume",
+            hint="see the message of that process; then the same command goes on (training: with --resume)",
         )
 
 

@@ -28,7 +28,7 @@ from maskps.errors import ConfigError, InputFileError, TrainingError
 from maskps.files import read_record, write_json
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
-from maskps.model.predictor import Predictor
+from maskps.model.predictor import Feature, Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.training.checkpoint import (
     Checkpoint,
@@ -37,7 +37,7 @@ from maskps.training.checkpoint import (
     checkpoint_steps,
     read_checkpoint,
 )
-from maskps.training.config import TrainConfig, read_config, write_config
+from maskps.training.config import TrainConfig, load_config, read_config, recipe_names, write_config
 from maskps.training.data import SceneDataset, images_per_step, steps_per_epoch
 
 FORMAT = "maskps-run"
@@ -120,9 +120,19 @@ class Run:
     step: int
     device: torch.device
 
-    def predictor(self) -> Predictor:
-        """Returns the network with the image sizes it was trained for."""
-        return Predictor(self.model, self.config.shorter_side, self.config.longest_side, self.device)
+    def predictor(self, *, feature: Feature = "embedding") -> Predictor:
+        """Returns the network with the image sizes it was trained for; `feature` as for `Predictor`."""
+        config = self.config
+        return Predictor(self.model, config.shorter_side, config.longest_side, self.device, feature=feature)
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe of maskps with these settings, seed and masks apart; None if there is none."""
+        for name in recipe_names():
+            one = dataclasses.replace(load_config(name), seed=self.config.seed, masks=self.config.masks)
+            if not differing_settings(one, self.config):
+                return name
+        return None
 
 
 def load_run(
