@@ -12,11 +12,11 @@ from maskps.evaluation.detection import evaluate_detection, mutual_best
 from maskps.evaluation.detections_file import Detections
 
 
-def scene(name: str, boxes: list[list[float]]) -> Scene:
+def scene(name: str, boxes: list[list[float]], pids: list[int] | None = None) -> Scene:
     return Scene(
         name,
         np.array(boxes, np.float32).reshape(-1, 4),
-        np.full(len(boxes), -1, np.int64),
+        np.full(len(boxes), -1, np.int64) if pids is None else np.array(pids, np.int64),
         np.zeros(len(boxes), bool),
     )
 
@@ -138,3 +138,34 @@ def test_missing_scene_is_named_with_the_count() -> None:
 def test_no_person_at_all_is_an_error() -> None:
     with pytest.raises(AnnotationError, match="annotated persons"):
         evaluate_detection(SceneTable.from_scenes([scene("a", [])]), found(["a"], [[]], [[]]))
+
+
+LABELED, UNLABELED = [0.0, 0.0, 10.0, 20.0], [50.0, 0.0, 60.0, 20.0]
+
+
+def labeled_and_not() -> SceneTable:
+    """Scene a has one person of each kind, b an unlabeled one, c none."""
+    return SceneTable.from_scenes(
+        [scene("a", [LABELED, UNLABELED], [1, -1]), scene("b", [UNLABELED]), scene("c", [])]
+    )
+
+
+def test_labeled_only_leaves_out_unlabeled_persons_and_scenes_without_a_labeled_one() -> None:
+    boxes = [[LABELED], [UNLABELED], [LABELED]]
+    detections = found(["a", "b", "c"], boxes, [[0.9], [0.9], [0.9]])
+    both = evaluate_detection(labeled_and_not(), detections)
+    labeled = evaluate_detection(labeled_and_not(), detections, labeled_only=True)
+    assert (both.recall, both.persons, both.scenes, both.detections) == (2 / 3, 3, 3, 3)
+    assert (labeled.recall, labeled.persons, labeled.scenes, labeled.detections) == (1.0, 1, 1, 1)
+    assert labeled.to_dict()["labeled_only"] is True
+
+
+def test_labeled_only_counts_detections_of_unlabeled_persons_as_wrong() -> None:
+    detections = found(["a", "b", "c"], [[UNLABELED, LABELED], [], []], [[0.9, 0.8], [], []])
+    assert evaluate_detection(labeled_and_not(), detections, labeled_only=True).average_precision == 0.5
+
+
+def test_labeled_only_needs_a_labeled_person() -> None:
+    table = SceneTable.from_scenes([scene("a", [UNLABELED])])
+    with pytest.raises(AnnotationError, match="labeled persons"):
+        evaluate_detection(table, found(["a"], [[]], [[]]), labeled_only=True)
