@@ -66,7 +66,8 @@ class Comparison:
             " That is within two standard errors: these queries do not tell it from chance." if told else ""
         )
         return (
-            f"{self.better:,} queries are better, {self.worse:,} worse, {equal:,} equal; "
+            f"Of {len(self.differences):,} queries {self.better:,} gained, {self.worse:,} lost, "
+            f"{equal:,} are equal; "
             f"mAP {mean:+.1f} points{error}.{chance}"
         )
 

@@ -25,7 +25,7 @@ _MARKERS = "osD^vP"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _HATCHES = ("", "////", "....", "xxxx", "----", "++++")
 _ONE_QUERY_LIST = re.compile(r"TestG\d+|full", re.IGNORECASE)
-_LONGEST_NAME = 34
+_LONGEST, _LONGEST_BESIDE = 28, 20  # letters; the axes need room as well
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     if not any(sum(line.failures.values()) for _, line in runs):
         return None
     title = "Queries without a top-1 hit, by cause"
-    names = [f"{plain_text(run.name_of(line))}, {line.protocol}" for run, line in runs]
+    names = [
+        "\n".join(plain_text(name, _LONGEST_BESIDE) for name in (run.name_of(line), line.protocol))
+        for run, line in runs
+    ]
     height = 2.3 + 0.25 * len(causes) + 0.5 * len(runs)
     figure, (axes,) = new_figure(title, f"Data: {plain_text(data.title)}", size=(_SIZE[0], height))
     left = np.zeros(len(runs))
@@ -121,8 +124,9 @@ def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     axes.set_ylim(low, high)
     axes.grid(axis="y", visible=False)
     told = [
-        f"{name}: " + ", ".join(f"{cause} {line.failures.get(cause, 0):,}" for cause in causes)
-        for name, (_, line) in zip(names, runs, strict=True)
+        f"{run.name_of(line)}, {line.protocol}: "
+        + ", ".join(f"{cause} {line.failures.get(cause, 0):,}" for cause in causes)
+        for run, line in runs
     ]
     return _drawn(figure, "failures", title, "; ".join(told) + ".")
 
@@ -130,7 +134,9 @@ def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
 def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
     """Returns the difference in AP of each query, the largest gain at the left."""
     title = "Difference in AP, query by query"
-    figure, (axes,) = new_figure(title, f"Data: {plain_text(data.title)}, {comparison.protocol}", size=_SIZE)
+    figure, (axes,) = new_figure(
+        title, f"Data: {plain_text(data.title)}, {plain_text(comparison.protocol)}", size=_SIZE
+    )
     values = 100 * comparison.differences[comparison.order]
     edges = np.arange(len(values) + 1) + 0.5
     for part, colour, hatch, name in (
@@ -150,14 +156,14 @@ def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
     return _drawn(figure, comparison.key, title, comparison.summary())
 
 
-def plain_text(name: str) -> str:
+def plain_text(name: str, longest: int = _LONGEST) -> str:
     """Returns a name that the font of the figures can write, cut to what a legend has room for."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()
     text = "".join(letter if ord(letter) in known and letter.isprintable() else "?" for letter in name)
-    if len(text) > _LONGEST_NAME:
-        text = text[: _LONGEST_NAME - 1] + "…"
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     return f" {text}" if text.startswith("_") else text  # matplotlib leaves out labels that begin with _
 
 
