@@ -122,8 +122,9 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
         AnnotationError: a gallery image that the detections do not know. (An image in which nothing was
             found must be listed, without rows: an image that was never looked at must not pass for one.)
     """
-    wanted = np.unique(protocol.galleries)
-    wanted = wanted[wanted >= 0]
+    is_wanted = np.zeros(len(protocol.image_names) + 1, dtype=np.bool_)
+    is_wanted[protocol.galleries] = True  # -1, which pads, marks the surplus last element
+    wanted = np.flatnonzero(is_wanted[:-1])
     rows = rows_of_names(detections.image_names, protocol.image_names)
     is_known = rows >= 0
     missing = wanted[~is_known[wanted]]

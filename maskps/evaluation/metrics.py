@@ -1,8 +1,6 @@
-"""Average precision and top-k of one ranking, as the released evaluators define them."""
+"""Average precision, as the released evaluators define it, and the k of top-k."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +54,3 @@ def average_precisions(
     hits = last_of_tie - starts[ranking] + 1
     summed = np.bincount(ranking, weights=hits / at_least[order], minlength=rankings)
     return summed / np.maximum(np.bincount(ranking, minlength=rankings), 1)
-
-
-def top_k_hits(ranks: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Returns (3,) bool: whether one of the 0-based ranks of the matches is below 1, 5, 10."""
-    best = min(ranks, default=np.inf)
-    return np.array([best < k for k in TOP_K])

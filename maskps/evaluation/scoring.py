@@ -19,7 +19,7 @@ from maskps.evaluation.matching import (
     truth_candidates,
     truth_overlaps,
 )
-from maskps.evaluation.metrics import TOP_K, average_precisions, top_k_hits
+from maskps.evaluation.metrics import TOP_K, average_precisions
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.queries import query_rows
 from maskps.evaluation.rules import RuledProtocol, Rules, apply_rules
@@ -94,23 +94,22 @@ class Search:
         recalls = np.bincount(query, minlength=len(spans)) / self.ruled.truths[block.queries]
         self.average_precisions[block.queries] = precisions * recalls
         first = np.unique(query, return_index=True)[1]
-        best = np.maximum.reduceat(matches, first)
-        reaching = np.minimum.reduceat(at_least, first)  # candidates at least as similar as the best match
-        for of, match, n in zip(query[first].tolist(), best, reaching.tolist(), strict=True):
-            self._score_top_k(int(block.queries[of]), similarities[spans[of]], match, n)
+        best, found = np.maximum.reduceat(matches, first), block.queries[query[first]]
+        above = np.minimum.reduceat(at_least, first) - 1  # besides the best match itself
+        for i in np.flatnonzero(above):
+            ranked = similarities[spans[query[first[i]]]]
+            if np.count_nonzero(ranked == best[i]) > 1:
+                above[i] = self._first_match(int(found[i]), ranked, best[i])
+        self.is_found[found] = True
+        self.hits[found] = above[:, None] < TOP_K
 
-    def _score_top_k(
-        self, query: int, similarities: NDArray[np.float32], best: np.float32, at_least: int
-    ) -> None:
-        """Only where others tie with the best right answer does the ranking have to be written out."""
-        self.is_found[query] = True
-        above = at_least - 1
-        if at_least > 1 and np.count_nonzero(similarities == best) > 1:
-            above = int(np.count_nonzero(similarities > best))
-            if above < max(TOP_K):
-                ranking = rank_gallery(self.protocol, query, similarities, self.index, self.candidates)
-                above = int(ranking.is_match.argmax())
-        self.hits[query] = top_k_hits([above])
+    def _first_match(self, query: int, similarities: NDArray[np.float32], best: np.float32) -> int:
+        """Returns the rank of the best match, which others tie with, or one beyond all that count."""
+        above = int(np.count_nonzero(similarities > best))
+        if above >= max(TOP_K):
+            return above
+        ranking = rank_gallery(self.protocol, query, similarities, self.index, self.candidates)
+        return int(ranking.is_match.argmax())
 
     def failures(self, detections: Detections) -> dict[str, int]:
         """Returns how many queries have a wrong first answer, by cause; each such query has one.
@@ -121,12 +120,13 @@ class Search:
         nothing of these.
         """
         causes = np.zeros(len(self.rows), dtype=np.int64)
-        query_of_truth = self.protocol.query_of_truth
-        truth, _, overlap = truth_overlaps(self.protocol, detections, self.index)
-        causes[query_of_truth[truth[overlap >= NEAR_IOU]]] = FAILURES.index(IOU_TOO_LOW)
-        everything = index_gallery(self.protocol, detections, -np.inf)
-        at_any_score = truth_candidates(self.ruled, detections, everything)
-        causes[query_of_truth[np.diff(at_any_score.offsets) > 0]] = FAILURES.index(BELOW_THRESHOLD)
+        if not self.is_found.all():
+            query_of_truth = self.protocol.query_of_truth
+            truth, _, overlap = truth_overlaps(self.protocol, detections, self.index)
+            causes[query_of_truth[truth[overlap >= NEAR_IOU]]] = FAILURES.index(IOU_TOO_LOW)
+            everything = index_gallery(self.protocol, detections, -np.inf)
+            at_any_score = truth_candidates(self.ruled, detections, everything)
+            causes[query_of_truth[np.diff(at_any_score.offsets) > 0]] = FAILURES.index(BELOW_THRESHOLD)
         causes[self.is_found] = FAILURES.index(WRONG_FIRST)
         counts = np.bincount(causes[~self.hits[:, 0]], minlength=len(FAILURES))
         return dict(zip(FAILURES, counts.tolist(), strict=True))

@@ -234,7 +234,8 @@ def _blocks(
     Where the galleries ask for most pairs of a query and a detection, all pairs are multiplied, once for
     all searches; otherwise those that each search asks for.
     """
-    embeddings = detections.embeddings[searches[0].index.rows]  # the same for all: threshold, not gallery
+    rows = searches[0].index.rows  # the same for all: they depend on the score threshold only
+    embeddings = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
     sizes = [_candidates(search) for search in searches]
     row_count = len(detections.query_embeddings)
     if _SPARSE_COST * sum(int(size.sum()) for size in sizes) < row_count * len(embeddings):
@@ -260,7 +261,8 @@ def _blocks(
 def _candidates(search: Search) -> NDArray[np.int64]:
     """Returns (Q,) int64: how many detections each query's gallery has."""
     counts = np.append(search.index.counts, 0)  # -1, which pads, finds the 0
-    return np.array([counts[gallery].sum() for gallery in search.protocol.galleries], dtype=np.int64)
+    found: NDArray[np.int64] = counts[search.protocol.galleries].sum(axis=1)
+    return found
 
 
 def _split(queries: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray[np.int64]]:

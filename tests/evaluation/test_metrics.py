@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
-from maskps.evaluation.metrics import average_precision, top_k_hits
+from maskps.evaluation.metrics import average_precision
 
 RANKING = st.integers(1, 40).flatmap(
     lambda n: st.tuples(
@@ -70,18 +70,3 @@ def test_is_unchanged_by_shuffling(ranking: tuple[np.ndarray, np.ndarray], rando
     order = list(range(len(scores)))
     random.shuffle(order)  # type: ignore[attr-defined]
     assert average_precision(is_match, scores) == average_precision(is_match[order], scores[order])
-
-
-@pytest.mark.parametrize(
-    ("ranks", "expected"),
-    [
-        ([], [0, 0, 0]),
-        ([0], [1, 1, 1]),
-        ([4], [0, 1, 1]),
-        ([5], [0, 0, 1]),
-        ([9, 30], [0, 0, 1]),
-        ([10], [0, 0, 0]),
-    ],
-)
-def test_top_k_looks_at_the_first_1_5_10(ranks: list[int], expected: list[int]) -> None:
-    assert top_k_hits(ranks).tolist() == [bool(value) for value in expected]
