@@ -5,7 +5,7 @@
 Detections as of a nearly perfect network, the same for all rules: every true box is found, with the query's
 embedding and a little noise; of those whose IoU threshold is below 0.5, only so much that the IoU lies
 between the two. So the table shows the most that the anomalies can move. The last column is the largest
-difference of any query's AP from the literal re-telling of the same rule (tests/evaluation/literal_search.py).
+difference of any AP from the literal re-telling of the same rule (tests/evaluation/literal_search.py).
 """
 
 from __future__ import annotations
