@@ -20,6 +20,7 @@ from maskps_cli.options import (
     version_option,
 )
 from maskps_cli.output import progress_bar, say
+from maskps_cli.report import report
 from maskps_cli.score import score
 
 
@@ -137,7 +138,7 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
 
-for command in (ablate, evaluate, score):
+for command in (ablate, evaluate, score, report):
     main.add_command(command)
 
 if __name__ == "__main__":
