@@ -197,7 +197,7 @@ class ResultFile:
     data: ResultData
     source: ResultSource
     results: tuple[ProtocolResult, ...]
-    detection: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    detection: Mapping[str, Mapping[str, float | bool]] = field(default_factory=dict)
 
     def to_dict(self, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON; the header of the file is not among them."""
@@ -247,7 +247,7 @@ def read_results(path: Path) -> ResultFile:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, int | float) and math.isfinite(value)  # true and false are numbers, too
 
 
 def _read_line(path: Path, number: int, content: Any) -> ProtocolResult:
