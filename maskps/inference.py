@@ -72,9 +72,9 @@ class ImagePlan:
             in_gallery[protocol.galleries[protocol.galleries >= 0]] = True
             is_wanted = in_gallery.copy()
             is_wanted[protocol.query_scenes] = True
-            for row in np.flatnonzero(is_wanted):
-                name = str(protocol.image_names[row])
-                is_detected[name] = is_detected.get(name, context) or bool(in_gallery[row])
+            for image in np.flatnonzero(is_wanted).tolist():
+                name = str(protocol.image_names[image])
+                is_detected[name] = is_detected.get(name, context) or bool(in_gallery[image])
             known = {(name, box.tobytes()) for name, box in queries} if number else set()
             for name, box in zip(
                 protocol.image_names[protocol.query_scenes].tolist(),

@@ -86,14 +86,12 @@ def _task_of_dataset(
     root: Path, sizes: Sequence[GallerySize], subsets: Sequence[str], cameras: Sequence[Cameras]
 ) -> SearchTask:
     dataset = open_dataset(root)
-    by_size = dict(zip((_size_name(dataset, size) for size in sizes), sizes, strict=True))
-    if not sizes and not subsets:
-        by_size = {protocol_of_size(dataset): None}
+    names = [FULL_SET if size == FULL_SET else protocol_of_size(dataset, size) for size in sizes]
+    names += [SUBSETS[subset] for subset in subsets]
     protocols = {
-        name: _full_set_of(dataset) if size == FULL_SET else open_protocol(dataset, name)
-        for name, size in by_size.items()
+        name: _full_set_of(dataset) if name == FULL_SET else open_protocol(dataset, name)
+        for name in names or [protocol_of_size(dataset)]
     }
-    protocols |= {SUBSETS[subset]: open_protocol(dataset, SUBSETS[subset]) for subset in subsets}
     return SearchTask(
         data=ResultData(
             kind=dataset.kind,
@@ -108,10 +106,6 @@ def _task_of_dataset(
             for one in cameras
         },
     )
-
-
-def _size_name(dataset: PersonSearchDataset, size: GallerySize) -> str:
-    return FULL_SET if size == FULL_SET else protocol_of_size(dataset, int(size))
 
 
 def _full_set_of(dataset: PersonSearchDataset) -> SearchProtocol:

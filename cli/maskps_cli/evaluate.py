@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from maskps_cli.options import device_option, force_option, json_option, quiet_option, root_argument
 from maskps_cli.output import progress_bar, say
 from maskps_cli.score import methods_of, print_or_write, scoring_options
+
+if TYPE_CHECKING:
+    from maskps.evaluation import Rules
+    from maskps.evaluation.protocol_sets import Cameras
+    from maskps.model.predictor import Feature
+    from maskps.search_task import GallerySize
 
 
 @click.command("eval")
@@ -46,15 +53,15 @@ from maskps_cli.score import methods_of, print_or_write, scoring_options
 def evaluate(
     root: Path,
     run: Path,
-    gallery_sizes: Sequence[int | str],
+    gallery_sizes: Sequence[GallerySize],
     subsets: Sequence[str],
-    cameras: Sequence[str],
-    rules: str,
+    cameras: Sequence[Cameras],
+    rules: Rules,
     cbgm: bool,
     rerank: bool,
     out: Path | None,
     per_query: bool,
-    feature: str,
+    feature: Feature,
     gt_boxes: bool,
     save_detections: Path | None,
     checkpoint: str,
@@ -73,6 +80,7 @@ def evaluate(
     Example:
       maskps eval scenes --run run --gallery-size 100
     """
+    from maskps.datasets import open_dataset
     from maskps.evaluation import write_detections
     from maskps.evaluation.detections_file import MARK as DETECTIONS_MARK
     from maskps.evaluation.result_file import MARK as RESULT_MARK
@@ -96,7 +104,7 @@ def evaluate(
             network = load_run(run, device=place, checkpoint=checkpoint)
             extraction = ResumableExtraction(
                 network.predictor(feature=feature),
-                task.dataset,
+                open_dataset(root),
                 list(task.protocols.values()),
                 parts_folder(run, save_detections),
                 settings=asdict(network.config),

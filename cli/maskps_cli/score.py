@@ -12,7 +12,10 @@ from maskps_cli.options import force_option, json_option, quiet_option
 from maskps_cli.output import print_json, print_result_file, say
 
 if TYPE_CHECKING:
+    from maskps.evaluation import Rules
+    from maskps.evaluation.protocol_sets import Cameras
     from maskps.evaluation.result_file import ResultFile
+    from maskps.search_task import GallerySize
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -135,10 +138,10 @@ def print_or_write(
 def score(
     protocol: Path,
     detections_file: Path,
-    gallery_sizes: Sequence[int | str],
+    gallery_sizes: Sequence[GallerySize],
     subsets: Sequence[str],
-    cameras: Sequence[str],
-    rules: str,
+    cameras: Sequence[Cameras],
+    rules: Rules,
     cbgm: bool,
     rerank: bool,
     out: Path | None,

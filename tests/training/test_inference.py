@@ -1,22 +1,30 @@
-"""Features of a protocol: each image once, queries from their own boxes, in the protocol's order."""
+"""Features of protocols: each image once, queries from their own boxes; and how an extraction goes on."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import maskps.inference
-from maskps.errors import AnnotationError, InputFileError
+import maskps.inference_parts
+from maskps.errors import AnnotationError, ConfigError, InputFileError
+from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.search import evaluate_search
 from maskps.images import read_image
 from maskps.inference import extract_detections
+from maskps.inference_parts import ResumableExtraction
 from maskps.model import Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.training import TrainConfig, initial_predictor
+from maskps.training.distributed import Processes
 
 NAMES = np.array(["s5.jpg", "s0.jpg", "s1.jpg", "s3.jpg", "s4.jpg"])
 
@@ -121,3 +129,196 @@ def test_a_protocol_without_queries_is_refused(
     )
     with pytest.raises(AnnotationError, match="with queries"):
         extract_detections(predictor, dataset, empty)
+
+
+@pytest.fixture
+def other(protocol: SearchProtocol) -> SearchProtocol:
+    """A second protocol: one query of the first, one of its own, and a gallery image that the first lacks."""
+    names = np.array(["s0.jpg", "s2.jpg", "s5.jpg"])
+    return SearchProtocol(
+        image_names=names,
+        query_scenes=np.array([0, 2], np.int32),
+        query_boxes=np.array([[4, 6, 22, 56], [34, 8, 52, 53]], np.float32),
+        query_ids=np.array(["p1", "p3"]),
+        query_hard=np.zeros(2, np.bool_),
+        galleries=np.array([[1, 2], [0, 1]], np.int32),
+        truth_offsets=np.array([0, 1, 2]),
+        truth_positions=np.array([1, 0], np.int32),
+        truth_boxes=np.array([[4, 6, 22, 56]] * 2, np.float32),
+        truth_hard=np.zeros(2, np.bool_),
+    )
+
+
+def assert_same(first: Detections | None, second: Detections | None) -> None:
+    assert first is not None and second is not None
+    for field in dataclasses.fields(Detections):
+        assert np.array_equal(getattr(first, field.name), getattr(second, field.name)), field.name
+
+
+def test_several_protocols_share_one_pass_over_the_images(
+    predictor: Predictor,
+    dataset: PersonSearchDataset,
+    protocol: SearchProtocol,
+    other: SearchProtocol,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths = []
+    monkeypatch.setattr(
+        maskps.inference, "read_image", lambda path: paths.append(path.name) or read_image(path)
+    )
+    found = extract_detections(predictor, dataset, [protocol, other])
+    assert sorted(paths) == ["s0.jpg", "s1.jpg", "s2.jpg", "s3.jpg", "s4.jpg", "s5.jpg"]
+    assert found.query_names is not None and found.query_boxes is not None
+    assert found.query_names.tolist() == ["s5.jpg", "s1.jpg", "s5.jpg", "s0.jpg"]
+    for one in (protocol, other):
+        alone = evaluate_search(one, extract_detections(predictor, dataset, one)).to_dict(per_query=True)
+        assert evaluate_search(one, found).to_dict(per_query=True) == alone
+
+
+def test_an_image_of_a_query_and_a_gallery_goes_through_the_network_once(
+    predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
+) -> None:
+    passes: list[int] = []
+    predictor.model.stem.register_forward_hook(lambda *_: passes.append(1))
+    extract_detections(predictor, dataset, protocol)
+    assert len(passes) == len(NAMES)
+
+
+def test_annotated_boxes_stand_in_for_the_detector(
+    predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
+) -> None:
+    """Of the gallery images only; the fourth has nobody."""
+    found = extract_detections(predictor, dataset, protocol, gt_boxes=True)
+    scenes = dataset.test.select(dataset.test.rows_of(found.image_names))
+    assert np.array_equal(found.offsets, scenes.offsets) and np.array_equal(found.boxes, scenes.boxes)
+    assert (found.scores == 1).all()
+    image = read_image(dataset.image_path("s4.jpg"))
+    expected = predictor.embed(image, scenes[3].boxes)
+    np.testing.assert_allclose(found.embeddings[found.offsets[3] :], expected, atol=1e-5)
+
+
+Extraction = Callable[..., ResumableExtraction]
+
+
+@pytest.fixture
+def extraction(
+    predictor: Predictor,
+    dataset: PersonSearchDataset,
+    protocol: SearchProtocol,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Extraction:
+    """Returns an extraction in parts of two images; keyword arguments change it."""
+    monkeypatch.setattr(maskps.inference_parts, "IMAGES_PER_PART", 2)
+
+    def make(**changes: Any) -> ResumableExtraction:
+        places = {"predictor": predictor, "dataset": dataset, "protocols": [protocol]}
+        folder = {"folder": tmp_path / "parts", "settings": {"box_nms": 0.4}, "processes": Processes()}
+        return ResumableExtraction(**(places | folder | changes))
+
+    return make
+
+
+def stop_after(images: int) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == images:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def images_done(one: ResumableExtraction) -> int:
+    """Runs it; returns how many images were left to do."""
+    reports: list[int] = []
+    one.run(progress=lambda done, total: reports.append(done))
+    return len(reports)
+
+
+def test_in_parts_it_is_the_same(
+    extraction: Extraction, predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
+) -> None:
+    whole = extract_detections(predictor, dataset, protocol)
+    assert_same(extraction().run(), whole)
+    assert_same(extraction().run(), whole)  # from the parts alone
+    assert_same(extraction(folder=None).run(), whole)
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_interrupted_it_goes_on_with_the_images_that_are_left(
+    images: int,
+    extraction: Extraction,
+    predictor: Predictor,
+    dataset: PersonSearchDataset,
+    protocol: SearchProtocol,
+) -> None:
+    with pytest.raises(KeyboardInterrupt, match="goes on"):
+        extraction().run(progress=stop_after(images))
+    reports: list[tuple[int, int]] = []
+    found = extraction().run(progress=lambda *report: reports.append(report))
+    assert reports == [(done, 5) for done in range(images + 1, 6)]
+    assert_same(found, extract_detections(predictor, dataset, protocol))
+
+
+def test_killed_outright_it_keeps_the_parts_that_were_written(
+    extraction: Extraction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def progress(done: int, total: int) -> None:
+        if done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        extraction().run(progress=progress)
+    assert images_done(extraction()) == 3
+
+
+def test_parts_of_another_network_or_setting_or_image_are_not_used(
+    extraction: Extraction,
+    predictor: Predictor,
+    dataset: PersonSearchDataset,
+    protocol: SearchProtocol,
+    other: SearchProtocol,
+) -> None:
+    assert images_done(extraction()) == 5
+    assert images_done(extraction()) == 0
+    assert images_done(extraction(settings={"box_nms": 0.5})) == 5
+    assert images_done(extraction(gt_boxes=True)) == 5
+    assert images_done(extraction(protocols=[protocol, other])) == 6
+    pooled = Predictor(predictor.model, predictor.shorter_side, predictor.longest_side, feature="pooled")
+    assert images_done(extraction(predictor=pooled)) == 5
+    path = dataset.image_path("s3.jpg")
+    os.utime(path, ns=(1, 1))
+    assert images_done(extraction()) == 5
+    with torch.no_grad():
+        predictor.model.roi_heads.classifier.bias += 1
+    assert images_done(extraction()) == 5
+
+
+def test_a_damaged_part_is_told_and_done_again(
+    extraction: Extraction, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = extraction()
+    whole = one.run()
+    assert one.folder is not None
+    part = sorted(one.folder.iterdir())[0]
+    part.write_bytes(part.read_bytes()[:-50])
+    assert_same(extraction().run(), whole)
+    assert part.name in caplog.text
+
+
+def test_when_all_is_done_the_parts_go_and_others_stay(extraction: Extraction, tmp_path: Path) -> None:
+    first, second = extraction(), extraction(settings={})
+    first.run(), second.run()
+    first.finish()
+    assert list((tmp_path / "parts").iterdir()) == [second.folder]
+    second.finish()
+    assert not (tmp_path / "parts").exists()
+
+
+def test_several_processes_need_a_folder(extraction: Extraction) -> None:
+    processes = Processes()
+    processes.size = 2
+    with pytest.raises(ConfigError, match="several processes"):
+        extraction(folder=None, processes=processes)

@@ -1,0 +1,164 @@
+"""`maskps eval` with several protocols, saved detections, interruptions and several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+import maskps.inference_parts
+from maskps.datasets import open_dataset
+from maskps.datasets.protocols import open_protocol
+from maskps.evaluation import read_detections
+from maskps.evaluation.result_file import read_results
+from maskps.training import RunInfo, SceneDataset, load_config
+from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
+from maskps.training.run import write_run_files
+from maskps_cli.main import main
+
+SETTINGS = ["pretrained=none", "masks=false", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
+SIZES = ["--gallery-size", "4", "--gallery-size", "6", "--gallery-size", "all", "--subset", "occlusion"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run whose network has learned nothing but to say "person"."""
+    from maskps.model.build import build_model
+
+    torch.manual_seed(0)
+    config = load_config("tiny", SETTINGS)
+    info = RunInfo.of(SceneDataset(open_dataset(few_scenes), None, config))
+    model = build_model(config, info.num_pids)
+    with torch.no_grad():
+        model.roi_heads.classifier.bias += torch.tensor([0.0, 1.0])
+    out = tmp_path_factory.mktemp("network") / "run"
+    out.mkdir()
+    write_run_files(out, info, config)
+    write_checkpoint(
+        checkpoint_path(out, info.steps), Checkpoint(info.steps, info.num_pids, model.state_dict(), {})
+    )
+    return out
+
+
+def test_eval_is_saved_detections_and_score(few_scenes: Path, network: Path, tmp_path: Path) -> None:
+    saved, out, of_score = tmp_path / "dets.npz", tmp_path / "eval.json", tmp_path / "score.json"
+    asked = [*SIZES, "--rules", "paper", "--cbgm", "--rerank"]
+    result = run("eval", few_scenes, "--run", network, *asked, "--save-detections", saved, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert (
+        run("score", "--protocol", few_scenes, "--detections", saved, *asked, "--out", of_score).exit_code
+        == 0
+    )
+    ours, theirs = read_results(out).to_dict(), read_results(of_score).to_dict()
+    assert len(ours["results"]) == 12 and (read_detections(saved).scores >= 0.5).any()
+    for key in ("data", "results", "detection"):
+        assert ours[key] == theirs[key]
+    source = read_results(out).source
+    assert (source.run, source.masks, source.step) == (str(network), False, 36)
+    assert source.recipe is None  # the settings are not quite those of a recipe
+
+
+def test_one_protocol_prints_the_keys_of_old(few_scenes: Path, network: Path) -> None:
+    result = run("eval", few_scenes, "--run", network, "--gallery-size", "4", "--json")
+    content = json.loads(result.stdout)
+    assert {"mAP", "top1", "top5", "top10", "queries", "gallery_size", "rules"} <= content.keys()
+    assert content["mAP"] == content["results"][0]["mAP"]
+    assert not (network / "evaluation").exists()
+
+
+def test_the_pooled_feature_is_longer_and_ranks_otherwise(
+    few_scenes: Path, network: Path, tmp_path: Path
+) -> None:
+    for feature in ("embedding", "pooled"):
+        saved, out = tmp_path / f"{feature}.npz", tmp_path / f"{feature}.json"
+        asked = ("--gallery-size", "6", "--feature", feature, "--save-detections", saved, "--out", out)
+        assert run("eval", few_scenes, "--run", network, *asked).exit_code == 0
+        assert read_results(out).results[0].feature == feature
+    vectors = [read_detections(tmp_path / f"{name}.npz") for name in ("embedding", "pooled")]
+    assert vectors[0].embeddings.shape[1] < vectors[1].embeddings.shape[1]
+    assert np.array_equal(vectors[0].boxes, vectors[1].boxes)
+
+
+def test_annotated_boxes_leave_no_query_undetected(few_scenes: Path, network: Path) -> None:
+    result = run("eval", few_scenes, "--run", network, "--gallery-size", "6", "--gt-boxes", "--json")
+    content = json.loads(result.stdout)
+    assert content["failures"]["not detected"] == content["failures"]["below score threshold"] == 0
+    assert content["detection"] == {}
+
+
+def test_interrupted_it_says_so_and_goes_on(
+    few_scenes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, images = maskps.inference_parts.image_features, []
+
+    def counted(*arguments, **keywords):  # type: ignore[no-untyped-def]
+        images.append(1)
+        if len(images) == 4:
+            raise KeyboardInterrupt
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(maskps.inference_parts, "image_features", counted)
+    command = ("eval", few_scenes, "--run", network, "--gallery-size", "6", "--json")
+    first = run(*command)
+    assert first.exit_code == 1 and "the same command goes on" in first.stderr
+    assert (network / "evaluation").is_dir()
+    second = run(*command)
+    assert second.exit_code == 0, second.output
+    done_twice = 1  # the one in which it was interrupted
+    assert not (network / "evaluation").exists()
+    monkeypatch.undo()
+    assert run(*command, "--save-detections", tmp_path / "dets.npz").stdout == second.stdout
+    assert len(images) == _images_of(few_scenes, "TestG6") + done_twice
+
+
+def _images_of(root: Path, name: str) -> int:
+    protocol = open_protocol(open_dataset(root), name)
+    scenes = protocol.galleries[protocol.galleries >= 0]
+    return len(np.union1d(scenes, protocol.query_scenes))
+
+
+def test_two_processes_are_one(few_scenes: Path, network: Path, tmp_path: Path) -> None:
+    asked = ["eval", few_scenes, "--run", network, "--gallery-size", "6", "--json"]
+    alone = run(*asked)
+    paths = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, "-m", "--", "maskps_cli.main", *map(str, asked)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(alone.stdout)
+
+
+@pytest.mark.parametrize("option", ["--out", "--save-detections"])
+def test_what_cannot_be_written_is_told_before_the_first_image(
+    option: str, few_scenes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maskps.inference_parts, "image_features", None)
+    (tmp_path / "mine").write_text("keep")
+    for options in ([], ["--force"]):
+        result = run(
+            "eval", few_scenes, "--run", network, "--gallery-size", "4", option, tmp_path / "mine", *options
+        )
+        assert result.exit_code == 1 and "another kind" in result.stderr
+    assert (tmp_path / "mine").read_text() == "keep"
