@@ -86,7 +86,7 @@ def _task_of_dataset(
     root: Path, sizes: Sequence[GallerySize], subsets: Sequence[str], cameras: Sequence[Cameras]
 ) -> SearchTask:
     dataset = open_dataset(root)
-    names = [FULL_SET if size == FULL_SET else protocol_of_size(dataset, size) for size in sizes]
+    names = [FULL_SET if isinstance(size, str) else protocol_of_size(dataset, size) for size in sizes]
     names += [SUBSETS[subset] for subset in subsets]
     protocols = {
         name: _full_set_of(dataset) if name == FULL_SET else open_protocol(dataset, name)
