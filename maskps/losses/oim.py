@@ -95,7 +95,7 @@ class OIMLoss(nn.Module):
         return loss
 
     def take_pending(self) -> list[tuple[Tensor, Tensor]]:
-        """Returns the embeddings (R, D) and pids (R,) of each pass since the last commit, and forgets them."""
+        """Returns embeddings (R, D) and pids (R,) of each pass since the last commit, and forgets them."""
         pending, self._pending = self._pending, []
         return pending
 

@@ -253,7 +253,7 @@ def test_an_interrupted_grid_continues_to_the_same_bytes(
 
     def stop_in_the_second_cell(report: GridReport) -> None:
         reports.append(report)
-        if report.cell.proportion == "full" and report.text.startswith("epoch"):
+        if report.cell.proportion == "full" and report.text.startswith("loss "):
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingError, match="interrupted after step 1") as caught:
@@ -284,7 +284,7 @@ def test_an_interruption_while_searching_repeats_no_training(
     lines = (tmp_path / "grid" / "p00_s0" / "metrics.jsonl").read_bytes()
     steps: list[str] = []
     go("0%", callback=lambda report: steps.append(report.text))
-    assert not [text for text in steps if text.startswith("epoch")]
+    assert not [text for text in steps if text.startswith("loss ")]
     assert (tmp_path / "grid" / "p00_s0" / "metrics.jsonl").read_bytes() == lines
 
 
@@ -292,7 +292,7 @@ def test_reports_count_the_steps_of_the_whole_grid(go: Callable[..., AblationTab
     """Two cells of two steps; a cell ends with its result."""
     reports: list[GridReport] = []
     go("0%", "full", callback=reports.append)
-    steps = [(one.number, one.done) for one in reports if one.text.startswith("epoch")]
+    steps = [(one.number, one.done) for one in reports if one.text.startswith("loss ")]
     assert steps == [(1, 1), (1, 2), (2, 3), (2, 4)]
     assert {(one.cells, one.total) for one in reports} == {(2, 4)}
     ends = [one for one in reports if one.result is not None]
