@@ -70,7 +70,9 @@ def ranking_pictures(
             query_id=str(protocol.query_ids[query]),
             image=image_of(str(protocol.image_names[protocol.query_scenes[query]])),
             box=protocol.query_boxes[query],
-            hits=ranked_results(protocol, detections, query, k, score_threshold=result.score_threshold),
+            hits=ranked_results(
+                protocol, detections, query, k, score_threshold=result.score_threshold, rules=result.rules
+            ),
             truths=int(protocol.truth_offsets[query + 1] - protocol.truth_offsets[query]),
             average_precision=float(result.average_precisions[query]),
         )

@@ -24,7 +24,7 @@ _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, INK)
 _MARKERS = "osD^vP"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _HATCHES = ("", "////", "....", "xxxx", "----", "++++")
-_ONE_QUERY_LIST = re.compile(r"TestG\d+|full", re.IGNORECASE)
+_ONE_QUERY_LIST = re.compile(r"TestG\d+|all")  # all: every test scene but the query's own
 _LONGEST, _LONGEST_BESIDE = 28, 20  # letters; the axes need room as well
 
 

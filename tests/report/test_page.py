@@ -160,6 +160,14 @@ def test_the_same_results_give_the_same_bytes(line: Line, write_run: WriteRun, t
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
+def test_the_full_set_ends_the_curve_over_gallery_sizes(
+    line: Line, write_run: WriteRun, tmp_path: Path
+) -> None:
+    write_report([write_run("run", [line(), line("all", gallery_size=6977)])], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert " at 100, " in text and " at 6,977." in text
+
+
 def test_files_are_what_their_record_lists(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
     runs = [write_run(name, [line(), line("TestG50", gallery_size=50)]) for name in "ab"]
     page = write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
