@@ -255,15 +255,17 @@ def batches(
         pin_memory=pin_memory,
     )
     others = set(multiprocessing.active_children())
+    loaded = _started(loader)
+    workers = set(multiprocessing.active_children()) - others
     try:
-        for batch, (share, is_last) in zip(_started(loader), places, strict=True):
+        for batch, (share, is_last) in zip(loaded, places, strict=True):
             if isinstance(batch, MaskpsError):
                 raise batch
             yield dataclasses.replace(batch, share=share, is_last=is_last)
     finally:
-        # The loader has asked its processes to end and waited some seconds. One that is stuck would be waited
-        # for without limit when Python ends.
-        for worker in set(multiprocessing.active_children()) - others:
+        del loaded  # the loader asks its processes to end, and waits some seconds
+        # One that is stuck would be waited for without limit when Python ends.
+        for worker in workers & set(multiprocessing.active_children()):
             worker.join(timeout=1)
             worker.kill()
 

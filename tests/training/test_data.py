@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 from collections.abc import Callable
 from itertools import islice
 
@@ -136,6 +137,20 @@ def test_masks_change_neither_order_nor_flips_nor_sampling(
         for a, b in zip(first.targets, second.targets, strict=True):
             assert a["seed"] == b["seed"]
             assert not b["mask_present"].any()
+
+
+def test_one_loader_that_ends_leaves_the_processes_of_another_alone(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    first = batches(SceneDataset(dataset, subset, make_config(num_workers=1)))
+    next(first)
+    second = batches(SceneDataset(dataset, subset, make_config(num_workers=1)))
+    next(second)
+    before = set(multiprocessing.active_children())
+    first.close()
+    left = before & set(multiprocessing.active_children())
+    assert len(left) == 1
+    second.close()
 
 
 def test_worker_processes_change_nothing(
