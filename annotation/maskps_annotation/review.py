@@ -8,7 +8,6 @@ saves is read by `maskps_annotation.decisions`.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.errors import InputFileError, OutputError, OutputExistsError
-from maskps.files import write_errors_explained, written_atomically
+from maskps.errors import InputFileError
+from maskps.files import check_output_file, written_atomically
 from maskps.images import check_images, read_image
 from maskps.masks.coverage import THRESHOLD, coverage_in_chunks
+from maskps.static_pages import content_policy
 from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset
 from maskps_annotation import decisions
@@ -81,7 +81,7 @@ def write_review(
         InputFileError: the subset is damaged or empty, or an image is missing or broken.
         AnnotationError: a subset or packs of another data set.
     """
-    _check_out(out, force=force)
+    check_output_file(out, mark=_MARK, force=force)
     subset = open_subset(subset_dir, dataset)
     train = dataset.train
     check_images(
@@ -141,46 +141,14 @@ def write_review(
     )
 
 
-def _check_out(out: Path, *, force: bool) -> None:
-    """Raises an error unless `out` is new or, with `force`, a review page."""
-    if out.is_dir():
-        raise OutputError(out, expected="a file", found="a folder", hint="add a name, such as review.html")
-    if not out.exists():
-        return
-    with write_errors_explained(out), out.open("rb") as stream:
-        is_ours = _MARK in stream.read(1000)
-    if not is_ours:
-        raise OutputExistsError(
-            out,
-            expected="a new file, or a review page",
-            found="another file",
-            hint="choose another path; --force does not replace it",
-        )
-    if not force:
-        raise OutputExistsError(
-            out,
-            expected="a new file",
-            found="an existing review page",
-            hint="choose another path, or replace it with --force; saved decisions stay",
-        )
-
-
 def _page(subset: str) -> str:
     """Returns the page without its content; the policy lets it run its own code and load nothing."""
     folder = files("maskps_annotation") / "review_page"
     html, style, *scripts = ((folder / name).read_text(encoding="utf-8") for name in _PARTS)
     script = "\n".join(scripts)
     title = escape(subset.encode("utf-8", "replace").decode("utf-8"))
-    policy = (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-    )
+    policy = content_policy(style, script)
     return Template(html).substitute(title=title, policy=policy, style=style, script=script)
-
-
-def _sha256(text: str) -> str:
-    """Returns what a content security policy calls an element with this text."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _json(content: Any) -> str:

@@ -6,19 +6,17 @@ and a content security policy keeps the page from loading anything or running co
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from maskps.errors import AnnotationError, OutputError, OutputExistsError
+from maskps.errors import AnnotationError
 from maskps.files import (
     check_output,
+    check_output_file,
     folder_written_atomically,
-    write_errors_explained,
     write_json,
     written_atomically,
 )
@@ -29,6 +27,7 @@ from maskps.report.rankings import MaskPicture, Rankings, mask_pictures, ranked_
 from maskps.report.sources import DataKey, Sources, read_sources
 from maskps.report.svg import svg_to_inline
 from maskps.report.tables import ReportTable
+from maskps.static_pages import content_policy
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 
@@ -102,7 +101,7 @@ def write_report(
         InputFileError: see `read_sources` and `ranked_pictures`.
         AnnotationError: nothing was measured on the data set `images`, or as `ranked_pictures`.
     """
-    _check_out(out, force=force)
+    check_output_file(out, mark=_MARK, force=force)
     if files is not None:
         check_output(files, record=FILES_RECORD, force=force)
     sources = read_sources(paths)
@@ -152,40 +151,13 @@ def _check_measured(sources: Sources, images: PersonSearchDataset) -> None:
         )
 
 
-def _check_out(out: Path, *, force: bool) -> None:
-    """Raises an error unless `out` is new or, with `force`, a report."""
-    if out.is_dir():
-        raise OutputError(out, expected="a file", found="a folder", hint="add a name, such as report.html")
-    if not out.exists():
-        return
-    with write_errors_explained(out), out.open("rb") as stream:
-        is_ours = _MARK in stream.read(1000)
-    if not is_ours:
-        raise OutputExistsError(
-            out,
-            expected="a new file, or a report",
-            found="another file",
-            hint="choose another path; --force does not replace it",
-        )
-    if not force:
-        raise OutputExistsError(
-            out,
-            expected="a new file",
-            found="an existing report",
-            hint="choose another path, or replace it with --force",
-        )
-
-
 def _html(sources: Sources, sections: Sequence[Section], published: Sequence[ReportTable]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     folder = package_files("maskps.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    policy = (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-    )
+    policy = content_policy(style, script)
     environment = Environment(
         loader=PackageLoader("maskps.report"),
         autoescape=True,
@@ -204,11 +176,6 @@ def _html(sources: Sources, sections: Sequence[Section], published: Sequence[Rep
         "inline": lambda section, figure: Markup(section.inline(figure)),
     }
     return environment.get_template("page.html").render(content)
-
-
-def _sha256(text: str) -> str:
-    """Returns what a content security policy calls an element with this text."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _percent(fraction: float) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskps.errors import AnnotationError, InputFileError, OutputError, OutputExistsError
+from maskps.errors import AnnotationError, InputFileError, OutputExistsError
 from maskps.masks import LabelMeShape, Outline, outline_from_polygons, write_labelme
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import build_subset, open_subset, read_targets, select_subset
@@ -318,7 +318,7 @@ def test_another_file_is_not_replaced_even_with_force(
 def test_a_folder_in_place_of_the_page_is_said(
     subset: Path, dataset: PersonSearchDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputError, match="folder"):
+    with pytest.raises(OutputExistsError, match="folder"):
         write_review(subset, dataset, tmp_path, force=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from maskps.errors import AnnotationError, InputFileError, OutputError, OutputExistsError
+from maskps.errors import AnnotationError, InputFileError, OutputExistsError
 from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.masks import outline_from_polygons
 from maskps.report import write_report
@@ -279,8 +279,8 @@ def test_only_a_report_is_replaced_and_only_when_asked(write_run: WriteRun, tmp_
         write_report([run], out)
     write_report([run], out, force=True)
     out.write_text("my notes")
-    with pytest.raises(OutputExistsError, match="another file"):
+    with pytest.raises(OutputExistsError, match="another kind"):
         write_report([run], out, force=True)
     assert out.read_text() == "my notes"
-    with pytest.raises(OutputError, match="a folder"):
+    with pytest.raises(OutputExistsError, match="a folder"):
         write_report([run], tmp_path, force=True)
