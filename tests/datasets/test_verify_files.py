@@ -45,7 +45,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
         (POINTER, "file-lfs-pointer", "a Git-LFS pointer to 12,345 bytes"),
         (b"\n<!DOCTYPE html><html>", "file-web-page", "a web page (HTML or XML)"),
         (b"PK\x03\x04rest", "file-archive", "a zip archive"),
-        (gzip.compress(b"x"), "file-archive", "a gzip archive"),
+        (gzip.compress(b"x", mtime=0), "file-archive", "a gzip archive"),
         (b"7z\xbc\xaf\x27\x1crest", "file-archive", "a 7z archive"),
         (tar_bytes(), "file-archive", "a tar archive"),
         (b"\xff\xd8\xff\xe0", "file-other-kind", "a JPEG picture"),
