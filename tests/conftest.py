@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -46,6 +49,22 @@ def real_data() -> Path:
     if not (folder / "cuhk_sysu" / "TestG100.mat").is_file():
         pytest.skip(f"real annotation files are not at {folder}; set MASKPS_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark_script() -> Callable[[str], ModuleType]:
+    """Imports a script of tests/benchmarks by its name: `benchmark_script("overfit")`."""
+
+    def load(name: str) -> ModuleType:
+        path = REPOSITORY / "tests" / "benchmarks" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look for their module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

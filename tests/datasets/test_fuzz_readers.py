@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -13,17 +11,11 @@ import numpy as np
 import pytest
 
 READERS = ("cuhk-sysu", "prw", "coco", "coco of others", "labelme", "name list", "mask subset", "detections")
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "fuzz_readers.py"
 
 
 @pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_readers", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look for their module
-    spec.loader.exec_module(module)
-    return module
+def fuzz(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("fuzz_readers")
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from maskps.datasets.prw_writer import write_prw
 from maskps.errors import AnnotationError, OutputExistsError
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
-
-BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "prw_round_trip.py"
 
 
 def table(*scenes: tuple[str, int, list[tuple[float, ...]], list[int]]) -> SceneTable:
@@ -166,13 +165,11 @@ def test_a_protocol_with_smaller_galleries_is_refused(
 
 
 @pytest.fixture(scope="session")
-def few_real(real_data: Path) -> tuple[PersonSearchDataset, SearchProtocol]:
+def few_real(
+    real_data: Path, benchmark_script: Callable[[str], ModuleType]
+) -> tuple[PersonSearchDataset, SearchProtocol]:
     """40 images of each set of the real PRW, and those of the 30 real queries."""
-    spec = importlib.util.spec_from_file_location("prw_round_trip", BENCHMARK)
-    assert spec and spec.loader
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    return benchmark.real_prw(real_data / "prw", images=40, queries=30)
+    return benchmark_script("prw_round_trip").real_prw(real_data / "prw", images=40, queries=30)
 
 
 @pytest.mark.real_data

@@ -7,9 +7,7 @@ without the identity loss, mask IoU 0.39 without the mask loss.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -17,19 +15,13 @@ import pytest
 
 from maskps.training import load_run, train
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "overfit.py"
 EPOCHS = 40
 SEED = 1
 
 
 @pytest.fixture(scope="module")
-def overfit() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("overfit", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look for their module
-    spec.loader.exec_module(module)
-    return module
+def overfit(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("overfit")
 
 
 @pytest.fixture(scope="module")
