@@ -23,6 +23,7 @@ from maskps.evaluation.metrics import TOP_K, average_precisions
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.queries import query_rows
 from maskps.evaluation.rules import RuledProtocol, Rules, apply_rules
+from maskps.evaluation.similarity import BlockSimilarities
 
 NOT_DETECTED = "not detected"
 BELOW_THRESHOLD = "below score threshold"
@@ -66,12 +67,8 @@ class Search:
     def protocol(self) -> SearchProtocol:
         return self.ruled.protocol
 
-    def score(self, block: GalleryBlock, similarities: NDArray[np.float32]) -> None:
-        """Scores the block's queries.
-
-        Args:
-            similarities: of each query with its gallery's detections, one query after another.
-        """
+    def score(self, block: GalleryBlock, similarities: BlockSimilarities) -> None:
+        """Scores the block's queries."""
         truths, query = _truths_of(self.protocol, block.queries)
         entries = block.entry_offsets[query] + self.protocol.truth_positions[truths]
         counts = np.diff(self.candidates.offsets)[truths]
@@ -81,12 +78,16 @@ class Search:
         if len(query) == 0:
             return
         places = np.repeat(block.begins[entries], counts) + numbers
-        matches = np.maximum.reduceat(similarities[places], np.cumsum(counts) - counts)
+        starts = np.cumsum(counts) - counts
+        values = similarities.values
+        similarities.make_exact(np.repeat(query, counts), places)
+        matches = np.maximum.reduceat(values[places], starts)
+        similarities.settle(query, matches)
 
         spans = [slice(begin, end) for begin, end in zip(block.offsets, block.offsets[1:], strict=False)]
         at_least = np.array(
             [
-                np.count_nonzero(similarities[spans[of]] >= match)
+                np.count_nonzero(values[spans[of]] >= match)
                 for of, match in zip(query.tolist(), matches, strict=True)
             ]
         )
@@ -97,9 +98,9 @@ class Search:
         best, found = np.maximum.reduceat(matches, first), block.queries[query[first]]
         above = np.minimum.reduceat(at_least, first) - 1  # besides the best match itself
         for i in np.flatnonzero(above):
-            ranked = similarities[spans[query[first[i]]]]
-            if np.count_nonzero(ranked == best[i]) > 1:
-                above[i] = self._first_match(int(found[i]), ranked, best[i])
+            own = int(query[first[i]])
+            if np.count_nonzero(values[spans[own]] == best[i]) > 1:
+                above[i] = self._first_match(int(found[i]), similarities.of_query(own), best[i])
         self.is_found[found] = True
         self.hits[found] = above[:, None] < TOP_K
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, ConfigError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import GalleryBlock, rank_gallery
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import Search, prepare_search
-from maskps.evaluation.similarity import all_similarities, gallery_similarities
+from maskps.evaluation.similarity import (
+    BlockSimilarities,
+    Comparison,
+    distances_as_products,
+    gathered,
+)
 
 SCORE_THRESHOLD = 0.5
 """Gallery detections below this score do not enter the search (the released evaluator's default)."""
 
 _QUERIES_AT_ONCE = 256
 _PAIRS_AT_ONCE = 4_000_000
-_SPARSE_COST = 3  # a product of selected pairs costs about this much more per pair than one of all pairs
+_SPARSE_COST = 4  # a product of selected pairs costs about this much more per pair than one of all pairs
 _UNIT_NORM_TOLERANCE = 1e-3
 
 _logger = logging.getLogger(__name__)
+
+Distance = Literal["cosine", "euclidean"]
+"""What ranks the detections: the dot product, which is the cosine of unit vectors, or Euclidean distance."""
 
 Adjust = Callable[[Search, GalleryBlock, NDArray[np.float32]], NDArray[np.float32]]
 """Returns other similarities of one query with its gallery: (search, block of that query, similarities)."""
@@ -119,6 +128,7 @@ def evaluate_search(
     score_threshold: float = SCORE_THRESHOLD,
     rules: Rules = "oim",
     normalize: bool = False,
+    distance: Distance = "cosine",
 ) -> SearchResult:
     """Returns mAP, top-1, 5, 10 and the causes of failures under one of the three rules.
 
@@ -130,14 +140,21 @@ def evaluate_search(
     Args:
         normalize: divide every embedding by its length first. Without it the similarity is the dot product
             as given, as in the released evaluators, and a warning tells if embeddings have other lengths.
+        distance: "euclidean" ranks by the distance of the vectors as given, the shortest first (Sec. 4.1;
+            of unit vectors the ranking is that of the cosine).
 
     Raises:
         AnnotationError: the detections were made for another protocol: gallery images or queries that they
             lack; a protocol without queries, or with a query without a true box.
-        ConfigError: no such rules.
+        ConfigError: no such rules, no such distance.
     """
     return evaluate_searches(
-        {"": protocol}, detections, score_threshold=score_threshold, rules=rules, normalize=normalize
+        {"": protocol},
+        detections,
+        score_threshold=score_threshold,
+        rules=rules,
+        normalize=normalize,
+        distance=distance,
     )[""]
 
 
@@ -148,6 +165,7 @@ def evaluate_searches(
     score_threshold: float = SCORE_THRESHOLD,
     rules: Rules = "oim",
     normalize: bool = False,
+    distance: Distance = "cosine",
     adjust: Adjust | None = None,
 ) -> dict[str, SearchResult]:
     """Returns what `evaluate_search` returns, for several protocols that share their products.
@@ -158,12 +176,13 @@ def evaluate_searches(
     """
     if normalize:
         detections = detections.normalized()
-    _warn_unless_unit_norm(detections)
     searches = {
         name: prepare_search(protocol, detections, score_threshold, rules)
         for name, protocol in protocols.items()
     }
-    for search, block, similarities in _blocks(list(searches.values()), detections):
+    rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
+    comparison = _compared(detections, rows, distance, exact=adjust is not None)
+    for search, block, similarities in _blocks(list(searches.values()), comparison):
         if adjust is not None:
             similarities = _adjusted(adjust, search, block, similarities)
         search.score(block, similarities)
@@ -189,6 +208,7 @@ def ranked_results(
     *,
     score_threshold: float = SCORE_THRESHOLD,
     rules: Rules = "oim",
+    distance: Distance = "cosine",
 ) -> list[RankedHit]:
     """Returns the first k gallery detections of one query, best first; fewer where there are fewer.
 
@@ -199,15 +219,10 @@ def ranked_results(
         raise AnnotationError(
             "protocol", expected=f"a query from 0 to {protocol.num_queries - 1}", found=f"query {query}"
         )
-    _warn_unless_unit_norm(detections)
     search = prepare_search(protocol, detections, score_threshold, rules)
-    block = search.index.block(search.protocol, np.array([query]))
-    similarities = gallery_similarities(
-        detections.query_embeddings[search.rows[[query]]],
-        detections.embeddings[search.index.rows],
-        search.index,
-        block,
-    )
+    block, rows = search.index.block(search.protocol, np.array([query])), search.rows[[query]]
+    comparison = _compared(detections, search.index.rows, distance, exact=True)
+    similarities = comparison.of_block(rows, search.index, block)
     ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
     return [
         RankedHit(
@@ -227,35 +242,33 @@ def ranked_results(
 
 
 def _blocks(
-    searches: list[Search], detections: Detections
-) -> Iterator[tuple[Search, GalleryBlock, NDArray[np.float32]]]:
+    searches: list[Search], comparison: Comparison
+) -> Iterator[tuple[Search, GalleryBlock, BlockSimilarities]]:
     """Yields all queries of all searches in blocks, with their similarities to their galleries' detections.
 
     Where the galleries ask for most pairs of a query and a detection, all pairs are multiplied, once for
     all searches; otherwise those that each search asks for.
     """
-    rows = searches[0].index.rows  # the same for all: they depend on the score threshold only
-    embeddings = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
     sizes = [_candidates(search) for search in searches]
-    row_count = len(detections.query_embeddings)
-    if _SPARSE_COST * sum(int(size.sum()) for size in sizes) < row_count * len(embeddings):
+    query_count, gallery_count = len(comparison.queries), len(comparison.gallery)
+    if _SPARSE_COST * sum(int(size.sum()) for size in sizes) < query_count * gallery_count:
         for search, size in zip(searches, sizes, strict=True):
             for queries in _split(np.arange(len(search.rows)), size):
-                block = search.index.block(search.protocol, queries)
-                own = detections.query_embeddings[search.rows[queries]]
-                yield search, block, gallery_similarities(own, embeddings, search.index, block)
+                rows, block = search.rows[queries], search.index.block(search.protocol, queries)
+                values = comparison.of_block(rows, search.index, block)
+                yield search, block, BlockSimilarities(values, comparison, rows, search.index, block)
         return
-    for first in range(0, row_count, _QUERIES_AT_ONCE):
+    for first in range(0, query_count, _QUERIES_AT_ONCE):
         last = first + _QUERIES_AT_ONCE
-        products = all_similarities(detections.query_embeddings[first:last], embeddings)
+        products = comparison.with_all(slice(first, last))
         for search, size in zip(searches, sizes, strict=True):
             within = np.flatnonzero((search.rows >= first) & (search.rows < last))
             for queries in _split(within, size[within]):
-                block = search.index.block(search.protocol, queries)
-                per_query = np.diff(block.offsets)
-                starts = (search.rows[queries] - first) * len(embeddings)
-                places = block.places(search.index) + np.repeat(starts, per_query)
-                yield search, block, products.ravel()[places]
+                rows, block = search.rows[queries], search.index.block(search.protocol, queries)
+                starts = (rows - first) * gallery_count
+                begins = search.index.starts[block.images] + starts[block.query_of_entry]
+                values = gathered(products.ravel(), begins, block)
+                yield search, block, BlockSimilarities(values, comparison, rows, search.index, block)
 
 
 def _candidates(search: Search) -> NDArray[np.int64]:
@@ -274,25 +287,38 @@ def _split(queries: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray
 
 
 def _adjusted(
-    adjust: Adjust, search: Search, block: GalleryBlock, similarities: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    adjusted = similarities.copy()
+    adjust: Adjust, search: Search, block: GalleryBlock, similarities: BlockSimilarities
+) -> BlockSimilarities:
+    adjusted = similarities.values.copy()
     for i, query in enumerate(block.queries):
         span = slice(block.offsets[i], block.offsets[i + 1])
         one = search.index.block(search.protocol, np.array([query]))
-        adjusted[span] = adjust(search, one, similarities[span])
-    return adjusted
+        adjusted[span] = adjust(search, one, similarities.values[span])
+    return dataclasses.replace(similarities, values=adjusted, comparison=None)
 
 
-def _warn_unless_unit_norm(detections: Detections) -> None:
-    for name in ("query_embeddings", "embeddings"):
-        rows = getattr(detections, name)
-        norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        off = np.abs(norms - 1) > _UNIT_NORM_TOLERANCE
-        if off.any():
-            _logger.warning(
-                "detections, %s: %d of %d rows are not unit vectors (lengths %.3g to %.3g). The dot product "
-                "is then not the cosine, and long vectors win; a published code base lost 20 points of mAP "
-                "this way. Divide every row by its length (normalize=True, --normalize).",
-                name, off.sum(), len(norms), norms.min(), norms.max(),
-            )  # fmt: skip
+def _compared(
+    detections: Detections, rows: NDArray[np.int64], distance: Distance, *, exact: bool
+) -> Comparison:
+    """Returns the queries and these detections, ready to be compared."""
+    queries = detections.query_embeddings
+    gallery = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
+    if distance == "euclidean":
+        return Comparison(*distances_as_products(queries, gallery), exact=exact)
+    if distance != "cosine":
+        raise ConfigError("distance", expected="cosine or euclidean", found=repr(distance))
+    comparison = Comparison(queries, gallery, exact=exact)
+    _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
+    _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
+    return comparison
+
+
+def _warn_unless_unit_vectors(name: str, found: NDArray[np.float64]) -> None:
+    off = np.abs(found - 1) > _UNIT_NORM_TOLERANCE
+    if off.any():
+        _logger.warning(
+            "detections, %s: %d of %d rows are not unit vectors (lengths %.3g to %.3g). The dot product "
+            "is then not the cosine, and long vectors win; a published code base lost 20 points of mAP "
+            "this way. Divide every row by its length (normalize=True, --normalize).",
+            name, off.sum(), len(found), found.min(), found.max(),
+        )  # fmt: skip

@@ -1,68 +1,231 @@
-"""Cosines of queries with gallery detections: float64 products, rounded to float32.
+"""Similarities of queries with gallery detections: dot products in float64, rounded to float32.
 
 That is what the released code's float32 product aims at, without its dependence on the linear-algebra
 library: equal embeddings tie wherever they stand in the matrix.
 
-Two ways to the same numbers. `all_similarities` multiplies queries with all detections; several protocols
-share it. Where galleries are small, most of that is not asked for: `gallery_similarities` multiplies each
-image's detections with those queries only whose gallery lists the image.
+Few of them have to be known so well. A score depends on how a query's detections compare with its few right
+answers, so all products are made in float32, whose error has a bound, and those that are too near to a right
+answer to tell are made again: same ranking, less than half the time.
+
+Two ways to the same products. All queries are multiplied with all detections, which several protocols share;
+or, where galleries are small and most of that is not asked for, each image's detections with those queries
+only whose gallery lists the image.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskps.columns import offsets_of, ragged_ranges
+from maskps.errors import AnnotationError
 from maskps.evaluation.matching import GalleryBlock, GalleryIndex
 
+_PAIRS_AT_ONCE = 8192  # in float64; at D = 256 these are 16 MB
 _DETECTIONS_AT_ONCE = 8192
+_QUERIES_AT_ONCE = 32  # their similarities at a gallery of 1,000 stay in the cache
+_CROWDED = 1 / 32
+"""If more of the values than this are near right answers, making all again is quicker."""
+
+_LARGEST, _SMALLEST = 1e37, 1e-30
+"""Between them float32 holds products, and what is summed up on the way, to its full accuracy."""
+
+_MOST_DIMENSIONS = 1 << 16
+"""Up to it float32 sums tell lengths and margins well enough."""
 
 
-def all_similarities(
-    query_embeddings: NDArray[np.float32], embeddings: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Returns the (n, K) cosines of n queries with K detections, without a float64 copy of all of these."""
-    similarities = np.empty((len(query_embeddings), len(embeddings)), dtype=np.float32)
-    queries = query_embeddings.astype(np.float64)
-    for begin in range(0, len(embeddings), _DETECTIONS_AT_ONCE):
-        columns = slice(begin, begin + _DETECTIONS_AT_ONCE)
-        similarities[:, columns] = queries @ embeddings[columns].astype(np.float64).T
-    return similarities
+class Comparison:
+    """Query and gallery vectors that are compared by their dot product."""
+
+    def __init__(
+        self, queries: NDArray[np.float32], gallery: NDArray[np.float32], *, exact: bool = False
+    ) -> None:
+        """Takes (Q, D) and (K, D) vectors, the latter of the detections `GalleryIndex.rows`.
+
+        Args:
+            exact: make all products in float64.
+
+        Raises:
+            AnnotationError: vectors too long, or too short, for float32 to tell their products.
+        """
+        self.queries, self.gallery = queries, gallery
+        self.query_lengths, self.gallery_lengths = lengths(queries), lengths(gallery)
+        dim = queries.shape[1]
+        largest = self.query_lengths * self.gallery_lengths.max(initial=0)
+        if largest.any() and not _SMALLEST < largest.max() < _LARGEST:
+            raise AnnotationError(
+                "detections, embeddings",
+                expected=f"lengths whose product is between {_SMALLEST:g} and {_LARGEST:g}, as float32 holds",
+                found=f"queries as long as {self.query_lengths.max():.3g}, "
+                f"detections as long as {self.gallery_lengths.max():.3g}",
+                hint="divide every row by its length (normalize=True, --normalize)",
+            )
+        # |float32 sum - exact| <= D u |q| |e| / (1 - D u), u = 2^-24, in any order of summation (Higham,
+        # Accuracy and Stability of Numerical Algorithms, 2002, Eq. 3.5); rounding the exact one adds
+        # u |q| |e|. 8 and 1.01 make up for the rounding of lengths and margins; where a product is below
+        # 2^-126 its error is not relative any more.
+        self.margins = 1.01 * largest * (dim + 8) * 2.0**-24 + dim * 2.0**-126
+        self.is_exact = exact or dim > _MOST_DIMENSIONS
+
+    def with_all(self, queries: slice) -> NDArray[np.float32]:
+        """Returns the products of n queries with all K detections, (n, K)."""
+        if not self.is_exact:
+            return self.queries[queries] @ self.gallery.T
+        own = self.queries[queries].astype(np.float64)
+        products = np.empty((len(own), len(self.gallery)), dtype=np.float32)
+        for begin in range(0, len(self.gallery), _DETECTIONS_AT_ONCE):  # no float64 copy of all of these
+            columns = slice(begin, begin + _DETECTIONS_AT_ONCE)
+            products[:, columns] = own @ self.gallery[columns].astype(np.float64).T
+        return products
+
+    def of_block(
+        self, rows: NDArray[np.int64], index: GalleryIndex, block: GalleryBlock, *, exact: bool = False
+    ) -> NDArray[np.float32]:
+        """Returns the products of a block's queries with their galleries' detections, one after another.
+
+        Args:
+            rows: (n,) which of `queries` the block's are.
+            exact: make them in float64.
+        """
+        dtype = np.float64 if exact or self.is_exact else np.float32
+        queries = self.queries[rows].astype(dtype)
+        # Numbers of 16 bits are sorted by counting, ten times as fast.
+        narrow = np.uint16 if len(index.starts) <= 1 << 16 else np.int32
+        by_image = np.argsort(block.images.astype(narrow), kind="stable")
+        query_of_entry, images = block.query_of_entry[by_image], block.images[by_image]
+        bounds = [0, *(np.flatnonzero(np.diff(images)) + 1).tolist(), len(images)]
+        distinct = images[bounds[:-1]] if len(images) else images
+        products = np.empty(block.offsets[-1], dtype=dtype)
+        listing = np.empty((np.diff(bounds).max(), queries.shape[1]), dtype=dtype)
+        end = 0
+        for first, last, start, count in zip(
+            bounds, bounds[1:], index.starts[distinct].tolist(), index.counts[distinct].tolist(), strict=False
+        ):
+            if count == 0:
+                continue
+            own, found = listing[: last - first], self.gallery[start : start + count]
+            queries.take(query_of_entry[first:last], axis=0, out=own, mode="clip")  # "clip" needs no buffer
+            begin, end = end, end + len(own) * count
+            np.dot(own, found.T.astype(dtype, copy=False), out=products[begin:end].reshape(len(own), count))
+        begins = np.empty(len(by_image), dtype=np.int64)
+        begins[by_image] = offsets_of(block.counts[by_image])[:-1]
+        return gathered(products.astype(np.float32, copy=False), begins, block)
+
+    def of_pairs(self, queries: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Returns the exact products of query i with detection i of (m,) pairs."""
+        products = np.empty(len(queries), dtype=np.float32)
+        for begin in range(0, len(queries), _PAIRS_AT_ONCE):
+            some = slice(begin, begin + _PAIRS_AT_ONCE)
+            products[some] = np.einsum(
+                "nd,nd->n", self.queries[queries[some]], self.gallery[places[some]], dtype=np.float64
+            )
+        return products
 
 
-def gallery_similarities(
-    query_embeddings: NDArray[np.float32],
-    embeddings: NDArray[np.float32],
-    index: GalleryIndex,
-    block: GalleryBlock,
-) -> NDArray[np.float32]:
-    """Returns the cosines of a block's queries with the detections of their galleries, one after another.
+@dataclass(frozen=True)
+class BlockSimilarities:
+    """Similarities of a block's queries with their galleries' detections, exact where it matters.
 
-    Args:
-        query_embeddings: (n, D), one for each query of the block.
-        embeddings: (K, D) of the detections `index.rows`.
+    Attributes:
+        values: (P,) float32, one query after another; `settle` writes into them.
+        comparison: what they were made from; None: the values are exact as they are.
+        rows: (n,) int64, which of the comparison's queries the block's are.
+        index: which of its detections the images hold.
+        block: the galleries.
     """
-    queries = query_embeddings.astype(np.float64)
-    # Numbers of 16 bits are sorted by counting, ten times as fast.
-    narrow = np.uint16 if len(index.starts) <= 1 << 16 else np.int32
-    by_image = np.argsort(block.images.astype(narrow), kind="stable")
-    query_of_entry, images = block.query_of_entry[by_image], block.images[by_image]
-    bounds = [0, *(np.flatnonzero(np.diff(images)) + 1).tolist(), len(images)]
-    distinct = images[bounds[:-1]] if len(images) else images
-    products = np.empty(block.offsets[-1], dtype=np.float32)
-    listing = np.empty((np.diff(bounds).max(), queries.shape[1]))
-    end = 0
-    for i, (start, count) in enumerate(
-        zip(index.starts[distinct].tolist(), index.counts[distinct].tolist(), strict=True)
-    ):
-        if count == 0:
-            continue
-        entries = query_of_entry[bounds[i] : bounds[i + 1]]
-        rows = listing[: len(entries)]
-        queries.take(entries, axis=0, out=rows, mode="clip")  # "clip" writes without a buffer
-        begin, end = end, end + len(entries) * count
-        products[begin:end] = np.dot(rows, embeddings[start : start + count].astype(np.float64).T).ravel()
-    begins = np.empty(len(by_image), dtype=np.int64)
-    begins[by_image] = offsets_of(block.counts[by_image])[:-1]
-    return products[ragged_ranges(begins, block.counts)]
+
+    values: NDArray[np.float32]
+    comparison: Comparison | None
+    rows: NDArray[np.int64]
+    index: GalleryIndex
+    block: GalleryBlock
+
+    def make_exact(self, query: NDArray[np.int64], places: NDArray[np.int64]) -> None:
+        """Makes (m,) values exact.
+
+        Args:
+            query: (m,) of each, counted within the block.
+            places: (m,) of each among `values`.
+        """
+        if self.comparison is not None and not self.comparison.is_exact:
+            self.values[places] = self.comparison.of_pairs(self.rows[query], self._detections(places))
+
+    def settle(self, query: NDArray[np.int64], exact: NDArray[np.float32]) -> None:
+        """Makes those values exact whose error could hide how they compare with (m,) exact ones.
+
+        Args:
+            query: (m,) of each exact one, counted within the block.
+            exact: (m,) of its values.
+        """
+        if self.comparison is None or self.comparison.is_exact:
+            return
+        offsets, margins = self.block.offsets, self.comparison.margins[self.rows[query]]
+        near = [np.zeros(0, dtype=np.int64)]
+        bounds = zip((exact - margins).astype(np.float32), (exact + margins).astype(np.float32), strict=True)
+        for of, (least, most) in zip(query.tolist(), bounds, strict=True):
+            values = self.values[offsets[of] : offsets[of + 1]]
+            if np.count_nonzero(values >= least) - np.count_nonzero(values > most) > 1:  # more than itself
+                near.append(offsets[of] + np.flatnonzero((values >= least) & (values <= most)))
+        places = np.concatenate(near)
+        if len(places) > _CROWDED * len(self.values):
+            self.values[:] = self.comparison.of_block(self.rows, self.index, self.block, exact=True)
+        else:
+            self.make_exact(np.searchsorted(offsets, places, side="right") - 1, places)
+
+    def of_query(self, query: int) -> NDArray[np.float32]:
+        """Returns the exact similarities of one query, counted within the block, with its whole gallery."""
+        places = np.arange(self.block.offsets[query], self.block.offsets[query + 1])
+        if self.comparison is None or self.comparison.is_exact:
+            return self.values[places]
+        return self.comparison.of_pairs(np.full(len(places), self.rows[query]), self._detections(places))
+
+    def _detections(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns where in the comparison's gallery these of the block's detections are."""
+        block = self.block
+        entries = np.searchsorted(block.begins, places, side="right") - 1
+        return self.index.starts[block.images[entries]] + places - block.begins[entries]
+
+
+def gathered(
+    products: NDArray[np.float32], begins: NDArray[np.int64], block: GalleryBlock
+) -> NDArray[np.float32]:
+    """Returns the products of a block in its order; those of entry e are at `begins[e]` and after it."""
+    values = np.empty(block.offsets[-1], dtype=np.float32)
+    for first in range(0, len(block.queries), _QUERIES_AT_ONCE):
+        last = min(first + _QUERIES_AT_ONCE, len(block.queries))
+        entries = slice(block.entry_offsets[first], block.entry_offsets[last])
+        places = ragged_ranges(begins[entries], block.counts[entries])
+        own = values[block.offsets[first] : block.offsets[last]]
+        products.take(places, out=own, mode="clip")  # "clip" needs no buffer
+    return values
+
+
+def lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Returns the (n,) Euclidean lengths of (n, D) vectors, good to D x 2^-24."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("nd,nd->n", vectors, vectors).astype(np.float64)
+    is_lost = (squares < _SMALLEST) | (squares > _LARGEST)
+    squares[is_lost] = np.einsum("nd,nd->n", vectors[is_lost], vectors[is_lost], dtype=np.float64)
+    return np.sqrt(squares)
+
+
+def distances_as_products(
+    queries: NDArray[np.float32], gallery: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns longer vectors, (Q, D + 2) and (K, D + 2), whose products rank as Euclidean distances do.
+
+    |q - e|^2 = |q|^2 - 2 (q.e - |e|^2 / 2), and |q|^2 is the same for all detections of a query. Two numbers
+    of float32 hold |e|^2 / 2 to 48 bits; a power of two, which costs no accuracy, brings them to the size of
+    the others.
+    """
+    halves = np.einsum("nd,nd->n", gallery, gallery, dtype=np.float64) / 2
+    scale = 2.0 ** np.ceil(np.log2(max(np.sqrt(halves.max(initial=0)), 2.0**-60)))
+    heads = (halves / scale).astype(np.float32)
+    tails = (halves / scale - heads).astype(np.float32)
+    scales = np.full((len(queries), 2), scale, dtype=np.float32)
+    return (
+        np.concatenate([queries, scales], axis=1),
+        np.concatenate([gallery, -heads[:, None], -tails[:, None]], axis=1),
+    )

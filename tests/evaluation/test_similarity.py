@@ -1,0 +1,150 @@
+"""Similarities in float32 that rank as those of float64 do, and Euclidean distances."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from literal_search import literal_oim, rounded_product
+from search_cases import BOX, random_case, tiny_case, worked_example
+
+from maskps import AnnotationError, ConfigError
+from maskps.evaluation import Detections, SearchProtocol, evaluate_search, ranked_results, similarity
+from maskps.evaluation.metrics import average_precision
+from maskps.evaluation.similarity import Comparison, distances_as_products
+
+OTHER = [500.0, 500.0, 600.0, 700.0]
+
+
+def near_ties(seed: int, *, dim: int = 256, images: int = 12) -> tuple[SearchProtocol, Detections]:
+    """One query whose detections are as similar as its right answers but for the last bits of float32."""
+    rng = np.random.default_rng(seed)
+    names = [f"g{i}" for i in range(images)]
+    protocol, _ = tiny_case({name: [] for name in names}, {name: BOX for name in names[:2]})
+    query = unit(rng.normal(size=(1, dim)))
+    others = rng.normal(size=(images, 9, dim))
+    others = unit(others - (others @ query.T) * query)
+    embeddings = 0.05 * query + (1 - 0.05**2) ** 0.5 * others
+    boxes = [np.array([BOX, *[OTHER] * 8])] * images
+    return protocol, Detections.from_images(names, boxes, [np.ones(9)] * images, list(embeddings), query)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("crowded", [0.0, 1.0], ids=["all again", "only the near ones"])
+@pytest.mark.parametrize("sparse_cost", [0, 10**9], ids=["by image", "all at once"])
+def test_the_error_of_float32_never_decides(
+    crowded: float, sparse_cost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity, "_CROWDED", crowded)
+    monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
+    differs = 0
+    for seed in range(12):
+        protocol, detections = near_ties(seed)
+        (expected,), (hits,) = literal_oim(protocol, detections, rounded_product)
+        result = evaluate_search(protocol, detections)
+        assert abs(result.average_precisions[0] - expected) < 1e-12
+        assert result.hits[0].tolist() == hits
+        with monkeypatch.context() as patch:
+            patch.setattr(similarity.BlockSimilarities, "settle", lambda *_: None)
+            differs += evaluate_search(protocol, detections).mAP != pytest.approx(expected, abs=1e-12)
+    assert differs > 6, "the cases are too easy: float32 alone would do"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 300), st.integers(-6, 6))
+def test_float32_products_are_within_their_margins(seed: int, dim: int, exponent: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries = (rng.normal(size=(3, dim)) * 10.0**exponent).astype(np.float32)
+    gallery = (rng.normal(size=(20, dim)) * rng.choice([1e-3, 1, 1e3], (20, 1))).astype(np.float32)
+    compared = Comparison(queries, gallery)
+    assert not compared.is_exact
+    exact = Comparison(queries, gallery, exact=True).with_all(slice(0, 3)).astype(np.float64)
+    assert (np.abs(compared.with_all(slice(0, 3)) - exact) <= compared.margins[:, None]).all()
+    of, place = np.divmod(np.arange(60), 20)
+    np.testing.assert_array_equal(compared.of_pairs(of, place).reshape(3, 20), exact)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_euclidean_distance_ranks_raw_vectors(seed: int) -> None:
+    protocol, detections = random_case(seed, ties=False)
+    rng = np.random.default_rng(seed)
+    stretched = detections.embeddings * rng.uniform(0.2, 5, (len(detections), 1)).astype(np.float32)
+    detections = dataclasses.replace(detections, embeddings=stretched)
+    result = evaluate_search(protocol, detections, distance="euclidean")
+    for query in range(protocol.num_queries):
+        hits = ranked_results(protocol, detections, query, 10**6, distance="euclidean")
+        rows = [find(detections, hit.image_name, hit.box) for hit in hits]
+        steps = detections.embeddings[rows] - detections.query_embeddings[query]
+        distances = np.linalg.norm(steps.astype(np.float64), axis=1)
+        assert (np.diff(distances) >= -1e-6).all()
+        is_match = np.array([hit.is_match for hit in hits], dtype=bool)
+        truths = np.diff(protocol.truth_offsets)[query]
+        ap = average_precision(is_match, np.array([hit.similarity for hit in hits]))
+        assert result.average_precisions[query] == pytest.approx(ap * is_match.sum() / truths, abs=1e-12)
+
+
+def find(detections: Detections, image_name: str, box: np.ndarray) -> int:
+    (image,) = np.flatnonzero(detections.image_names == image_name)
+    rows = np.arange(detections.offsets[image], detections.offsets[image + 1])
+    return int(rows[(detections.boxes[rows] == box).all(axis=1)][0])
+
+
+def test_euclidean_distance_of_unit_vectors_ranks_as_the_cosine() -> None:
+    for seed in range(5):
+        protocol, detections = random_case(seed, ties=False)
+        cosine, euclidean = (
+            evaluate_search(protocol, detections, distance=distance) for distance in ("cosine", "euclidean")
+        )
+        np.testing.assert_allclose(euclidean.average_precisions, cosine.average_precisions, atol=1e-12)
+
+
+def test_long_vectors_win_by_product_but_not_by_distance(caplog: pytest.LogCaptureFixture) -> None:
+    protocol, detections = tiny_case({"g1": [(BOX, 0.9)], "g2": [(BOX, 0.5)]}, {"g1": BOX})
+    longer = detections.embeddings * np.array([[1], [4]], np.float32)
+    detections = dataclasses.replace(detections, embeddings=longer)
+    with caplog.at_level(logging.WARNING):
+        assert evaluate_search(protocol, detections, distance="euclidean").top1 == 1.0
+    assert not caplog.records
+    assert evaluate_search(protocol, detections).top1 == 0.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.floats(-12, 12))
+def test_distances_as_products_are_half_the_squares_but_for_the_query(seed: int, exponent: float) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery = ((rng.normal(size=(n, 7)) * 10**exponent).astype(np.float32) for n in (2, 9))
+    a, b = (vectors.astype(np.float64) for vectors in distances_as_products(queries, gallery))
+    squares = ((queries[:, None].astype(np.float64) - gallery) ** 2).sum(axis=2)
+    own = (queries.astype(np.float64) ** 2).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(own - 2 * a @ b.T, squares, rtol=0, atol=1e-12 * (squares + own).max())
+
+
+def test_detections_of_zeros_all_have_the_same_distance() -> None:
+    protocol, detections = worked_example(found_in_g3=True)
+    zeros = dataclasses.replace(detections, embeddings=detections.embeddings * 0)
+    hits = ranked_results(protocol, zeros, 0, 10, distance="euclidean")
+    assert {hit.similarity for hit in hits} == {0.0}
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-36])
+def test_vectors_whose_products_float32_cannot_hold_are_an_error(scale: float) -> None:
+    protocol, detections = worked_example(found_in_g3=True)
+    scaled = {
+        name: getattr(detections, name) * np.float32(scale) for name in ("embeddings", "query_embeddings")
+    }
+    detections = dataclasses.replace(detections, **scaled)
+    with pytest.raises(AnnotationError, match="lengths whose product"):
+        evaluate_search(protocol, detections)
+    assert evaluate_search(protocol, detections, normalize=True).mAP == pytest.approx(0.7)
+
+
+def test_unknown_distance_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="cosine or euclidean"):
+        evaluate_search(*worked_example(found_in_g3=True), distance="manhattan")
