@@ -99,16 +99,16 @@ class Search:
         above = np.minimum.reduceat(at_least, first) - 1  # besides the best match itself
         for i in np.flatnonzero(above):
             own = int(query[first[i]])
-            if np.count_nonzero(values[spans[own]] == best[i]) > 1:
-                above[i] = self._first_match(int(found[i]), similarities.of_query(own), best[i])
+            ranked = values[spans[own]]
+            if np.count_nonzero(ranked == best[i]) > 1:
+                above[i] = np.count_nonzero(ranked > best[i])
+                if above[i] < max(TOP_K):
+                    above[i] = self._first_match(int(found[i]), similarities.of_query(own))
         self.is_found[found] = True
         self.hits[found] = above[:, None] < TOP_K
 
-    def _first_match(self, query: int, similarities: NDArray[np.float32], best: np.float32) -> int:
-        """Returns the rank of the best match, which others tie with, or one beyond all that count."""
-        above = int(np.count_nonzero(similarities > best))
-        if above >= max(TOP_K):
-            return above
+    def _first_match(self, query: int, similarities: NDArray[np.float32]) -> int:
+        """Returns the rank, from 0, of the first right answer to a query that has one."""
         ranking = rank_gallery(self.protocol, query, similarities, self.index, self.candidates)
         return int(ranking.is_match.argmax())
 

@@ -294,7 +294,7 @@ def _adjusted(
         span = slice(block.offsets[i], block.offsets[i + 1])
         one = search.index.block(search.protocol, np.array([query]))
         adjusted[span] = adjust(search, one, similarities.values[span])
-    return dataclasses.replace(similarities, values=adjusted, comparison=None)
+    return dataclasses.replace(similarities, values=adjusted, is_exact=True)
 
 
 def _compared(

@@ -124,23 +124,28 @@ class Comparison:
         return products
 
 
-@dataclass(frozen=True)
+@dataclass
 class BlockSimilarities:
     """Similarities of a block's queries with their galleries' detections, exact where it matters.
 
     Attributes:
-        values: (P,) float32, one query after another; `settle` writes into them.
-        comparison: what they were made from; None: the values are exact as they are.
+        values: (P,) float32, one query after another; `make_exact` and `settle` write into them.
+        comparison: what they were made from.
         rows: (n,) int64, which of the comparison's queries the block's are.
         index: which of its detections the images hold.
         block: the galleries.
+        is_exact: whether all values are.
     """
 
     values: NDArray[np.float32]
-    comparison: Comparison | None
+    comparison: Comparison
     rows: NDArray[np.int64]
     index: GalleryIndex
     block: GalleryBlock
+    is_exact: bool = False
+
+    def __post_init__(self) -> None:
+        self.is_exact |= self.comparison.is_exact
 
     def make_exact(self, query: NDArray[np.int64], places: NDArray[np.int64]) -> None:
         """Makes (m,) values exact.
@@ -149,7 +154,7 @@ class BlockSimilarities:
             query: (m,) of each, counted within the block.
             places: (m,) of each among `values`.
         """
-        if self.comparison is not None and not self.comparison.is_exact:
+        if not self.is_exact:
             self.values[places] = self.comparison.of_pairs(self.rows[query], self._detections(places))
 
     def settle(self, query: NDArray[np.int64], exact: NDArray[np.float32]) -> None:
@@ -159,7 +164,7 @@ class BlockSimilarities:
             query: (m,) of each exact one, counted within the block.
             exact: (m,) of its values.
         """
-        if self.comparison is None or self.comparison.is_exact:
+        if self.is_exact:
             return
         offsets, margins = self.block.offsets, self.comparison.margins[self.rows[query]]
         near = [np.zeros(0, dtype=np.int64)]
@@ -171,13 +176,14 @@ class BlockSimilarities:
         places = np.concatenate(near)
         if len(places) > _CROWDED * len(self.values):
             self.values[:] = self.comparison.of_block(self.rows, self.index, self.block, exact=True)
+            self.is_exact = True
         else:
             self.make_exact(np.searchsorted(offsets, places, side="right") - 1, places)
 
     def of_query(self, query: int) -> NDArray[np.float32]:
         """Returns the exact similarities of one query, counted within the block, with its whole gallery."""
         places = np.arange(self.block.offsets[query], self.block.offsets[query + 1])
-        if self.comparison is None or self.comparison.is_exact:
+        if self.is_exact:
             return self.values[places]
         return self.comparison.of_pairs(np.full(len(places), self.rows[query]), self._detections(places))
 
