@@ -193,7 +193,12 @@ def _key(
     state = {
         "maskps": maskps.__version__,
         "weights": weights_digest(predictor.model),
-        "predictor": [predictor.shorter_side, predictor.longest_side, predictor.feature],
+        "predictor": [
+            predictor.shorter_side,
+            predictor.longest_side,
+            predictor.feature,
+            predictor.unit_length,
+        ],
         "device": predictor.device.type,
         "settings": dict(settings),
         "test": test,

@@ -28,7 +28,7 @@ from maskps.evaluation.protocol_sets import Cameras, camera_protocol, full_set
 from maskps.evaluation.reranking import evaluate_reranked
 from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.evaluation.rules import Rules
-from maskps.evaluation.search import SearchResult, evaluate_searches
+from maskps.evaluation.search import Distance, SearchResult, evaluate_searches
 from maskps.structures import PersonSearchDataset
 from maskps.subset.stats import data_name, has_synthetic_record
 from maskps_manifest import cuhk_sysu
@@ -198,8 +198,9 @@ def _searched(
     task: SearchTask, detections: Detections, rules: Rules, method: str
 ) -> Mapping[str, SearchResult]:
     """Returns the result of each protocol by name."""
-    if method == "cosine":
-        return evaluate_searches(task.protocols, detections, rules=rules)
+    if method in ("cosine", "euclidean"):
+        distance: Distance = "cosine" if method == "cosine" else "euclidean"
+        return evaluate_searches(task.protocols, detections, rules=rules, distance=distance)
     if method == "rerank":
         return {
             name: evaluate_reranked(protocol, detections, rules=rules)

@@ -16,6 +16,7 @@ from maskps_cli.score import methods_of, print_or_write, scoring_options
 if TYPE_CHECKING:
     from maskps.evaluation import Rules
     from maskps.evaluation.protocol_sets import Cameras
+    from maskps.evaluation.search import Distance
     from maskps.model.predictor import Feature
     from maskps.search_task import GallerySize
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     type=click.Choice(["embedding", "pooled"]),
     default="embedding",
     show_default=True,
-    help="The vector compared: f_id (Sec. 3.2), or the pooled Res5 features f_p (Sec. 4.2); both as cosine.",
+    help="The vector compared: f_id (Sec. 3.2), or the pooled Res5 features f_p (Sec. 4.2).",
 )
 @click.option(
     "--gt-boxes",
@@ -57,6 +58,7 @@ def evaluate(
     subsets: Sequence[str],
     cameras: Sequence[Cameras],
     rules: Rules,
+    distance: Distance,
     cbgm: bool,
     rerank: bool,
     out: Path | None,
@@ -92,6 +94,7 @@ def evaluate(
     from maskps.training.distributed import open_processes, own_device
     from maskps.training.run import open_device
 
+    methods = methods_of(distance, cbgm, rerank)
     quiet = quiet or not is_first_process()
     place = own_device(open_device(device))
     with open_processes(place) as processes:
@@ -103,7 +106,7 @@ def evaluate(
             task = open_task(root, gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras or ["all"])
             network = load_run(run, device=place, checkpoint=checkpoint)
             extraction = ResumableExtraction(
-                network.predictor(feature=feature),
+                network.predictor(feature=feature, unit_length=distance == "cosine"),
                 open_dataset(root),
                 list(task.protocols.values()),
                 parts_folder(run, save_detections),
@@ -130,7 +133,7 @@ def evaluate(
             recipe=network.recipe,
             step=network.step,
         ),
-        results=score(task, detections, rules=rules, methods=methods_of(cbgm, rerank), feature=feature),
+        results=score(task, detections, rules=rules, methods=methods, feature=feature),
         detection={} if gt_boxes else score_detector(task, detections),
     )
     title = f"Person search on {root}"

@@ -88,7 +88,7 @@ def print_result_file(title: str, results: ResultFile) -> None:
         click.echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
 
 
-_METHODS = {"cosine": "", "cbgm": " + CBGM", "rerank": " + re-ranking"}
+_METHODS = {"cosine": "", "euclidean": " by distance", "cbgm": " + CBGM", "rerank": " + re-ranking"}
 
 
 def say(text: str, *, quiet: bool = False) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from maskps.evaluation import Rules
     from maskps.evaluation.protocol_sets import Cameras
     from maskps.evaluation.result_file import ResultFile
+    from maskps.evaluation.search import Distance
     from maskps.search_task import GallerySize
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -66,6 +67,13 @@ _SCORING_OPTIONS = (
         help="Matching rules: the released evaluator's, SeqNet's, or those of Sec. 4.1.",
     ),
     click.option(
+        "--distance",
+        type=click.Choice(["cosine", "euclidean"]),
+        default="cosine",
+        show_default=True,
+        help="What ranks: the cosine, or the Euclidean distance of the vectors as they are (Sec. 4.1).",
+    ),
+    click.option(
         "--cbgm", is_flag=True, help="Also with context matching (SeqNet's CBGM), on a line of its own."
     ),
     click.option("--rerank", is_flag=True, help="Also with k-reciprocal re-ranking, on a line of its own."),
@@ -85,9 +93,11 @@ def scoring_options(command: Command) -> Command:
     return command
 
 
-def methods_of(cbgm: bool, rerank: bool) -> list[str]:
-    """Returns the methods that these flags ask for, the plain one first."""
-    return ["cosine", *["cbgm"] * cbgm, *["rerank"] * rerank]
+def methods_of(distance: Distance, cbgm: bool, rerank: bool) -> list[str]:
+    """Returns the methods that these options ask for, the plain one first."""
+    if distance != "cosine" and (cbgm or rerank):
+        raise click.UsageError("--cbgm and --rerank work on cosines; leave out --distance")
+    return [distance, *["cbgm"] * cbgm, *["rerank"] * rerank]
 
 
 def print_or_write(
@@ -142,6 +152,7 @@ def score(
     subsets: Sequence[str],
     cameras: Sequence[Cameras],
     rules: Rules,
+    distance: Distance,
     cbgm: bool,
     rerank: bool,
     out: Path | None,
@@ -166,6 +177,7 @@ def score(
     from maskps.files import check_output_file
     from maskps.search_task import open_task, score, score_detector
 
+    methods = methods_of(distance, cbgm, rerank)
     if out is not None:
         check_output_file(out, mark=RESULT_MARK, force=force)
     task = open_task(protocol, gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras or ["all"])
@@ -175,7 +187,7 @@ def score(
     results = ResultFile(
         data=task.data,
         source=ResultSource(detections=str(detections_file)),
-        results=score(task, detections, rules=rules, methods=methods_of(cbgm, rerank), feature=feature),
+        results=score(task, detections, rules=rules, methods=methods, feature=feature),
         detection=score_detector(task, detections),
     )
     title = f"Person search on {task.data.name}"

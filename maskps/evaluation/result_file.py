@@ -27,8 +27,9 @@ VERSION = 1
 MARK = f'"{FORMAT}"'.encode()
 """In the first bytes of every result file."""
 
-METHODS = ("cosine", "cbgm", "rerank")
-"""How a ranking came about: plain similarity, context matching (CBGM), k-reciprocal re-ranking."""
+METHODS = ("cosine", "euclidean", "cbgm", "rerank")
+"""How a ranking came about: by plain similarity, by Euclidean distance of the vectors as they are, by context
+matching (CBGM), by k-reciprocal re-ranking."""
 
 _WHAT = "results of maskps score or maskps eval"
 _HINT = "the file was edited or cut off; write it again with --out"

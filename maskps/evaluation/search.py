@@ -111,7 +111,7 @@ class RankedHit:
     Attributes:
         image_name: the gallery image.
         box: (4,) float32, xyxy, pixels of the original scene.
-        similarity: cosine with the query.
+        similarity: cosine with the query; its Euclidean distance, below zero, where that ranks.
         is_match: whether the matching rule accepts it as a right answer.
     """
 
@@ -224,6 +224,10 @@ def ranked_results(
     comparison = _compared(detections, search.index.rows, distance, exact=True)
     similarities = comparison.of_block(rows, search.index, block)
     ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
+    shown = ranking.similarities[:k].astype(np.float64)
+    if distance == "euclidean":
+        steps = detections.embeddings[search.index.rows[ranking.places[:k]]].astype(np.float64)
+        shown = -np.linalg.norm(steps - detections.query_embeddings[rows], axis=1)
     return [
         RankedHit(
             image_name=str(protocol.image_names[image]),
@@ -234,7 +238,7 @@ def ranked_results(
         for place, image, similarity, is_match in zip(
             ranking.places[:k],
             ranking.images[:k],
-            ranking.similarities[:k],
+            shown,
             ranking.is_match[:k],
             strict=True,
         )

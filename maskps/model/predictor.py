@@ -24,7 +24,7 @@ class ImageDetections(NamedTuple):
     Attributes:
         boxes: (n, 4) float32, xyxy, pixels of the original image, clipped at its border.
         scores: (n,) float32 in 0..1.
-        embeddings: (n, D) float32, L2-normalised.
+        embeddings: (n, D) float32, L2-normalised unless the predictor was told otherwise.
     """
 
     boxes: NDArray[np.float32]
@@ -43,8 +43,9 @@ class Predictor:
         longest_side: limit of the longer side, as in training.
         device: where to compute.
         feature: the vector that persons are compared by: "embedding" is f_id (256 numbers, Sec. 3.2),
-            "pooled" is f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper says both. Either is
-            L2-normalised, so Euclidean distance and cosine similarity rank alike.
+            "pooled" is f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper says both.
+        unit_length: divide features by their length, so that their products are cosines. f_id has length 1
+            as it is; f_p has not, and its Euclidean distances rank in another way then.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Predictor:
         device: str | torch.device = "cpu",
         *,
         feature: Feature = "embedding",
+        unit_length: bool = True,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.shorter_side = shorter_side
         self.longest_side = longest_side
         self.feature = feature
+        self.unit_length = unit_length
 
     def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
         """Returns the persons in an image (H, W, 3) uint8 RGB."""
@@ -77,10 +80,10 @@ class Predictor:
         with self._evaluating():
             (found,), (pooled,) = self.model.detect_and_pool([tensor], [self._rows(boxes, scale)])
             features = self.model.roi_heads.embed(pooled) if self.feature == "embedding" else pooled
-        return self._detections(found, scale, image), _unit(_numpy(features))
+        return self._detections(found, scale, image), self._features(features)
 
     def embed(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns the (n, D) float32 L2-normalised features of persons at known boxes, as for queries.
+        """Returns the (n, D) float32 features of persons at known boxes, as for queries.
 
         Args:
             image: (H, W, 3) uint8, RGB.
@@ -92,7 +95,7 @@ class Predictor:
                 (features,) = self.model.embed_boxes([tensor], [scaled])
             else:
                 (features,) = self.model.pool_boxes([tensor], [scaled])
-        return _unit(_numpy(features))
+        return self._features(features)
 
     def masks(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the (n, 14, 14) foreground probabilities within given boxes; arguments as `embed`."""
@@ -120,8 +123,15 @@ class Predictor:
         height, width = image.shape[:2]
         key = "embeddings" if self.feature == "embedding" else "pooled"
         return ImageDetections(
-            clip_boxes(boxes, width, height), _numpy(found["scores"]), _unit(_numpy(found[key]))
+            clip_boxes(boxes, width, height), _numpy(found["scores"]), self._features(found[key])
         )
+
+    def _features(self, found: Tensor) -> NDArray[np.float32]:
+        features = _numpy(found)
+        if not self.unit_length:
+            return features
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+        return (features / np.maximum(norms, 1e-12)).astype(np.float32)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -136,8 +146,3 @@ class Predictor:
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return (features / np.maximum(norms, 1e-12)).astype(np.float32)

@@ -120,10 +120,17 @@ class Run:
     step: int
     device: torch.device
 
-    def predictor(self, *, feature: Feature = "embedding") -> Predictor:
-        """Returns the network with the image sizes it was trained for; `feature` as for `Predictor`."""
+    def predictor(self, *, feature: Feature = "embedding", unit_length: bool = True) -> Predictor:
+        """Returns the network with the image sizes it was trained for; the rest as for `Predictor`."""
         config = self.config
-        return Predictor(self.model, config.shorter_side, config.longest_side, self.device, feature=feature)
+        return Predictor(
+            self.model,
+            config.shorter_side,
+            config.longest_side,
+            self.device,
+            feature=feature,
+            unit_length=unit_length,
+        )
 
     @property
     def recipe(self) -> str | None:

@@ -95,6 +95,23 @@ def test_the_pooled_feature_is_longer_and_ranks_otherwise(
     assert np.array_equal(vectors[0].boxes, vectors[1].boxes)
 
 
+def test_distance_compares_the_features_as_they_are(few_scenes: Path, network: Path, tmp_path: Path) -> None:
+    saved, out, of_score = tmp_path / "dets.npz", tmp_path / "eval.json", tmp_path / "score.json"
+    asked = ("--gallery-size", "6", "--feature", "pooled", "--distance", "euclidean")
+    result = run("eval", few_scenes, "--run", network, *asked, "--save-detections", saved, "--out", out)
+    assert result.exit_code == 0, result.output
+    vectors = read_detections(saved)
+    for rows in (vectors.embeddings, vectors.query_embeddings):
+        assert (np.abs(np.linalg.norm(rows, axis=1) - 1) > 0.01).all()
+    assert (
+        run("score", "--protocol", few_scenes, "--detections", saved, *asked, "--out", of_score).exit_code
+        == 0
+    )
+    (line,) = read_results(out).results
+    assert (line.feature, line.method) == ("pooled", "euclidean")
+    assert line.to_dict() == read_results(of_score).results[0].to_dict()
+
+
 def test_annotated_boxes_leave_no_query_undetected(few_scenes: Path, network: Path) -> None:
     result = run("eval", few_scenes, "--run", network, "--gallery-size", "6", "--gt-boxes", "--json")
     content = json.loads(result.stdout)

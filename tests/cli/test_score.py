@@ -192,6 +192,29 @@ def test_embeddings_of_other_lengths_are_told_and_normalized(
     assert mAPs[1] == pytest.approx(mAPs[2], abs=1e-12) and mAPs[0] != mAPs[2]
 
 
+def test_distance_ranks_vectors_of_any_length_as_they_are(
+    dataset: PersonSearchDataset,
+    found: Detections,
+    g4: Path,
+    write: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stretch = np.random.default_rng(1).uniform(0.1, 9, size=(len(found), 1)).astype(np.float32)
+    path = write(embeddings=found.embeddings * stretch)
+    stretched = dataclasses.replace(found, embeddings=found.embeddings * stretch)
+    result = run("--protocol", g4, "--detections", path, "--distance", "euclidean", "--json")
+    (line,) = json.loads(result.stdout)["results"]
+    expected = evaluate_search(open_protocol(dataset, "TestG4"), stretched, distance="euclidean")
+    assert (line["method"], line["mAP"]) == ("euclidean", expected.mAP)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("flag", ["--cbgm", "--rerank"])
+def test_what_works_on_cosines_refuses_distances(flag: str, g4: Path, write: Callable[..., Path]) -> None:
+    result = run("--protocol", g4, "--detections", write(), "--distance", "euclidean", flag)
+    assert result.exit_code == 2 and "leave out --distance" in result.stderr
+
+
 def test_neither_torch_nor_images_are_needed(
     few_scenes: Path, write: Callable[..., Path], tmp_path: Path
 ) -> None:

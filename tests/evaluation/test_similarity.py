@@ -81,12 +81,13 @@ def test_euclidean_distance_ranks_raw_vectors(seed: int) -> None:
     for query in range(protocol.num_queries):
         hits = ranked_results(protocol, detections, query, 10**6, distance="euclidean")
         rows = [find(detections, hit.image_name, hit.box) for hit in hits]
-        steps = detections.embeddings[rows] - detections.query_embeddings[query]
-        distances = np.linalg.norm(steps.astype(np.float64), axis=1)
+        steps = detections.embeddings[rows].astype(np.float64) - detections.query_embeddings[query]
+        distances = np.linalg.norm(steps, axis=1)
         assert (np.diff(distances) >= -1e-6).all()
         is_match = np.array([hit.is_match for hit in hits], dtype=bool)
         truths = np.diff(protocol.truth_offsets)[query]
-        ap = average_precision(is_match, np.array([hit.similarity for hit in hits]))
+        np.testing.assert_allclose([-hit.similarity for hit in hits], distances, rtol=1e-12)
+        ap = average_precision(is_match, -distances)
         assert result.average_precisions[query] == pytest.approx(ap * is_match.sum() / truths, abs=1e-12)
 
 
@@ -130,7 +131,7 @@ def test_detections_of_zeros_all_have_the_same_distance() -> None:
     protocol, detections = worked_example(found_in_g3=True)
     zeros = dataclasses.replace(detections, embeddings=detections.embeddings * 0)
     hits = ranked_results(protocol, zeros, 0, 10, distance="euclidean")
-    assert {hit.similarity for hit in hits} == {0.0}
+    assert {hit.similarity for hit in hits} == {-1.0}
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e-36])
