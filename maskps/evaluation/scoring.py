@@ -81,8 +81,8 @@ class Search:
         starts = np.cumsum(counts) - counts
         values = similarities.values
         similarities.make_exact(np.repeat(query, counts), places)
+        similarities.settle(query, np.maximum.reduceat(values[places], starts))
         matches = np.maximum.reduceat(values[places], starts)
-        similarities.settle(query, matches)
 
         spans = [slice(begin, end) for begin, end in zip(block.offsets, block.offsets[1:], strict=False)]
         at_least = np.array(
