@@ -15,6 +15,8 @@ from maskps_cli.options import (
     recipe_option,
     root_argument,
     set_option,
+    settings_of,
+    wrong_value,
 )
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
@@ -76,16 +78,20 @@ def ablate(
       maskps ablate scenes --subset subset --run grid --recipe tiny --proportions 0,3,full
     """
     from maskps.datasets import open_dataset
-    from maskps.training import load_config, parse_grid, run_grid
+    from maskps.training import parse_grid, run_grid
 
     if not re.fullmatch(r" *\d+ *(, *\d+ *)*", seeds):
         raise click.UsageError(f"--seeds are whole numbers with commas between, such as 0,1,2; not '{seeds}'")
+    numbers = [int(seed) for seed in seeds.split(",")]
+    if len(set(numbers)) < len(numbers):
+        raise click.UsageError(f"--seeds are each given once; not '{seeds}'")
     for setting in settings:
         key = setting.partition("=")[0].strip()
         if key in _OF_A_CELL:
             raise click.UsageError(f"--set {key} is a cell's own; choose it with {_OF_A_CELL[key]}")
-    config = load_config(recipe, list(settings))
-    wanted = parse_grid(proportions)
+    config = settings_of(recipe, settings)
+    with wrong_value("--proportions"):
+        wanted = parse_grid(proportions)
     with progress_bar("grid", quiet=quiet) as update:
 
         def on_report(report: GridReport) -> None:
@@ -99,7 +105,7 @@ def ablate(
             subset,
             run,
             proportions=wanted,
-            seeds=[int(seed) for seed in seeds.split(",")],
+            seeds=numbers,
             gallery_size=gallery_size,
             device=device,
             callback=on_report,

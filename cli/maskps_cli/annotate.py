@@ -18,6 +18,7 @@ from maskps_cli.options import (
     json_option,
     quiet_option,
     seed_option,
+    wrong_value,
 )
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
@@ -109,6 +110,7 @@ def pack(
       maskps-data annotate pack subset --out packs2 --corrections subset.review.json
     """
     from maskps_annotation.corrections import write_corrections
+    from maskps_annotation.pack_record import check_annotators
     from maskps_annotation.packs import write_packs
 
     if corrections and double:
@@ -116,6 +118,12 @@ def pack(
     if annotators is None and not corrections:
         raise click.UsageError("name the annotators: --annotators A,B,C")
     names = [name.strip() for name in (annotators or "").split(",") if name.strip()]
+    if annotators is not None and not names:
+        raise click.UsageError("--annotators names nobody")
+    if double and len(names) < 2:
+        raise click.UsageError("--double gives an image to two annotators; name two with --annotators")
+    with wrong_value("--annotators"):
+        check_annotators(names)
     dataset = dataset_of_subset(subset, images)
     with progress_bar("images", quiet=quiet) as update:
         if corrections:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskps_cli.options import force_option, quiet_option, root_argument, seed_option
+from maskps_cli.options import force_option, quiet_option, root_argument, seed_option, wrong_value
 from maskps_cli.output import progress_bar, say
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def build_subset(
     from maskps.datasets import open_dataset
     from maskps.subset import (
         labelme_name_list,
+        parse_proportions,
         read_name_list,
         read_subset_record,
         select_named,
@@ -105,6 +106,13 @@ def build_subset(
     from maskps_annotation import build_subset_from_labelme
 
     _check_usage(click.get_current_context())
+    if per_portion > portion_size:
+        raise click.UsageError(
+            f"--per-portion {per_portion} is more than the {portion_size} of --portion-size"
+        )
+    if proportion is not None:
+        with wrong_value("--proportion"):
+            parse_proportions(proportion)
     listed = read_name_list(names) if names else labelme_name_list(from_labelme) if from_labelme else None
     dataset = open_dataset(root)
     if record is not None:

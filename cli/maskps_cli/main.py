@@ -17,7 +17,9 @@ from maskps_cli.options import (
     root_argument,
     seed_option,
     set_option,
+    settings_of,
     version_option,
+    wrong_value,
 )
 from maskps_cli.output import progress_bar, say
 from maskps_cli.report import report
@@ -81,7 +83,7 @@ def train(
       maskps train scenes --subset subset --recipe tiny --run run
     """
     from maskps.datasets import open_dataset
-    from maskps.subset import open_subset
+    from maskps.subset import open_subset, parse_proportion
     from maskps.training import StepReport, dry_run, is_first_process, load_config
     from maskps.training import train as train_network
 
@@ -98,7 +100,10 @@ def train(
     overrides = list(settings)
     overrides += ["masks=false"] if no_masks else []
     overrides += ["tensorboard=true"] if tensorboard else []
-    config = load_config(recipe, overrides)
+    config = settings_of(recipe, overrides)
+    if proportion is not None:
+        with wrong_value("--proportion"):
+            parse_proportion(proportion)
     dataset = open_dataset(root)
     masks = None if no_masks or subset is None else open_subset(subset, dataset, proportion)
     quiet = quiet or not is_first_process()

@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maskps import MaskpsError, __version__
+from maskps.errors import ConfigError
 
 if TYPE_CHECKING:
     from maskps.structures import PersonSearchDataset
+    from maskps.training import TrainConfig
 
 
 def cores() -> int:
@@ -73,6 +75,42 @@ def dataset_of_subset(subset: Path, images: Path | None) -> PersonSearchDataset:
     return open_dataset(recorded_root(subset) if images is None else images)
 
 
+@contextmanager
+def wrong_value(option: str) -> Iterator[None]:
+    """Makes a value of this option that the library refuses wrong usage: exit code 2, in click's form."""
+    try:
+        yield
+    except ConfigError as error:
+        context = click.get_current_context()
+        raise click.BadParameter(str(error), ctx=context, param_hint=f"'{option}'") from error
+
+
+def settings_of(recipe: str, overrides: Sequence[str]) -> TrainConfig:
+    """Returns the settings that `recipe_option` and `set_option` ask for.
+
+    A name that no recipe has and a wrong override are wrong usage; what is wrong in a recipe's file is not.
+    """
+    from maskps.training import load_config
+    from maskps.training.config import is_recipe_file
+
+    if is_recipe_file(recipe):
+        load_config(recipe)
+    else:
+        with wrong_value("--recipe"):
+            load_config(recipe)
+    with wrong_value("--set"):
+        return load_config(recipe, overrides)
+
+
+def _check_device(ctx: click.Context, parameter: click.Parameter, device: str) -> str:
+    if device != "auto":
+        from maskps.training.run import open_device
+
+        with wrong_value("--device"):
+            open_device(device)
+    return device
+
+
 def _silence_warnings(ctx: click.Context, parameter: click.Parameter, is_quiet: bool) -> bool:
     logging.getLogger("maskps").setLevel(logging.ERROR if is_quiet else logging.NOTSET)
     return is_quiet
@@ -108,6 +146,7 @@ device_option = click.option(
     "--device",
     default="auto",
     show_default=True,
+    callback=_check_device,
     help="cpu, cuda, cuda:1, ...; auto: an accelerator if any.",
 )
 version_option = click.version_option(__version__, prog_name="maskps")

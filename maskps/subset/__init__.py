@@ -11,7 +11,7 @@ stats           Table 1; count_table prints it, distributions are what the plots
 from maskps.subset.build import Subset, build_subset, open_subset
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
 from maskps.subset.names import NameList, labelme_name_list, read_name_list, select_named
-from maskps.subset.nested import parse_proportions, with_proportions
+from maskps.subset.nested import parse_proportion, parse_proportions, with_proportions
 from maskps.subset.recorded import nested_rows, open_record, recorded_root, selection_of_record
 from maskps.subset.select import SubsetSelection, expected_kept, select_subset
 from maskps.subset.stats import Table1, subset_table, table1, totals_table
@@ -30,6 +30,7 @@ __all__ = [
     "nested_rows",
     "open_record",
     "open_subset",
+    "parse_proportion",
     "parse_proportions",
     "read_name_list",
     "read_subset_record",

@@ -43,6 +43,26 @@ def parse_proportions(text: str) -> tuple[str, ...]:
     return (*(shares[share] for share in sorted(shares)), FULL)
 
 
+def parse_proportion(text: str) -> str:
+    """Returns the label of one proportion, e.g. "6%" for "6.0 %", or "full".
+
+    Raises:
+        ConfigError: not one percentage above 0 and up to 100.
+    """
+    try:
+        labels = parse_proportions(text)
+    except ConfigError:
+        labels = ()
+    if len(labels) not in (1, 2):  # "full" is always the last
+        raise ConfigError(
+            f"proportion '{text[:40]}'",
+            expected="one percentage of the training images above 0 and up to 100, or 'full'",
+            found="something else",
+            hint="for example 6%",
+        )
+    return labels[0]
+
+
 def with_proportions(
     train: SceneTable, selection: SubsetSelection, proportions: Sequence[str] | str
 ) -> SubsetSelection:
@@ -86,15 +106,15 @@ def check_proportion(label: str, proportions: Mapping[str, int], *, where: str) 
     Raises:
         ConfigError: not a proportion, or one that the record does not have.
     """
-    labels = parse_proportions(label)
-    if len(labels) > 2 or labels[0] not in (*proportions, FULL):
+    wanted = parse_proportion(label)
+    if wanted not in (*proportions, FULL):
         raise ConfigError(
             f"proportion '{label[:40]}'",
             expected=f"one of {', '.join(proportions) or FULL}, the subsets in {where}",
             found="none of them",
-            hint="build the subset with --proportion " + ",".join(labels),
+            hint=f"build the subset with --proportion {wanted},{FULL}",
         )
-    return labels[0]
+    return wanted
 
 
 def _label(share: Fraction) -> str:

@@ -158,8 +158,8 @@ def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     """Returns the settings of a recipe with `key=value` overrides on top; later overrides win.
 
     Args:
-        recipe: a name of `recipe_names()`, or the path of a TOML file (a `Path`, or text that ends in
-            ".toml" or holds a path separator).
+        recipe: a name of `recipe_names()`, or the path of a TOML file (a `Path`, or text that
+            `is_recipe_file` takes for one).
         overrides: values are read as TOML by the setting's type; text needs no quotes.
 
     Raises:
@@ -236,8 +236,13 @@ def recipe_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
+def is_recipe_file(recipe: str) -> bool:
+    """Whether this is meant as the path of a file: it ends in ".toml" or holds a path separator."""
+    return recipe.endswith(".toml") or "/" in recipe or "\\" in recipe
+
+
 def _recipe_text(recipe: str | Path) -> tuple[str, str]:
-    if isinstance(recipe, Path) or recipe.endswith(".toml") or "/" in recipe or "\\" in recipe:
+    if isinstance(recipe, Path) or is_recipe_file(recipe):
         try:
             return str(recipe), Path(recipe).read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:

@@ -193,7 +193,7 @@ def test_wrong_settings_are_named_before_anything_is_written(
     few_scenes: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     result = run("train", few_scenes, "--no-masks", "--run", tmp_path / "run", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
 
