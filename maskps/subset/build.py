@@ -25,7 +25,7 @@ from maskps.structures import MaskState, PersonSearchDataset, SceneTable
 from maskps.subset.manifest import RECORD_NAME, SubsetRecord, write_subset_record
 from maskps.subset.nested import FULL
 from maskps.subset.recorded import nested_rows, open_record
-from maskps.subset.select import GENERATOR, SubsetSelection, select_subset
+from maskps.subset.select import GENERATOR, SubsetSelection, check_kept, select_subset
 from maskps.subset.stats import table1
 from maskps.subset.targets import write_targets
 
@@ -75,11 +75,13 @@ def build_subset(
         ConfigError: a negative seed.
         OutputExistsError: `out` holds something.
         InputFileError: an image that exists but is broken.
-        AnnotationError: an outline of a person who needs none, or what `outlines` raises.
+        AnnotationError: a selection that keeps no image, an outline of a person who needs none, or what
+            `outlines` raises.
     """
     check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
     train = dataset.train
     chosen = select_subset(train, seed=seed) if selection is None else selection
+    check_kept(train, chosen)
     masks = masks_of_scenes(train, chosen.kept, {} if outlines is None else outlines(chosen.kept))
     sizes = _image_sizes(dataset, chosen.kept)
     with folder_written_atomically(out, record=RECORD_NAME, force=force) as folder:

@@ -11,7 +11,7 @@ import numpy as np
 
 from maskps.errors import ConfigError
 from maskps.structures import SceneTable
-from maskps.subset.select import SubsetSelection
+from maskps.subset.select import SubsetSelection, check_kept
 
 FULL = "full"
 """Label of the largest of the nested subsets: all kept images."""
@@ -74,7 +74,9 @@ def with_proportions(
 
     Raises:
         ConfigError: as `parse_proportions`; a proportion of no image, or of more images than there are.
+        AnnotationError: the selection keeps no image.
     """
+    check_kept(train, selection)
     labels = parse_proportions(proportions if isinstance(proportions, str) else ",".join(proportions))
     counts = {label: images_of(label, len(train), len(selection.kept)) for label in labels}
     for label, count in counts.items():

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import ConfigError
+from maskps.errors import AnnotationError, ConfigError
 from maskps.structures import SceneTable
 
 GENERATOR = "numpy PCG64"
@@ -106,6 +106,24 @@ def select_subset(
         portion_size=portion_size,
         per_portion=per_portion,
         order=order,
+    )
+
+
+def check_kept(train: SceneTable, selection: SubsetSelection) -> None:
+    """Raises AnnotationError if the selection keeps no image: there would be nothing to outline."""
+    if len(selection.kept):
+        return
+    is_draw = selection.source == "draw"
+    others = int(np.count_nonzero(train.labeled_per_scene))
+    hint = "give persons an identity; training without masks needs no subset"
+    if others:
+        hint = "draw more images, or with another seed" if is_draw else "list images with labeled persons"
+    raise AnnotationError(
+        "mask subset",
+        expected=f"a labeled person in one of the {len(selection.drawn):,} images "
+        + ("drawn" if is_draw else "given"),
+        found=f"none; {others:,} of the {len(train):,} training images have one",
+        hint=hint,
     )
 
 

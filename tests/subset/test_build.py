@@ -16,12 +16,14 @@ from maskps.errors import AnnotationError, ConfigError, InputFileError, OutputEx
 from maskps.masks import Outline, outline_from_polygons
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable
 from maskps.subset import (
+    SubsetSelection,
     build_subset,
     open_subset,
     read_targets,
     select_subset,
     selection_of_record,
     table1,
+    with_proportions,
 )
 
 
@@ -185,14 +187,6 @@ def test_a_negative_seed_is_an_error(dataset: PersonSearchDataset, tmp_path: Pat
         build_subset(dataset, tmp_path / "out", seed=-1)
 
 
-def test_a_training_set_without_scenes_gives_an_empty_subset(
-    dataset: PersonSearchDataset, tmp_path: Path
-) -> None:
-    empty = replace(dataset, train=dataset.train.select([]))
-    assert build_subset(empty, tmp_path / "out").kept == ()
-    assert len(open_subset(tmp_path / "out", empty).kept_rows) == 0
-
-
 def test_a_subset_of_another_data_set_is_refused_with_both_fingerprints(
     dataset: PersonSearchDataset, tmp_path: Path
 ) -> None:
@@ -230,3 +224,30 @@ def test_a_missing_file_is_named(dataset: PersonSearchDataset, tmp_path: Path, n
 def test_a_folder_that_is_no_subset_is_an_error(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"subset\.json"):
         open_subset(tmp_path, dataset)
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (SubsetSelection("draw", np.array([0, 7]), np.zeros(0, np.int64)), "draw more images"),
+        (SubsetSelection("names", np.array([0]), np.zeros(0, np.int64)), "list images with labeled persons"),
+    ],
+)
+def test_a_selection_that_keeps_no_image_is_an_error_and_writes_nothing(
+    dataset: PersonSearchDataset, tmp_path: Path, selection: SubsetSelection, message: str
+) -> None:
+    with pytest.raises(AnnotationError, match="19 of the 23 training images have one") as caught:
+        build_subset(dataset, tmp_path / "out", selection)
+    assert message in caught.value.hint
+    with pytest.raises(AnnotationError, match="mask subset"):
+        with_proportions(dataset.train, selection, "5%")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scenes", [[0, 7, 14, 21], []])
+def test_no_labeled_person_at_all_is_told(
+    dataset: PersonSearchDataset, tmp_path: Path, scenes: list[int]
+) -> None:
+    nobody = replace(dataset, train=dataset.train.select(scenes))
+    with pytest.raises(AnnotationError, match=f"none; 0 of the {len(scenes)} training images have one"):
+        build_subset(nobody, tmp_path / "out")
