@@ -13,56 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from two_person_scenes import build, draw, polygon, write_scenes
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.masks import LabelMeShape, Outline, outline_from_polygons, write_labelme
-from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset import build_subset, open_subset, read_subset_record, read_targets, select_named
-from maskps.subset.names import NameList
+from maskps.masks import outline_from_polygons
+from maskps.structures import PersonSearchDataset
+from maskps.subset import open_subset, read_subset_record, read_targets
 from maskps_annotation.collect_packs import CollectReport, collect_packs, store_of
-from maskps_annotation.packs import PackSet, prefilled, read_packs, write_packs
-
-BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 80.0, 70.0)]
-
-
-def polygon(person: int, inset: float = 1.0) -> np.ndarray:
-    x0, y0, x1, y1 = np.array(BOXES[person]) + np.array([1, 1, -1, -1]) * inset
-    return np.array([(x0 + 3, y0), (x1 - 3, y0), (x1, y0 + 9), (x1, y1 - 9), (x1 - 3, y1), (x0, y1)])
+from maskps_annotation.packs import PackSet, read_packs, write_packs
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> PersonSearchDataset:
-    """Four training scenes of two labeled persons each."""
-    names = [f"{stem}.jpg" for stem in "abcd"]
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for number, name in enumerate(names):
-        Image.new("RGB", (100, 90), (number, 0, 0)).save(folder / name)
-    train = SceneTable(
-        names=np.array(names),
-        offsets=np.arange(0, 10, 2),
-        boxes=np.tile(np.array(BOXES, dtype=np.float32), (4, 1)),
-        pids=np.arange(1, 9),
-        is_hard=np.zeros(8, dtype=np.bool_),
-    )
-    return PersonSearchDataset(
-        root=folder,
-        kind="test",
-        image_dir=folder,
-        train=train,
-        test=train.select([]),
-        train_ids=np.array([f"id{pid}" for pid in range(1, 9)]),
-        test_ids=np.array([], dtype=np.str_),
-        fingerprint="f1",
-    )
-
-
-def build(dataset: PersonSearchDataset, out: Path, outlines: dict[int, Outline] | None = None) -> Path:
-    names = tuple(dataset.train.names.tolist())
-    listed = NameList("names", "names.txt", names, names)
-    build_subset(dataset, out, select_named(dataset, listed), outlines=lambda rows: outlines or {})
-    return out
+    return write_scenes(tmp_path / "data", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
 
 
 @pytest.fixture
@@ -76,18 +39,6 @@ def packs(dataset: PersonSearchDataset, subset: Path, tmp_path: Path) -> PackSet
     out = tmp_path / "packs"
     write_packs(subset, dataset, out, annotators=["ann", "bob"], double=1.0)
     return read_packs(out)
-
-
-def draw(
-    packs: PackSet, annotator: str, scene: str, polygons: dict[str, np.ndarray], *, done: bool = True
-) -> Path:
-    pack = next(pack for pack in packs.packs if pack.annotator == annotator)
-    packed = next(packed for packed in pack.scenes if packed.scene == scene)
-    file = prefilled(packed, packs.fingerprint)
-    shapes = tuple(LabelMeShape(slot, points) for slot, points in polygons.items())
-    path = pack.folder / packed.file_name
-    write_labelme(path, replace(file, shapes=(*file.shapes, *shapes), flags={"done": done}))
-    return path
 
 
 def content(*folders: Path) -> dict[str, tuple[int, bytes]]:

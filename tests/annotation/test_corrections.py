@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from two_person_scenes import build, polygon, write_scenes
 
 from maskps.errors import AnnotationError, ConfigError, MaskpsError, OutputExistsError
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
 from maskps.masks.outlines import outline_from_polygons
-from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset import build_subset, open_subset, select_named
-from maskps.subset.names import NameList
+from maskps.structures import PersonSearchDataset
+from maskps.subset import open_subset
 from maskps_annotation.checks import check_file, check_packs
 from maskps_annotation.collect_packs import COLLECTED_NAME, collect_packs, read_collected, store_of
 from maskps_annotation.corrections import write_corrections
@@ -32,46 +31,10 @@ from maskps_annotation.packs import PackedScene, PackSet, is_untouched, prefille
 from maskps_annotation.progress import packs_progress
 from maskps_cli.annotate import annotate
 
-BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 80.0, 70.0)]
-
-
-def polygon(person: int, inset: float = 1.0) -> np.ndarray:
-    x0, y0, x1, y1 = np.array(BOXES[person]) + np.array([1, 1, -1, -1]) * inset
-    return np.array([(x0 + 3, y0), (x1 - 3, y0), (x1, y0 + 9), (x1, y1 - 9), (x1 - 3, y1), (x0, y1)])
-
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> PersonSearchDataset:
-    """Three training scenes of two labeled persons each."""
-    names = [f"{stem}.jpg" for stem in "abc"]
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for number, name in enumerate(names):
-        Image.new("RGB", (100, 90), (90, 80 * number, 0)).save(folder / name)
-    train = SceneTable(
-        names=np.array(names),
-        offsets=np.arange(0, 8, 2),
-        boxes=np.tile(np.array(BOXES, dtype=np.float32), (3, 1)),
-        pids=np.arange(1, 7),
-        is_hard=np.zeros(6, dtype=np.bool_),
-    )
-    return PersonSearchDataset(
-        root=folder,
-        kind="test",
-        image_dir=folder,
-        train=train,
-        test=train.select([]),
-        train_ids=np.array([f"id{pid}" for pid in range(1, 7)]),
-        test_ids=np.array([], dtype=np.str_),
-        fingerprint="f1",
-    )
-
-
-def build(dataset: PersonSearchDataset, out: Path, outlines: dict[int, Outline] | None = None) -> Path:
-    names = tuple(dataset.train.names.tolist())
-    listed = NameList("names", "names.txt", names, names)
-    build_subset(dataset, out, select_named(dataset, listed), outlines=lambda rows: outlines or {})
-    return out
+    return write_scenes(tmp_path / "data", ["a.jpg", "b.jpg", "c.jpg"])
 
 
 @pytest.fixture

@@ -14,24 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from two_person_scenes import build, draw, polygon, write_scenes
 
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
-from maskps.masks import LabelMeShape, Outline, outline_from_polygons, write_labelme
-from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset import build_subset, open_subset, read_targets, select_subset
+from maskps.masks import Outline, outline_from_polygons
+from maskps.structures import PersonSearchDataset
+from maskps.subset import open_subset, read_targets
 from maskps_annotation.collect_packs import collect_packs
 from maskps_annotation.decisions import outline_key
-from maskps_annotation.packs import PackSet, prefilled, write_packs
+from maskps_annotation.packs import PackSet, write_packs
 from maskps_annotation.review import write_review
 from maskps_annotation.review_persons import review_persons
 from maskps_annotation.review_pictures import frame_of_person, picture_of_frame
-
-BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 80.0, 70.0)]
-
-
-def polygon(person: int, inset: float = 1.0) -> np.ndarray:
-    x0, y0, x1, y1 = np.array(BOXES[person]) + np.array([1, 1, -1, -1]) * inset
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1 - 2)])
 
 
 def outline(person: int, inset: float = 1.0) -> Outline:
@@ -40,36 +34,7 @@ def outline(person: int, inset: float = 1.0) -> Outline:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> PersonSearchDataset:
-    """Two scenes of two labeled persons each; a pixel is as bright as its column's number."""
-    root = tmp_path / "data"
-    root.mkdir()
-    for name in ("a.jpg", "b.jpg"):
-        pixels = np.zeros((90, 100, 3), dtype=np.uint8)
-        pixels[:] = np.arange(100)[:, None]
-        Image.fromarray(pixels).save(root / name, quality=100)
-    train = SceneTable(
-        names=np.array(["a.jpg", "b.jpg"]),
-        offsets=np.array([0, 2, 4]),
-        boxes=np.array(BOXES * 2, dtype=np.float32),
-        pids=np.arange(1, 5),
-        is_hard=np.zeros(4, dtype=np.bool_),
-    )
-    return PersonSearchDataset(
-        root=root,
-        kind="test",
-        image_dir=root,
-        train=train,
-        test=train.select([]),
-        train_ids=np.array(["id1", "id2", "id3", "id4"]),
-        test_ids=np.array([], dtype=np.str_),
-        fingerprint="f1",
-    )
-
-
-def build(dataset: PersonSearchDataset, out: Path, outlines: dict[int, Outline] | None = None) -> Path:
-    every = select_subset(dataset.train, portion_size=1)
-    build_subset(dataset, out, every, outlines=lambda rows: outlines or {})
-    return out
+    return write_scenes(tmp_path / "data", ["a.jpg", "b.jpg"])
 
 
 @pytest.fixture
@@ -82,15 +47,6 @@ def subset(dataset: PersonSearchDataset, tmp_path: Path) -> Path:
 def packs(dataset: PersonSearchDataset, subset: Path, tmp_path: Path) -> PackSet:
     """Both annotators have both scenes."""
     return write_packs(subset, dataset, tmp_path / "packs", annotators=["ann", "bob"], double=1.0)
-
-
-def draw_file(packs: PackSet, annotator: str, scene: str, polygons: dict[str, np.ndarray]) -> None:
-    pack = next(pack for pack in packs.packs if pack.annotator == annotator)
-    packed = next(packed for packed in pack.scenes if packed.scene == scene)
-    file = prefilled(packed, packs.fingerprint)
-    shapes = tuple(LabelMeShape(slot, points) for slot, points in polygons.items())
-    path = pack.folder / packed.file_name
-    write_labelme(path, replace(file, shapes=(*file.shapes, *shapes), flags={"done": True}))
 
 
 def content_of(page: Path) -> dict[str, Any]:
@@ -189,8 +145,8 @@ def test_errors_come_first_then_warnings_and_missing_persons_last(
 ) -> None:
     bow_tie = polygon(0)[[0, 2, 1, 3]]
     whole = np.array([(50, 10), (80, 10), (80, 70), (50, 70)], dtype=float)
-    draw_file(packs, "ann", "a.jpg", {"p1": bow_tie, "p2": whole})
-    draw_file(packs, "bob", "a.jpg", {"p1": polygon(0), "p2": polygon(1)})
+    draw(packs, "ann", "a.jpg", {"p1": bow_tie, "p2": whole})
+    draw(packs, "bob", "a.jpg", {"p1": polygon(0), "p2": polygon(1)})
     made = write_review(subset, dataset, tmp_path / "review.html", packs=packs)
     persons = content_of(tmp_path / "review.html")["persons"]
     assert [one["rank"] for one in persons] == [0, 1, 2, 3]
@@ -211,10 +167,10 @@ def test_an_error_about_a_file_is_told_at_every_person_in_it(
 def test_a_drawing_of_another_annotator_and_the_one_before_are_shown(
     packs: PackSet, subset: Path, dataset: PersonSearchDataset
 ) -> None:
-    draw_file(packs, "ann", "a.jpg", {"p1": polygon(0, 2)})
-    draw_file(packs, "bob", "a.jpg", {"p1": polygon(0, 3)})
+    draw(packs, "ann", "a.jpg", {"p1": polygon(0, 2)})
+    draw(packs, "bob", "a.jpg", {"p1": polygon(0, 3)})
     collect_packs(packs, subset, dataset)
-    draw_file(packs, "ann", "a.jpg", {"p1": polygon(0, 5)})
+    draw(packs, "ann", "a.jpg", {"p1": polygon(0, 5)})
     collect_packs(packs, subset, dataset)
     first, second = review_persons(subset, open_subset(subset, dataset), dataset)[:2]
     assert first.drawn_by == "ann"
@@ -234,7 +190,7 @@ def test_a_drawing_of_another_annotator_and_the_one_before_are_shown(
 def test_a_store_that_is_gone_costs_only_the_other_drawings(
     packs: PackSet, subset: Path, dataset: PersonSearchDataset
 ) -> None:
-    draw_file(packs, "ann", "a.jpg", {"p1": polygon(0, 2)})
+    draw(packs, "ann", "a.jpg", {"p1": polygon(0, 2)})
     collect_packs(packs, subset, dataset)
     subset.with_name("subset.store").rename(subset.with_name("elsewhere"))
     first = review_persons(subset, open_subset(subset, dataset), dataset)[0]
@@ -334,7 +290,7 @@ def test_of_many_versions_only_the_latest_other_one_is_shown(
     packs: PackSet, subset: Path, dataset: PersonSearchDataset
 ) -> None:
     for inset in (2, 3, 4):
-        draw_file(packs, "ann", "b.jpg", {"p2": polygon(1, inset)})
+        draw(packs, "ann", "b.jpg", {"p2": polygon(1, inset)})
         collect_packs(packs, subset, dataset)
     last = review_persons(subset, open_subset(subset, dataset), dataset)[-1]
     told = [(other.what, outline_key(other.outline)) for other in last.others]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from two_person_scenes import BOXES, build, write_scenes
 
 from maskps.masks import Outline, outline_from_polygons
-from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset import build_subset, select_subset
+from maskps.structures import PersonSearchDataset
 from maskps_annotation.decisions import Decisions, outline_key, read_decisions
 from maskps_annotation.review import write_review
 
-BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 80.0, 70.0)]
 SCRIPT = "<script>alert(1)</script>.jpg"
 NAMES = ["a.jpg", SCRIPT, "say \"hi\" & 'bye' <b>.jpg", "שלום ‮עולם.jpg"]
 IDENTITY = '"><img src=x onerror=alert(2)>'
@@ -35,39 +34,16 @@ def outline(row: int) -> Outline:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PersonSearchDataset:
-    """Four scenes of two labeled persons each, with names that mean something to a browser."""
-    root = tmp_path_factory.mktemp("review") / "data"
-    for name in NAMES:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(0).integers(0, 255, (90, 100, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(root / name)
-    train = SceneTable(
-        names=np.array(NAMES),
-        offsets=np.arange(0, 10, 2),
-        boxes=np.tile(np.array(BOXES, dtype=np.float32), (4, 1)),
-        pids=np.arange(1, 9),
-        is_hard=np.zeros(8, dtype=np.bool_),
-    )
-    return PersonSearchDataset(
-        root=root,
-        kind="test",
-        image_dir=root,
-        train=train,
-        test=train.select([]),
-        train_ids=np.array([IDENTITY, *(f"id{pid}" for pid in range(2, 9))]),
-        test_ids=np.array([], dtype=np.str_),
-        fingerprint="f1",
-    )
+    """Four scenes, with names that mean something to a browser, as has the first identity."""
+    made = write_scenes(tmp_path_factory.mktemp("review") / "data", NAMES)
+    return replace(made, train_ids=np.array([IDENTITY, *made.train_ids[1:]]))
 
 
 @pytest.fixture(scope="module")
 def review(dataset: PersonSearchDataset) -> Path:
     """The page of all eight persons; the last one has no outline."""
-    subset = dataset.root.parent / "subset"
     outlines = {row: outline(row) for row in range(8) if row != MISSING}
-    build_subset(
-        dataset, subset, select_subset(dataset.train, portion_size=1), outlines=lambda rows: outlines
-    )
+    subset = build(dataset, dataset.root.parent / "subset", outlines)
     write_review(subset, dataset, subset.parent / "review.html")
     return subset.parent / "review.html"
 
