@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from maskps.datasets.coco_protocols import write_protocols
 from maskps.datasets.verify.coco import check_coco
+from maskps.evaluation import SearchProtocol
 from maskps.findings import Finding
 
 
@@ -104,6 +107,52 @@ def test_a_damaged_file_of_protocols_is_a_finding(tmp_path: Path) -> None:
     (write(tmp_path, content_of(1), content_of(2, first=9)) / "protocols.npz").write_bytes(b"PK\x03\x04")
     (finding,) = check_coco(tmp_path)
     assert finding.code == "coco-protocols" and finding.hint
+
+
+def with_query(root: Path, identity: str, *, box: list[float], image: int = 0) -> Path:
+    """Persons 3 and 7 side by side in 9.jpg, 3 again in 10.jpg; one protocol with one query of person 3."""
+    test = content_of(3, 3, first=9)
+    test["annotations"].append(
+        {"id": 2, "image_id": 0, "category_id": 1, "bbox": [100, 20, 30, 90], "person_id": 7}
+    )
+    write(root, content_of(1), test)
+    protocol = SearchProtocol(
+        image_names=np.array(["10.jpg", "9.jpg"]),
+        query_scenes=np.array([1 - image], np.int32),
+        query_boxes=np.array([box], np.float32),
+        query_ids=np.array([identity]),
+        query_hard=np.zeros(1, bool),
+        galleries=np.array([[image]], np.int32),
+        truth_offsets=np.array([0, 1]),
+        truth_positions=np.zeros(1, np.int32),
+        truth_boxes=np.array([[10, 20, 40, 110]], np.float32),
+        truth_hard=np.zeros(1, bool),
+    )
+    write_protocols(root / "protocols.npz", {"mine": protocol})
+    return root
+
+
+def test_a_query_with_the_box_of_its_person_has_no_findings(tmp_path: Path) -> None:
+    assert check_coco(with_query(tmp_path, "3", box=[10, 20, 40, 110.4])) == []
+
+
+@pytest.mark.parametrize(
+    ("identity", "image", "found"),
+    [("7", 1, "no box of '10.jpg' has id 7"), ("nobody", 0, "no box of '9.jpg' has id nobody")],
+)
+def test_a_query_of_a_person_who_is_not_in_its_image_is_an_error(
+    tmp_path: Path, identity: str, image: int, found: str
+) -> None:
+    (finding,) = check_coco(with_query(tmp_path, identity, box=[10, 20, 40, 110], image=image))
+    assert (finding.code, finding.level) == ("query-id-not-in-image", "error")
+    assert (finding.where, finding.found) == ("protocol mine, query 0", found)
+
+
+def test_a_query_with_the_box_of_somebody_else_is_told_with_its_own(tmp_path: Path) -> None:
+    (finding,) = check_coco(with_query(tmp_path, "7", box=[10, 20, 40, 110]))
+    assert (finding.code, finding.level) == ("query-box-differs", "warning")
+    assert "[10, 20, 30, 90]" in finding.found
+    assert finding.expected == "[100, 20, 30, 90], the box of id 7 in '9.jpg'"
 
 
 @pytest.mark.real_data

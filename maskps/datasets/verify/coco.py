@@ -11,7 +11,7 @@ from maskps.datasets.coco import coco_files, coco_protocol_names, read_coco, rea
 from maskps.datasets.coco_ids import WHAT
 from maskps.datasets.coco_json import CocoColumns, read_columns
 from maskps.datasets.verify.files import file_finding, missing_file
-from maskps.datasets.verify.protocols import check_protocol
+from maskps.datasets.verify.protocols import check_protocol, check_query_box
 from maskps.datasets.verify.tables import (
     RawScenes,
     check_split_names,
@@ -19,6 +19,7 @@ from maskps.datasets.verify.tables import (
     check_unlabeled_marks,
 )
 from maskps.errors import InputFileError, MaskpsError
+from maskps.evaluation.protocol import SearchProtocol
 from maskps.findings import Finding
 
 _SHOWN = 5  # identities told of a longer list
@@ -27,8 +28,9 @@ _SHOWN = 5  # identities told of a longer list
 def check_coco(root_or_file: Path) -> list[Finding]:
     """Returns the findings on a folder with train.json and test.json, or on one such file.
 
-    Besides the codes of `check_tables`, of the two files against each other, and of `check_protocol`:
-    file-missing and the codes of `file_finding`; those of `read_columns`, which begin with "coco-"; and
+    Besides the codes of `check_tables`, of the two files against each other, of `check_protocol` and of
+    `check_query_box`: file-missing and the codes of `file_finding`; those of `read_columns`, which begin with
+    "coco-"; and
 
         coco-annotation-id-repeated    an id that two annotations have
         coco-area                      an area that is not width * height
@@ -58,7 +60,7 @@ def check_coco(root_or_file: Path) -> list[Finding]:
         findings += check_split_names(train.names, test.names, where=where)
         findings += _shared_ids(train, test, where)
     if not any(finding.level == "error" for finding in findings):
-        findings += _check_protocols(root_or_file)
+        findings += _check_protocols(root_or_file, found[paths[1]])
     return findings
 
 
@@ -74,7 +76,11 @@ def _check_file(path: Path) -> tuple[CocoColumns | None, list[Finding]]:
         # Told once; the other checks take the boxes for what they are.
         boxes = columns.boxes - np.pad(columns.boxes[:, :2], ((0, 0), (2, 0)))
         columns = replace(columns, boxes=boxes)
-    scenes = RawScenes(
+    return columns, [*findings, *check_tables(_scenes_of(columns)), *_odd_entries(columns)]
+
+
+def _scenes_of(columns: CocoColumns) -> RawScenes:
+    return RawScenes(
         names=columns.names,
         offsets=columns.offsets,
         boxes=columns.boxes,
@@ -82,7 +88,6 @@ def _check_file(path: Path) -> tuple[CocoColumns | None, list[Finding]]:
         where=columns.where,
         sizes=columns.sizes,
     )
-    return columns, [*findings, *check_tables(scenes), *_odd_entries(columns)]
 
 
 def _odd_entries(columns: CocoColumns) -> list[Finding]:
@@ -146,7 +151,7 @@ def _shared_ids(train: CocoColumns, test: CocoColumns, where: str) -> list[Findi
     ]
 
 
-def _check_protocols(root: Path) -> list[Finding]:
+def _check_protocols(root: Path, test: CocoColumns) -> list[Finding]:
     """Returns what is wrong with the protocols; called where both files can be read."""
     findings: list[Finding] = []
     try:
@@ -161,4 +166,17 @@ def _check_protocols(root: Path) -> list[Finding]:
             findings.append(Finding.of_error("coco-protocols", error))
             continue
         findings += check_protocol(f"protocol {name}", protocol)
+        findings += _check_queries(f"protocol {name}", protocol, _scenes_of(test))
+    return findings
+
+
+def _check_queries(where: str, protocol: SearchProtocol, test: RawScenes) -> list[Finding]:
+    """Returns the queries whose box is not their person's. All their images are among these scenes."""
+    scene_of = {name: scene for scene, name in enumerate(test.names)}
+    boxes = protocol.query_boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    findings = []
+    for query, image in enumerate(protocol.image_names[protocol.query_scenes].tolist()):
+        identity = str(protocol.query_ids[query])
+        findings += check_query_box(f"{where}, query {query}", identity, boxes[query], test, scene_of[image])
     return findings

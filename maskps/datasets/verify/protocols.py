@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
+from maskps.datasets.verify.tables import RawScenes
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.protocol_summary import DOUBLED_IMAGE, describe_protocol
 from maskps.findings import Finding
+
+_TOLERANCE = 2.0  # pixels; copies that were rounded differ by up to 1.5 from PRW's real queries
 
 
 def check_protocol(where: str, protocol: SearchProtocol) -> list[Finding]:
@@ -113,3 +117,48 @@ def _first_difference(wanted: SearchProtocol, found: SearchProtocol) -> str | No
         f"{np.count_nonzero(~is_same):,} other queries, the first is query {query}: "
         f"{found.query_ids[query]} in {found.image_names[found.query_scenes[query]]}"
     )
+
+
+def check_query_box(
+    where: str, identity: str, box: NDArray[np.float64], scenes: RawScenes, scene: int
+) -> list[Finding]:
+    """Returns whether the box of a query is one of this identity's in its scene.
+
+    Codes: query-id-not-in-image, query-box-differs.
+
+    Args:
+        where: the query, for messages.
+        box: (4,) x, y, width, height.
+        scene: its image, a row of `scenes`.
+    """
+    rows = np.arange(scenes.offsets[scene], scenes.offsets[scene + 1])
+    rows = rows[scenes.ids[rows] == identity]
+    if not len(rows):
+        return [
+            Finding(
+                "query-id-not-in-image",
+                "error",
+                where,
+                f"no box of '{scenes.names[scene]}' has id {identity}",
+                "the query's person among the persons of its image",
+                "the files may be of different versions; copy them again",
+            )
+        ]
+    distance = np.abs(scenes.boxes[rows] - box).max(axis=1)
+    best = int(np.argmin(distance))
+    if distance[best] <= _TOLERANCE:
+        return []
+    return [
+        Finding(
+            "query-box-differs",
+            "warning",
+            where,
+            f"box {_box_text(box)} (x, y, width, height)",
+            f"{_box_text(scenes.boxes[rows[best]])}, the box of id {identity} in '{scenes.names[scene]}'",
+            "the files may be of different versions; copy them again",
+        )
+    ]
+
+
+def _box_text(box: NDArray[np.float64]) -> str:
+    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskps.datasets import prw_files as files
 from maskps.datasets.prw_files import QueryLine
+from maskps.datasets.verify.protocols import check_query_box
 from maskps.datasets.verify.tables import RawScenes
 from maskps.findings import Finding
-
-_TOLERANCE = 2.0  # pixels; copies that were rounded differ by up to 1.5 from the real queries
 
 
 def identities_of(scenes: RawScenes) -> set[str]:
@@ -78,45 +76,10 @@ def check_queries(path: Path, queries: list[QueryLine], train: RawScenes, test: 
             hint = "results would be too good; as released, no query's person is in a training image"
             findings.append(Finding("query-id-in-training", "warning", where, found, hint=hint))
         scene = scene_of[query.name]
-        findings += _check_query_box(where, query, test, scene)
+        if test.offsets[scene] < test.offsets[scene + 1]:  # an empty or unreadable file is told elsewhere
+            findings += check_query_box(where, identity, np.array(query.box), test, scene)
         if not scenes_of_id.get(identity, set()) - {scene}:
             found = f"id {identity} is in no other test image"
             hint = "nothing can be found for it; it counts as a query all the same"
             findings.append(Finding("query-without-match", "warning", where, found, hint=hint))
     return findings
-
-
-def _check_query_box(where: str, query: QueryLine, scenes: RawScenes, scene: int) -> list[Finding]:
-    rows = np.arange(scenes.offsets[scene], scenes.offsets[scene + 1])
-    if not len(rows):
-        return []  # its annotation file is empty or cannot be read, which is told elsewhere
-    rows = rows[scenes.ids[rows] == str(query.identity)]
-    if not len(rows):
-        return [
-            Finding(
-                "query-id-not-in-image",
-                "error",
-                where,
-                f"no box of '{query.name}' has id {query.identity}",
-                "the query's person in its image's annotation file",
-                "the files may be of different versions; copy them again",
-            )
-        ]
-    distance = np.abs(scenes.boxes[rows] - np.array(query.box)).max(axis=1)
-    best = int(np.argmin(distance))
-    if distance[best] <= _TOLERANCE:
-        return []
-    return [
-        Finding(
-            "query-box-differs",
-            "warning",
-            where,
-            f"box {_box_text(np.array(query.box))} (x, y, width, height)",
-            f"{_box_text(scenes.boxes[rows[best]])}, the box of id {query.identity} in '{query.name}'",
-            "the files may be of different versions; copy them again",
-        )
-    ]
-
-
-def _box_text(box: NDArray[np.float64]) -> str:
-    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"
