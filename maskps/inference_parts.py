@@ -111,12 +111,17 @@ class ResumableExtraction:
         return self._plan.joined(done)
 
     def finish(self) -> None:
-        """Removes the parts: what `run` returned is safe elsewhere. To be called in the first process."""
+        """Removes the parts: what `run` returned is safe elsewhere. To be called in the first process.
+
+        Parts of other evaluations stay, since these may be running; a warning tells of them.
+        """
         if self.folder is None:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # parts of other networks lie there
+        try:
             self.folder.parent.rmdir()
+        except OSError:
+            _tell_of_others(self.folder.parent)
 
     def _take(self, rows: Sequence[int], report: Callable[[int], None]) -> dict[int, ImageFeatures]:
         features: dict[int, ImageFeatures] = {}
@@ -172,6 +177,19 @@ class ResumableExtraction:
                     part.query_embeddings[of_queries[index] : of_queries[index + 1]],
                 )
         return done
+
+
+def _tell_of_others(folder: Path) -> None:
+    """Logs how many evaluations have parts in this folder, and their size."""
+    with contextlib.suppress(OSError):  # they come and go
+        others = sum(path.is_dir() for path in folder.iterdir())
+        size = sum(path.stat().st_size for path in folder.glob("*/from_*.npz"))
+        if others:
+            _logger.warning(
+                "%s holds images of %d other evaluation%s that did not end, %.1f MB; it may be deleted if "
+                "none of them is running or to be continued",
+                folder, others, "" if others == 1 else "s", size / 1e6,
+            )  # fmt: skip
 
 
 def weights_digest(model: MaskGuidedPersonSearch) -> str:

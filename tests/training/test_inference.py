@@ -317,6 +317,26 @@ def test_when_all_is_done_the_parts_go_and_others_stay(extraction: Extraction, t
     assert not (tmp_path / "parts").exists()
 
 
+def test_parts_of_others_are_told_with_their_size_when_all_is_done(
+    extraction: Extraction, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone, first, second, last = (
+        extraction(settings=settings) for settings in ({}, {"a": 1}, {"a": 2}, {"a": 3})
+    )
+    alone.run(), alone.finish()
+    assert not caplog.records
+    for one in (first, second, last):
+        one.run()
+    assert first.folder is not None
+    with (first.folder / "from_00000000.npz").open("ab") as file:
+        file.truncate(5_000_000)
+    last.finish()
+    (record,) = caplog.records
+    assert str(tmp_path / "parts") in record.getMessage()
+    assert "2 other evaluations" in record.getMessage() and "5.0 MB" in record.getMessage()
+    assert first.folder.is_dir()
+
+
 def test_several_processes_need_a_folder(extraction: Extraction) -> None:
     processes = Processes()
     processes.size = 2
