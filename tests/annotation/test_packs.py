@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from folder_contents import contents_of
 
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputExistsError
@@ -42,14 +43,6 @@ def subset(dataset: PersonSearchDataset, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def packs(dataset: PersonSearchDataset, subset: Path, tmp_path: Path) -> PackSet:
     return write_packs(subset, dataset, tmp_path / "packs", annotators=["ann", "bob"], double=0.3)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_every_labeled_person_is_a_slot_once_and_twice_where_doubled(
@@ -123,7 +116,7 @@ def test_the_same_seed_gives_the_same_bytes(
     packs: PackSet, dataset: PersonSearchDataset, subset: Path, tmp_path: Path
 ) -> None:
     write_packs(subset, dataset, tmp_path / "again", annotators=["ann", "bob"], double=0.3)
-    assert content(tmp_path / "again") == content(tmp_path / "packs")
+    assert contents_of(tmp_path / "again") == contents_of(tmp_path / "packs")
 
 
 def test_no_pack_tells_what_is_doubled(packs: PackSet) -> None:
@@ -169,11 +162,11 @@ def test_force_never_replaces_work_of_annotators(
     else:
         path = pack.folder / "extra.json"
         path.write_text("{}")
-    before = content(tmp_path / "packs")
+    before = contents_of(tmp_path / "packs")
     with pytest.raises(OutputExistsError, match="changed by annotators") as caught:
         write_packs(subset, dataset, tmp_path / "packs", annotators=["eve"], force=True)
     assert path.name in caught.value.found
-    assert content(tmp_path / "packs") == before
+    assert contents_of(tmp_path / "packs") == before
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from folder_contents import contents_of
 
 from maskps.errors import InputFileError, OutputError, OutputExistsError
 from maskps_annotation.store import Store
@@ -22,10 +23,6 @@ def written(path: Path, text: str) -> Path:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_version_is_found_under_the_checksum_of_its_bytes(store: Store, tmp_path: Path) -> None:
@@ -50,10 +47,10 @@ def test_versions_are_listed_as_they_came_also_one_that_came_back(store: Store, 
 def test_adding_the_same_twice_writes_nothing(store: Store, tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", "one")
     store.add(path, "ann", "a.json")
-    before = everything(store.folder)
+    before = contents_of(store.folder)
     store.add(path, "ann", "a.json")
     Store(store.folder).add(path, "ann", "a.json")
-    assert everything(store.folder) == before
+    assert contents_of(store.folder) == before
 
 
 def test_files_of_two_annotators_do_not_mix(store: Store, tmp_path: Path) -> None:

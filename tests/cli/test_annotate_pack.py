@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
 
 from maskps_cli.annotate import annotate
 from maskps_cli.options import MaskpsGroup
 
 MAIN = MaskpsGroup("maskps-data", commands={"annotate": annotate})
 
-
-def run(*arguments: str | Path, **environment: str | None) -> Result:
-    return CliRunner().invoke(MAIN, ["annotate", *map(str, arguments)], env=environment)
+run = partial(invoke, MAIN, "annotate")
 
 
 @pytest.fixture(scope="module")

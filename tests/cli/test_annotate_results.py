@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
 
 from maskps.datasets import open_dataset
 from maskps.masks import LabelMeShape, read_labelme, write_labelme
@@ -26,9 +27,7 @@ def main() -> None:
 for command in (check, collect, restore, agreement):
     main.add_command(command)
 
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = partial(invoke, main)
 
 
 @pytest.fixture

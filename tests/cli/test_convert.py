@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command_line import invoke
 
 from maskps.datasets import open_dataset
 from maskps.datasets.coco import read_coco
@@ -16,7 +16,7 @@ from maskps_cli.options import MaskpsGroup
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(MaskpsGroup(commands=[convert]), ["convert", *map(str, arguments)])
+    result = invoke(MaskpsGroup(commands=[convert]), "convert", *arguments)
     return result.exit_code, result.stdout, result.stderr
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
+from folder_contents import contents_of
 
 from maskps_cli.data import main
 
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+run = partial(invoke, main)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +46,7 @@ def test_the_table_and_the_json_say_the_same(few_scenes: Path, subset: Path) -> 
 def test_building_it_again_gives_the_same_bytes(few_scenes: Path, subset: Path, tmp_path: Path) -> None:
     labelme = few_scenes / "truth" / "labelme"
     run("build-subset", few_scenes, "--out", tmp_path / "again", "--labelme", labelme)
-    assert snapshot(tmp_path / "again") == snapshot(subset)
+    assert contents_of(tmp_path / "again") == contents_of(subset)
 
 
 def test_without_labelme_files_every_mask_is_missing(few_scenes: Path, tmp_path: Path) -> None:
@@ -61,11 +57,11 @@ def test_without_labelme_files_every_mask_is_missing(few_scenes: Path, tmp_path:
 
 
 def test_an_existing_subset_is_kept_without_force(few_scenes: Path, subset: Path) -> None:
-    before = snapshot(subset)
+    before = contents_of(subset)
     result = run("build-subset", few_scenes, "--out", subset, "--seed", "1")
     assert result.exit_code == 1
     assert "--force" in result.stderr
-    assert snapshot(subset) == before
+    assert contents_of(subset) == before
 
 
 def test_force_replaces_a_subset_but_nothing_of_the_users(few_scenes: Path, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
+from folder_contents import contents_of
 from PIL import Image
 
 from maskps.datasets import open_dataset
@@ -23,13 +24,7 @@ from maskps_cli.options import MaskpsGroup
 
 masks_commands = MaskpsGroup("maskps-data", commands=[import_masks])
 
-
-def run(*arguments: str | Path, command: click.Group = masks_commands) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+run = partial(invoke, masks_commands)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +32,8 @@ def subsets(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the subset "full", which has all outlines, and "bare", the same without any."""
     folder = tmp_path_factory.mktemp("subsets")
     labelme = few_scenes / "truth" / "labelme"
-    full = run("build-subset", few_scenes, "--out", folder / "full", "--labelme", labelme, command=main)
-    bare = run("build-subset", few_scenes, "--out", folder / "bare", command=main)
+    full = invoke(main, "build-subset", few_scenes, "--out", folder / "full", "--labelme", labelme)
+    bare = invoke(main, "build-subset", few_scenes, "--out", folder / "bare")
     assert (full.exit_code, bare.exit_code) == (0, 0), full.output + bare.output
     return folder
 
@@ -61,13 +56,13 @@ def pngs(few_scenes: Path, subsets: Path, tmp_path_factory: pytest.TempPathFacto
 
 def test_our_own_masks_come_back_byte_by_byte(few_scenes: Path, subsets: Path, tmp_path: Path) -> None:
     source = subsets / "full" / "masks.json"
-    before = snapshot(subsets)
+    before = contents_of(subsets)
     result = run(
         "import-masks", few_scenes, "--subset", subsets / "bare", "--from", source, "--out", tmp_path / "new"
     )
     assert result.exit_code == 0, result.output
-    assert snapshot(tmp_path / "new") == snapshot(subsets / "full")
-    assert snapshot(subsets) == before
+    assert contents_of(tmp_path / "new") == contents_of(subsets / "full")
+    assert contents_of(subsets) == before
 
 
 def test_pngs_become_outlines_of_the_same_pixels(
@@ -100,7 +95,7 @@ def test_outlines_of_the_subset_stay_unless_they_are_to_be_replaced(
     )
     counts = json.loads(result.stdout)
     assert (counts["added"], counts["replaced"] > 0, counts["kept"] > 0) == (0, replace, not replace)
-    assert (snapshot(tmp_path / "new") == snapshot(subsets / "full")) is not replace
+    assert (contents_of(tmp_path / "new") == contents_of(subsets / "full")) is not replace
 
 
 def test_errors_write_nothing_unless_they_are_to_be_skipped(
@@ -129,13 +124,13 @@ def test_errors_write_nothing_unless_they_are_to_be_skipped(
 
 
 def test_an_existing_subset_is_kept_without_force(few_scenes: Path, subsets: Path, pngs: Path) -> None:
-    before = snapshot(subsets)
+    before = contents_of(subsets)
     result = run(
         "import-masks", few_scenes, "--subset", subsets / "bare", "--from", pngs, "--out", subsets / "bare"
     )
     assert result.exit_code == 1
     assert "--force" in result.stderr
-    assert snapshot(subsets) == before
+    assert contents_of(subsets) == before
 
 
 def test_many_findings_of_a_kind_are_counted(few_scenes: Path, subsets: Path, tmp_path: Path) -> None:

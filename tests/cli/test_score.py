@@ -7,12 +7,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
 
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
@@ -21,9 +22,7 @@ from maskps.evaluation.result_file import read_results
 from maskps.structures import PersonSearchDataset
 from maskps_cli.main import main
 
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["score", *map(str, arguments)])
+run = partial(invoke, main, "score")
 
 
 @pytest.fixture(scope="module")

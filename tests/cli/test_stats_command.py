@@ -7,16 +7,15 @@ import io
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
 
 from maskps_cli.data import main
 
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = partial(invoke, main)
 
 
 @pytest.fixture(scope="module")

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
+from folder_contents import contents_of
 
 from maskps.datasets import open_dataset
 from maskps_cli.data import main
 
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+run = partial(invoke, main)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +88,7 @@ def test_a_record_builds_the_same_bytes_again(few_scenes: Path, tmp_path: Path) 
     )
     result = run(*again, "--labelme", labelme)
     assert "the same as in the record, byte for byte" in result.stderr
-    assert snapshot(tmp_path / "two") == snapshot(tmp_path / "one")
+    assert contents_of(tmp_path / "two") == contents_of(tmp_path / "one")
     assert "other masks" in run(*again, "--force").stderr  # without the LabelMe files
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke
 from PIL import Image
 
 from maskps_cli.verify import verify
 
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(verify, [str(argument) for argument in arguments])
+run = partial(invoke, verify)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folder_contents import contents_of
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -63,13 +64,9 @@ def outlines_of(dataset: PersonSearchDataset, rows: NDArray[np.int64]) -> Mappin
     }
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
 def test_the_folder_holds_record_masks_and_targets(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     build_subset(dataset, tmp_path / "out")
-    assert list(content(tmp_path / "out")) == ["masks.json", "subset.json", "targets_14x14.npz"]
+    assert list(contents_of(tmp_path / "out")) == ["masks.json", "subset.json", "targets_14x14.npz"]
 
 
 def test_opening_gives_the_rows_the_record_and_the_masks(
@@ -113,7 +110,7 @@ def test_without_outlines_every_labeled_person_is_missing(
 def test_the_same_input_gives_the_same_bytes(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     for name in ("one", "two"):
         build_subset(dataset, tmp_path / name, seed=5, outlines=lambda rows: outlines_of(dataset, rows))
-    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert contents_of(tmp_path / "one") == contents_of(tmp_path / "two")
 
 
 def test_rebuilding_from_the_record_gives_the_same_bytes(
@@ -121,7 +118,7 @@ def test_rebuilding_from_the_record_gives_the_same_bytes(
 ) -> None:
     build_subset(dataset, tmp_path / "one", select_subset(dataset.train, seed=5, portion_size=3))
     build_subset(dataset, tmp_path / "two", selection_of_record(dataset, tmp_path / "one" / "subset.json"))
-    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert contents_of(tmp_path / "one") == contents_of(tmp_path / "two")
 
 
 def test_image_sizes_come_from_the_images_where_they_exist(
@@ -147,10 +144,10 @@ def test_a_broken_image_is_an_error_and_leaves_nothing(dataset: PersonSearchData
 
 def test_an_existing_subset_is_replaced_only_by_force(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     build_subset(dataset, tmp_path / "out")
-    before = content(tmp_path / "out")
+    before = contents_of(tmp_path / "out")
     with pytest.raises(OutputExistsError):
         build_subset(dataset, tmp_path / "out", seed=1)
-    assert content(tmp_path / "out") == before
+    assert contents_of(tmp_path / "out") == before
     assert build_subset(dataset, tmp_path / "out", seed=1, force=True).seed == 1
     assert open_subset(tmp_path / "out", dataset).record.seed == 1
 
@@ -171,14 +168,14 @@ def test_a_failure_while_reading_outlines_leaves_the_old_subset(
     dataset: PersonSearchDataset, tmp_path: Path
 ) -> None:
     build_subset(dataset, tmp_path / "out")
-    before = content(tmp_path / "out")
+    before = contents_of(tmp_path / "out")
 
     def broken(rows: NDArray[np.int64]) -> dict[int, Outline]:
         raise AnnotationError("s1.json", found="a crossing")
 
     with pytest.raises(AnnotationError):
         build_subset(dataset, tmp_path / "out", outlines=broken, force=True)
-    assert content(tmp_path / "out") == before
+    assert contents_of(tmp_path / "out") == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

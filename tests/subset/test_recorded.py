@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from folder_contents import contents_of
 
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError
 from maskps.masks import outline_from_polygons
@@ -46,10 +47,6 @@ def nested(dataset: PersonSearchDataset) -> SubsetSelection:
     return with_proportions(dataset.train, drawn(dataset), "5%,10%,25%")
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
 @pytest.mark.parametrize("choose", [drawn, named, nested])
 def test_the_record_alone_gives_the_same_bytes(
     street: PersonSearchDataset, tmp_path: Path, choose: Choose, caplog: pytest.LogCaptureFixture
@@ -59,7 +56,7 @@ def test_the_record_alone_gives_the_same_bytes(
     caplog.clear()  # of what the list of names gave cause for
     with caplog.at_level(logging.WARNING):
         again = build_subset(street, tmp_path / "two", selection_of_record(street, tmp_path / "mailed.json"))
-    assert content(tmp_path / "two") == content(tmp_path / "one")
+    assert contents_of(tmp_path / "two") == contents_of(tmp_path / "one")
     assert again.compared_with(first) == "the same as in the record, byte for byte"
     assert not caplog.records
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from folder_contents import contents_of
 from PIL import Image
 from shapely import Polygon
 
@@ -35,26 +35,18 @@ def dataset(written: tuple[Path, SyntheticSummary, list]) -> PersonSearchDataset
     return read_cuhk_sysu(written[0])
 
 
-def _bytes(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_the_same_seed_gives_the_same_bytes_whatever_the_jobs(
     written: tuple[Path, SyntheticSummary, list], few_scenes_scale: SynthScale, tmp_path: Path
 ) -> None:
     write_synthetic(tmp_path / "again", scale=few_scenes_scale, seed=3, jobs=2)
-    assert _bytes(tmp_path / "again") == _bytes(written[0])
+    assert contents_of(tmp_path / "again") == contents_of(written[0])
 
 
 def test_another_seed_gives_other_images(
     written: tuple[Path, SyntheticSummary, list], few_scenes_scale: SynthScale, tmp_path: Path
 ) -> None:
     write_synthetic(tmp_path / "other", scale=few_scenes_scale, seed=4)
-    first, second = _bytes(written[0]), _bytes(tmp_path / "other")
+    first, second = contents_of(written[0]), contents_of(tmp_path / "other")
     assert not {first[name] for name in first if name.endswith(".jpg")} & set(second.values())
 
 
@@ -122,12 +114,12 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, few_scenes_scale: Syn
 def test_an_existing_set_is_replaced_only_with_force(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
     out = tmp_path / "out"
     write_synthetic(out, scale=few_scenes_scale, images=False)
-    before = _bytes(out)
+    before = contents_of(out)
     with pytest.raises(OutputExistsError):
         write_synthetic(out, scale=few_scenes_scale, seed=9, images=False)
-    assert _bytes(out) == before
+    assert contents_of(out) == before
     write_synthetic(out, scale=few_scenes_scale, seed=9, images=False, force=True)
-    assert _bytes(out) != before
+    assert contents_of(out) != before
 
 
 def test_without_images_there_is_annotation_only(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
