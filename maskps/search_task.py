@@ -16,13 +16,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import rows_of_names
+from maskps.boxes import xywh_to_xyxy
+from maskps.columns import ragged_ranges, rows_of_names
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import AnnotationError, ConfigError
 from maskps.evaluation.context import evaluate_with_context
 from maskps.evaluation.detection import evaluate_detection
 from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.matching import paired_iou
 from maskps.evaluation.protocol import SearchProtocol, read_protocol
 from maskps.evaluation.protocol_sets import Cameras, camera_protocol, full_set
 from maskps.evaluation.reranking import evaluate_reranked
@@ -183,6 +185,7 @@ def score(
         AnnotationError: the detections were made for other images or other queries.
     """
     _check_names(task, detections)
+    _check_boxes(task, detections)
     results = {method: _searched(task, detections, rules, method) for method in methods}
     return tuple(
         ProtocolResult.from_dict(
@@ -253,6 +256,30 @@ def _check_names(task: SearchTask, detections: Detections) -> None:
         _logger.warning(
             "%d of the %d images of the detections are not in the protocol ('%s' first); they do not count.",
             len(unknown), detections.num_images, unknown[0],
+        )  # fmt: skip
+
+
+def _check_boxes(task: SearchTask, detections: Detections) -> None:
+    """Warns of boxes that are x, y, width, height by the look of the true boxes in their images.
+
+    A reversed corner tells such boxes when they are read; persons larger than their distance from the upper
+    left corner have none. Boxes of a smaller copy of the images lie near true ones in that reading too, but
+    near few and loosely: so it must fit a quarter of the true boxes, and closely.
+    """
+    protocol = max(task.protocols.values(), key=lambda one: len(one.truth_boxes))
+    images = rows_of_names(detections.image_names, protocol.image_names)[protocol.truth_scenes]
+    counts = np.diff(detections.offsets)[images]
+    boxes = detections.boxes[ragged_ranges(detections.offsets[images], counts)]
+    truth = np.repeat(np.arange(len(images)), counts)
+    true_boxes = protocol.truth_boxes[truth]
+    found = len(np.unique(truth[paired_iou(boxes, true_boxes) >= 0.5]))
+    fitting = len(np.unique(truth[paired_iou(xywh_to_xyxy(boxes), true_boxes) >= 0.7]))
+    if fitting >= max(10, 3 * found, len(images) / 4):
+        _logger.warning(
+            "The boxes of the detections overlap %d of the %d true boxes (IoU 0.5), but fit %d closely "
+            "(IoU 0.7) if read as x, y, width, height; if they are that, add the first two numbers to the "
+            "last two.",
+            found, len(images), fitting,
         )  # fmt: skip
 
 

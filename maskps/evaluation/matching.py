@@ -162,7 +162,7 @@ def truth_overlaps(
     counts = index.counts[images]
     places = ragged_ranges(index.starts[images], counts)
     truth = np.repeat(np.arange(len(images)), counts)
-    overlap = _paired_iou(detections.boxes[index.rows[places]], protocol.truth_boxes[truth])
+    overlap = paired_iou(detections.boxes[index.rows[places]], protocol.truth_boxes[truth])
     return truth, places - index.starts[images][truth], overlap
 
 
@@ -201,7 +201,7 @@ def rank_gallery(
     return Ranking(places[order], images[order], similarities[order], is_match[order])
 
 
-def _paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+def paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
     """Returns the (n,) IoU of row i with row i, in float64, in the released order of operations."""
     a, b = first.astype(np.float64), second.astype(np.float64)
     side = np.maximum(0, np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]))
