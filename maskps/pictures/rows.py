@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.search import SearchResult, ranked_results
 from maskps.masks.coverage import mask_targets
 from maskps.pictures.drawing import Picture
@@ -65,6 +66,7 @@ def ranking_pictures(
 
     So a sheet of them shows what the search gets wrong in the measure in which it does.
     """
+    truths = apply_rules(protocol, result.rules).truths
     return [
         RankingPicture(
             query_id=str(protocol.query_ids[query]),
@@ -73,7 +75,7 @@ def ranking_pictures(
             hits=ranked_results(
                 protocol, detections, query, k, score_threshold=result.score_threshold, rules=result.rules
             ),
-            truths=int(protocol.truth_offsets[query + 1] - protocol.truth_offsets[query]),
+            truths=int(truths[query]),
             average_precision=float(result.average_precisions[query]),
         )
         for query in evenly_spaced_queries(result, count)

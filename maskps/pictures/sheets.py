@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.evaluation.search import RankedHit
+from maskps.evaluation.search import Distance, RankedHit
 from maskps.masks.outlines import Outline
 from maskps.pictures.drawing import (
     BLUE,
@@ -73,7 +74,7 @@ class RankingPicture:
         image: the query's scene.
         box: (4,) xyxy of the query in it.
         hits: the first results, best first (`maskps.evaluation.ranked_results`).
-        truths: gallery images that hold the query's person.
+        truths: gallery images that hold the query's person, those that count by the rules.
         average_precision: of the whole ranking.
     """
 
@@ -104,6 +105,7 @@ def ranking_sheet(
     *,
     title: str = "Search results",
     k: int = 8,
+    distance: Distance = "cosine",
 ) -> Image.Image:
     """Returns one row per query: the query, then its first `k` results with some context.
 
@@ -112,10 +114,19 @@ def ranking_sheet(
 
     Args:
         image_of: gives the gallery image of a name.
+        distance: what ranked them, and what the number below each is.
     """
     columns = min(k, max((len(ranking.hits) for ranking in rankings), default=1))
-    rows = [_ranking_row(ranking, image_of, k, max(columns, 1)) for ranking in rankings]
-    return _sheet(title, _draw_ranking_legend, rows, gap=72)
+    rows = [_ranking_row(ranking, image_of, k, max(columns, 1), distance) for ranking in rankings]
+    return _sheet(title, partial(_draw_ranking_legend, distance=distance), rows, gap=72)
+
+
+def hit_number(hit: RankedHit, distance: Distance) -> str:
+    """Returns what is written beside an answer: "0.83", or, where the Euclidean distance ranks, "d 12.3"."""
+    if distance == "cosine":
+        return f"{hit.similarity:.2f}"
+    far = max(-hit.similarity, 0.0)
+    return f"d {far:.{2 if far < 10 else 1}f}"
 
 
 def _sheet(
@@ -149,7 +160,7 @@ def _draw_subset_legend(sheet: Image.Image, top: int) -> None:
     _legend_text(sheet, x + 52, top, "14x14 target: on if half covered")
 
 
-def _draw_ranking_legend(sheet: Image.Image, top: int) -> None:
+def _draw_ranking_legend(sheet: Image.Image, top: int, *, distance: Distance) -> None:
     x = float(_MARGIN)
     for is_right, text in (
         (True, "right: the person, boxed well enough"),
@@ -157,7 +168,8 @@ def _draw_ranking_legend(sheet: Image.Image, top: int) -> None:
     ):
         draw_mark(sheet, (x + 20, top + 17), 44, is_right=is_right)
         x = _legend_text(sheet, x + 56, top, text)
-    _legend_text(sheet, x, top, "number below: rank and cosine similarity")
+    number = "cosine similarity" if distance == "cosine" else "Euclidean distance d"
+    _legend_text(sheet, x, top, f"below: rank and {number}")
 
 
 def _legend_text(sheet: Image.Image, x: float, top: int, text: str) -> float:
@@ -216,7 +228,7 @@ def _person_card(image: Image.Image, picture: SubsetPicture, row: int, number: i
 
 
 def _ranking_row(
-    ranking: RankingPicture, image_of: Callable[[str], Picture], k: int, columns: int
+    ranking: RankingPicture, image_of: Callable[[str], Picture], k: int, columns: int, distance: Distance
 ) -> Image.Image:
     gap, side_text, rule = 24, 300, 36
     width = (_WIDTH - 2 * _MARGIN - side_text - 2 * rule - (columns - 1) * gap) // (columns + 1)
@@ -240,7 +252,7 @@ def _ranking_row(
         rank = f"{place + 1}."
         write_text(row, (x, height + 14), rank, size=_TEXT, bold=True)
         after = x + text_width(rank, _TEXT) + 14
-        write_text(row, (after, height + 14), f"{hit.similarity:.2f}", size=_TEXT, colour=SOFT_INK)
+        write_text(row, (after, height + 14), hit_number(hit, distance), size=_TEXT, colour=SOFT_INK)
     _ranking_summary(row, left + columns * (width + gap) + 12, ranking, hits)
     return row
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,11 @@ class Comparison:
     def differences(self) -> NDArray[np.float64]:
         """(Q,) AP of the second less that of the first, fractions."""
         return self.second.average_precisions - self.first.average_precisions
+
+    @cached_property
+    def query_names(self) -> list[str]:
+        """(Q,) how the queries are called, each by a name of its own."""
+        return query_names(self.first.query_ids)
 
     @property
     def better(self) -> int:
@@ -95,6 +102,18 @@ class Comparison:
             for query in self.order.tolist()
         ]
         return csv_text(heads, lines)
+
+
+def query_names(ids: Sequence[str]) -> list[str]:
+    """Returns a name for each query: its person, and "40 (2)" for the second of several with one person.
+
+    In CUHK-SYSU each query is another person; PRW has several queries of most.
+    """
+    several, seen, names = Counter(ids), Counter[str](), []
+    for one in ids:
+        seen[one] += 1
+        names.append(f"{one} ({seen[one]})" if several[one] > 1 else one)
+    return names
 
 
 def compare(sources: Sources, data: DataKey) -> list[Comparison]:

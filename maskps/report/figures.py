@@ -26,6 +26,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2
 _HATCHES = ("", "////", "....", "xxxx", "----", "++++")
 _ONE_QUERY_LIST = re.compile(r"TestG\d+|all")  # all: every test scene but the query's own
 _LONGEST, _LONGEST_BESIDE = 28, 20  # letters; the axes need room as well
+_LINES_THAT_FIT, _LEGEND_LINE = 4, 0.21  # lines of a legend above the axes; inches for each more
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def gallery_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     if not lines:
         return None
     title = "mAP against gallery size"
-    figure, (axes,) = new_figure(title, f"Data: {plain_text(data.title)}", size=_SIZE)
+    height = _SIZE[1] + _LEGEND_LINE * max(len(lines) - _LINES_THAT_FIT, 0)
+    figure, (axes,) = new_figure(title, f"Data: {plain_text(data.title)}", size=(_SIZE[0], height))
     sizes = sorted({size for points in lines.values() for size in points})
     told = []
     for index, (name, points) in enumerate(lines.items()):
@@ -157,13 +159,14 @@ def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
 
 
 def plain_text(name: str, longest: int = _LONGEST) -> str:
-    """Returns a name that the font of the figures can write, cut to what a legend has room for."""
+    """Returns a name that the font of the figures can write, its middle cut to what a legend has room for."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()
     text = "".join(letter if ord(letter) in known and letter.isprintable() else "?" for letter in name)
     if len(text) > longest:
-        text = text[: longest - 1] + "…"
+        end = longest // 2  # runs of one grid are told apart by their last letters
+        text = f"{text[: longest - end - 1]}…{text[-end:]}"
     return f" {text}" if text.startswith("_") else text  # matplotlib leaves out labels that begin with _
 
 

@@ -104,7 +104,7 @@ def write_report(
     check_output_file(out, mark=_MARK, force=force)
     if files is not None:
         check_output(files, record=FILES_RECORD, force=force)
-    sources = read_sources(paths)
+    sources = read_sources(paths, root=None if images is None else images.root)
     keys = sources.data_keys()
     if images is not None:
         _check_measured(sources, images)

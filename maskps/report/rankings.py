@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.datasets.protocols import open_protocol
+from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.errors import AnnotationError, InputFileError
-from maskps.evaluation import Detections, RankedHit, SearchProtocol, ranked_results, read_detections
+from maskps.evaluation import (
+    Detections,
+    RankedHit,
+    Rules,
+    SearchProtocol,
+    evaluate_search,
+    ranked_results,
+    read_detections,
+)
+from maskps.evaluation.protocol_sets import Cameras, camera_protocol
 from maskps.evaluation.result_file import ProtocolResult
+from maskps.evaluation.rules import apply_rules
+from maskps.evaluation.search import Distance
 from maskps.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
 from maskps.pictures.rows import subset_pictures
-from maskps.pictures.sheets import RankingPicture, ranking_sheet
-from maskps.report.comparison import compare
-from maskps.report.sources import DataKey, Measured, Sources
+from maskps.pictures.sheets import RankingPicture, hit_number, ranking_sheet
+from maskps.report.comparison import compare, query_names
+from maskps.report.sources import DETECTIONS, DataKey, Measured, Sources
+from maskps.search_task import FULL_SET, open_task
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 
-DETECTIONS = "detections.npz"
+_DISTANCES: dict[str, Distance] = {"cosine": "cosine", "euclidean": "euclidean"}
+"""By method, of those whose rankings can be shown: the others need more than the detections to rank."""
+_CAMERAS: tuple[Cameras, ...] = ("same", "cross")
+_SAME_AP = 1e-6
 _QUERIES, _HITS = 6, 5
 _TILE = (180, 360)
 _SCENE = 720
@@ -34,22 +50,23 @@ _CONTEXT = 0.15
 
 @dataclass(frozen=True)
 class HitPicture:
-    """One answer: its rank from 1, its crop as a data address, and what is written beside it."""
+    """One answer: its rank from 1, its crop as a data address, and the number written beside it."""
 
     rank: int
     image_name: str
-    similarity: float
+    number: str
     is_right: bool
     picture: str
 
 
 @dataclass(frozen=True)
 class RunRanking:
-    """The first answers of one run to one query, best first."""
+    """The first answers of one run to one query, best first; `found` of `truths` are among them."""
 
     name: str
     average_precision: float
     found: int
+    truths: int
     hits: tuple[HitPicture, ...]
 
 
@@ -61,7 +78,7 @@ class QueryCard:
         truths: gallery images that hold the person.
     """
 
-    query_id: str
+    name: str
     image_name: str
     picture: str
     truths: int
@@ -87,13 +104,30 @@ class Rankings:
         protocol: the protocol searched.
         cards: the queries shown.
         sheets: for each run its name and a picture for print.
-        left_out: names of runs whose ranking cannot be shown: not by plain similarity and the rules oim.
+        left_out: names of runs whose ranking cannot be shown: re-ranked, or of another protocol.
+        distances: what the rankings go by, "cosine", "euclidean" or both.
     """
 
     protocol: str
     cards: tuple[QueryCard, ...]
     sheets: tuple[tuple[str, Image.Image], ...]
     left_out: tuple[str, ...]
+    distances: frozenset[Distance]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What one run ranked first, by query.
+
+    Attributes:
+        truths: (Q,) int64, right answers that count by the rules.
+    """
+
+    name: str
+    line: ProtocolResult
+    distance: Distance
+    truths: NDArray[np.int64]
+    hits: Mapping[int, list[RankedHit]]
 
 
 def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDataset) -> Rankings:
@@ -109,33 +143,30 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
     """
     runs = [(run, line) for run in sources.of(data).measured if (line := run.usual()) is not None]
     base = runs[0][1]
-    shown = [(run, line) for run, line in runs if _is_plain(line) and line.protocol == base.protocol]
+    shown = [
+        (run, line) for run, line in runs if line.method in _DISTANCES and line.protocol == base.protocol
+    ]
     left_out = tuple(run.name_of(line) for run, line in runs if (run, line) not in shown)
     if not shown:
-        return Rankings(base.protocol, (), (), left_out)
-    protocol = open_protocol(dataset, shown[0][1].protocol)
+        return Rankings(base.protocol, (), (), left_out, frozenset())
+    protocol = _protocol(dataset, base.protocol)
     queries = _chosen(sources, data, shown[0][1])
-    found = {
-        run.label: {query: hits for query, hits in _hits(run, line, protocol, queries)} for run, line in shown
-    }
+    searches = [_search(run, line, protocol, queries) for run, line in shown]
     names = {str(protocol.image_names[protocol.query_scenes[query]]) for query in queries}
-    names |= {hit.image_name for by_query in found.values() for hits in by_query.values() for hit in hits}
+    names |= {hit.image_name for search in searches for hits in search.hits.values() for hit in hits}
     check_images(dataset.image_dir, sorted(names), what="images of queries and answers")
 
+    called = query_names(protocol.query_ids.tolist())
     cards = []
     for query in queries:
         name = str(protocol.image_names[protocol.query_scenes[query]])
-        rankings = tuple(
-            _ranking(run.label, line, query, found[run.label][query], dataset.image_path)
-            for run, line in shown
-        )
+        rankings = tuple(_ranking(search, query, dataset.image_path) for search in searches)
         crop = _crop(dataset.image_path(name), protocol.query_boxes[query])
         truths = int(np.diff(protocol.truth_offsets)[query])
-        cards.append(QueryCard(str(protocol.query_ids[query]), name, crop, truths, rankings))
-    sheets = tuple(
-        (run.label, _sheet(run, line, protocol, queries, found[run.label], dataset)) for run, line in shown
-    )
-    return Rankings(base.protocol, tuple(cards), sheets, left_out)
+        cards.append(QueryCard(called[query], name, crop, truths, rankings))
+    sheets = tuple((search.name, _sheet(search, protocol, queries, dataset)) for search in searches)
+    distances = frozenset(search.distance for search in searches)
+    return Rankings(base.protocol, tuple(cards), sheets, left_out, distances)
 
 
 def mask_pictures(dataset: PersonSearchDataset, subset: Subset) -> tuple[MaskPicture, ...]:
@@ -159,8 +190,13 @@ def mask_pictures(dataset: PersonSearchDataset, subset: Subset) -> tuple[MaskPic
     return tuple(pictures)
 
 
-def _is_plain(line: ProtocolResult) -> bool:
-    return line.method == "cosine" and line.rules == "oim"
+def _protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+    """Returns the protocol of a line of results: by its name, with PRW's cameras, or the full set."""
+    cameras: Cameras = next((one for one in _CAMERAS if name.endswith(f", {one} camera")), "all")
+    whole = name.removesuffix(f", {cameras} camera")
+    if whole == FULL_SET and FULL_SET not in protocol_names(dataset):
+        return open_task(dataset.root, gallery_sizes=["all"]).protocols[FULL_SET]
+    return camera_protocol(open_protocol(dataset, whole), dataset, cameras)
 
 
 def _chosen(sources: Sources, data: DataKey, line: ProtocolResult) -> list[int]:
@@ -174,10 +210,7 @@ def _chosen(sources: Sources, data: DataKey, line: ProtocolResult) -> list[int]:
     return [int(query) for query in order[places]]
 
 
-def _hits(
-    run: Measured, line: ProtocolResult, protocol: SearchProtocol, queries: list[int]
-) -> list[tuple[int, list[RankedHit]]]:
-    path, detections = _detections_of(run)
+def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queries: list[int]) -> _Search:
     if tuple(protocol.query_ids.tolist()) != line.query_ids:
         raise AnnotationError(
             run.path,
@@ -185,30 +218,77 @@ def _hits(
             found=f"{line.queries} other ones",
             hint="give the data set that was searched, or evaluate again",
         )
-    results = []
-    for query in queries:
-        hits = ranked_results(protocol, detections, query, _HITS, score_threshold=line.score_threshold)
-        is_right = bool(hits) and hits[0].is_match
-        if is_right != bool(line.hits[query, 0]):
-            raise AnnotationError(
-                path,
-                expected=f"the detections that {run.path} was computed from",
-                found=f"another first answer to query {query} ('{line.query_ids[query]}')",
-                hint="write both again, with --save-detections and --out of maskps eval",
+    rules, distance = cast(Rules, line.rules), _DISTANCES[line.method]
+    detections = _scored_detections(run, line, protocol, queries)
+    return _Search(
+        name=run.name_of(line),
+        line=line,
+        distance=distance,
+        truths=apply_rules(protocol, rules).truths,
+        hits={
+            query: ranked_results(
+                protocol,
+                detections,
+                query,
+                _HITS,
+                score_threshold=line.score_threshold,
+                rules=rules,
+                distance=distance,
             )
-        results.append((query, hits))
-    return results
+            for query in queries
+        },
+    )
+
+
+def _scored_detections(
+    run: Measured, line: ProtocolResult, protocol: SearchProtocol, queries: list[int]
+) -> Detections:
+    """Returns the detections that a line was computed from, which its APs of these queries tell.
+
+    A cosine may have been computed with --normalize; Euclidean distances are those of the vectors as saved.
+    """
+    path, detections = _detections_of(run)
+    differs = _differing(line, protocol, detections, queries)
+    if differs.any() and line.method == "cosine":
+        detections = detections.normalized()
+        differs = _differing(line, protocol, detections, queries)
+    if not differs.any():
+        return detections
+    first = queries[int(differs.argmax())]
+    raise AnnotationError(
+        path,
+        expected=f"the detections that {run.path} was computed from",
+        found=f"another ranking for query {first} ('{line.query_ids[first]}')",
+        hint="write both again, with --save-detections and --out of maskps eval",
+    )
+
+
+def _differing(
+    line: ProtocolResult, protocol: SearchProtocol, detections: Detections, queries: list[int]
+) -> NDArray[np.bool_]:
+    """Returns for each of these queries whether its AP with the detections is another one than the line's."""
+    result = evaluate_search(
+        protocol,
+        detections,
+        score_threshold=line.score_threshold,
+        rules=cast(Rules, line.rules),
+        distance=_DISTANCES[line.method],
+    )
+    differs: NDArray[np.bool_] = (
+        np.abs(result.average_precisions - line.average_precisions)[queries] > _SAME_AP
+    )
+    return differs
 
 
 def _detections_of(run: Measured) -> tuple[Path, Detections]:
-    """Returns the detections that a result names, or that lie beside it."""
+    """Returns the detections that a result names, or that lie beside it, by its own name or the usual one."""
     named = run.file.source.detections
-    places = [run.path.parent / DETECTIONS]
+    places = [run.path.with_suffix(".npz"), run.path.parent / DETECTIONS]
     places = [Path(named), run.path.parent / Path(named).name, *places] if named else places
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise InputFileError(
-            places[0],
+            places[0] if named else places[-1],
             expected=f"the detections of '{run.label}', to show what it ranked first",
             found="no such file",
             hint=f"maskps eval ... --save-detections {run.path.parent / DETECTIONS}, or leave out --images",
@@ -216,39 +296,39 @@ def _detections_of(run: Measured) -> tuple[Path, Detections]:
     return path, read_detections(path)
 
 
-def _ranking(
-    name: str, line: ProtocolResult, query: int, hits: list[RankedHit], path_of: Callable[[str], Path]
-) -> RunRanking:
+def _ranking(search: _Search, query: int, path_of: Callable[[str], Path]) -> RunRanking:
+    hits = search.hits[query]
     pictures = tuple(
         HitPicture(
-            rank, hit.image_name, hit.similarity, hit.is_match, _crop(path_of(hit.image_name), hit.box)
+            rank,
+            hit.image_name,
+            hit_number(hit, search.distance),
+            hit.is_match,
+            _crop(path_of(hit.image_name), hit.box),
         )
         for rank, hit in enumerate(hits, start=1)
     )
     found = sum(hit.is_match for hit in hits)
-    return RunRanking(name, float(line.average_precisions[query]), found, pictures)
+    precision, truths = float(search.line.average_precisions[query]), int(search.truths[query])
+    return RunRanking(search.name, precision, found, truths, pictures)
 
 
 def _sheet(
-    run: Measured,
-    line: ProtocolResult,
-    protocol: SearchProtocol,
-    queries: list[int],
-    found: dict[int, list[RankedHit]],
-    dataset: PersonSearchDataset,
+    search: _Search, protocol: SearchProtocol, queries: list[int], dataset: PersonSearchDataset
 ) -> Image.Image:
+    called = query_names(protocol.query_ids.tolist())
     rankings = [
         RankingPicture(
-            query_id=str(protocol.query_ids[query]),
+            query_id=called[query],
             image=dataset.image_path(str(protocol.image_names[protocol.query_scenes[query]])),
             box=protocol.query_boxes[query],
-            hits=found[query],
-            truths=int(np.diff(protocol.truth_offsets)[query]),
-            average_precision=float(line.average_precisions[query]),
+            hits=search.hits[query],
+            truths=int(search.truths[query]),
+            average_precision=float(search.line.average_precisions[query]),
         )
         for query in queries
     ]
-    return ranking_sheet(rankings, dataset.image_path, title=run.label, k=_HITS)
+    return ranking_sheet(rankings, dataset.image_path, title=search.name, k=_HITS, distance=search.distance)
 
 
 def _crop(path: Path, box: NDArray[np.floating]) -> str:

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from maskps.errors import InputFileError
-from maskps.evaluation.result_file import ProtocolResult, ResultFile, read_results
+from maskps.evaluation.result_file import METHODS, ProtocolResult, ResultFile, read_results
 from maskps.files import json_field, read_record
 
-RESULTS, GRID = "results.json", "ablation.json"
+RESULTS, GRID, DETECTIONS = "results.json", "ablation.json", "detections.npz"
+_RUN = "run.json"  # in every folder of maskps train
 _GRID_FORMAT, _GRID_VERSION = "maskps-ablation", 1
 _PUBLISHED = "CUHK-SYSU"
 _USUAL = ("TestG100", "all")
@@ -88,8 +90,8 @@ class Measured:
         return " + ".join([self.label, *told])
 
     def usual(self) -> ProtocolResult | None:
-        """Returns the result by which searches are compared: TestG100 or PRW's "all", by cosine if there."""
-        results = sorted(self.file.results, key=lambda one: one.method != "cosine")
+        """Returns the result by which searches are compared: TestG100 or PRW's "all", by plain distance."""
+        results = sorted(self.file.results, key=lambda one: METHODS.index(one.method))
         return next((one for name in _USUAL for one in results if one.protocol == name), None) or next(
             iter(results), None
         )
@@ -152,8 +154,11 @@ class Sources:
         )
 
 
-def read_sources(paths: Sequence[Path]) -> Sources:
+def read_sources(paths: Sequence[Path], *, root: Path | None = None) -> Sources:
     """Returns what is in result files, and in the folders of runs and grids.
+
+    Args:
+        root: folder of the data whose ranked results are wanted; a message says what to run for that.
 
     Raises:
         InputFileError: a file that is missing, cut off, of another kind or version; a folder without results.
@@ -165,12 +170,7 @@ def read_sources(paths: Sequence[Path]) -> Sources:
             continue
         found = [path / name for name in (RESULTS, GRID) if (path / name).is_file()]
         if not found:
-            raise InputFileError(
-                path,
-                expected=f"the folder of a run with its {RESULTS}, or of a grid with its {GRID}",
-                found="a folder with neither",
-                hint=f"maskps eval ROOT --run {path} --out {path / RESULTS}",
-            )
+            raise _without_results(path, root)
         results += [one for one in found if one.name == RESULTS]
         grids += [one for one in found if one.name == GRID]
     files = {path: read_results(path) for path in results}
@@ -180,6 +180,28 @@ def read_sources(paths: Sequence[Path]) -> Sources:
             tuple(Measured(labels[path], path, _data_key(file), file) for path, file in files.items()),
             tuple(_read_grid(path, labels[path]) for path in grids),
         )
+    )
+
+
+def _without_results(folder: Path, root: Path | None) -> InputFileError:
+    expected = f"the folder of a run with its {RESULTS}, or of a grid with its {GRID}"
+    if (folder / _RUN).is_file():
+        data = "ROOT" if root is None else quote(str(root))
+        saved = "" if root is None else f" --save-detections {quote(str(folder / DETECTIONS))}"
+        command = f"maskps eval {data} --run {quote(str(folder))}{saved} --out {quote(str(folder / RESULTS))}"
+        return InputFileError(
+            folder,
+            expected=expected,
+            found="a run without either: it was not evaluated yet, or its results were not kept (--out)",
+            hint=command + ("; ROOT is the folder of the data set" if root is None else ""),
+        )
+    below = next((path.parent for path in sorted(folder.glob(f"*/{_RUN}"))), None)
+    hint = "give the run folder of maskps train, or a file of maskps score --out"
+    return InputFileError(
+        folder,
+        expected=expected,
+        found="a folder with neither",
+        hint=hint if below is None else f"is it {below}?",
     )
 
 

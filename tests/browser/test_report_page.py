@@ -20,7 +20,7 @@ from maskps.report import write_report
 
 SCRIPT = "<script>alert(1)</script>"
 LONG = f'"quoted" שלום ‮עולם {"x" * 80}'
-IDS = (SCRIPT, "\"><img src=x onerror='alert(2)'>", "שלום ‮עולם", "p4")
+IDS = (SCRIPT, "\"><img src=x onerror='alert(2)'>", "שלום ‮עולם", "a_query_id_of_forty_letters_without_blank")
 
 Visits = Callable[..., Any]
 

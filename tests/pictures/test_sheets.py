@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from maskps import InputFileError
-from maskps.evaluation.search import RankedHit
+from maskps.evaluation.search import Distance, RankedHit
 from maskps.masks.outlines import outline_from_polygons
 from maskps.pictures.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
-from maskps.pictures.sheets import RankingPicture, SubsetPicture, ranking_sheet, subset_sheet
+from maskps.pictures.sheets import RankingPicture, SubsetPicture, hit_number, ranking_sheet, subset_sheet
 
 SCENE = np.full((300, 400, 3), 120, dtype=np.uint8)
 BOXES = np.array([[40, 40, 120, 240], [200, 50, 260, 220], [300, 20, 380, 280]], dtype=np.float32)
@@ -83,6 +83,14 @@ def test_ranking_sheet_frames_right_and_wrong_answers(ranking: RankingPicture) -
     none = ranking_sheet([dataclasses.replace(ranking, hits=wrong)], lambda _: SCENE)
     assert share_of(both, GREEN) > share_of(none, GREEN)
     assert share_of(none, VERMILION) > share_of(both, VERMILION)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "distance", "told"),
+    [(0.826, "cosine", "0.83"), (-0.712, "euclidean", "d 0.71"), (-12.34, "euclidean", "d 12.3")],
+)
+def test_the_number_of_an_answer_says_what_it_is(similarity: float, distance: Distance, told: str) -> None:
+    assert hit_number(RankedHit("g.jpg", BOXES[0], similarity, True), distance) == told
 
 
 def test_ranking_sheet_asks_for_the_images_of_the_shown_results_only(ranking: RankingPicture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
 from maskps.evaluation import Detections, SearchProtocol, evaluate_search, write_detections
+from maskps.evaluation.protocol_sets import Cameras, camera_protocol
 from maskps.evaluation.result_file import (
     ProtocolResult,
     ResultData,
@@ -20,6 +22,9 @@ from maskps.evaluation.result_file import (
     ResultSource,
     write_results,
 )
+from maskps.evaluation.rules import Rules
+from maskps.evaluation.search import Distance
+from maskps.search_task import open_task
 from maskps.structures import PersonSearchDataset
 
 CUHK = ResultData("cuhk-sysu", "CUHK-SYSU", False, "c0ffee")
@@ -126,8 +131,24 @@ def scenes(few_scenes: Path) -> PersonSearchDataset:
     return open_dataset(few_scenes)
 
 
-def found_in(dataset: PersonSearchDataset, protocol: SearchProtocol, *, noise: float) -> Detections:
-    """Detections that are the annotated boxes, embedded by identity, blurred by noise."""
+@pytest.fixture
+def prw(scenes: PersonSearchDataset, tmp_path: Path) -> PersonSearchDataset:
+    """The same scenes as PRW has them: two cameras by turns, each labeled person once a query."""
+    test, ids = scenes.test, np.array([one.removeprefix("p") for one in scenes.test_ids.tolist()])
+    lines = []
+    for row in np.flatnonzero(test.is_labeled).tolist():
+        x0, y0, x1, y1 = test.boxes[row].tolist()
+        scene = Path(str(test.names[test.scene_of_person[row]])).stem
+        lines.append(f"{ids[test.pids[row] - 1]} {x0} {y0} {x1 - x0} {y1 - y0} {scene}")
+    (tmp_path / "query_info.txt").write_text("\n".join(lines))
+    camera = np.arange(len(test)) % 2 + 1
+    return replace(scenes, kind="prw", root=tmp_path, test=replace(test, camera=camera), test_ids=ids)
+
+
+def found_in(
+    dataset: PersonSearchDataset, protocol: SearchProtocol, *, noise: float, length: float
+) -> Detections:
+    """Detections that are the annotated boxes, embedded by identity, blurred by noise, up to this long."""
     rng = np.random.default_rng(7)
     test = dataset.test
     of_identity = rng.normal(size=(len(dataset.test_ids) + 1, 16))
@@ -139,8 +160,8 @@ def found_in(dataset: PersonSearchDataset, protocol: SearchProtocol, *, noise: f
         offsets=test.offsets,
         boxes=test.boxes,
         scores=np.full(test.num_persons, 0.9, dtype=np.float32),
-        embeddings=unit(embeddings),
-        query_embeddings=unit(queries),
+        embeddings=unit(embeddings) * (length ** rng.uniform(size=(test.num_persons, 1))).astype(np.float32),
+        query_embeddings=unit(queries) * np.float32(length),
     )
 
 
@@ -150,18 +171,37 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[..., Path]:
-    """Writes the results and the detections of a run that was searched for on `scenes`."""
+    """Writes the results and the detections of a run that searched in `scenes`."""
 
-    def write(name: str, *, noise: float = 0.5) -> Path:
-        protocol = open_protocol(scenes, "TestG6")
-        detections = found_in(scenes, protocol, noise=noise)
-        result = evaluate_search(protocol, detections)
+    def write(
+        name: str,
+        *,
+        noise: float = 0.5,
+        length: float = 1,
+        protocol: str = "TestG6",
+        rules: Rules = "oim",
+        distance: Distance = "cosine",
+        method: str | None = None,
+        normalize: bool = False,
+        dataset: PersonSearchDataset | None = None,
+        cameras: Cameras = "all",
+    ) -> Path:
+        dataset = scenes if dataset is None else dataset
+        searched_in = open_protocol(dataset, protocol if dataset.kind == "prw" else "TestG6")
+        if cameras != "all":
+            searched_in = camera_protocol(searched_in, dataset, cameras)
+        detections = found_in(dataset, searched_in, noise=noise, length=length)
+        if protocol == "all" and dataset.kind != "prw":
+            searched_in = open_task(scenes.root, gallery_sizes=["all"]).protocols["all"]
+        result = evaluate_search(searched_in, detections, rules=rules, distance=distance, normalize=normalize)
         failed = int((~result.hits[:, 0]).sum())
         searched = make_line(
-            "TestG6",
+            protocol if cameras == "all" else f"{protocol}, {cameras} camera",
             result.average_precisions.tolist(),
             gallery_size=result.gallery_size,
-            ids=protocol.query_ids.tolist(),
+            ids=searched_in.query_ids.tolist(),
+            rules=rules,
+            method=method or distance,
             hits=result.hits,
             mAP=result.mAP,
             top1=result.top1,

@@ -17,6 +17,7 @@ from maskps.errors import AnnotationError, InputFileError, OutputExistsError
 from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.masks import outline_from_polygons
 from maskps.report import write_report
+from maskps.report.figures import plain_text
 from maskps.structures import PersonSearchDataset
 from maskps.subset import build_subset, open_subset, select_subset
 
@@ -168,6 +169,32 @@ def test_the_full_set_ends_the_curve_over_gallery_sizes(
     assert " at 100, " in text and " at 6,977." in text
 
 
+def test_a_figure_of_twelve_runs_has_room_for_its_legend(
+    line: Line, write_run: WriteRun, tmp_path: Path
+) -> None:
+    lines = [line(), line("TestG50", gallery_size=50)]
+    runs = [write_run(f"run{number}", lines) for number in range(12)]
+    heights = []
+    for count in (2, 12):
+        write_report(runs[:count], tmp_path / f"{count}.html", files=tmp_path / f"{count}")
+        with Image.open(tmp_path / f"{count}" / "1_gallery_size.png") as picture:
+            heights.append(picture.height / 200)
+    assert heights[1] - heights[0] > 1.5  # inches; eight lines more than fit
+
+
+def test_long_names_in_a_figure_keep_both_ends() -> None:
+    names = [plain_text(f"an_experiment_with_a_long_name_seed_{seed}", 20) for seed in (1, 2)]
+    assert names == ["an_experi…ame_seed_1", "an_experi…ame_seed_2"]
+
+
+def test_lines_of_cameras_say_what_their_gallery_is(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
+    notes = []
+    for name in ("all", "all, cross camera"):
+        write_report([write_run(name, [line(name)])], tmp_path / f"{name}.html")
+        notes.append("the longest gallery" in (tmp_path / f"{name}.html").read_text(encoding="utf-8"))
+    assert notes == [False, True]
+
+
 def test_files_are_what_their_record_lists(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
     runs = [write_run(name, [line(), line("TestG50", gallery_size=50)]) for name in "ab"]
     page = write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
@@ -214,8 +241,86 @@ def test_detections_of_another_run_are_refused(
 ) -> None:
     good, other = write_searched("a", noise=0.05), write_searched("b", noise=30.0)
     (other / "detections.npz").replace(good / "detections.npz")
-    with pytest.raises(AnnotationError, match="another first answer"):
+    with pytest.raises(AnnotationError, match="another ranking"):
         write_report([good], tmp_path / "r.html", images=scenes)
+
+
+def test_ranked_results_by_distance_show_distances(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    runs = [write_searched("a", length=20, distance="euclidean"), write_searched("b")]
+    write_report(runs, tmp_path / "r.html", images=scenes)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    numbers = re.findall(r'<figcaption>\d+\. .*<span class="soft value">(.*?)</span>', text)
+    distances = [float(number[2:]) for number in numbers if number.startswith("d ")]
+    assert 0 < len(distances) < len(numbers) and 2 < max(distances) <= 40
+    assert "a + euclidean</bdi>" in text and "Euclidean distance" in text and "dot product" in text
+
+
+@pytest.mark.parametrize("rules", ["seqnet", "paper"])
+def test_ranked_results_under_other_rules(
+    rules: str, write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    write_report([write_searched("a", rules=rules)], tmp_path / "r.html", images=scenes)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"<b><bdi>a + rules {rules}</bdi></b>" in text and "Not shown" not in text
+
+
+def test_rankings_that_need_more_than_the_detections_are_left_out_by_name(
+    line: Line, write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    runs = [write_searched("a"), write_searched("b", method="rerank")]
+    write_report(runs, tmp_path / "r.html", images=scenes)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Not shown: <bdi>b + rerank</bdi>" in text and "<b><bdi>a</bdi></b>" in text
+
+
+def test_long_vectors_scored_with_normalize_are_shown_normalized(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    write_report([write_searched("a", length=20, normalize=True)], tmp_path / "r.html", images=scenes)
+    numbers = re.findall(r'<span class="soft value">(-?\d\.\d\d)</span>', (tmp_path / "r.html").read_text())
+    assert numbers and max(map(float, numbers)) <= 1
+
+
+def test_detections_of_the_name_of_the_result_come_first(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    run, other = write_searched("a"), write_searched("b", noise=30.0)
+    (other / "results.json").replace(run / "pooled.json")
+    (other / "detections.npz").replace(run / "pooled.npz")
+    write_report([run, run / "pooled.json"], tmp_path / "r.html", images=scenes)
+
+
+def test_the_full_set_of_cuhk_sysu_is_shown(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    write_report([write_searched("a", protocol="all")], tmp_path / "r.html", images=scenes)
+    assert "Ranked results, all</h3>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("cameras", ["all", "same", "cross"])
+def test_ranked_results_among_cameras_of_prw(
+    cameras: str, write_searched: Callable[..., Path], prw: PersonSearchDataset, tmp_path: Path
+) -> None:
+    run = write_searched("a", dataset=prw, protocol="all", cameras=cameras)
+    write_report([run], tmp_path / "r.html", images=prw)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    told = "all" if cameras == "all" else f"all, {cameras} camera"
+    assert f"Ranked results, {told}</h3>" in text and "<b>query</b> <bdi>" in text
+
+
+def test_several_queries_with_one_person_are_told_apart(
+    line: Line, write_run: WriteRun, tmp_path: Path
+) -> None:
+    ids = ["7", "40", "40"]
+    runs = [
+        write_run("a", [line("all", [1, 1, 1], ids=ids)]),
+        write_run("b", [line("all", [1, 0, 0.5], ids=ids)]),
+    ]
+    write_report(runs, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.findall(r'<th scope="row"><bdi>(\d+.*?)</bdi></th>', text) == ["40 (1)", "40 (2)"]
 
 
 def test_ranked_results_without_detections_are_an_error_that_says_how(
@@ -244,9 +349,27 @@ def test_missing_images_are_one_error(
 
 
 def test_a_folder_without_results_says_how_to_get_them(tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    command = f"maskps eval ROOT --run '{run}' --out '{run / 'results.json'}'"
+    with pytest.raises(InputFileError, match=re.escape(command)):
+        write_report([run], tmp_path / "r.html")
+
+
+def test_a_folder_without_results_names_the_images_given(scenes: PersonSearchDataset, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    saved = f"--save-detections {tmp_path / 'detections.npz'}"
+    command = f"maskps eval {scenes.root} --run {tmp_path} {saved} --out"
+    with pytest.raises(InputFileError, match=re.escape(command)):
+        write_report([tmp_path], tmp_path / "r.html", images=scenes)
+
+
+def test_a_folder_around_a_run_leads_to_the_run(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(InputFileError, match="maskps eval ROOT --run"):
-        write_report([tmp_path / "run"], tmp_path / "r.html")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(InputFileError, match=re.escape(f"is it {tmp_path / 'run'}?")):
+        write_report([tmp_path], tmp_path / "r.html")
 
 
 @pytest.mark.parametrize(
