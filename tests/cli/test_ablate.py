@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import invoke
 
 from maskps_cli import data
 from maskps_cli.main import main
@@ -18,26 +19,17 @@ QUICK = [
     *("--gallery-size", "4", "--device", "cpu"),
 ]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = partial(invoke, main)
 
 
 @pytest.fixture(scope="module")
 def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("subset") / "subset"
     options = ["--portion-size", "1", "--proportion", "25%", "--labelme", str(few_scenes / "truth/labelme")]
-    assert (
-        CliRunner()
-        .invoke(data.main, ["build-subset", str(few_scenes), "--out", str(out), *options])
-        .exit_code
-        == 0
-    )
+    result = invoke(data.main, "build-subset", few_scenes, "--out", out, *options)
+    assert result.exit_code == 0, result.output
     return out
 
 

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner
+from command_line import invoke
 from PIL import Image
 
 from maskps import OutputExistsError, TrainingError
@@ -17,10 +16,11 @@ from maskps_cli.main import main
 
 QUICK = ("pretrained=none", "epochs=1", "shorter_side=96", "longest_side=160", "rois_per_image=8")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def demo(few_scenes_scale: SynthScale, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("demo") / "demo"
     run_demo(out, scale=few_scenes_scale, settings=QUICK, quiet=True)
     return out
@@ -39,7 +39,7 @@ def test_the_demo_leaves_numbers_and_pictures(demo: Path) -> None:
 
 
 def test_an_earlier_demo_is_kept_without_force(demo: Path) -> None:
-    result = CliRunner().invoke(main, ["demo", "--out", str(demo)])
+    result = invoke(main, "demo", "--out", demo)
     assert result.exit_code == 1
     assert "--force" in result.stderr
     assert json.loads((demo / "demo.json").read_text())["state"] == "done"
@@ -74,7 +74,7 @@ def test_an_interrupted_demo_says_how_to_begin_again(
 def test_a_file_is_never_replaced_by_a_demo(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("keep")
     for out in (tmp_path / "notes", tmp_path / "notes" / "demo"):
-        result = CliRunner().invoke(main, ["demo", "--out", str(out), "--force"])
+        result = invoke(main, "demo", "--out", out, "--force")
         assert result.exit_code == 1
         assert "expected:" in result.stderr
     assert (tmp_path / "notes").read_text() == "keep"

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from command_line import invoke
 
 import maskps.inference_parts
 from maskps.datasets import open_dataset
@@ -26,14 +27,9 @@ from maskps_cli.main import main
 SETTINGS = ["pretrained=none", "masks=false", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
 SIZES = ["--gallery-size", "4", "--gallery-size", "6", "--gallery-size", "all", "--subset", "occlusion"]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = partial(invoke, main)
 
 
 @pytest.fixture(scope="module")

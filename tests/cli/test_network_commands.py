@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner, Result
+from command_line import invoke
 
 from maskps_cli import data
 from maskps_cli.main import main
@@ -17,22 +17,17 @@ QUICK = [
     *("--set", "shorter_side=96", "--set", "longest_side=160", "--set", "rois_per_image=8"),
 ]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+run = partial(invoke, main)
 
 
 @pytest.fixture(scope="module")
 def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("subset") / "subset"
     labelme = few_scenes / "truth" / "labelme"
-    arguments = ["build-subset", str(few_scenes), "--out", str(out), "--labelme", str(labelme)]
-    assert CliRunner().invoke(data.main, arguments).exit_code == 0
+    result = invoke(data.main, "build-subset", few_scenes, "--out", out, "--labelme", labelme)
+    assert result.exit_code == 0, result.output
     return out
 
 
@@ -78,7 +73,7 @@ def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(
 def test_a_nested_subset_trains_with_fewer_masks(few_scenes: Path, tmp_path: Path) -> None:
     subset = tmp_path / "subset"
     arguments = ["--portion-size", "1", "--proportion", "25%", "--labelme", str(few_scenes / "truth/labelme")]
-    built = CliRunner().invoke(data.main, ["build-subset", str(few_scenes), "--out", str(subset), *arguments])
+    built = invoke(data.main, "build-subset", few_scenes, "--out", subset, *arguments)
     assert built.exit_code == 0, built.output
     counts = {}
     for proportion in ("25%", "full"):
