@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,3 +80,9 @@ def few_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("few") / "scenes"
     write_synthetic(root, scale=FEW_SCENES, seed=3)
     return root
+
+
+@pytest.fixture
+def own_scenes(few_scenes: Path, tmp_path: Path) -> Path:
+    """A copy of `few_scenes`, without the truth about its masks, for the test to change."""
+    return shutil.copytree(few_scenes, tmp_path / "scenes", ignore=shutil.ignore_patterns("truth"))

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
-import pytest
 from command_line import invoke
 from PIL import Image
 
 from maskps_cli.verify import verify
 
 run = partial(invoke, verify)
-
-
-@pytest.fixture
-def scenes(few_scenes: Path, tmp_path: Path) -> Path:
-    """A copy of the synthetic data set."""
-    return shutil.copytree(few_scenes, tmp_path / "scenes", ignore=shutil.ignore_patterns("truth"))
 
 
 def test_a_clean_data_set_ends_with_0(few_scenes: Path) -> None:
@@ -29,34 +21,34 @@ def test_a_clean_data_set_ends_with_0(few_scenes: Path) -> None:
     assert result.stderr == ""
 
 
-def test_errors_end_with_1_and_come_first(scenes: Path) -> None:
-    for number, path in enumerate(sorted((scenes / "Image" / "SSM").iterdir())[:5]):
+def test_errors_end_with_1_and_come_first(own_scenes: Path) -> None:
+    for number, path in enumerate(sorted((own_scenes / "Image" / "SSM").iterdir())[:5]):
         path.unlink() if number else path.write_bytes(b"<html>")
-    result = run(scenes, "--images")
+    result = run(own_scenes, "--images")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0].startswith("error ")
     assert "error image-missing (4 times)" in lines
     assert "  and 1 more; --json lists all" in lines
-    assert lines[-1] == f"{scenes}: 5 errors, 1 remark"
+    assert lines[-1] == f"{own_scenes}: 5 errors, 1 remark"
 
 
-def test_warnings_end_with_0(scenes: Path) -> None:
-    path = sorted((scenes / "Image" / "SSM").iterdir())[0]
+def test_warnings_end_with_0(own_scenes: Path) -> None:
+    path = sorted((own_scenes / "Image" / "SSM").iterdir())[0]
     exif = Image.Exif()
     exif[0x0112] = 3
     with Image.open(path) as image:
         image.save(path, exif=exif)
-    result = run(scenes, "--images")
+    result = run(own_scenes, "--images")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[-1] == f"{scenes}: 1 warning, 1 remark"
+    assert result.stdout.splitlines()[-1] == f"{own_scenes}: 1 warning, 1 remark"
 
 
-def test_json_has_every_finding_and_the_totals(scenes: Path) -> None:
-    for path in sorted((scenes / "Image" / "SSM").iterdir())[:7]:
+def test_json_has_every_finding_and_the_totals(own_scenes: Path) -> None:
+    for path in sorted((own_scenes / "Image" / "SSM").iterdir())[:7]:
         path.unlink()
-    (scenes / "annotation" / "pool.mat").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    result = run(scenes, "--images", "--json")
+    (own_scenes / "annotation" / "pool.mat").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    result = run(own_scenes, "--images", "--json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
     assert content.keys() == {"root", "errors", "warnings", "infos", "findings"}
@@ -66,11 +58,11 @@ def test_json_has_every_finding_and_the_totals(scenes: Path) -> None:
     assert content["findings"][0]["code"] == "file-lfs-pointer"
 
 
-def test_text_and_json_have_the_same_codes(scenes: Path) -> None:
-    (scenes / "annotation" / "Images.mat").unlink()
-    (scenes / "annotation" / "test" / "train_test" / "TestG4.mat").write_bytes(b"")
-    codes = {one["code"] for one in json.loads(run(scenes, "--json").stdout)["findings"]}
-    text = run(scenes).stdout
+def test_text_and_json_have_the_same_codes(own_scenes: Path) -> None:
+    (own_scenes / "annotation" / "Images.mat").unlink()
+    (own_scenes / "annotation" / "test" / "train_test" / "TestG4.mat").write_bytes(b"")
+    codes = {one["code"] for one in json.loads(run(own_scenes, "--json").stdout)["findings"]}
+    text = run(own_scenes).stdout
     assert codes == {"file-missing", "file-empty", "counts-not-compared"}
     assert all(f" {code}\n" in text for code in codes)
 
@@ -82,7 +74,7 @@ def test_a_path_that_is_no_data_set_ends_with_1(tmp_path: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_nothing_is_written(scenes: Path) -> None:
-    before = sorted(scenes.rglob("*"))
-    run(scenes, "--images")
-    assert sorted(scenes.rglob("*")) == before
+def test_nothing_is_written(own_scenes: Path) -> None:
+    before = sorted(own_scenes.rglob("*"))
+    run(own_scenes, "--images")
+    assert sorted(own_scenes.rglob("*")) == before

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskps.datasets import write_cuhk_sysu
+from maskps.datasets import cache, write_cuhk_sysu
 from maskps.evaluation import SearchProtocol
 from maskps.structures import Scene, SceneTable
 
@@ -103,3 +103,11 @@ def root(small: SmallDataset, tmp_path: Path) -> Path:
     """The small data set on disk."""
     small.write(tmp_path / "ssm")
     return tmp_path / "ssm"
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, which keeps also what was changed just now."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_SETTLED", 0.0)
+    return tmp_path / "cache"

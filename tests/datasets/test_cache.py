@@ -58,15 +58,7 @@ def unpack(columns: Columns) -> list[int]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, which keeps also what was changed just now."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_SETTLED", 0.0)
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def reader(tmp_path: Path, folder: Path) -> Reader:
+def reader(tmp_path: Path, cache_folder: Path) -> Reader:
     (tmp_path / "source").write_bytes(bytes(range(100)))
     return Reader(tmp_path / "source")
 
@@ -106,29 +98,29 @@ def test_a_file_put_in_place_of_another_is_read_again(reader: Reader) -> None:
     assert reader.open() == [0] * 100
 
 
-def test_a_changed_file_replaces_what_was_kept_of_it(reader: Reader, folder: Path) -> None:
+def test_a_changed_file_replaces_what_was_kept_of_it(reader: Reader, cache_folder: Path) -> None:
     reader.open()
-    first = only_file(folder)
+    first = only_file(cache_folder)
     reader.path.write_bytes(b"a")
     reader.open()
-    assert only_file(folder) == first
+    assert only_file(cache_folder) == first
     assert reader.open() == [97]
     assert len(reader.reads) == 2
 
 
-def test_a_file_changed_while_it_is_read_is_not_kept(reader: Reader, folder: Path) -> None:
+def test_a_file_changed_while_it_is_read_is_not_kept(reader: Reader, cache_folder: Path) -> None:
     reader.during = lambda: rewrite(reader.path, bytes(100))
     assert reader.open() == list(range(100))
-    assert not folder.exists()
+    assert not cache_folder.exists()
 
 
 def test_a_file_changed_just_now_is_not_kept(
-    reader: Reader, folder: Path, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It could change again within the same tick of the file system's clock, and look the same."""
     monkeypatch.setattr(cache, "_SETTLED", 3600.0)
     reader.open()
-    assert not folder.exists()
+    assert not cache_folder.exists()
 
 
 def test_another_reader_of_the_same_file_has_its_own(reader: Reader) -> None:
@@ -158,17 +150,17 @@ def test_other_code_reads_anew(reader: Reader, monkeypatch: pytest.MonkeyPatch) 
     assert len(reader.reads) == 2
 
 
-def test_errors_are_raised_each_time(reader: Reader, folder: Path) -> None:
+def test_errors_are_raised_each_time(reader: Reader, cache_folder: Path) -> None:
     reader.path.unlink()
     for _ in range(2):
         with pytest.raises(InputFileError, match="no such file"):
             reader.open()
-    assert not folder.exists()
+    assert not cache_folder.exists()
 
 
-def test_a_damaged_cache_file_never_gives_another_value(reader: Reader, folder: Path) -> None:
+def test_a_damaged_cache_file_never_gives_another_value(reader: Reader, cache_folder: Path) -> None:
     reader.open()
-    path = only_file(folder)
+    path = only_file(cache_folder)
     content = path.read_bytes()
     for place in range(0, len(content), 7):
         damaged = bytearray(content)
@@ -181,9 +173,9 @@ def test_a_damaged_cache_file_never_gives_another_value(reader: Reader, folder: 
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
-def test_a_foreign_file_in_the_cache_is_replaced(reader: Reader, folder: Path, content: bytes) -> None:
+def test_a_foreign_file_in_the_cache_is_replaced(reader: Reader, cache_folder: Path, content: bytes) -> None:
     reader.open()
-    only_file(folder).write_bytes(content)
+    only_file(cache_folder).write_bytes(content)
     reader.open()
     reader.open()
     assert len(reader.reads) == 2
@@ -214,17 +206,17 @@ def test_a_cache_that_cannot_be_written_is_no_error(
 
 
 def test_a_full_disk_is_no_error_and_nothing_is_left_on_it(
-    reader: Reader, folder: Path, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(stream: object, **columns: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(cache.np, "savez", full)
     assert reader.open() == list(range(100))
-    assert not list(folder.iterdir())
+    assert not list(cache_folder.iterdir())
 
 
-def test_two_that_open_at_once_both_get_the_value(reader: Reader, folder: Path) -> None:
+def test_two_that_open_at_once_both_get_the_value(reader: Reader, cache_folder: Path) -> None:
     barrier = threading.Barrier(2, timeout=20)
     readers = [Reader(reader.path, during=barrier.wait) for _ in range(2)]
     values: list[list[int]] = []
@@ -234,7 +226,7 @@ def test_two_that_open_at_once_both_get_the_value(reader: Reader, folder: Path) 
     for thread in threads:
         thread.join()
     assert values == [list(range(100))] * 2
-    assert only_file(folder).is_file()
+    assert only_file(cache_folder).is_file()
     assert reader.open() == list(range(100))
     assert not reader.reads
 

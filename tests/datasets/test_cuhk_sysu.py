@@ -9,39 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuhk_sysu_files import IMAGES, POOL, TRAIN, write_images, write_pool, write_train
 
 from maskps.datasets import read_cuhk_sysu
 from maskps.errors import AnnotationError, InputFileError
-from maskps.matlab import cell_matrix, char_matrix, number_matrix, struct_matrix, write_mat
+from maskps.matlab import char_matrix, number_matrix, struct_matrix, write_mat
 from maskps.structures import SceneTable
-
-IMAGES, POOL = "annotation/Images.mat", "annotation/pool.mat"
-TRAIN = "annotation/test/train_test/Train.mat"
 
 
 def assert_same(read: SceneTable, written: SceneTable) -> None:
     for column in ("names", "offsets", "boxes", "pids", "is_hard"):
         assert np.array_equal(getattr(read, column), getattr(written, column)), column
-
-
-def write_images(root: Path, scenes: list[tuple[str, list[tuple[float, ...]]]]) -> None:
-    elements = [
-        char_matrix(name)
-        + number_matrix((len(boxes),))
-        + struct_matrix(("idlocate", "ishard"), [number_matrix(box) + number_matrix((0,)) for box in boxes])
-        for name, boxes in scenes
-    ]
-    write_mat(root / IMAGES, [struct_matrix(("imname", "nAppear", "box"), elements, name="Img")])
-
-
-def write_train(root: Path, persons: list[tuple[str, list[tuple[str, tuple[float, ...]]]]]) -> None:
-    cells = []
-    for identity, appearances in persons:
-        scenes = [char_matrix(name) + number_matrix(box) + number_matrix((0,)) for name, box in appearances]
-        scene = struct_matrix(("imname", "idlocate", "ishard"), scenes)
-        person = char_matrix(identity) + number_matrix((len(scenes),)) + scene
-        cells.append(struct_matrix(("idname", "nAppear", "scene"), [person]))
-    write_mat(root / TRAIN, [cell_matrix(cells, name="Train")])
 
 
 TEST_SCENES = [
@@ -170,7 +148,7 @@ def test_a_scene_of_train_mat_that_images_mat_lacks_is_named(root: Path) -> None
 
 
 def test_a_scene_of_the_pool_that_images_mat_lacks_is_named(root: Path) -> None:
-    write_mat(root / POOL, [cell_matrix([char_matrix("s77.jpg")], name="pool")])
+    write_pool(root, ["s77.jpg"])
     with pytest.raises(AnnotationError, match=r"s77\.jpg"):
         read_cuhk_sysu(root)
 
@@ -178,7 +156,7 @@ def test_a_scene_of_the_pool_that_images_mat_lacks_is_named(root: Path) -> None:
 def test_a_scene_of_the_protocol_that_images_mat_lacks_is_named(root: Path) -> None:
     write_images(root, [("s1.jpg", [(10, 20, 30, 90)]), *TEST_SCENES[:3]])
     write_train(root, [])
-    write_mat(root / POOL, [cell_matrix([char_matrix(name) for name, _ in TEST_SCENES[:3]], name="pool")])
+    write_pool(root, [name for name, _ in TEST_SCENES[:3]])
     with pytest.raises(AnnotationError, match=r"s6\.jpg") as error:
         read_cuhk_sysu(root)
     assert error.value.where.endswith("TestG2.mat")
@@ -189,7 +167,7 @@ def test_a_scene_listed_twice_is_named(root: Path, file: str) -> None:
     if file == IMAGES:
         write_images(root, [*TEST_SCENES, TEST_SCENES[0]])
     else:
-        write_mat(root / POOL, [cell_matrix([char_matrix("s9.jpg")] * 2, name="pool")])
+        write_pool(root, ["s9.jpg"] * 2)
     with pytest.raises(AnnotationError) as error:
         read_cuhk_sysu(root)
     assert (error.value.where, error.value.found) == (str(root / file), "'s9.jpg' 2 times")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.datasets import cache, open_dataset, read_cuhk_sysu
+from maskps.datasets import open_dataset, read_cuhk_sysu
 from maskps.datasets.coco import read_coco
 from maskps.datasets.coco_writer import write_coco
 from maskps.datasets.protocols import open_protocol, protocol_names
@@ -22,15 +22,9 @@ from maskps.errors import InputFileError
 from maskps.evaluation import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
+pytestmark = pytest.mark.usefixtures("cache_folder")
+
 Record = PersonSearchDataset | SceneTable | SearchProtocol
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, which keeps also what was changed just now."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_SETTLED", 0.0)
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -184,7 +178,7 @@ def test_images_copied_later_are_found(coco: Path) -> None:
     assert open_dataset(coco).image_dir == coco / "frames"
 
 
-def test_two_processes_that_open_at_once_both_succeed(root: Path, folder: Path) -> None:
+def test_two_processes_that_open_at_once_both_succeed(root: Path, cache_folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from maskps.datasets import cache, open_dataset;"
         "cache._SETTLED = 0.0; print(open_dataset(Path(sys.argv[1])).fingerprint)"
@@ -193,4 +187,4 @@ def test_two_processes_that_open_at_once_both_succeed(root: Path, folder: Path) 
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) for _ in range(2)]
     printed = {process.communicate(timeout=60)[0].decode().strip() for process in both}
     assert printed == {read_cuhk_sysu(root).fingerprint}
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(cache_folder.iterdir())) == 1

@@ -6,13 +6,25 @@ import shutil
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cuhk_sysu_files import (
+    IMAGES,
+    POOL,
+    TRAIN,
+    TRAIN_TEST,
+    Box,
+    Persons,
+    Scenes,
+    write_images,
+    write_pool,
+    write_train,
+)
 
 from maskps.datasets import read_cuhk_sysu
 from maskps.datasets.cuhk_sysu_writer import protocol_chunks
@@ -20,16 +32,9 @@ from maskps.datasets.verify import verify
 from maskps.errors import MaskpsError
 from maskps.evaluation import read_protocol
 from maskps.findings import Finding
-from maskps.matlab import cell_matrix, char_matrix, number_matrix, struct_matrix, write_mat
+from maskps.matlab import write_mat
 
-IMAGES, POOL = "annotation/Images.mat", "annotation/pool.mat"
-TRAIN_TEST = "annotation/test/train_test"
-TRAIN = f"{TRAIN_TEST}/Train.mat"
 SUBSET = "annotation/test/subset"
-
-Box = tuple[float, ...]
-Scenes = list[tuple[str, list[Box]]]
-Persons = list[tuple[str, list[tuple[str, Box]]]]
 
 SCENES: Scenes = [
     ("s1.jpg", [(10, 20, 30, 90), (300, 20, 100, 500)]),
@@ -47,30 +52,6 @@ PERSONS: Persons = [
     ("p7", [("s1.jpg", (10, 20, 30, 90)), ("s10.jpg", (5, 6, 20, 60))]),
     ("p12", [("s10.jpg", (138, 15, 73, 180))]),
 ]
-
-
-def write_images(root: Path, scenes: Scenes) -> None:
-    elements = [
-        char_matrix(name)
-        + number_matrix((len(boxes),))
-        + struct_matrix(("idlocate", "ishard"), [number_matrix(box) + number_matrix((0,)) for box in boxes])
-        for name, boxes in scenes
-    ]
-    write_mat(root / IMAGES, [struct_matrix(("imname", "nAppear", "box"), elements, name="Img")])
-
-
-def write_train(root: Path, persons: Persons) -> None:
-    cells = []
-    for identity, appearances in persons:
-        scenes = [char_matrix(name) + number_matrix(box) + number_matrix((0,)) for name, box in appearances]
-        scene = struct_matrix(("imname", "idlocate", "ishard"), scenes)
-        person = char_matrix(identity) + number_matrix((len(scenes),)) + scene
-        cells.append(struct_matrix(("idname", "nAppear", "scene"), [person]))
-    write_mat(root / TRAIN, [cell_matrix(cells, name="Train")])
-
-
-def write_pool(root: Path, names: Sequence[str]) -> None:
-    write_mat(root / POOL, [cell_matrix([char_matrix(name) for name in names], name="pool")])
 
 
 def changed(scenes: Scenes, name: str, change: Callable[[list[Box]], list[Box]]) -> Scenes:

@@ -163,41 +163,35 @@ def test_the_images_of_a_coco_data_set_are_those_of_both_splits(folder: Path, tm
     assert codes == {"image-size-differs": 3, "box-leaves-image": 3}
 
 
-@pytest.fixture
-def scenes(few_scenes: Path, tmp_path: Path) -> Path:
-    """A copy of the synthetic data set."""
-    return shutil.copytree(few_scenes, tmp_path / "scenes", ignore=shutil.ignore_patterns("truth"))
+def test_images_are_looked_at_only_if_asked_for(own_scenes: Path) -> None:
+    shutil.rmtree(own_scenes / "Image")
+    assert {one.code for one in verify(own_scenes)} == {"counts-not-compared"}
+    assert verify(own_scenes, images=True)[0].code == "image-folder-missing"
 
 
-def test_images_are_looked_at_only_if_asked_for(scenes: Path) -> None:
-    shutil.rmtree(scenes / "Image")
-    assert {one.code for one in verify(scenes)} == {"counts-not-compared"}
-    assert verify(scenes, images=True)[0].code == "image-folder-missing"
-
-
-def test_a_data_set_with_resized_images_is_noticed(scenes: Path) -> None:
+def test_a_data_set_with_resized_images_is_noticed(own_scenes: Path) -> None:
     """CUHK-SYSU states no sizes: boxes that leave the image show it."""
-    for path in (scenes / "Image" / "SSM").iterdir():
+    for path in (own_scenes / "Image" / "SSM").iterdir():
         with Image.open(path) as image:
             smaller = image.resize((image.width // 3, image.height // 3))
         smaller.save(path)
-    codes = Counter(one.code for one in verify(scenes, images=True))
+    codes = Counter(one.code for one in verify(own_scenes, images=True))
     assert codes["box-leaves-image"] + codes["box-outside-image"] > 10
     assert codes["box-outside-image"] > 0
 
 
-def test_a_box_over_the_left_border_is_told_once(scenes: Path, tmp_path: Path) -> None:
-    dataset = read_cuhk_sysu(scenes)
+def test_a_box_over_the_left_border_is_told_once(own_scenes: Path, tmp_path: Path) -> None:
+    dataset = read_cuhk_sysu(own_scenes)
     boxes = dataset.train.boxes.copy()
     row = int(np.flatnonzero(dataset.train.pids < 0)[0])
     boxes[row] = (-3, 5, 10, 30)
     write_cuhk_sysu(
-        scenes,
+        own_scenes,
         train=replace(dataset.train, boxes=boxes),
         test=dataset.test,
         train_ids=dataset.train_ids,
         test_ids=dataset.test_ids,
-        protocols={"TestG4": read_protocol(scenes / "annotation/test/train_test/TestG4.mat")},
+        protocols={"TestG4": read_protocol(own_scenes / "annotation/test/train_test/TestG4.mat")},
     )
-    findings = [one for one in verify(scenes, images=True) if one.code.startswith("box-")]
+    findings = [one for one in verify(own_scenes, images=True) if one.code.startswith("box-")]
     assert [one.code for one in findings] == ["box-leaves-image"]
