@@ -158,7 +158,7 @@ def found_in(
     return Detections(
         image_names=test.names,
         offsets=test.offsets,
-        boxes=test.boxes,
+        boxes=test.boxes.copy(),
         scores=np.full(test.num_persons, 0.9, dtype=np.float32),
         embeddings=unit(embeddings) * (length ** rng.uniform(size=(test.num_persons, 1))).astype(np.float32),
         query_embeddings=unit(queries) * np.float32(length),
@@ -178,6 +178,7 @@ def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[...,
         *,
         noise: float = 0.5,
         length: float = 1,
+        height: float = 1,
         protocol: str = "TestG6",
         rules: Rules = "oim",
         distance: Distance = "cosine",
@@ -191,6 +192,7 @@ def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[...,
         if cameras != "all":
             searched_in = camera_protocol(searched_in, dataset, cameras)
         detections = found_in(dataset, searched_in, noise=noise, length=length)
+        detections.boxes[:, 3] -= (1 - height) * (detections.boxes[:, 3] - detections.boxes[:, 1])
         if protocol == "all" and dataset.kind != "prw":
             searched_in = open_task(scenes.root, gallery_sizes=["all"]).protocols["all"]
         result = evaluate_search(searched_in, detections, rules=rules, distance=distance, normalize=normalize)
