@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from maskps.search_task import GallerySize
 
 
+def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+    if name not in ("last", "best") and not name.isdecimal():
+        raise click.BadParameter(f"'{name}' is neither last, best nor the number of a step")
+    return name
+
+
 @click.command("eval")
 @root_argument
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder of maskps train.")
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
     "--checkpoint",
     default="last",
     show_default=True,
+    callback=_check_checkpoint,
     metavar="last|best|STEP",
     help="Which of RUN's networks; best, if it was trained with --set eval_every=N.",
 )

@@ -6,12 +6,12 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, ConfigError
+from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import GalleryBlock, rank_gallery
 from maskps.evaluation.protocol import SearchProtocol
@@ -20,7 +20,7 @@ from maskps.evaluation.scoring import Search, prepare_search
 from maskps.evaluation.similarity import (
     BlockSimilarities,
     Comparison,
-    distances_as_products,
+    Distance,
     gathered,
 )
 
@@ -33,9 +33,6 @@ _SPARSE_COST = 4  # a product of selected pairs costs about this much more per p
 _UNIT_NORM_TOLERANCE = 1e-3
 
 _logger = logging.getLogger(__name__)
-
-Distance = Literal["cosine", "euclidean"]
-"""What ranks the detections: the dot product, which is the cosine of unit vectors, or Euclidean distance."""
 
 Adjust = Callable[[Search, GalleryBlock, NDArray[np.float32]], NDArray[np.float32]]
 """Returns other similarities of one query with its gallery: (search, block of that query, similarities)."""
@@ -182,6 +179,9 @@ def evaluate_searches(
     }
     rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
     comparison = _compared(detections, rows, distance, exact=adjust is not None)
+    if distance == "cosine":
+        _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
+        _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
     for search, block, similarities in _blocks(list(searches.values()), comparison):
         if adjust is not None:
             similarities = _adjusted(adjust, search, block, similarities)
@@ -226,8 +226,7 @@ def ranked_results(
     ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
     shown = ranking.similarities[:k].astype(np.float64)
     if distance == "euclidean":
-        steps = detections.embeddings[search.index.rows[ranking.places[:k]]].astype(np.float64)
-        shown = -np.linalg.norm(steps - detections.query_embeddings[rows], axis=1)
+        shown = -np.sqrt(-2 * shown)
     return [
         RankedHit(
             image_name=str(protocol.image_names[image]),
@@ -307,14 +306,7 @@ def _compared(
     """Returns the queries and these detections, ready to be compared."""
     queries = detections.query_embeddings
     gallery = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
-    if distance == "euclidean":
-        return Comparison(*distances_as_products(queries, gallery), exact=exact)
-    if distance != "cosine":
-        raise ConfigError("distance", expected="cosine or euclidean", found=repr(distance))
-    comparison = Comparison(queries, gallery, exact=exact)
-    _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
-    _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
-    return comparison
+    return Comparison(queries, gallery, distance=distance, exact=exact)
 
 
 def _warn_unless_unit_vectors(name: str, found: NDArray[np.float64]) -> None:

@@ -31,6 +31,7 @@ PACK = ("annotate", "pack", "subset", "--out", "packs")
         (ABLATE, "--proportions", "abc", "percentages"),
         (ABLATE, "--set", "epochs=two", "a whole number"),
         (EVAL, "--device", "abacus", "a device of this machine"),
+        (EVAL, "--checkpoint", "lst", "last, best nor the number of a step"),
         (BUILD, "--proportion", "abc", "percentages"),
         (PACK, "--annotators", "ann,a/b", "letters, digits"),
         (PACK, "--annotators", "ann,Ann", "each name once"),

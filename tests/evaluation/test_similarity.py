@@ -9,26 +9,33 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from literal_search import literal_oim, rounded_product
+from literal_search import Similarity, literal_oim, rounded_product
 from search_cases import BOX, random_case, tiny_case, worked_example
 
 from maskps import AnnotationError, ConfigError
 from maskps.evaluation import Detections, SearchProtocol, evaluate_search, ranked_results, similarity
-from maskps.evaluation.metrics import average_precision
-from maskps.evaluation.similarity import Comparison, distances_as_products
+from maskps.evaluation.similarity import Comparison, Distance
 
 OTHER = [500.0, 500.0, 600.0, 700.0]
 
 
-def near_ties(seed: int, *, dim: int = 256, images: int = 12) -> tuple[SearchProtocol, Detections]:
+def rounded_distance(gallery: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Minus the squared Euclidean distance in float64, rounded to float32."""
+    return -((gallery.astype(np.float64) - query) ** 2).sum(axis=1).astype(np.float32)
+
+
+LITERAL_SIMILARITY: dict[Distance, Similarity] = {"cosine": rounded_product, "euclidean": rounded_distance}
+
+
+def near_ties(seed: int, distance: Distance, *, images: int = 12) -> tuple[SearchProtocol, Detections]:
     """One query whose detections are as similar as its right answers but for the last bits of float32."""
     rng = np.random.default_rng(seed)
     names = [f"g{i}" for i in range(images)]
     protocol, _ = tiny_case({name: [] for name in names}, {name: BOX for name in names[:2]})
-    query = unit(rng.normal(size=(1, dim)))
-    others = rng.normal(size=(images, 9, dim))
+    query = unit(rng.normal(size=(1, 256)))
+    others = rng.normal(size=(images, 9, 256))
     others = unit(others - (others @ query.T) * query)
-    embeddings = 0.05 * query + (1 - 0.05**2) ** 0.5 * others
+    embeddings = 0.05 * query + (1 - 0.05**2) ** 0.5 * others if distance == "cosine" else query + others
     boxes = [np.array([BOX, *[OTHER] * 8])] * images
     return protocol, Detections.from_images(names, boxes, [np.ones(9)] * images, list(embeddings), query)
 
@@ -39,56 +46,75 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("crowded", [0.0, 1.0], ids=["all again", "only the near ones"])
 @pytest.mark.parametrize("sparse_cost", [0, 10**9], ids=["by image", "all at once"])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 def test_the_error_of_float32_never_decides(
-    crowded: float, sparse_cost: int, monkeypatch: pytest.MonkeyPatch
+    crowded: float, sparse_cost: int, distance: Distance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(similarity, "_CROWDED", crowded)
     monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
     differs = 0
     for seed in range(12):
-        protocol, detections = near_ties(seed)
-        (expected,), (hits,) = literal_oim(protocol, detections, rounded_product)
-        result = evaluate_search(protocol, detections)
+        protocol, detections = near_ties(seed, distance)
+        (expected,), (hits,) = literal_oim(protocol, detections, LITERAL_SIMILARITY[distance])
+        result = evaluate_search(protocol, detections, distance=distance)
         assert abs(result.average_precisions[0] - expected) < 1e-12
         assert result.hits[0].tolist() == hits
         with monkeypatch.context() as patch:
             patch.setattr(similarity.BlockSimilarities, "settle", lambda *_: None)
-            differs += evaluate_search(protocol, detections).mAP != pytest.approx(expected, abs=1e-12)
+            unsettled = evaluate_search(protocol, detections, distance=distance).mAP
+            differs += unsettled != pytest.approx(expected, abs=1e-12)
     assert differs > 6, "the cases are too easy: float32 alone would do"
 
 
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 300), st.integers(-6, 6))
-def test_float32_products_are_within_their_margins(seed: int, dim: int, exponent: int) -> None:
+def test_quick_similarities_are_within_their_margins(
+    distance: Distance, seed: int, dim: int, exponent: int
+) -> None:
     rng = np.random.default_rng(seed)
     queries = (rng.normal(size=(3, dim)) * 10.0**exponent).astype(np.float32)
     gallery = (rng.normal(size=(20, dim)) * rng.choice([1e-3, 1, 1e3], (20, 1))).astype(np.float32)
-    compared = Comparison(queries, gallery)
+    compared = Comparison(queries, gallery, distance=distance)
     assert not compared.is_exact
-    exact = Comparison(queries, gallery, exact=True).with_all(slice(0, 3)).astype(np.float64)
-    assert (np.abs(compared.with_all(slice(0, 3)) - exact) <= compared.margins[:, None]).all()
+    exact = Comparison(queries, gallery, distance=distance, exact=True).with_all(slice(0, 3))
+    off = np.abs(compared.with_all(slice(0, 3)) - exact.astype(np.float64))
+    assert (off <= compared.margins[:, None]).all()
     of, place = np.divmod(np.arange(60), 20)
     np.testing.assert_array_equal(compared.of_pairs(of, place).reshape(3, 20), exact)
 
 
+@pytest.mark.parametrize("sparse_cost", [0, 10**9], ids=["by image", "all at once"])
+@pytest.mark.parametrize("common", [0, 3, 1000])
 @pytest.mark.parametrize("seed", range(8))
-def test_euclidean_distance_ranks_raw_vectors(seed: int) -> None:
-    protocol, detections = random_case(seed, ties=False)
+def test_euclidean_distance_ranks_vectors_as_they_are(
+    seed: int, common: float, sparse_cost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where what all vectors have in common is much larger than what tells them apart."""
+    monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
+    protocol, detections = random_case(seed, ties=seed % 2 == 0)
     rng = np.random.default_rng(seed)
-    stretched = detections.embeddings * rng.uniform(0.2, 5, (len(detections), 1)).astype(np.float32)
-    detections = dataclasses.replace(detections, embeddings=stretched)
+    stretched = detections.embeddings * rng.choice([0.25, 1, 4], (len(detections), 1)) + common
+    detections = dataclasses.replace(
+        detections,
+        embeddings=stretched.astype(np.float32),
+        query_embeddings=detections.query_embeddings + np.float32(common),
+    )
     result = evaluate_search(protocol, detections, distance="euclidean")
+    aps, hits = literal_oim(protocol, detections, rounded_distance)
+    np.testing.assert_allclose(result.average_precisions, aps, rtol=0, atol=1e-12)
+    assert result.hits.tolist() == hits
+
+
+def test_ranked_results_tell_the_distance() -> None:
+    protocol, detections = random_case(1, ties=False)
     for query in range(protocol.num_queries):
-        hits = ranked_results(protocol, detections, query, 10**6, distance="euclidean")
+        hits = ranked_results(protocol, detections, query, 10, distance="euclidean")
         rows = [find(detections, hit.image_name, hit.box) for hit in hits]
         steps = detections.embeddings[rows].astype(np.float64) - detections.query_embeddings[query]
         distances = np.linalg.norm(steps, axis=1)
+        np.testing.assert_allclose([-hit.similarity for hit in hits], distances, rtol=1e-6)
         assert (np.diff(distances) >= -1e-6).all()
-        is_match = np.array([hit.is_match for hit in hits], dtype=bool)
-        truths = np.diff(protocol.truth_offsets)[query]
-        np.testing.assert_allclose([-hit.similarity for hit in hits], distances, rtol=1e-12)
-        ap = average_precision(is_match, -distances)
-        assert result.average_precisions[query] == pytest.approx(ap * is_match.sum() / truths, abs=1e-12)
 
 
 def find(detections: Detections, image_name: str, box: np.ndarray) -> int:
@@ -114,17 +140,6 @@ def test_long_vectors_win_by_product_but_not_by_distance(caplog: pytest.LogCaptu
         assert evaluate_search(protocol, detections, distance="euclidean").top1 == 1.0
     assert not caplog.records
     assert evaluate_search(protocol, detections).top1 == 0.0
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10**6), st.floats(-12, 12))
-def test_distances_as_products_are_half_the_squares_but_for_the_query(seed: int, exponent: float) -> None:
-    rng = np.random.default_rng(seed)
-    queries, gallery = ((rng.normal(size=(n, 7)) * 10**exponent).astype(np.float32) for n in (2, 9))
-    a, b = (vectors.astype(np.float64) for vectors in distances_as_products(queries, gallery))
-    squares = ((queries[:, None].astype(np.float64) - gallery) ** 2).sum(axis=2)
-    own = (queries.astype(np.float64) ** 2).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(own - 2 * a @ b.T, squares, rtol=0, atol=1e-12 * (squares + own).max())
 
 
 def test_detections_of_zeros_all_have_the_same_distance() -> None:
