@@ -37,7 +37,7 @@ def read_npz(
         raise InputFileError(
             path,
             expected=f"{what}, an .npz file",
-            found=f"another file, or a damaged one ({error})",
+            found=f"another file, or a damaged one ({str(error).split('. ')[0]})",  # no advice to unpickle it
             hint=hint,
         ) from error
     for name, array in arrays.items():

@@ -260,11 +260,11 @@ def _check_names(task: SearchTask, detections: Detections) -> None:
 
 
 def _check_boxes(task: SearchTask, detections: Detections) -> None:
-    """Warns of boxes that are x, y, width, height by the look of the true boxes in their images.
+    """Warns of boxes that are not x0, y0, x1, y1 in pixels of the image, by the look of the true boxes.
 
-    A reversed corner tells such boxes when they are read; persons larger than their distance from the upper
-    left corner have none. Boxes of a smaller copy of the images lie near true ones in that reading too, but
-    near few and loosely: so it must fit a quarter of the true boxes, and closely.
+    A reversed corner tells boxes as x, y, width, height when they are read; persons larger than their
+    distance from the upper left corner have none. Boxes of a smaller copy of the images lie near true ones
+    in that reading too, but near few and loosely: so it must fit a quarter of the true boxes, and closely.
     """
     protocol = max(task.protocols.values(), key=lambda one: len(one.truth_boxes))
     images = rows_of_names(detections.image_names, protocol.image_names)[protocol.truth_scenes]
@@ -280,6 +280,12 @@ def _check_boxes(task: SearchTask, detections: Detections) -> None:
             "(IoU 0.7) if read as x, y, width, height; if they are that, add the first two numbers to the "
             "last two.",
             found, len(images), fitting,
+        )  # fmt: skip
+    elif found < len(images) / 20 and len(boxes) > len(images) >= 20:
+        _logger.warning(
+            "The boxes of the detections overlap only %d of the %d true boxes (IoU 0.5): the detector finds "
+            "hardly anybody, or they are not in pixels of the original images.",
+            found, len(images),
         )  # fmt: skip
 
 

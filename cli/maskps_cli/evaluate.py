@@ -102,6 +102,8 @@ def evaluate(
     from maskps.training.run import open_device
 
     methods = methods_of(distance, cbgm, rerank)
+    if out is not None and save_detections is not None and out.resolve() == save_detections.resolve():
+        raise click.UsageError("--out and --save-detections are the same file")
     quiet = quiet or not is_first_process()
     place = own_device(open_device(device))
     with open_processes(place) as processes:
@@ -110,11 +112,12 @@ def evaluate(
             for path, mark in ((out, RESULT_MARK), (save_detections, DETECTIONS_MARK)):
                 if path is not None:
                     check_output_file(path, mark=mark, force=force)
+            dataset = open_dataset(root)
             task = open_task(root, gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras or ["all"])
             network = load_run(run, device=place, checkpoint=checkpoint)
             extraction = ResumableExtraction(
                 network.predictor(feature=feature, unit_length=distance == "cosine"),
-                open_dataset(root),
+                dataset,
                 list(task.protocols.values()),
                 parts_folder(run, save_detections),
                 settings=asdict(network.config),

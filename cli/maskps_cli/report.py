@@ -63,6 +63,6 @@ def report(
     page = write_report(results, out, images=dataset, subset=masks, files=files, force=force)
     if len(page.data) > 1:
         say(f"{len(page.data)} data sets, kept apart: {', '.join(page.data)}", quiet=quiet)
-    say(f"wrote {out}: {page.runs} results, {page.bytes / 1e6:.1f} MB", quiet=quiet)
+    say(f"wrote {out}: {page.runs} result{'s' * (page.runs != 1)}, {page.bytes / 1e6:.1f} MB", quiet=quiet)
     if files is not None:
         say(f"wrote {files}: {page.files} files", quiet=quiet)

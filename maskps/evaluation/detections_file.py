@@ -21,6 +21,8 @@ VERSION = 1
 MARK = np.array(FORMAT).tobytes()
 """In the first bytes of every file that `write_detections` made."""
 
+_ROUNDING = 1e-4
+
 _DTYPES: dict[str, type] = {  # the arrays that a file must have
     "image_names": np.str_,
     "offsets": np.int64,
@@ -43,7 +45,7 @@ class Detections:
         image_names: (M,) str, unique.
         offsets: (M + 1,) int64, from 0 to N, never decreasing.
         boxes: (N, 4) float32, xyxy, pixels of the original scene.
-        scores: (N,) float32, the detector's confidence.
+        scores: (N,) float32, the detector's confidence, from 0 to 1.
         embeddings: (N, D) float32; L2-normalised, so that their dot product is the cosine.
         query_embeddings: (Q, D) float32, likewise, in the order of the protocol's queries; in any order if
             the next two are there.
@@ -53,7 +55,7 @@ class Detections:
 
     Raises:
         AnnotationError: shapes that do not fit together, a doubled name, a number that is not finite,
-            a box whose corners are the wrong way round.
+            a box whose corners are the wrong way round, a score that is no confidence.
     """
 
     image_names: NDArray[np.str_]
@@ -78,6 +80,12 @@ class Detections:
                 )
         images, rows = len(self.image_names), len(self.scores)
         dim = self.query_embeddings.shape[1]
+        if dim == 0:
+            raise AnnotationError(
+                "detections, query_embeddings",
+                expected="vectors of one number or more",
+                found=f"shape {self.query_embeddings.shape}",
+            )
         for name, shape in (("offsets", (images + 1,)), ("boxes", (rows, 4)), ("embeddings", (rows, dim))):
             found = getattr(self, name).shape
             if found != shape:
@@ -117,14 +125,22 @@ class Detections:
             if bad.any():
                 raise AnnotationError(
                     f"detections, {name} of {self._describe(bad)}",
-                    expected="finite numbers",
+                    expected="finite numbers, as float32 holds them",
                     found=f"NaN or infinity in {bad.sum()} of {len(bad)} rows",
                 )
+        bad = (self.scores < 0) | (self.scores > 1 + _ROUNDING)
+        if bad.any():
+            raise AnnotationError(
+                f"detections, scores of {self._describe(bad)}",
+                expected="confidences from 0 to 1: the search leaves out those below 0.5",
+                found=f"{self.scores[bad][0]:g}, and {bad.sum()} such scores in all",
+                hint="divide percentages by 100, put logits through a sigmoid",
+            )
         bad = np.asarray(~np.isfinite(self.query_embeddings).all(axis=1))
         if bad.any():
             raise AnnotationError(
                 f"detections, query_embeddings row {np.flatnonzero(bad)[0]}",
-                expected="finite numbers",
+                expected="finite numbers, as float32 holds them",
                 found=f"NaN or infinity in {bad.sum()} of {len(bad)} rows",
             )
         bad = (self.boxes[:, 2] < self.boxes[:, 0]) | (self.boxes[:, 3] < self.boxes[:, 1])
@@ -280,4 +296,5 @@ def _converted(path: Path, name: str, array: NDArray, dtype: type) -> NDArray:
     allowed = {np.str_: "US", np.int64: "iu", np.float32: "fiu"}[dtype]
     if array.dtype.kind not in allowed:
         raise InputFileError(path, expected=f"{name} as {dtype.__name__}", found=f"an array of {array.dtype}")
-    return array.astype(dtype)
+    with np.errstate(over="ignore"):  # infinite, then, and told as that
+        return array.astype(dtype)

@@ -197,10 +197,11 @@ def _checkpoint_of(run_dir: Path, name: str | int) -> Path | None:
         )
     if str(name).isdecimal() and int(name) in steps:
         return checkpoint_path(run_dir, int(name))
+    known = ["last", *["best"] * best_path(run_dir).exists(), *map(str, steps)]
     raise ConfigError(
         f"checkpoint '{name}' of {run_dir}",
-        expected=f"last, best, or one of the steps {', '.join(map(str, steps)) or '(none yet)'}",
-        found="another one",
+        expected=f"one of {', '.join(known)}",
+        found="none of that name or step",
         hint="older ones are deleted; keep more with --set keep_checkpoints=N",
     )
 

@@ -175,3 +175,15 @@ def test_what_cannot_be_written_is_told_before_the_first_image(
         )
         assert result.exit_code == 1 and "another kind" in result.stderr
     assert (tmp_path / "mine").read_text() == "keep"
+
+
+def test_results_and_detections_are_two_files(few_scenes: Path, network: Path, tmp_path: Path) -> None:
+    both = ("--out", tmp_path / "one", "--save-detections", tmp_path / "." / "one")
+    result = run("eval", few_scenes, "--run", network, *both)
+    assert result.exit_code == 2 and "the same file" in result.stderr
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_data_set_that_is_not_there_is_no_protocol_file(network: Path, tmp_path: Path) -> None:
+    result = run("eval", tmp_path / "none", "--run", network)
+    assert result.exit_code == 1 and "data set" in result.stderr and "MATLAB" not in result.stderr

@@ -249,6 +249,16 @@ BAD_DETECTIONS: dict[str, tuple[Callable[[Detections], dict[str, Any]], list[str
     "NaN box": (lambda d: {"boxes": nan_in(d.boxes)}, ["boxes of '", "NaN"]),
     "NaN query": (lambda d: {"query_embeddings": nan_in(d.query_embeddings)}, ["query_embeddings row 1"]),
     "xywh boxes": (lambda d: {"boxes": xywh(d.boxes)}, ["x1 >= x0", "width, height"]),
+    "scores in percent": (lambda d: {"scores": d.scores * 100}, ["from 0 to 1", "by 100"]),
+    "negative scores": (lambda d: {"scores": d.scores - 2}, ["from 0 to 1", "sigmoid"]),
+    "wider than float32": (
+        lambda d: {"embeddings": d.embeddings.astype(np.float64) * 1e300},
+        ["float32", "embeddings of '"],
+    ),
+    "no dimension": (
+        lambda d: {"embeddings": d.embeddings[:, :0], "query_embeddings": d.query_embeddings[:, :0]},
+        ["vectors of one number or more"],
+    ),
     "other dimension": (lambda d: {"embeddings": d.embeddings[:, :4]}, ["embeddings", "shape"]),
     "flat embeddings": (lambda d: {"embeddings": d.embeddings.ravel()}, ["2 dimension(s)"]),
     "a box too many": (lambda d: {"boxes": np.repeat(d.boxes, 2, axis=0)}, ["boxes", "shape"]),
@@ -296,6 +306,13 @@ def test_a_detections_file_cut_off_is_named(
     result = run("--protocol", g4, "--detections", path)
     assert result.exit_code == 1 and result.stdout == ""
     assert text in result.stderr and "dets.npz" in result.stderr
+
+
+def test_a_text_file_is_named_without_advice_to_unpickle_it(g4: Path, tmp_path: Path) -> None:
+    (tmp_path / "dets.npz").write_text("image,x,y\n")
+    result = run("--protocol", g4, "--detections", tmp_path / "dets.npz")
+    assert result.exit_code == 1 and "another file" in result.stderr
+    assert "trust" not in result.stderr
 
 
 def test_images_that_nobody_asked_for_are_told(

@@ -1,4 +1,4 @@
-"""Boxes given as x, y, width, height that no reversed corner tells: `score` warns, and of nothing else."""
+"""Boxes that are not corners in pixels of the image, which nothing else tells: `score` warns of these alone."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def persons(count: int, *, least: float = 40, most: float = 60, seed: int = 0) -
 
 
 def warnings_of(
-    protocol: SearchProtocol, detections: Detections, caplog: pytest.LogCaptureFixture
+    protocol: SearchProtocol, detections: Detections, caplog: pytest.LogCaptureFixture, text: str = "width"
 ) -> list[str]:
     task = SearchTask(ResultData("protocol", "mine", True, "0" * 64), None, {"mine": protocol})
     caplog.clear()
     score(task, detections)
-    return [record.getMessage() for record in caplog.records if "width" in record.getMessage()]
+    return [record.getMessage() for record in caplog.records if text in record.getMessage()]
 
 
 def detected(protocol: SearchProtocol, boxes: np.ndarray | None = None) -> Detections:
@@ -143,3 +143,29 @@ def test_no_detections_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
         np.tile(np.eye(1, 6), (20, 1)),
     )
     assert not warnings_of(protocol, nothing, caplog)
+
+
+@pytest.mark.parametrize(("scale", "is_told"), [(0.3, True), (3, True), (1, False), (1.2, False)])
+def test_boxes_that_hardly_overlap_a_person_are_told(
+    caplog: pytest.LogCaptureFixture, scale: float, is_told: bool
+) -> None:
+    protocol = protocol_of(persons(40))
+    found = detected(protocol)
+    assert len(found) > 40
+    scaled = dataclasses.replace(found, boxes=found.boxes * np.float32(scale))
+    told = warnings_of(protocol, scaled, caplog, "pixels of the original images")
+    assert bool(told) == is_told
+    assert not told or "overlap only 0 of the 40 true boxes" in told[0]
+
+
+def test_few_detections_are_no_sign_of_wrong_pixels(caplog: pytest.LogCaptureFixture) -> None:
+    protocol = protocol_of(persons(40))
+    found = detected(protocol)
+    few = dataclasses.replace(
+        found,
+        offsets=np.minimum(found.offsets, 40),
+        boxes=found.boxes[:40] * 3,
+        scores=found.scores[:40],
+        embeddings=found.embeddings[:40],
+    )
+    assert not warnings_of(protocol, few, caplog, "pixels of the original images")

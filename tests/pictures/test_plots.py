@@ -146,8 +146,6 @@ def test_a_part_of_a_subset_is_named_by_its_proportion(
 def test_an_empty_data_set_is_drawn_empty(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     nobody = replace(dataset, train=dataset.train.select([]), test=dataset.test.select([]))
     assert len(write_plots(nobody, tmp_path / "plots")) == 3
-    build_subset(nobody, tmp_path / "subset")
-    assert len(write_plots(nobody, tmp_path / "more", open_subset(tmp_path / "subset", nobody))) == 3
 
 
 def test_pictures_are_replaced_only_by_force(dataset: PersonSearchDataset, tmp_path: Path) -> None:

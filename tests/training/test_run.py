@@ -161,7 +161,7 @@ def test_a_checkpoint_is_chosen_by_its_step(
 ) -> None:
     train(make_config(keep_checkpoints=2), dataset, subset, tmp_path / "run")
     assert [load_run(tmp_path / "run", checkpoint=name).step for name in ("last", 6, 3, "3")] == [6, 6, 3, 3]
-    with pytest.raises(ConfigError, match=r"one of the steps 3, 6"):
+    with pytest.raises(ConfigError, match=r"one of last, 3, 6\n"):
         load_run(tmp_path / "run", checkpoint=4)
     with pytest.raises(InputFileError, match="eval_every"):
         load_run(tmp_path / "run", checkpoint="best")
