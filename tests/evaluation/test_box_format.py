@@ -1,4 +1,4 @@
-"""Boxes that are not corners in pixels of the image, which nothing else tells: `score` warns of these alone."""
+"""Boxes that are not corners in pixels of the image, which nothing else tells: `score` warns of them."""
 
 from __future__ import annotations
 
