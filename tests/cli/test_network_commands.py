@@ -165,7 +165,7 @@ def test_other_processes_of_torchrun_say_nothing(few_scenes: Path, monkeypatch: 
     assert (result.exit_code, result.output) == (0, "")
 
 
-@pytest.mark.parametrize(("name", "exit_code"), [("3", 0), ("last", 0), ("best", 1), ("2", 1), ("first", 1)])
+@pytest.mark.parametrize(("name", "exit_code"), [("3", 0), ("last", 0), ("best", 1), ("2", 1)])
 def test_evaluation_takes_a_checkpoint_by_name(
     few_scenes: Path, trained: Path, name: str, exit_code: int
 ) -> None:
