@@ -78,28 +78,16 @@ class Search:
         if len(query) == 0:
             return
         places = np.repeat(block.begins[entries], counts) + numbers
-        starts = np.cumsum(counts) - counts
-        values = similarities.values
-        similarities.make_exact(np.repeat(query, counts), places)
-        similarities.settle(query, np.maximum.reduceat(values[places], starts))
-        matches = np.maximum.reduceat(values[places], starts)
-
-        spans = [slice(begin, end) for begin, end in zip(block.offsets, block.offsets[1:], strict=False)]
-        at_least = np.array(
-            [
-                np.count_nonzero(values[spans[of]] >= match)
-                for of, match in zip(query.tolist(), matches, strict=True)
-            ]
-        )
+        matches, at_least = similarities.rank_matches(query, counts, places)
         precisions = average_precisions(query, matches, at_least, rankings=len(block.queries))
-        recalls = np.bincount(query, minlength=len(spans)) / self.ruled.truths[block.queries]
+        recalls = np.bincount(query, minlength=len(block.queries)) / self.ruled.truths[block.queries]
         self.average_precisions[block.queries] = precisions * recalls
         first = np.unique(query, return_index=True)[1]
         best, found = np.maximum.reduceat(matches, first), block.queries[query[first]]
         above = np.minimum.reduceat(at_least, first) - 1  # besides the best match itself
         for i in np.flatnonzero(above):
             own = int(query[first[i]])
-            ranked = values[spans[own]]
+            ranked = similarities.values[block.offsets[own] : block.offsets[own + 1]]
             if np.count_nonzero(ranked == best[i]) > 1:
                 above[i] = np.count_nonzero(ranked > best[i])
                 if above[i] < max(TOP_K):

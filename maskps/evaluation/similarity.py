@@ -168,7 +168,7 @@ class BlockSimilarities:
     """Similarities of a block's queries with their galleries' detections, exact where it matters.
 
     Attributes:
-        values: (P,) float32, one query after another; `make_exact` and `settle` write into them.
+        values: (P,) float32, one query after another; `rank_matches` writes into them.
         comparison: what they were made from.
         rows: (n,) int64, which of the comparison's queries the block's are.
         index: which of its detections the images hold.
@@ -186,38 +186,50 @@ class BlockSimilarities:
     def __post_init__(self) -> None:
         self.is_exact |= self.comparison.is_exact
 
-    def make_exact(self, query: NDArray[np.int64], places: NDArray[np.int64]) -> None:
-        """Makes (m,) values exact.
+    def rank_matches(
+        self, query: NDArray[np.int64], counts: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Returns of (m,) right answers the exact similarity, and how many of the query reach it, itself too.
+
+        A right answer is the most similar of some candidates. After it every value of its query compares with
+        its own as the exact ones do: what the error of float32 could hide is made exact.
 
         Args:
-            query: (m,) of each, counted within the block.
-            places: (m,) of each among `values`.
+            query: (m,) whose right answer it is, counted within the block.
+            counts: (m,) how many candidates it has, one at least.
+            places: where the candidates are in `values`, those of one right answer after another.
         """
-        if not self.is_exact:
-            self.values[places] = self.comparison.of_pairs(self.rows[query], self._detections(places))
+        values, offsets, starts = self.values, self.block.offsets, np.cumsum(counts) - counts
+        self._make_exact(np.repeat(query, counts), places)
+        matches = np.maximum.reduceat(values[places], starts)
+        margins = np.zeros(len(query)) if self.is_exact else self.comparison.margins[self.rows[query]]
+        least, most = (matches - margins).astype(np.float32), (matches + margins).astype(np.float32)
+        reaching = np.empty(len(query), dtype=np.int64)
+        unsure, near = [], [np.zeros(0, dtype=np.int64)]
+        for i, of in enumerate(query.tolist()):
+            own = values[offsets[of] : offsets[of + 1]]
+            reaching[i] = np.count_nonzero(own >= least[i])
+            if reaching[i] - np.count_nonzero(own > most[i]) > 1:  # more than itself
+                unsure.append(i)
+                near.append(offsets[of] + np.flatnonzero((own >= least[i]) & (own <= most[i])))
+        if unsure and not self.is_exact:
+            self._settle(np.concatenate(near))
+            matches = np.maximum.reduceat(values[places], starts)
+            for i in unsure:
+                own = values[offsets[query[i]] : offsets[query[i] + 1]]
+                reaching[i] = np.count_nonzero(own >= matches[i])
+        return matches, reaching
 
-    def settle(self, query: NDArray[np.int64], exact: NDArray[np.float32]) -> None:
-        """Makes those values exact whose error could hide how they compare with (m,) exact ones.
-
-        Args:
-            query: (m,) of each exact one, counted within the block.
-            exact: (m,) of its values.
-        """
-        if self.is_exact:
-            return
-        offsets, margins = self.block.offsets, self.comparison.margins[self.rows[query]]
-        near = [np.zeros(0, dtype=np.int64)]
-        bounds = zip((exact - margins).astype(np.float32), (exact + margins).astype(np.float32), strict=True)
-        for of, (least, most) in zip(query.tolist(), bounds, strict=True):
-            values = self.values[offsets[of] : offsets[of + 1]]
-            if np.count_nonzero(values >= least) - np.count_nonzero(values > most) > 1:  # more than itself
-                near.append(offsets[of] + np.flatnonzero((values >= least) & (values <= most)))
-        places = np.concatenate(near)
+    def _settle(self, places: NDArray[np.int64]) -> None:
         if len(places) > _CROWDED * len(self.values):
             self.values[:] = self.comparison.of_block(self.rows, self.index, self.block, exact=True)
             self.is_exact = True
         else:
-            self.make_exact(np.searchsorted(offsets, places, side="right") - 1, places)
+            self._make_exact(np.searchsorted(self.block.offsets, places, side="right") - 1, places)
+
+    def _make_exact(self, query: NDArray[np.int64], places: NDArray[np.int64]) -> None:
+        if not self.is_exact:
+            self.values[places] = self.comparison.of_pairs(self.rows[query], self._detections(places))
 
     def of_query(self, query: int) -> NDArray[np.float32]:
         """Returns the exact similarities of one query, counted within the block, with its whole gallery."""

@@ -60,7 +60,7 @@ def test_the_error_of_float32_never_decides(
         assert abs(result.average_precisions[0] - expected) < 1e-12
         assert result.hits[0].tolist() == hits
         with monkeypatch.context() as patch:
-            patch.setattr(similarity.BlockSimilarities, "settle", lambda *_: None)
+            patch.setattr(similarity.BlockSimilarities, "_settle", lambda *_: None)
             unsettled = evaluate_search(protocol, detections, distance=distance).mAP
             differs += unsettled != pytest.approx(expected, abs=1e-12)
     assert differs > 6, "the cases are too easy: float32 alone would do"
