@@ -6,7 +6,7 @@ float64 is not rounded away there.)
 
 Few of them have to be known so well. A score depends on how a query's detections compare with its few right
 answers, so all products are made in float32, whose error has a bound, and those that are too near to a right
-answer to tell are made again: same ranking, less than half the time.
+answer to tell are made again: the same scores in two thirds of the time.
 
 Two ways to the same products. All queries are multiplied with all detections, which several protocols share;
 or, where galleries are small and most of that is not asked for, each image's detections with those queries
