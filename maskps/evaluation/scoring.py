@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from maskps.columns import ragged_ranges
 from maskps.errors import AnnotationError
+from maskps.evaluation.block_similarities import BlockSimilarities
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import (
     GalleryBlock,
@@ -23,7 +24,6 @@ from maskps.evaluation.metrics import TOP_K, average_precisions
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.queries import query_rows
 from maskps.evaluation.rules import RuledProtocol, Rules, apply_rules
-from maskps.evaluation.similarity import BlockSimilarities
 
 NOT_DETECTED = "not detected"
 BELOW_THRESHOLD = "below score threshold"

@@ -4,9 +4,8 @@ That is what the released code's float32 product aims at, without its dependence
 library: equal embeddings tie wherever they stand in the matrix. (Cosines below 1e-8 may not, for the noise of
 float64 is not rounded away there.)
 
-Few of them have to be known so well. A score depends on how a query's detections compare with its few right
-answers, so all products are made in float32, whose error has a bound, and those that are too near to a right
-answer to tell are made again: the same scores in two thirds of the time.
+Few of them have to be known so well (`maskps.evaluation.block_similarities`), so there are also quick ones,
+products in float32 whose error has a bound.
 
 Two ways to the same products. All queries are multiplied with all detections, which several protocols share;
 or, where galleries are small and most of that is not asked for, each image's detections with those queries
@@ -15,7 +14,6 @@ only whose gallery lists the image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -31,9 +29,6 @@ Distance = Literal["cosine", "euclidean"]
 _PAIRS_AT_ONCE = 8192  # in float64; at D = 256 these are 16 MB
 _DETECTIONS_AT_ONCE = 8192
 _QUERIES_AT_ONCE = 32  # their similarities at a gallery of 1,000 stay in the cache
-_CROWDED = 1 / 32
-"""If more of the values than this are near right answers, making all again is quicker."""
-
 _LARGEST, _SMALLEST = 1e37, 1e-30
 """Between them float32 holds products, and what is summed up on the way, to its full accuracy."""
 
@@ -161,88 +156,6 @@ class Comparison:
 
         similarities: NDArray[np.float64] = cdist(own, found, "sqeuclidean") / -2
         return similarities
-
-
-@dataclass
-class BlockSimilarities:
-    """Similarities of a block's queries with their galleries' detections, exact where it matters.
-
-    Attributes:
-        values: (P,) float32, one query after another; `rank_matches` writes into them.
-        comparison: what they were made from.
-        rows: (n,) int64, which of the comparison's queries the block's are.
-        index: which of its detections the images hold.
-        block: the galleries.
-        is_exact: whether all values are.
-    """
-
-    values: NDArray[np.float32]
-    comparison: Comparison
-    rows: NDArray[np.int64]
-    index: GalleryIndex
-    block: GalleryBlock
-    is_exact: bool = False
-
-    def __post_init__(self) -> None:
-        self.is_exact |= self.comparison.is_exact
-
-    def rank_matches(
-        self, query: NDArray[np.int64], counts: NDArray[np.int64], places: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Returns of (m,) right answers the exact similarity, and how many of the query reach it, itself too.
-
-        A right answer is the most similar of some candidates. After it every value of its query compares with
-        its own as the exact ones do: what the error of float32 could hide is made exact.
-
-        Args:
-            query: (m,) whose right answer it is, counted within the block.
-            counts: (m,) how many candidates it has, one at least.
-            places: where the candidates are in `values`, those of one right answer after another.
-        """
-        values, offsets, starts = self.values, self.block.offsets, np.cumsum(counts) - counts
-        self._make_exact(np.repeat(query, counts), places)
-        matches = np.maximum.reduceat(values[places], starts)
-        margins = np.zeros(len(query)) if self.is_exact else self.comparison.margins[self.rows[query]]
-        least, most = (matches - margins).astype(np.float32), (matches + margins).astype(np.float32)
-        reaching = np.empty(len(query), dtype=np.int64)
-        unsure, near = [], [np.zeros(0, dtype=np.int64)]
-        for i, of in enumerate(query.tolist()):
-            own = values[offsets[of] : offsets[of + 1]]
-            reaching[i] = np.count_nonzero(own >= least[i])
-            if reaching[i] - np.count_nonzero(own > most[i]) > 1:  # more than itself
-                unsure.append(i)
-                near.append(offsets[of] + np.flatnonzero((own >= least[i]) & (own <= most[i])))
-        if unsure and not self.is_exact:
-            self._settle(np.concatenate(near))
-            matches = np.maximum.reduceat(values[places], starts)
-            for i in unsure:
-                own = values[offsets[query[i]] : offsets[query[i] + 1]]
-                reaching[i] = np.count_nonzero(own >= matches[i])
-        return matches, reaching
-
-    def _settle(self, places: NDArray[np.int64]) -> None:
-        if len(places) > _CROWDED * len(self.values):
-            self.values[:] = self.comparison.of_block(self.rows, self.index, self.block, exact=True)
-            self.is_exact = True
-        else:
-            self._make_exact(np.searchsorted(self.block.offsets, places, side="right") - 1, places)
-
-    def _make_exact(self, query: NDArray[np.int64], places: NDArray[np.int64]) -> None:
-        if not self.is_exact:
-            self.values[places] = self.comparison.of_pairs(self.rows[query], self._detections(places))
-
-    def of_query(self, query: int) -> NDArray[np.float32]:
-        """Returns the exact similarities of one query, counted within the block, with its whole gallery."""
-        places = np.arange(self.block.offsets[query], self.block.offsets[query + 1])
-        if self.is_exact:
-            return self.values[places]
-        return self.comparison.of_pairs(np.full(len(places), self.rows[query]), self._detections(places))
-
-    def _detections(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns where in the comparison's gallery these of the block's detections are."""
-        block = self.block
-        entries = np.searchsorted(block.begins, places, side="right") - 1
-        return self.index.starts[block.images[entries]] + places - block.begins[entries]
 
 
 def gathered(

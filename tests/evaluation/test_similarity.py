@@ -13,7 +13,7 @@ from literal_search import Similarity, literal_oim, rounded_product
 from search_cases import BOX, random_case, tiny_case, worked_example
 
 from maskps import AnnotationError, ConfigError
-from maskps.evaluation import Detections, SearchProtocol, evaluate_search, ranked_results, similarity
+from maskps.evaluation import Detections, SearchProtocol, block_similarities, evaluate_search, ranked_results
 from maskps.evaluation.similarity import Comparison, Distance
 
 OTHER = [500.0, 500.0, 600.0, 700.0]
@@ -50,7 +50,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def test_the_error_of_float32_never_decides(
     crowded: float, sparse_cost: int, distance: Distance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(similarity, "_CROWDED", crowded)
+    monkeypatch.setattr(block_similarities, "_CROWDED", crowded)
     monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
     differs = 0
     for seed in range(12):
@@ -60,7 +60,7 @@ def test_the_error_of_float32_never_decides(
         assert abs(result.average_precisions[0] - expected) < 1e-12
         assert result.hits[0].tolist() == hits
         with monkeypatch.context() as patch:
-            patch.setattr(similarity.BlockSimilarities, "_settle", lambda *_: None)
+            patch.setattr(block_similarities.BlockSimilarities, "_settle", lambda *_: None)
             unsettled = evaluate_search(protocol, detections, distance=distance).mAP
             differs += unsettled != pytest.approx(expected, abs=1e-12)
     assert differs > 6, "the cases are too easy: float32 alone would do"
