@@ -30,7 +30,8 @@ from maskps.evaluation.protocol_sets import Cameras, camera_protocol, full_set
 from maskps.evaluation.reranking import evaluate_reranked
 from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.evaluation.rules import Rules
-from maskps.evaluation.search import Distance, SearchResult, evaluate_searches
+from maskps.evaluation.search import SearchResult, evaluate_searches
+from maskps.evaluation.similarity import Distance
 from maskps.structures import PersonSearchDataset
 from maskps.subset.stats import data_name, has_synthetic_record
 from maskps_manifest import cuhk_sysu

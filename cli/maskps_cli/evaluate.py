@@ -16,7 +16,7 @@ from maskps_cli.score import methods_of, print_or_write, scoring_options
 if TYPE_CHECKING:
     from maskps.evaluation import Rules
     from maskps.evaluation.protocol_sets import Cameras
-    from maskps.evaluation.search import Distance
+    from maskps.evaluation.similarity import Distance
     from maskps.model.predictor import Feature
     from maskps.search_task import GallerySize
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maskps.evaluation import Rules
     from maskps.evaluation.protocol_sets import Cameras
     from maskps.evaluation.result_file import ResultFile
-    from maskps.evaluation.search import Distance
+    from maskps.evaluation.similarity import Distance
     from maskps.search_task import GallerySize
 
 Command = TypeVar("Command", bound=Callable[..., Any])

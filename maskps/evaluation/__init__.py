@@ -6,16 +6,10 @@ from maskps.evaluation.detections_file import Detections, read_detections, write
 from maskps.evaluation.protocol import SearchProtocol, read_protocol
 from maskps.evaluation.protocol_sets import camera_protocol, full_set
 from maskps.evaluation.protocol_summary import Anomaly, ProtocolSummary, describe_protocol
+from maskps.evaluation.ranking import RankedHit, ranked_results
 from maskps.evaluation.reranking import evaluate_reranked
 from maskps.evaluation.rules import RULES, Rules
-from maskps.evaluation.search import (
-    SCORE_THRESHOLD,
-    RankedHit,
-    SearchResult,
-    evaluate_search,
-    evaluate_searches,
-    ranked_results,
-)
+from maskps.evaluation.search import SCORE_THRESHOLD, SearchResult, evaluate_search, evaluate_searches
 
 __all__ = [
     "RULES",

@@ -1,4 +1,4 @@
-"""Person search measured: mAP and top-k of detections under a test protocol, and one query's ranking."""
+"""Person search measured: mAP and top-k of detections under a test protocol."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError
 from maskps.evaluation.block_similarities import BlockSimilarities
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.matching import GalleryBlock, rank_gallery
+from maskps.evaluation.matching import GalleryBlock
 from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import Search, prepare_search
@@ -97,23 +96,6 @@ class SearchResult:
         return numbers
 
 
-@dataclass(frozen=True)
-class RankedHit:
-    """One gallery detection in a query's ranking.
-
-    Attributes:
-        image_name: the gallery image.
-        box: (4,) float32, xyxy, pixels of the original scene.
-        similarity: cosine with the query; its Euclidean distance, below zero, where that ranks.
-        is_match: whether the matching rule accepts it as a right answer.
-    """
-
-    image_name: str
-    box: NDArray[np.float32]
-    similarity: float
-    is_match: bool
-
-
 def evaluate_search(
     protocol: SearchProtocol,
     detections: Detections,
@@ -174,7 +156,7 @@ def evaluate_searches(
         for name, protocol in protocols.items()
     }
     rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
-    comparison = _compared(detections, rows, distance, exact=adjust is not None)
+    comparison = compared(detections, rows, distance, exact=adjust is not None)
     if distance == "cosine":
         _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
         _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
@@ -194,50 +176,6 @@ def evaluate_searches(
         )
         for name, search in searches.items()
     }
-
-
-def ranked_results(
-    protocol: SearchProtocol,
-    detections: Detections,
-    query: int,
-    k: int,
-    *,
-    score_threshold: float = SCORE_THRESHOLD,
-    rules: Rules = "oim",
-    distance: Distance = "cosine",
-) -> list[RankedHit]:
-    """Returns the first k gallery detections of one query, best first; fewer where there are fewer.
-
-    Raises:
-        AnnotationError: as `evaluate_search`; a query that the protocol does not have.
-    """
-    if not 0 <= query < protocol.num_queries:
-        raise AnnotationError(
-            "protocol", expected=f"a query from 0 to {protocol.num_queries - 1}", found=f"query {query}"
-        )
-    search = prepare_search(protocol, detections, score_threshold, rules)
-    block, rows = search.index.block(search.protocol, np.array([query])), search.rows[[query]]
-    comparison = _compared(detections, search.index.rows, distance, exact=True)
-    similarities = comparison.of_block(rows, search.index, block)
-    ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
-    shown = ranking.similarities[:k].astype(np.float64)
-    if distance == "euclidean":
-        shown = -np.sqrt(-2 * shown)
-    return [
-        RankedHit(
-            image_name=str(protocol.image_names[image]),
-            box=detections.boxes[search.index.rows[place]],
-            similarity=float(similarity),
-            is_match=bool(is_match),
-        )
-        for place, image, similarity, is_match in zip(
-            ranking.places[:k],
-            ranking.images[:k],
-            shown,
-            ranking.is_match[:k],
-            strict=True,
-        )
-    ]
 
 
 def _blocks(
@@ -296,7 +234,7 @@ def _adjusted(
     return dataclasses.replace(similarities, values=adjusted, is_exact=True)
 
 
-def _compared(
+def compared(
     detections: Detections, rows: NDArray[np.int64], distance: Distance, *, exact: bool
 ) -> Comparison:
     """Returns the queries and these detections, ready to be compared."""

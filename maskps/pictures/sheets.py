@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.evaluation.search import Distance, RankedHit
+from maskps.evaluation.ranking import RankedHit
+from maskps.evaluation.similarity import Distance
 from maskps.masks.outlines import Outline
 from maskps.pictures.drawing import (
     BLUE,

@@ -27,7 +27,7 @@ from maskps.evaluation import (
 from maskps.evaluation.protocol_sets import Cameras, camera_protocol
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
-from maskps.evaluation.search import Distance
+from maskps.evaluation.similarity import Distance
 from maskps.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
 from maskps.pictures.rows import subset_pictures

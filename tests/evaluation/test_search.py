@@ -18,7 +18,8 @@ from maskps.evaluation import RULES, Rules
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.protocol import SearchProtocol, read_protocol
 from maskps.evaluation.protocol_sets import select_queries
-from maskps.evaluation.search import SearchResult, evaluate_search, ranked_results
+from maskps.evaluation.ranking import ranked_results
+from maskps.evaluation.search import SearchResult, evaluate_search
 
 
 def assert_equals_release(

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from maskps import InputFileError
-from maskps.evaluation.search import Distance, RankedHit
+from maskps.evaluation.ranking import RankedHit
+from maskps.evaluation.similarity import Distance
 from maskps.masks.outlines import outline_from_polygons
 from maskps.pictures.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
 from maskps.pictures.sheets import RankingPicture, SubsetPicture, hit_number, ranking_sheet, subset_sheet

@@ -23,7 +23,7 @@ from maskps.evaluation.result_file import (
     write_results,
 )
 from maskps.evaluation.rules import Rules
-from maskps.evaluation.search import Distance
+from maskps.evaluation.similarity import Distance
 from maskps.search_task import open_task
 from maskps.structures import PersonSearchDataset
 

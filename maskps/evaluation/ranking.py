@@ -1,0 +1,78 @@
+"""One query's ranking: its first gallery detections, and which of them are right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import AnnotationError
+from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.matching import rank_gallery
+from maskps.evaluation.protocol import SearchProtocol
+from maskps.evaluation.rules import Rules
+from maskps.evaluation.scoring import prepare_search
+from maskps.evaluation.search import SCORE_THRESHOLD, compared
+from maskps.evaluation.similarity import Distance
+
+
+@dataclass(frozen=True)
+class RankedHit:
+    """One gallery detection in a query's ranking.
+
+    Attributes:
+        image_name: the gallery image.
+        box: (4,) float32, xyxy, pixels of the original scene.
+        similarity: cosine with the query; its Euclidean distance, below zero, where that ranks.
+        is_match: whether the matching rule accepts it as a right answer.
+    """
+
+    image_name: str
+    box: NDArray[np.float32]
+    similarity: float
+    is_match: bool
+
+
+def ranked_results(
+    protocol: SearchProtocol,
+    detections: Detections,
+    query: int,
+    k: int,
+    *,
+    score_threshold: float = SCORE_THRESHOLD,
+    rules: Rules = "oim",
+    distance: Distance = "cosine",
+) -> list[RankedHit]:
+    """Returns the first k gallery detections of one query, best first; fewer where there are fewer.
+
+    Raises:
+        AnnotationError: as `evaluate_search`; a query that the protocol does not have.
+    """
+    if not 0 <= query < protocol.num_queries:
+        raise AnnotationError(
+            "protocol", expected=f"a query from 0 to {protocol.num_queries - 1}", found=f"query {query}"
+        )
+    search = prepare_search(protocol, detections, score_threshold, rules)
+    block, rows = search.index.block(search.protocol, np.array([query])), search.rows[[query]]
+    comparison = compared(detections, search.index.rows, distance, exact=True)
+    similarities = comparison.of_block(rows, search.index, block)
+    ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
+    shown = ranking.similarities[:k].astype(np.float64)
+    if distance == "euclidean":
+        shown = -np.sqrt(-2 * shown)
+    return [
+        RankedHit(
+            image_name=str(protocol.image_names[image]),
+            box=detections.boxes[search.index.rows[place]],
+            similarity=float(similarity),
+            is_match=bool(is_match),
+        )
+        for place, image, similarity, is_match in zip(
+            ranking.places[:k],
+            ranking.images[:k],
+            shown,
+            ranking.is_match[:k],
+            strict=True,
+        )
+    ]
