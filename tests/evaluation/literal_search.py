@@ -25,6 +25,11 @@ def rounded_product(gallery: np.ndarray, query: np.ndarray) -> np.ndarray:
     return np.einsum("nd,d->n", gallery.astype(np.float64), query.astype(np.float64)).astype(np.float32)
 
 
+def rounded_distance(gallery: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Minus the squared Euclidean distance in float64, rounded to float32."""
+    return -((gallery.astype(np.float64) - query) ** 2).sum(axis=1).astype(np.float32)
+
+
 def kept_detections(detections: Detections, threshold: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Boxes and embeddings by image; images without a detection are not there."""
     name_to_det = {}

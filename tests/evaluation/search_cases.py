@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from maskps.evaluation import Detections, SearchProtocol
+from maskps.evaluation.protocol_sets import select_queries
 
 BOX = [0.0, 0.0, 100.0, 200.0]
 HALF = [0.0, 0.0, 100.0, 80.0]
@@ -51,6 +54,18 @@ def random_case(seed: int, *, ties: bool) -> tuple[SearchProtocol, Detections]:
         [embeddings[i] for i in order],
         draw_embeddings(rng, queries, dim, ties),
     )
+
+
+def without_bare_queries(protocol: SearchProtocol) -> SearchProtocol:
+    """The queries of a random case with a true box outside their own image; their ids are their places."""
+    is_other = protocol.truth_scenes != protocol.query_scenes[protocol.query_of_truth]
+    return select_queries(protocol, np.unique(protocol.query_of_truth[is_other]))
+
+
+def only_queries(detections: Detections, protocol: SearchProtocol) -> Detections:
+    """The detections of a random case for these of its queries."""
+    rows = [int(name[1:]) for name in protocol.query_ids]
+    return dataclasses.replace(detections, query_embeddings=detections.query_embeddings[rows])
 
 
 def draw_embeddings(rng: np.random.Generator, count: int, dim: int, ties: bool) -> np.ndarray:

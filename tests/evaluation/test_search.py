@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal_search import LITERAL, Similarity, float32_product, rounded_product
-from search_cases import BOX, HALF, detections_near, random_case, tiny_case, worked_example
+from search_cases import (
+    BOX,
+    HALF,
+    detections_near,
+    only_queries,
+    random_case,
+    tiny_case,
+    without_bare_queries,
+    worked_example,
+)
 
 from maskps import AnnotationError
 from maskps.evaluation import RULES, Rules
@@ -63,17 +72,6 @@ def test_equals_the_literal_rules_on_unit_embeddings(seed: int, rules: Rules) ->
         detections = only_queries(detections, protocol)
     result = assert_equals_release(protocol, detections, rounded_product, rules)
     assert 0 < result.mAP < 1
-
-
-def without_bare_queries(protocol: SearchProtocol) -> SearchProtocol:
-    """The queries with a true box outside their own image; their ids are their places."""
-    is_other = protocol.truth_scenes != protocol.query_scenes[protocol.query_of_truth]
-    return select_queries(protocol, np.unique(protocol.query_of_truth[is_other]))
-
-
-def only_queries(detections: Detections, protocol: SearchProtocol) -> Detections:
-    rows = [int(name[1:]) for name in protocol.query_ids]
-    return dataclasses.replace(detections, query_embeddings=detections.query_embeddings[rows])
 
 
 ODD_QUERIES = np.array([0, 377, 493, 1250, 1633, 1997, 2132, 2561, *range(1000, 1060)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from literal_search import Similarity, literal_oim, rounded_product
+from literal_search import Similarity, literal_oim, rounded_distance, rounded_product
 from search_cases import BOX, random_case, tiny_case, worked_example
 
 from maskps import AnnotationError, ConfigError
@@ -17,11 +17,6 @@ from maskps.evaluation import Detections, SearchProtocol, block_similarities, ev
 from maskps.evaluation.similarity import Comparison, Distance
 
 OTHER = [500.0, 500.0, 600.0, 700.0]
-
-
-def rounded_distance(gallery: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Minus the squared Euclidean distance in float64, rounded to float32."""
-    return -((gallery.astype(np.float64) - query) ** 2).sum(axis=1).astype(np.float32)
 
 
 LITERAL_SIMILARITY: dict[Distance, Similarity] = {"cosine": rounded_product, "euclidean": rounded_distance}
