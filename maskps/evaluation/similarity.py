@@ -62,15 +62,16 @@ class Comparison:
         self.queries, self.gallery, self.distance = queries, gallery, distance
         self.query_lengths, self.gallery_lengths = lengths(queries), lengths(gallery)
         self._check()
-        is_product = distance == "cosine"
-        quick = (queries, gallery) if is_product else distances_as_products(queries, gallery)
-        self._quick_queries, self._quick_gallery = quick
+        self._quick_queries, self._quick_gallery = queries, gallery
+        largest = self.query_lengths * self.gallery_lengths.max(initial=0)
+        if distance == "euclidean":
+            self._quick_queries, self._quick_gallery = distances_as_products(queries, gallery)
+            largest = lengths(self._quick_queries) * lengths(self._quick_gallery).max(initial=0)
         # |float32 sum - exact| <= D u |q| |e| / (1 - D u), u = 2^-24, in any order of summation (Higham,
         # Accuracy and Stability of Numerical Algorithms, 2002, Eq. 3.5). Rounding the exact one adds
         # u |q| |e|, rounding the vectors of distances 2 u |q| |e|; the rest of 8, and 1.01, make up for the
         # rounding of lengths and margins. Where a product is below 2^-126 its error is not relative any more.
-        dim = quick[0].shape[1]
-        largest = lengths(quick[0]) * lengths(quick[1]).max(initial=0)
+        dim = self._quick_queries.shape[1]
         self.margins = 1.01 * largest * (dim + 8) * 2.0**-24 + dim * 2.0**-126
         self.is_exact = exact or dim > _MOST_DIMENSIONS
 
