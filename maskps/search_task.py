@@ -42,6 +42,12 @@ FULL_SET = "all"
 CBGM, CBGM_OF_PRW = (10, 3), (30, 4)
 """k1 and k2 of context matching, as SeqNet sets them for CUHK-SYSU and for PRW."""
 
+DISTANCES: Mapping[str, Distance] = {"cosine": "cosine", "euclidean": "euclidean"}
+"""By method, of those that rank by nothing else."""
+
+# "" ends every name, so it is the last.
+_CAMERA_ENDINGS: Mapping[Cameras, str] = {"same": ", same camera", "cross": ", cross camera", "all": ""}
+
 _logger = logging.getLogger(__name__)
 
 
@@ -81,34 +87,52 @@ def open_task(
         InputFileError, AnnotationError: as `open_dataset`, `open_protocol` and `read_protocol`.
     """
     if path.is_dir():
-        return _task_of_dataset(path, gallery_sizes, subsets, cameras)
+        return task_of_dataset(
+            open_dataset(path), gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras
+        )
     return _task_of_file(path, gallery_sizes, subsets, cameras)
 
 
-def _task_of_dataset(
-    root: Path, sizes: Sequence[GallerySize], subsets: Sequence[str], cameras: Sequence[Cameras]
+def task_of_dataset(
+    dataset: PersonSearchDataset,
+    *,
+    gallery_sizes: Sequence[GallerySize] = (),
+    subsets: Sequence[str] = (),
+    cameras: Sequence[Cameras] = ("all",),
 ) -> SearchTask:
-    dataset = open_dataset(root)
-    names = [FULL_SET if isinstance(size, str) else protocol_of_size(dataset, size) for size in sizes]
+    """Returns the protocols asked for of an open data set; arguments and errors as `open_task`."""
+    names = [FULL_SET if isinstance(size, str) else protocol_of_size(dataset, size) for size in gallery_sizes]
     names += [SUBSETS[subset] for subset in subsets]
-    protocols = {
-        name: _full_set_of(dataset) if name == FULL_SET else open_protocol(dataset, name)
-        for name in names or [protocol_of_size(dataset)]
-    }
+    protocols = {name: _whole_protocol(dataset, name) for name in names or [protocol_of_size(dataset)]}
     return SearchTask(
         data=ResultData(
             kind=dataset.kind,
             name=data_name(dataset),
-            synthetic=has_synthetic_record(root),
+            synthetic=has_synthetic_record(dataset.root),
             fingerprint=dataset.fingerprint,
         ),
         dataset=dataset,
         protocols={
-            name if one == "all" else f"{name}, {one} camera": camera_protocol(protocol, dataset, one)
+            f"{name}{_CAMERA_ENDINGS[one]}": camera_protocol(protocol, dataset, one)
             for name, protocol in protocols.items()
             for one in cameras
         },
     )
+
+
+def protocol_of_line(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+    """Returns the protocol that a line of results calls `name`, as `task_of_dataset` names them.
+
+    Raises:
+        ConfigError: the data set has no such protocol.
+    """
+    camera = next(one for one, ending in _CAMERA_ENDINGS.items() if name.endswith(ending))
+    whole = name.removesuffix(_CAMERA_ENDINGS[camera])
+    return camera_protocol(_whole_protocol(dataset, whole), dataset, camera)
+
+
+def _whole_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+    return _full_set_of(dataset) if name == FULL_SET else open_protocol(dataset, name)
 
 
 def _full_set_of(dataset: PersonSearchDataset) -> SearchProtocol:
@@ -202,9 +226,8 @@ def _searched(
     task: SearchTask, detections: Detections, rules: Rules, method: str
 ) -> Mapping[str, SearchResult]:
     """Returns the result of each protocol by name."""
-    if method in ("cosine", "euclidean"):
-        distance: Distance = "cosine" if method == "cosine" else "euclidean"
-        return evaluate_searches(task.protocols, detections, rules=rules, distance=distance)
+    if method in DISTANCES:
+        return evaluate_searches(task.protocols, detections, rules=rules, distance=DISTANCES[method])
     if method == "rerank":
         return {
             name: evaluate_reranked(protocol, detections, rules=rules)

@@ -96,7 +96,7 @@ def evaluate(
     from maskps.evaluation.result_file import ResultFile, ResultSource
     from maskps.files import check_output_file
     from maskps.inference_parts import ResumableExtraction, parts_folder
-    from maskps.search_task import SearchTask, open_task, score, score_detector
+    from maskps.search_task import SearchTask, score, score_detector, task_of_dataset
     from maskps.training import Run, is_first_process, load_run
     from maskps.training.distributed import open_processes, own_device
     from maskps.training.run import open_device
@@ -113,7 +113,9 @@ def evaluate(
                 if path is not None:
                     check_output_file(path, mark=mark, force=force)
             dataset = open_dataset(root)
-            task = open_task(root, gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras or ["all"])
+            task = task_of_dataset(
+                dataset, gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras or ["all"]
+            )
             network = load_run(run, device=place, checkpoint=checkpoint)
             extraction = ResumableExtraction(
                 network.predictor(feature=feature, unit_length=distance == "cosine"),

@@ -85,6 +85,10 @@ def ranking_pictures(
 
 def evenly_spaced_queries(result: SearchResult, count: int) -> list[int]:
     """Returns at most `count` different queries, evenly spaced in the order of falling AP."""
-    order: NDArray[np.int64] = np.argsort(-result.average_precisions, kind="stable")
+    return evenly_spaced(np.argsort(-result.average_precisions, kind="stable"), count)
+
+
+def evenly_spaced(order: NDArray[np.int64], count: int) -> list[int]:
+    """Returns at most `count` different ones of these, from the first to the last in equal steps."""
     places = np.unique(np.round(np.linspace(0, len(order) - 1, min(count, len(order)))).astype(int))
     return [int(query) for query in order[places]]

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.errors import AnnotationError, InputFileError
 from maskps.evaluation import (
     Detections,
@@ -24,23 +23,19 @@ from maskps.evaluation import (
     ranked_results,
     read_detections,
 )
-from maskps.evaluation.protocol_sets import Cameras, camera_protocol
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.similarity import Distance
 from maskps.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
-from maskps.pictures.rows import subset_pictures
+from maskps.pictures.rows import evenly_spaced, subset_pictures
 from maskps.pictures.sheets import RankingPicture, hit_number, ranking_sheet
 from maskps.report.comparison import compare, query_names
 from maskps.report.sources import DETECTIONS, DataKey, Measured, Sources
-from maskps.search_task import FULL_SET, open_task
+from maskps.search_task import DISTANCES, protocol_of_line
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 
-_DISTANCES: dict[str, Distance] = {"cosine": "cosine", "euclidean": "euclidean"}
-"""By method, of those whose rankings can be shown: the others need more than the detections to rank."""
-_CAMERAS: tuple[Cameras, ...] = ("same", "cross")
 _SAME_AP = 1e-6
 _QUERIES, _HITS = 6, 5
 _TILE = (180, 360)
@@ -143,13 +138,11 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
     """
     runs = [(run, line) for run in sources.of(data).measured if (line := run.usual()) is not None]
     base = runs[0][1]
-    shown = [
-        (run, line) for run, line in runs if line.method in _DISTANCES and line.protocol == base.protocol
-    ]
+    shown = [(run, line) for run, line in runs if line.method in DISTANCES and line.protocol == base.protocol]
     left_out = tuple(run.name_of(line) for run, line in runs if (run, line) not in shown)
     if not shown:
         return Rankings(base.protocol, (), (), left_out, frozenset())
-    protocol = _protocol(dataset, base.protocol)
+    protocol = protocol_of_line(dataset, base.protocol)
     queries = _chosen(sources, data, shown[0][1])
     searches = [_search(run, line, protocol, queries) for run, line in shown]
     names = {str(protocol.image_names[protocol.query_scenes[query]]) for query in queries}
@@ -190,24 +183,10 @@ def mask_pictures(dataset: PersonSearchDataset, subset: Subset) -> tuple[MaskPic
     return tuple(pictures)
 
 
-def _protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
-    """Returns the protocol of a line of results: by its name, with PRW's cameras, or the full set."""
-    cameras: Cameras = next((one for one in _CAMERAS if name.endswith(f", {one} camera")), "all")
-    whole = name.removesuffix(f", {cameras} camera")
-    if whole == FULL_SET and FULL_SET not in protocol_names(dataset):
-        return open_task(dataset.root, gallery_sizes=["all"]).protocols[FULL_SET]
-    return camera_protocol(open_protocol(dataset, whole), dataset, cameras)
-
-
 def _chosen(sources: Sources, data: DataKey, line: ProtocolResult) -> list[int]:
     comparisons = compare(sources, data)
-    order: NDArray[np.int64]
-    if comparisons:
-        order = comparisons[0].order
-    else:
-        order = np.argsort(-line.average_precisions, kind="stable").astype(np.int64)
-    places = np.unique(np.round(np.linspace(0, len(order) - 1, min(_QUERIES, len(order)))).astype(int))
-    return [int(query) for query in order[places]]
+    by_ap = np.argsort(-line.average_precisions, kind="stable").astype(np.int64)
+    return evenly_spaced(comparisons[0].order if comparisons else by_ap, _QUERIES)
 
 
 def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queries: list[int]) -> _Search:
@@ -218,7 +197,7 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
             found=f"{line.queries} other ones",
             hint="give the data set that was searched, or evaluate again",
         )
-    rules, distance = cast(Rules, line.rules), _DISTANCES[line.method]
+    rules, distance = cast(Rules, line.rules), DISTANCES[line.method]
     detections = _scored_detections(run, line, protocol, queries)
     return _Search(
         name=run.name_of(line),
@@ -272,7 +251,7 @@ def _differing(
         detections,
         score_threshold=line.score_threshold,
         rules=cast(Rules, line.rules),
-        distance=_DISTANCES[line.method],
+        distance=DISTANCES[line.method],
     )
     differs: NDArray[np.bool_] = (
         np.abs(result.average_precisions - line.average_precisions)[queries] > _SAME_AP
