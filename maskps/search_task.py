@@ -10,17 +10,16 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
 from maskps.columns import ragged_ranges, rows_of_names
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
-from maskps.errors import AnnotationError, ConfigError
+from maskps.errors import ConfigError
 from maskps.evaluation.context import evaluate_with_context
 from maskps.evaluation.detection import evaluate_detection
 from maskps.evaluation.detections_file import Detections
@@ -209,9 +208,9 @@ def score(
     Raises:
         AnnotationError: the detections were made for other images or other queries.
     """
+    results = {method: _searched(task, detections, rules, method) for method in methods}
     _check_names(task, detections)
     _check_boxes(task, detections)
-    results = {method: _searched(task, detections, rules, method) for method in methods}
     return tuple(
         ProtocolResult.from_dict(
             {"protocol": name, "feature": feature, "method": method}
@@ -258,21 +257,8 @@ def score_detector(task: SearchTask, detections: Detections) -> dict[str, dict[s
 
 
 def _check_names(task: SearchTask, detections: Detections) -> None:
-    """Raises an AnnotationError if gallery images are missing; tells of images that are not needed."""
+    """Tells of images that are not needed."""
     known = [protocol.image_names for protocol in task.protocols.values()]
-    wanted = np.unique(
-        np.concatenate(
-            [p.image_names[np.unique(p.galleries[p.galleries >= 0])] for p in task.protocols.values()]
-        )
-    )
-    missing = wanted[rows_of_names(detections.image_names, wanted) < 0]
-    if len(missing):
-        raise AnnotationError(
-            f"detections, image '{missing[0]}'",
-            expected=f"all {len(wanted)} gallery images of the protocol, also those without a detection",
-            found=f"{len(missing)} of them are not among the {detections.num_images} images",
-            hint=_naming_hint(missing, detections.image_names),
-        )
     if task.dataset is not None:
         known.append(task.dataset.test.names)
     unknown = np.setdiff1d(detections.image_names, np.concatenate(known))
@@ -311,12 +297,3 @@ def _check_boxes(task: SearchTask, detections: Detections) -> None:
             "hardly anybody, or they are not in pixels of the original images.",
             found, len(images),
         )  # fmt: skip
-
-
-def _naming_hint(missing: NDArray[np.str_], given: NDArray[np.str_]) -> str:
-    """Returns what to try: names that differ by folder or ending only are pointed out."""
-    stems = {PurePosixPath(name).stem: name for name in given.tolist()}
-    same = next((name for name in missing.tolist() if PurePosixPath(name).stem in stems), None)
-    if same is not None:
-        return f"write the names as in the protocol: '{same}', not '{stems[PurePosixPath(same).stem]}'"
-    return "run the network on these images, or take the protocol that the detections were made for"

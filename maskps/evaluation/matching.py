@@ -8,6 +8,7 @@ much that is). Every other detection is wrong, also a second one on the same per
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,13 +128,13 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
     wanted = np.flatnonzero(is_wanted[:-1])
     rows = rows_of_names(detections.image_names, protocol.image_names)
     is_known = rows >= 0
-    missing = wanted[~is_known[wanted]]
+    missing = protocol.image_names[wanted[~is_known[wanted]]]
     if len(missing):
         raise AnnotationError(
-            f"detections, image '{protocol.image_names[missing[0]]}'",
+            f"detections, image '{missing[0]}'",
             expected=f"all {len(wanted)} gallery images of the protocol, also those without a detection",
             found=f"{len(missing)} of them are not among the {detections.num_images} images",
-            hint="run the network on these images, or take the protocol that the detections were made for",
+            hint=_naming_hint(missing, detections.image_names),
         )
     is_kept = detections.scores >= float(score_threshold)
     kept_before = np.concatenate([[0], np.cumsum(is_kept)])
@@ -209,3 +210,12 @@ def paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
     size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
     union = size_a[:, 0] * size_a[:, 1] + size_b[:, 0] * size_b[:, 1] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _naming_hint(missing: NDArray[np.str_], given: NDArray[np.str_]) -> str:
+    """Returns what to try: names that differ by folder or ending only are pointed out."""
+    stems = {PurePosixPath(name).stem: name for name in given.tolist()}
+    same = next((name for name in missing.tolist() if PurePosixPath(name).stem in stems), None)
+    if same is not None:
+        return f"write the names as in the protocol: '{same}', not '{stems[PurePosixPath(same).stem]}'"
+    return "run the network on these images, or take the protocol that the detections were made for"
