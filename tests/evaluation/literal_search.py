@@ -48,6 +48,21 @@ def literal_iou(a: np.ndarray, b: np.ndarray) -> float:
     return inter * 1.0 / union
 
 
+def labelled(sim: np.ndarray, det: np.ndarray, gt: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """One image's labels and similarities, as the OIM release has them and SeqNet after it."""
+    label = np.zeros(len(sim), dtype=np.int32)
+    if gt is not None:
+        w, h = gt[2] - gt[0], gt[3] - gt[1]
+        iou_thresh = min(0.5, (w * h * 1.0) / ((w + 10) * (h + 10)))
+        inds = np.argsort(sim)[::-1]
+        sim, det = sim[inds], det[inds]
+        for j, roi in enumerate(det.astype(float)):
+            if literal_iou(roi, gt) >= iou_thresh:
+                label[j] = 1
+                break
+    return label, sim
+
+
 def literal_oim(
     protocol: SearchProtocol,
     detections: Detections,
@@ -73,18 +88,8 @@ def literal_oim(
                 continue
             det, feat_g = name_to_det[name]
             sim = similarity(feat_g, detections.query_embeddings[q])
-            label = np.zeros(len(sim), dtype=np.int32)
-            if gt is not None:
-                w, h = gt[2] - gt[0], gt[3] - gt[1]
-                iou_thresh = min(0.5, (w * h * 1.0) / ((w + 10) * (h + 10)))
-                inds = np.argsort(sim)[::-1]
-                sim = sim[inds]
-                det = det[inds]
-                for j, roi in enumerate(det.astype(float)):
-                    if literal_iou(roi, gt) >= iou_thresh:
-                        label[j] = 1
-                        count_tp += 1
-                        break
+            label, sim = labelled(sim, det, gt)
+            count_tp += int(label.sum())
             y_true.extend(list(label))
             y_score.extend(list(sim))
         ap, acc = scored(y_true, y_score, count_tp, count_gt)
@@ -129,17 +134,8 @@ def literal_seqnet(
         for name, sim in name2sim.items():
             gt = name2gt[name]
             det = name_to_det[name][0]
-            label = np.zeros(len(sim), dtype=np.int32)
-            if gt is not None:
-                w, h = gt[2] - gt[0], gt[3] - gt[1]
-                iou_thresh = min(0.5, (w * h * 1.0) / ((w + 10) * (h + 10)))
-                inds = np.argsort(sim)[::-1]
-                sim, det = sim[inds], det[inds]
-                for j, roi in enumerate(det.astype(float)):
-                    if literal_iou(roi, gt) >= iou_thresh:
-                        label[j] = 1
-                        count_tp += 1
-                        break
+            label, sim = labelled(sim, det, gt)
+            count_tp += int(label.sum())
             y_true.extend(list(label))
             y_score.extend(list(sim))
         ap, acc = scored(y_true, y_score, count_tp, count_gt)
