@@ -17,7 +17,7 @@ import numpy as np
 
 from maskps.errors import MaskpsError
 from maskps.findings import Finding
-from maskps.images import image_orientation, image_size
+from maskps.io.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape, told
 from maskps.masks.outlines import Outline
 from maskps_annotation.check_reading import ReadFile, read_pack_file

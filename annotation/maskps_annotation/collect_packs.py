@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.files import read_record, written_atomically
 from maskps.findings import Finding
+from maskps.io.files import read_record, written_atomically
 from maskps.masks.mask_file import masks_of_scenes, read_mask_json, write_masks
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset

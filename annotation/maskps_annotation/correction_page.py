@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from maskps.images import read_image
+from maskps.io.images import read_image
 from maskps.masks.outlines import Outline
 from maskps.pictures.drawing import INK, crop_tile, draw_frame, paint_outline
 from maskps_annotation.pack_record import Pack, Slot

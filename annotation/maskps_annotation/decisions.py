@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from maskps.errors import InputFileError
-from maskps.files import json_field, read_record
+from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
 
 FORMAT = "maskps-review"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from maskps.errors import AnnotationError
-from maskps.images import image_orientation, image_size
+from maskps.io.images import image_orientation, image_size
 
 _ODD = re.compile(r"[^\w.-]")
 _SCAN, _APP1 = 0xDA, 0xE1

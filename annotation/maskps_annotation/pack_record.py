@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.files import json_field, read_record
+from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
 
 PACKS_NAME = "packs.json"

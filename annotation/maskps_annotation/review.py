@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskps.errors import InputFileError
-from maskps.files import check_output_file, written_atomically
-from maskps.images import check_images, read_image
+from maskps.io.files import check_output_file, written_atomically
+from maskps.io.html import content_policy
+from maskps.io.images import check_images, read_image
 from maskps.masks.coverage import THRESHOLD, coverage_in_chunks
-from maskps.static_pages import content_policy
 from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset
 from maskps_annotation import decisions

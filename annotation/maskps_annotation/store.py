@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import InputFileError, OutputError, OutputExistsError
-from maskps.files import check_format, write_errors_explained, written_atomically
+from maskps.io.files import check_format, write_errors_explained, written_atomically
 
 FORMAT = "maskps-store"
 VERSION = 1

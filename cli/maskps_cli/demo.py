@@ -14,8 +14,8 @@ from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import TrainingError
 from maskps.evaluation import evaluate_search
-from maskps.files import check_output, write_errors_explained, write_json
-from maskps.inference import extract_detections
+from maskps.evaluation.extraction import extract_detections
+from maskps.io.files import check_output, write_errors_explained, write_json
 from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
 from maskps.subset import open_subset, table1
 from maskps.synthetic import SCALES, SynthScale, write_synthetic

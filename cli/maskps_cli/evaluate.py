@@ -15,10 +15,10 @@ from maskps_cli.score import methods_of, print_or_write, scoring_options
 
 if TYPE_CHECKING:
     from maskps.evaluation import Rules
-    from maskps.evaluation.protocol_sets import Cameras
     from maskps.evaluation.similarity import Distance
+    from maskps.evaluation.task import GallerySize
     from maskps.model.predictor import Feature
-    from maskps.search_task import GallerySize
+    from maskps.protocols.sets import Cameras
 
 
 def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
@@ -92,13 +92,13 @@ def evaluate(
     from maskps.datasets import open_dataset
     from maskps.evaluation import write_detections
     from maskps.evaluation.detections_file import MARK as DETECTIONS_MARK
+    from maskps.evaluation.extraction_parts import ResumableExtraction, parts_folder
     from maskps.evaluation.result_file import MARK as RESULT_MARK
     from maskps.evaluation.result_file import ResultFile, ResultSource
-    from maskps.files import check_output_file
-    from maskps.inference_parts import ResumableExtraction, parts_folder
-    from maskps.search_task import SearchTask, score, score_detector, task_of_dataset
+    from maskps.evaluation.task import SearchTask, score, score_detector, task_of_dataset
+    from maskps.io.files import check_output_file
+    from maskps.model.processes import open_processes, own_device
     from maskps.training import Run, is_first_process, load_run
-    from maskps.training.distributed import open_processes, own_device
     from maskps.training.run import open_device
 
     methods = methods_of(distance, cbgm, rerank)

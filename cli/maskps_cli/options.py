@@ -90,8 +90,8 @@ def settings_of(recipe: str, overrides: Sequence[str]) -> TrainConfig:
 
     A name that no recipe has and a wrong override are wrong usage; what is wrong in a recipe's file is not.
     """
+    from maskps.config import is_recipe_file
     from maskps.training import load_config
-    from maskps.training.config import is_recipe_file
 
     if is_recipe_file(recipe):
         load_config(recipe)

@@ -13,10 +13,10 @@ from maskps_cli.output import print_json, print_result_file, say
 
 if TYPE_CHECKING:
     from maskps.evaluation import Rules
-    from maskps.evaluation.protocol_sets import Cameras
     from maskps.evaluation.result_file import ResultFile
     from maskps.evaluation.similarity import Distance
-    from maskps.search_task import GallerySize
+    from maskps.evaluation.task import GallerySize
+    from maskps.protocols.sets import Cameras
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -174,8 +174,8 @@ def score(
     from maskps.evaluation import read_detections
     from maskps.evaluation.result_file import MARK as RESULT_MARK
     from maskps.evaluation.result_file import ResultFile, ResultSource
-    from maskps.files import check_output_file
-    from maskps.search_task import open_task, score, score_detector
+    from maskps.evaluation.task import open_task, score, score_detector
+    from maskps.io.files import check_output_file
 
     methods = methods_of(distance, cbgm, rerank)
     if out is not None:

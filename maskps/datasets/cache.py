@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import OutputError
-from maskps.files import written_atomically
+from maskps.io.files import written_atomically
 
 VARIABLE = "MASKPS_CACHE"
 """Environment variable that names another cache folder."""

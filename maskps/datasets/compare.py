@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.columns import rows_of_names
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
 _SPLITS = ("train", "test")

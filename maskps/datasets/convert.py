@@ -21,18 +21,19 @@ from typing import Literal
 
 import numpy as np
 
-from maskps.datasets import cuhk_sysu_layout, prw_files
-from maskps.datasets.coco import IMAGE_DIR, read_coco
-from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.coco.reader import IMAGE_DIR, read_coco
+from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.compare import compare_datasets, compare_protocols
-from maskps.datasets.cuhk_sysu import read_cuhk_sysu
-from maskps.datasets.cuhk_sysu_writer import write_cuhk_sysu
+from maskps.datasets.cuhk_sysu import layout as cuhk_sysu_layout
+from maskps.datasets.cuhk_sysu.reader import read_cuhk_sysu
+from maskps.datasets.cuhk_sysu.writer import write_cuhk_sysu
 from maskps.datasets.protocols import open_protocol, protocol_names, read_by_name
-from maskps.datasets.prw import PRW_PROTOCOL, prw_protocol, read_prw
-from maskps.datasets.prw_writer import write_prw
+from maskps.datasets.prw import files as prw_files
+from maskps.datasets.prw.reader import PRW_PROTOCOL, prw_protocol, read_prw
+from maskps.datasets.prw.writer import write_prw
 from maskps.errors import AnnotationError, ConfigError, InputFileError
-from maskps.evaluation.protocol import SUBSET_KEYS, SearchProtocol
-from maskps.files import folder_written_atomically, write_errors_explained, write_json
+from maskps.io.files import folder_written_atomically, write_errors_explained, write_json
+from maskps.protocols.protocol import SUBSET_KEYS, SearchProtocol
 from maskps.structures import PersonSearchDataset
 
 Kind = Literal["coco", "cuhk-sysu", "prw"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from maskps.datasets import cuhk_sysu_layout
+from maskps.datasets.cuhk_sysu import layout as cuhk_sysu_layout
 from maskps.datasets.parsed import cached_dataset
 from maskps.errors import InputFileError
 from maskps.structures import PersonSearchDataset
@@ -45,11 +45,11 @@ def _opener(path: Path) -> Callable[[Path], PersonSearchDataset]:
     """Returns the function that opens the format of this folder."""
     if (path / cuhk_sysu_layout.IMAGES_FILE).is_file():
         return _open_cuhk_sysu
-    from maskps.datasets.prw import is_prw  # the other formats are imported when they are met
+    from maskps.datasets.prw.reader import is_prw  # the other formats are imported when they are met
 
     if is_prw(path):
         return _open_prw
-    from maskps.datasets.coco import is_coco
+    from maskps.datasets.coco.reader import is_coco
 
     if is_coco(path):
         return _open_coco
@@ -57,7 +57,7 @@ def _opener(path: Path) -> Callable[[Path], PersonSearchDataset]:
 
 
 def _open_cuhk_sysu(root: Path) -> PersonSearchDataset:
-    from maskps.datasets.cuhk_sysu import read_cuhk_sysu
+    from maskps.datasets.cuhk_sysu.reader import read_cuhk_sysu
 
     galleries = [
         name for name in cuhk_sysu_layout.available_protocols(root) if name.startswith("TestG")
@@ -72,15 +72,15 @@ def _open_cuhk_sysu(root: Path) -> PersonSearchDataset:
 
 
 def _open_prw(root: Path) -> PersonSearchDataset:
-    from maskps.datasets.prw import read_prw
-    from maskps.datasets.prw_files import ANNOTATION_DIR, TEST_FILE, TRAIN_FILE
+    from maskps.datasets.prw.files import ANNOTATION_DIR, TEST_FILE, TRAIN_FILE
+    from maskps.datasets.prw.reader import read_prw
 
     files = [root / TRAIN_FILE, root / TEST_FILE, *sorted((root / ANNOTATION_DIR).glob("*.mat"))]
     return cached_dataset("prw", root, files, lambda: read_prw(root))
 
 
 def _open_coco(root: Path) -> PersonSearchDataset:
-    from maskps.datasets.coco import coco_files, coco_image_dir, read_coco
+    from maskps.datasets.coco.reader import coco_files, coco_image_dir, read_coco
 
     dataset = cached_dataset("coco", root, coco_files(root), lambda: read_coco(root))
     # Where the images are is looked up each time: they may have been copied since.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.datasets.cache import Columns, cached
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
 _TABLES = ("train", "test")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from maskps.datasets.coco import coco_protocol_names, read_coco_protocol
-from maskps.datasets.cuhk_sysu_layout import available_protocols, protocol_file
+from maskps.datasets.coco.reader import coco_protocol_names, read_coco_protocol
+from maskps.datasets.cuhk_sysu.layout import available_protocols, protocol_file
 from maskps.datasets.parsed import cached_protocol
-from maskps.datasets.prw import PRW_PROTOCOL, read_prw_protocol
+from maskps.datasets.prw.reader import PRW_PROTOCOL, read_prw_protocol
 from maskps.errors import ConfigError
-from maskps.evaluation.protocol import SearchProtocol, read_protocol
+from maskps.protocols.protocol import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from maskps.columns import check_offsets, check_unique, offsets_of
 from maskps.errors import AnnotationError, InputFileError
-from maskps.files import written_atomically
-from maskps.npz import read_npz
+from maskps.io.files import written_atomically
+from maskps.io.npz import read_npz
 from maskps.structures import SceneTable
 
 FORMAT = "maskps-detections"

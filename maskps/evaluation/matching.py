@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from maskps.columns import offsets_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.rules import RuledProtocol
+from maskps.protocols.protocol import SearchProtocol
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.protocols.protocol import SearchProtocol
 
 BOX_TOLERANCE = 0.5
 """Pixels by which a query's box may differ from the protocol's: some code bases round to whole pixels."""

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import rank_gallery
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import prepare_search
 from maskps.evaluation.search import SCORE_THRESHOLD, compared
 from maskps.evaluation.similarity import Distance
+from maskps.protocols.protocol import SearchProtocol
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
 from maskps.evaluation.metrics import TOP_K
-from maskps.files import json_field, read_record, write_json
+from maskps.io.files import json_field, read_record, write_json
 
 FORMAT = "maskps-results"
 VERSION = 1
@@ -42,7 +42,7 @@ class ResultData:
 
     Attributes:
         kind: on-disk format, e.g. "cuhk-sysu"; "protocol" for a protocol file without a data set around it.
-        name: what the data may be called, as `maskps.subset.data_name` says.
+        name: what the data may be called, as `maskps.datasets.naming.data_name` says.
         synthetic: whether they are rendered scenes.
         fingerprint: of the data set's training annotation, or of the protocol file's content.
     """

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import ConfigError
-from maskps.evaluation.protocol import SearchProtocol
-from maskps.evaluation.protocol_sets import select_entries
+from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.sets import select_entries
 
 Rules = Literal["oim", "seqnet", "paper"]
 RULES: tuple[Rules, ...] = ("oim", "seqnet", "paper")

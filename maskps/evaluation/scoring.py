@@ -21,9 +21,9 @@ from maskps.evaluation.matching import (
     truth_overlaps,
 )
 from maskps.evaluation.metrics import TOP_K, average_precisions
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.queries import query_rows
 from maskps.evaluation.rules import RuledProtocol, Rules, apply_rules
+from maskps.protocols.protocol import SearchProtocol
 
 NOT_DETECTED = "not detected"
 BELOW_THRESHOLD = "below score threshold"

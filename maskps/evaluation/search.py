@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from maskps.evaluation.block_similarities import BlockSimilarities
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import GalleryBlock
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import Search, prepare_search
 from maskps.evaluation.similarity import Comparison, Distance, gathered
+from maskps.protocols.protocol import SearchProtocol
 
 SCORE_THRESHOLD = 0.5
 """Gallery detections below this score do not enter the search (the released evaluator's default)."""

@@ -6,7 +6,7 @@ mask_file       masks.json (COCO)
 labelme_file    LabelMe's files
 rle, coco_rle   run lengths, for other readers
 rasterising, tracing    bitmaps of outlines, outlines of bitmaps
-imports         masks of other sources: import_coco, import_png; assignment finds whose they are
+imports         masks of other sources; assignment finds whose they are
 """
 
 from maskps.masks.coverage import coverage, mask_targets, pad_edges

@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
-from maskps.files import check_output_file, written_atomically
+from maskps.io.files import check_output_file, written_atomically
 from maskps.masks.mask_file import (
     CATEGORIES,
     HOLES_KEY,

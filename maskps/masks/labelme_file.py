@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.files import read_json, write_json
+from maskps.io.files import read_json, write_json
 
 LABELME_VERSION = "6.3.1"
 """Version that written files carry: the format of LabelMe 6, which 7 reads as well."""

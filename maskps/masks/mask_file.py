@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from maskps.boxes import box_area
 from maskps.errors import AnnotationError, InputFileError
-from maskps.files import check_format, read_json, written_atomically
+from maskps.io.files import check_format, read_json, written_atomically
 from maskps.masks.outlines import FARTHEST, Outline, ring_area
 from maskps.structures import MaskState, SceneTable
 

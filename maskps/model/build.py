@@ -14,7 +14,7 @@ from maskps.model.proposals import build_rpn
 from maskps.model.roi_heads import DetectionFeature, MaskTarget, RoIHeads
 
 if TYPE_CHECKING:
-    from maskps.training.config import TrainConfig
+    from maskps.config import TrainConfig
 
 
 def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:

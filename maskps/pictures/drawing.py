@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from maskps.images import read_image
+from maskps.io.images import read_image
 from maskps.masks.outlines import Outline
 
 _COVER = 0.72

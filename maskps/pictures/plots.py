@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.files import folder_written_atomically, write_json
+from maskps.datasets.naming import data_name
+from maskps.io.files import folder_written_atomically, write_json
 from maskps.pictures.drawing import BLUE, INK, ORANGE
 from maskps.pictures.plot_style import finish, new_figure, rgb
 from maskps.structures import PersonSearchDataset
 from maskps.subset.build import Subset
 from maskps.subset.distributions import Series, distributions
-from maskps.subset.stats import data_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.ranking import ranked_results
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.search import SearchResult
 from maskps.masks.coverage import mask_targets
 from maskps.pictures.drawing import Picture
 from maskps.pictures.sheets import RankingPicture, SubsetPicture
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
 from maskps.subset.build import Subset
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import AnnotationError
-from maskps.files import (
+from maskps.io.files import (
     check_output,
     check_output_file,
     folder_written_atomically,
     write_json,
     written_atomically,
 )
+from maskps.io.html import content_policy
 from maskps.report.comparison import Comparison, compare
 from maskps.report.figures import ReportFigure, comparison_figure, failure_figure, gallery_figure
 from maskps.report.paper_tables import published_tables, tables_of
@@ -27,7 +28,6 @@ from maskps.report.rankings import MaskPicture, Rankings, mask_pictures, ranked_
 from maskps.report.sources import DataKey, Sources, read_sources
 from maskps.report.svg import svg_to_inline
 from maskps.report.tables import ReportTable
-from maskps.static_pages import content_policy
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 

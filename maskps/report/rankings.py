@@ -26,13 +26,13 @@ from maskps.evaluation import (
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.similarity import Distance
-from maskps.images import check_images
+from maskps.evaluation.task import DISTANCES, protocol_of_line
+from maskps.io.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
 from maskps.pictures.rows import evenly_spaced, subset_pictures
 from maskps.pictures.sheets import RankingPicture, hit_number, ranking_sheet
 from maskps.report.comparison import compare, query_names
 from maskps.report.sources import DETECTIONS, DataKey, Measured, Sources
-from maskps.search_task import DISTANCES, protocol_of_line
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 

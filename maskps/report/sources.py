@@ -11,7 +11,7 @@ from typing import Any
 
 from maskps.errors import InputFileError
 from maskps.evaluation.result_file import METHODS, ProtocolResult, ResultFile, read_results
-from maskps.files import json_field, read_record
+from maskps.io.files import json_field, read_record
 
 RESULTS, GRID, DETECTIONS = "results.json", "ablation.json", "detections.npz"
 _RUN = "run.json"  # in every folder of maskps train
@@ -26,7 +26,7 @@ class DataKey:
     """A data set: results with unequal keys never stand in one table.
 
     Attributes:
-        name: what the data may be called (`maskps.subset.stats.data_name`).
+        name: what the data may be called (`maskps.datasets.naming.data_name`).
         fingerprint: of its annotation, or of a protocol file.
         is_synthetic: rendered, not photographed.
         mark: tells data sets of one name apart; "" where there is no need.

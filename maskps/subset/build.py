@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
-from maskps.files import check_output, folder_written_atomically
-from maskps.images import image_size
+from maskps.io.files import check_output, folder_written_atomically
+from maskps.io.images import image_size
 from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, write_masks
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.files import check_output
 from maskps.findings import Finding
-from maskps.images import image_size
-from maskps.masks.import_scenes import ImportScenes
-from maskps.masks.imports import import_outlines
+from maskps.io.files import check_output
+from maskps.io.images import image_size
+from maskps.masks.imports.scenes import ImportScenes
+from maskps.masks.imports.sources import import_outlines
 from maskps.masks.mask_file import read_mask_images
 from maskps.structures import PersonSearchDataset
 from maskps.subset.build import MASKS_NAME, build_subset, open_subset

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.files import json_field, read_record, write_json
+from maskps.io.files import json_field, read_record, write_json
 from maskps.subset.nested import FULL, images_of, parse_proportions
 from maskps.subset.select import Order, Source
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.datasets.naming import data_name
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset.count_table import CountRow, CountTable
 from maskps.subset.manifest import RECORD_NAME, SubsetRecord
@@ -17,8 +18,6 @@ from maskps.subset.select import expected_kept
 from maskps_manifest import cuhk_sysu, paper, prw
 from maskps_manifest.counts import Counts
 
-_SYNTHETIC = "synth.json"
-_LAYOUTS = {"cuhk-sysu": "CUHK-SYSU", "prw": "PRW", "coco": "COCO"}
 _COLUMNS = {"images": "Images", "labeled": "Labeled (LP)", "unlabeled": "Unlabeled (UP)"}
 _TOTAL_COLUMNS = {
     "images": "Images",
@@ -127,32 +126,6 @@ def draw_note(train: SceneTable, record: SubsetRecord) -> str:
         f"A random draw as in Sec. 3.1 keeps {mean:,.0f} +- {deviation:.0f} of these {len(train):,} images, "
         f"not the paper's {paper.TABLE_1_WITH_MASKS.images:,}: that list cannot be redrawn, only given."
     )
-
-
-def data_name(dataset: PersonSearchDataset) -> str:
-    """Returns what these data may be called; "CUHK-SYSU" or "PRW" only if their published counts agree.
-
-    A synthetic set has the counts of CUHK-SYSU, but its record beside the annotation, and other file names.
-    """
-    name = dataset.root.resolve().name
-    if has_synthetic_record(dataset.root):
-        return f"synthetic data '{name}'"
-    found = (_all(dataset.train), _all(dataset.test), len(dataset.train_ids))
-    if dataset.kind == "prw" and found == (prw.TRAIN, prw.TEST, prw.TRAIN_IDENTITIES):
-        return "PRW"
-    wanted = (cuhk_sysu.TRAIN, cuhk_sysu.TEST, cuhk_sysu.TRAIN_IDENTITIES)
-    if dataset.kind == "cuhk-sysu" and found == wanted and _has_published_names(dataset):
-        return "CUHK-SYSU"
-    return f"'{name}' (layout: {_LAYOUTS.get(dataset.kind, dataset.kind)})"
-
-
-def has_synthetic_record(root: Path) -> bool:
-    """Whether the data set in this folder says of itself that its scenes are rendered."""
-    return (root / _SYNTHETIC).is_file()
-
-
-def _has_published_names(dataset: PersonSearchDataset) -> bool:
-    return cuhk_sysu.published_names() == {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
 
 
 def _table1_rows(table: Table1, *, compare: bool = False) -> tuple[list[CountRow], list[CountRow]]:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
-from maskps.files import written_atomically
+from maskps.io.files import written_atomically
+from maskps.io.npz import read_npz
 from maskps.masks.coverage import THRESHOLD, coverage_in_chunks
 from maskps.masks.mask_file import PersonMasks
-from maskps.npz import read_npz
 from maskps.structures import SceneTable
 
 FORMAT = "maskps-targets"

@@ -21,10 +21,10 @@ from PIL import Image
 from shapely import MultiPolygon
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.datasets.cuhk_sysu_layout import IMAGE_DIR
-from maskps.datasets.cuhk_sysu_writer import write_cuhk_sysu
+from maskps.datasets.cuhk_sysu.layout import IMAGE_DIR
+from maskps.datasets.cuhk_sysu.writer import write_cuhk_sysu
 from maskps.errors import ConfigError, MaskpsError
-from maskps.files import folder_written_atomically, write_json
+from maskps.io.files import folder_written_atomically, write_json
 from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, write_labelme
 from maskps.structures import SceneTable
 from maskps.synthetic.appearance import draw_appearance

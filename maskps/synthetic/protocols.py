@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import SceneTable
 from maskps.synthetic.plan import PROTOCOL, TEST, SynthScale
 

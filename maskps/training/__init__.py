@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from maskps.config import TrainConfig, load_config, recipe_names, write_config
+from maskps.model.processes import is_first_process
 from maskps.training.ablation import Cell, GridReport, parse_grid, run_grid
 from maskps.training.ablation_table import AblationTable, CellResult
-from maskps.training.config import TrainConfig, load_config, recipe_names, write_config
 from maskps.training.data import SceneDataset
-from maskps.training.distributed import is_first_process
 from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult

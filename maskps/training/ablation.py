@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from maskps.config import TrainConfig, read_config, write_config
+from maskps.datasets.naming import data_name
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import ConfigError, TrainingError
 from maskps.evaluation import SearchProtocol, evaluate_search
-from maskps.files import check_output, read_record, write_errors_explained, write_json, written_atomically
-from maskps.images import check_images
-from maskps.inference import extract_detections
+from maskps.evaluation.extraction import extract_detections
+from maskps.io.files import check_output, read_record, write_errors_explained, write_json, written_atomically
+from maskps.io.images import check_images
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_record, open_subset, parse_proportions
 from maskps.subset.nested import FULL
-from maskps.subset.stats import data_name
 from maskps.training.ablation_table import NO_MASKS, AblationTable, CellResult, read_results, write_result
-from maskps.training.config import TrainConfig, read_config, write_config
 from maskps.training.data import SceneDataset
 from maskps.training.loop import StepReport, train
 from maskps.training.run import CONFIG, RECORD, RunInfo, differing_settings, load_run

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from maskps.files import json_field, read_record, write_json
+from maskps.io.files import json_field, read_record, write_json
 from maskps.subset.nested import FULL
 from maskps_manifest import paper
 
@@ -100,7 +100,7 @@ class AblationTable:
     """Results of a grid: a row for each share of images with masks, rising.
 
     Attributes:
-        data: what the data may be called (`maskps.subset.stats.data_name`).
+        data: what the data may be called (`maskps.datasets.naming.data_name`).
         protocol: of the evaluation, e.g. "TestG100".
         cells: by row, then by seed.
     """

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from maskps.errors import InputFileError
-from maskps.files import written_atomically
+from maskps.io.files import written_atomically
 
 FORMAT = "maskps-checkpoint"
 VERSION = 1

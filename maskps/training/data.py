@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from maskps.boxes import flip_boxes
+from maskps.config import TrainConfig
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, TrainingError
-from maskps.images import read_image
+from maskps.io.images import read_image
 from maskps.masks.outlines import flip_edges, scale_edges
 from maskps.model.resize import resize_image
 from maskps.structures import MaskState, PersonSearchDataset, Scene
 from maskps.subset import Subset
-from maskps.training.config import TrainConfig
 
 _ORDER, _SCENE = 1, 2
 """First entry of the seeds of the two kinds of random draws, so that they are independent."""

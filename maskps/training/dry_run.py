@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from maskps.config import TrainConfig, setting_text
 from maskps.errors import TrainingError
-from maskps.images import check_images
+from maskps.io.images import check_images
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.processes import Processes
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
-from maskps.training.config import TrainConfig, setting_text
 from maskps.training.data import Batch, SceneDataset, batches
-from maskps.training.distributed import Processes
 from maskps.training.precision import autocast_for
 from maskps.training.run import RunInfo, open_device
 from maskps.training.schedule import build_optimizer, learning_rate

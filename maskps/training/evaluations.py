@@ -12,16 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from maskps.config import TrainConfig
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import InputFileError
+from maskps.evaluation.extraction import extract_detections
 from maskps.evaluation.search import evaluate_search
-from maskps.files import written_atomically
-from maskps.images import check_images
-from maskps.inference import extract_detections
+from maskps.io.files import written_atomically
+from maskps.io.images import check_images
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.training.checkpoint import Checkpoint, best_path, read_checkpoint, write_checkpoint
-from maskps.training.config import TrainConfig
 from maskps.training.run import EVALUATIONS
 
 _logger = logging.getLogger(__name__)

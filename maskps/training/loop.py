@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
+from maskps.config import TrainConfig
 from maskps.errors import ConfigError, InputFileError, TrainingError
-from maskps.files import check_output
-from maskps.images import check_images
+from maskps.io.files import check_output
+from maskps.io.images import check_images
 from maskps.model.build import build_model
+from maskps.model.processes import Processes, open_processes, own_device
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training.checkpoint import Checkpoint, checkpoint_path
-from maskps.training.config import TrainConfig
 from maskps.training.data import SceneDataset
-from maskps.training.distributed import Processes, open_processes, own_device
 from maskps.training.evaluations import Evaluations
 from maskps.training.precision import autocast_for
 from maskps.training.report import StepReport, TrainResult

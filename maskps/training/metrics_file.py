@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from maskps.errors import TrainingError
-from maskps.files import write_errors_explained
+from maskps.io.files import write_errors_explained
 
 
 class MetricsFile:

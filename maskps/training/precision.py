@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from maskps.config import TrainConfig
 from maskps.errors import ConfigError
-from maskps.training.config import TrainConfig
 
 
 def autocast_for(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:

@@ -26,16 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskps.boxes import box_iou
+from maskps.config import TrainConfig, load_config
 from maskps.datasets import open_dataset
-from maskps.files import written_atomically
-from maskps.images import read_image
+from maskps.io.files import written_atomically
+from maskps.io.images import read_image
 from maskps.model.backbone import Res5, Stem, backbone_state, pretrained_path
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD
 from maskps.model.resize import resize_image
 from maskps.model.roi_align import RegionGrid
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
-from maskps.training.config import TrainConfig, load_config
 from maskps.training.loop import train
 from maskps.training.run import RECORD, load_run
 

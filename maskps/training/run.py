@@ -24,8 +24,9 @@ import torch
 import torchvision
 
 import maskps
+from maskps.config import TrainConfig, load_config, read_config, recipe_names, write_config
 from maskps.errors import ConfigError, InputFileError, TrainingError
-from maskps.files import read_record, write_json
+from maskps.io.files import read_record, write_json
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Feature, Predictor
@@ -37,7 +38,6 @@ from maskps.training.checkpoint import (
     checkpoint_steps,
     read_checkpoint,
 )
-from maskps.training.config import TrainConfig, load_config, read_config, recipe_names, write_config
 from maskps.training.data import SceneDataset, images_per_step, steps_per_epoch
 
 FORMAT = "maskps-run"

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import torch
 
+from maskps.config import TrainConfig
 from maskps.errors import TrainingError
-from maskps.files import write_errors_explained
+from maskps.io.files import write_errors_explained
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Predictor
+from maskps.model.processes import Processes
 from maskps.training.checkpoint import (
     FOLDER,
     Checkpoint,
@@ -21,9 +23,7 @@ from maskps.training.checkpoint import (
     remove_other_checkpoints,
     write_checkpoint,
 )
-from maskps.training.config import TrainConfig
 from maskps.training.data import Batch, SceneDataset, batches
-from maskps.training.distributed import Processes
 from maskps.training.evaluations import Evaluations
 from maskps.training.interrupts import Interruption
 from maskps.training.metrics_file import MetricsFile

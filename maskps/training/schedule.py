@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from maskps.training.config import TrainConfig
+from maskps.config import TrainConfig
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from maskps.config import TrainConfig
 from maskps.errors import TrainingError
 from maskps.losses import LOSS_NAMES, total_loss
 from maskps.model.network import MaskGuidedPersonSearch
-from maskps.training.config import TrainConfig
+from maskps.model.processes import Processes
 from maskps.training.data import Batch
-from maskps.training.distributed import Processes
 from maskps.training.precision import autocast_for
 from maskps.training.schedule import set_learning_rate
 

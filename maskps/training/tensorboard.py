@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskps.config import TrainConfig
 from maskps.errors import ConfigError
-from maskps.files import write_errors_explained
+from maskps.io.files import write_errors_explained
 from maskps.losses import LOSS_NAMES
 from maskps.masks.coverage import mask_targets
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.pictures.progress import TrainingPicture, training_sheet
-from maskps.training.config import TrainConfig
 from maskps.training.data import Batch
 from maskps.training.report import StepReport
 

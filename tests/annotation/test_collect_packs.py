@@ -212,7 +212,7 @@ def test_progress_counts_to_the_end(packs: PackSet, subset: Path, dataset: Perso
 KILLED = """
 import os, pickle, signal, sys
 from pathlib import Path
-import maskps.files
+import maskps.io.files
 from maskps_annotation import collect_packs as module
 dataset, packs, subset, step = pickle.loads(Path(sys.argv[1]).read_bytes())
 steps = 0

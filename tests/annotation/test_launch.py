@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskps.errors import ConfigError, InputFileError, MaskpsError
-from maskps.files import write_json
+from maskps.io.files import write_json
 from maskps_annotation.labelme_config import CONFIG_NAME, labelme_config
 from maskps_annotation.launch import (
     LabelMeProgram,

@@ -26,8 +26,8 @@ from outlined_scenes import true_outlines
 from simulated_annotators import NOISE, RATES, Mistake, Truth, draw_packs
 
 from maskps.datasets import open_dataset
-from maskps.files import write_json
 from maskps.findings import Finding
+from maskps.io.files import write_json
 from maskps.masks import Outline, coverage
 from maskps.masks.coverage import THRESHOLD
 from maskps.structures import MaskState

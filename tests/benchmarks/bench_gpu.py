@@ -29,12 +29,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from maskps.datasets import open_dataset
 from maskps.model.build import build_model
+from maskps.model.processes import Processes
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset, open_subset, select_subset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.training import SceneDataset, TrainConfig, load_config
 from maskps.training.data import Batch, batches
-from maskps.training.distributed import Processes
 from maskps.training.schedule import build_optimizer
 from maskps.training.step import Stepper
 from maskps_annotation import build_subset_from_labelme

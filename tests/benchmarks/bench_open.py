@@ -51,7 +51,7 @@ def open_with_scipy(root: Path, protocols: Sequence[str]) -> None:
     begin = time.perf_counter()
     from scipy.io import loadmat
 
-    from maskps.datasets import cuhk_sysu_layout as layout
+    from maskps.datasets.cuhk_sysu import layout
 
     boxes_of = {}
     for image in loadmat(root / layout.IMAGES_FILE)["Img"][0]:

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from maskps.evaluation import Detections, SearchProtocol, evaluate_search, evaluate_searches
-from maskps.evaluation.protocol_sets import select_queries
+from maskps.protocols.sets import select_queries
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
 from literal_search import literal_oim

@@ -38,11 +38,11 @@ from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
 from maskps.model.build import build_model
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD
+from maskps.model.processes import Processes
 from maskps.model.proposals import ProposalHead
 from maskps.model.roi_align import RegionGrid
 from maskps.training import TrainConfig, load_config
 from maskps.training.data import Batch
-from maskps.training.distributed import Processes
 from maskps.training.schedule import build_optimizer
 from maskps.training.step import Stepper
 

@@ -40,11 +40,11 @@ from typing import Any
 import numpy as np
 
 from maskps.datasets import read_cuhk_sysu
-from maskps.datasets.coco import coco_protocol_names, read_coco, read_coco_protocol
-from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.coco.reader import coco_protocol_names, read_coco, read_coco_protocol
+from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol, protocol_names
-from maskps.datasets.prw import prw_protocol, read_prw, read_prw_protocol
-from maskps.datasets.prw_writer import write_prw
+from maskps.datasets.prw.reader import prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.writer import write_prw
 from maskps.errors import MaskpsError
 from maskps.evaluation import Detections, SearchProtocol, read_detections, read_protocol, write_detections
 from maskps.masks import LabelMeFile, LabelMeShape, outline_from_polygons, read_labelme, write_labelme

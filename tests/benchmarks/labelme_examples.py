@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from maskps.masks import LabelMeFile, Outline, outline_from_polygons, read_labelme
-from maskps.masks.import_png import read_numbers
+from maskps.masks.imports.png import read_numbers
 from maskps.masks.rasterising import outline_to_mask
 from maskps.masks.tracing import mask_to_outline
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.files import read_record
+from maskps.io.files import read_record
 from maskps.losses import LOSS_NAMES
 from maskps.pictures.drawing import BLUE, ORANGE
 from maskps.training import AblationTable, Cell

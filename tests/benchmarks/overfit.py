@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from maskps.datasets import open_dataset
 from maskps.evaluation import SearchResult, evaluate_search
-from maskps.images import read_image
-from maskps.inference import extract_detections
+from maskps.evaluation.extraction import extract_detections
+from maskps.io.images import read_image
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset, open_subset, select_subset, targets_of

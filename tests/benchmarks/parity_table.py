@@ -27,9 +27,9 @@ from maskps.evaluation import (
     evaluate_search,
     read_protocol,
 )
-from maskps.evaluation.protocol_sets import select_queries
-from maskps.evaluation.protocol_summary import DOUBLED_IMAGE, OWN_IMAGE
 from maskps.evaluation.rules import IOU_THRESHOLD, apply_rules, iou_thresholds
+from maskps.protocols.sets import select_queries
+from maskps.protocols.summary import DOUBLED_IMAGE, OWN_IMAGE
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
 from literal_search import LITERAL

@@ -21,9 +21,9 @@ from scipy.io import loadmat
 
 from maskps.boxes import xywh_to_xyxy
 from maskps.columns import rows_of_names
-from maskps.datasets.prw import cameras_of_names, prw_protocol, read_prw, read_prw_protocol
-from maskps.datasets.prw_writer import write_prw
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.datasets.prw.reader import cameras_of_names, prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.writer import write_prw
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 from maskps_manifest import prw as published
 

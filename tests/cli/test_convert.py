@@ -9,7 +9,7 @@ import pytest
 from command_line import invoke
 
 from maskps.datasets import open_dataset
-from maskps.datasets.coco import read_coco
+from maskps.datasets.coco.reader import read_coco
 from maskps_annotation import build_subset_from_labelme
 from maskps_cli.convert import convert
 from maskps_cli.options import MaskpsGroup

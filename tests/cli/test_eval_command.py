@@ -14,7 +14,7 @@ import pytest
 import torch
 from command_line import invoke
 
-import maskps.inference_parts
+import maskps.evaluation.extraction_parts
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
 from maskps.evaluation import read_detections
@@ -118,7 +118,7 @@ def test_annotated_boxes_leave_no_query_undetected(few_scenes: Path, network: Pa
 def test_interrupted_it_says_so_and_goes_on(
     few_scenes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, images = maskps.inference_parts.image_features, []
+    real, images = maskps.evaluation.extraction_parts.image_features, []
 
     def counted(*arguments, **keywords):  # type: ignore[no-untyped-def]
         images.append(1)
@@ -126,7 +126,7 @@ def test_interrupted_it_says_so_and_goes_on(
             raise KeyboardInterrupt
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(maskps.inference_parts, "image_features", counted)
+    monkeypatch.setattr(maskps.evaluation.extraction_parts, "image_features", counted)
     command = ("eval", few_scenes, "--run", network, "--gallery-size", "6", "--json")
     first = run(*command)
     assert first.exit_code == 1 and "the same command goes on" in first.stderr
@@ -167,7 +167,7 @@ def test_two_processes_are_one(few_scenes: Path, network: Path, tmp_path: Path) 
 def test_what_cannot_be_written_is_told_before_the_first_image(
     option: str, few_scenes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maskps.inference_parts, "image_features", None)
+    monkeypatch.setattr(maskps.evaluation.extraction_parts, "image_features", None)
     (tmp_path / "mine").write_text("keep")
     for options in ([], ["--force"]):
         result = run(

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from maskps.files import folder_written_atomically
+from maskps.io.files import folder_written_atomically
 from maskps_cli.options import MaskpsGroup, quiet_option
 
 
@@ -73,7 +73,7 @@ def test_quiet_silences_warnings_about_the_data(caplog: pytest.LogCaptureFixture
     @main.command()
     @quiet_option
     def warn(quiet: bool) -> None:
-        logging.getLogger("maskps.datasets.cuhk_sysu").warning("odd")
+        logging.getLogger("maskps.datasets.cuhk_sysu.reader").warning("odd")
 
     for arguments, messages in ((["warn", "--quiet"], []), (["warn"], ["odd"])):
         CliRunner().invoke(main, arguments)

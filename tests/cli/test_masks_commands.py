@@ -13,7 +13,7 @@ from folder_contents import contents_of
 from PIL import Image
 
 from maskps.datasets import open_dataset
-from maskps.images import image_size
+from maskps.io.images import image_size
 from maskps.masks import read_masks
 from maskps.masks.rasterising import outline_to_mask
 from maskps.structures import MaskState

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maskps.datasets.coco import is_coco, read_coco
+from maskps.datasets.coco.reader import is_coco, read_coco
 from maskps.errors import AnnotationError, InputFileError
 from maskps.structures import PersonSearchDataset
 

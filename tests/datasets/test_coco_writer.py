@@ -13,9 +13,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from maskps.datasets import read_cuhk_sysu
-from maskps.datasets.coco import coco_protocol_names, read_coco, read_coco_protocol
-from maskps.datasets.coco_protocols import PROTOCOLS_FILE, write_protocols
-from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.coco.protocols import PROTOCOLS_FILE, write_protocols
+from maskps.datasets.coco.reader import coco_protocol_names, read_coco, read_coco_protocol
+from maskps.datasets.coco.writer import write_coco
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.structures import PersonSearchDataset
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from maskps.datasets import read_cuhk_sysu
-from maskps.datasets.coco import read_coco
-from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.coco.reader import read_coco
+from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.compare import compare_datasets, compare_protocols
 from maskps.datasets.convert import RECORD, convert
 from maskps.datasets.protocols import open_protocol, protocol_names
-from maskps.datasets.prw import prw_protocol, read_prw
-from maskps.datasets.prw_writer import write_prw
+from maskps.datasets.prw.reader import prw_protocol, read_prw
+from maskps.datasets.prw.writer import write_prw
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputExistsError
 from maskps.evaluation import SearchProtocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable

@@ -13,7 +13,7 @@ from cuhk_sysu_files import IMAGES, POOL, TRAIN, write_images, write_pool, write
 
 from maskps.datasets import read_cuhk_sysu
 from maskps.errors import AnnotationError, InputFileError
-from maskps.matlab import char_matrix, number_matrix, struct_matrix, write_mat
+from maskps.io.matlab import char_matrix, number_matrix, struct_matrix, write_mat
 from maskps.structures import SceneTable
 
 

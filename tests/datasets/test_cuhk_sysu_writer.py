@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from maskps.datasets.cuhk_sysu_writer import protocol_chunks
+from maskps.datasets.cuhk_sysu.writer import protocol_chunks
 from maskps.errors import AnnotationError
 from maskps.evaluation import read_protocol
-from maskps.matlab import write_mat
+from maskps.io.matlab import write_mat
 
 
 def signature(value: Any) -> Iterator[tuple[Any, ...]]:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from maskps.datasets import open_dataset, read_cuhk_sysu
-from maskps.datasets.coco import read_coco
-from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.coco.reader import read_coco
+from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol, protocol_names
-from maskps.datasets.prw import prw_protocol, read_prw
-from maskps.datasets.prw_writer import write_prw
+from maskps.datasets.prw.reader import prw_protocol, read_prw
+from maskps.datasets.prw.writer import write_prw
 from maskps.errors import InputFileError
 from maskps.evaluation import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
@@ -36,9 +36,9 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             raise AssertionError("a file was read")
 
         for reader in (
-            "cuhk_sysu.read_cuhk_sysu",
-            "prw.read_prw",
-            "coco.read_coco",
+            "cuhk_sysu.reader.read_cuhk_sysu",
+            "prw.reader.read_prw",
+            "coco.reader.read_coco",
             "protocols.read_protocol",
         ):
             monkeypatch.setattr(f"maskps.datasets.{reader}", fail)

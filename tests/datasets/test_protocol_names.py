@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from maskps.datasets import read_cuhk_sysu
-from maskps.datasets.coco import read_coco
-from maskps.datasets.coco_writer import write_coco
+from maskps.datasets.coco.reader import read_coco
+from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import ConfigError
 

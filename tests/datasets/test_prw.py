@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from maskps.datasets.prw import is_prw, read_prw, read_prw_protocol
+from maskps.datasets.prw.reader import is_prw, read_prw, read_prw_protocol
 from maskps.errors import AnnotationError, InputFileError
 from maskps.structures import UNLABELED_PID
 

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from maskps.datasets.prw import read_prw, read_prw_protocol
-from maskps.datasets.verify.prw import check_prw
+from maskps.datasets.prw.checks import check_prw
+from maskps.datasets.prw.reader import read_prw, read_prw_protocol
 from maskps.errors import MaskpsError
 from maskps.findings import Finding
-from maskps.matlab import cell_matrix, char_matrix, write_mat
-from maskps.matlab.numbers import numbers_file
+from maskps.io.matlab import cell_matrix, char_matrix, write_mat
+from maskps.io.matlab.numbers import numbers_file
 
 SOUND = {"line-ends", "counts-not-compared", "id-in-both-splits"}
 """Codes of what is told of a sound part of PRW; all of level "info"."""

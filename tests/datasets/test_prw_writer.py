@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from maskps.datasets.prw import prw_protocol, read_prw, read_prw_protocol
-from maskps.datasets.prw_writer import write_prw
+from maskps.datasets.prw.reader import prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.writer import write_prw
 from maskps.errors import AnnotationError, OutputExistsError
-from maskps.evaluation.protocol import SearchProtocol
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
 
 

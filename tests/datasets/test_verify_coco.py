@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maskps.datasets.coco_protocols import write_protocols
-from maskps.datasets.verify.coco import check_coco
+from maskps.datasets.coco.checks import check_coco
+from maskps.datasets.coco.protocols import write_protocols
 from maskps.evaluation import SearchProtocol
 from maskps.findings import Finding
 

@@ -27,12 +27,12 @@ from cuhk_sysu_files import (
 )
 
 from maskps.datasets import read_cuhk_sysu
-from maskps.datasets.cuhk_sysu_writer import protocol_chunks
+from maskps.datasets.cuhk_sysu.writer import protocol_chunks
 from maskps.datasets.verify import verify
 from maskps.errors import MaskpsError
 from maskps.evaluation import read_protocol
 from maskps.findings import Finding
-from maskps.matlab import write_mat
+from maskps.io.matlab import write_mat
 
 SUBSET = "annotation/test/subset"
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskps.datasets.verify import verify
-from maskps.datasets.verify.core import find_kind
+from maskps.datasets.verify import find_kind, verify
 from maskps.findings import Finding
 
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from maskps.datasets import read_cuhk_sysu, write_cuhk_sysu
+from maskps.datasets.checks.images import check_images
 from maskps.datasets.verify import verify
-from maskps.datasets.verify.images import check_images
 from maskps.evaluation import read_protocol
 from maskps.findings import Finding
 

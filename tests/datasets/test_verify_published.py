@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maskps.datasets.verify.cuhk_sysu_published import (
+from maskps.datasets.cuhk_sysu.check_published import (
     PUBLISHED_COUNTS,
     check_names,
     check_published_counts,

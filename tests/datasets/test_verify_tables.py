@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.datasets.verify.integers import check_integers
-from maskps.datasets.verify.tables import (
+from maskps.datasets.checks.integers import check_integers
+from maskps.datasets.checks.tables import (
     RawScenes,
     check_boxes_in_images,
     check_counts,

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from maskps.evaluation import Detections, SearchProtocol
-from maskps.evaluation.protocol_sets import select_queries
+from maskps.protocols.sets import select_queries
 
 BOX = [0.0, 0.0, 100.0, 200.0]
 HALF = [0.0, 0.0, 100.0, 80.0]

@@ -10,7 +10,7 @@ from search_cases import detections_near
 
 from maskps.evaluation import Detections, SearchProtocol
 from maskps.evaluation.result_file import ResultData
-from maskps.search_task import SearchTask, score
+from maskps.evaluation.task import SearchTask, score
 
 IMAGES = 60
 

@@ -10,8 +10,8 @@ import pytest
 from maskps import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import index_gallery, rank_gallery, truth_candidates
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.rules import Rules, apply_rules, iou_thresholds
+from maskps.protocols.protocol import SearchProtocol
 
 TRUTH = [10.0, 10.0, 110.0, 210.0]
 

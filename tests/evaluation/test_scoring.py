@@ -14,9 +14,9 @@ from search_cases import BOX, random_case, tiny_case
 from maskps import AnnotationError, ConfigError
 from maskps.evaluation import evaluate_search, evaluate_searches, full_set, search
 from maskps.evaluation.metrics import average_precision
-from maskps.evaluation.protocol_sets import select_queries
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.scoring import BELOW_THRESHOLD, FAILURES, IOU_TOO_LOW, NOT_DETECTED, WRONG_FIRST
+from maskps.protocols.sets import select_queries
 
 TENTH = [0.0, 0.0, 100.0, 20.0]
 

@@ -25,10 +25,10 @@ from search_cases import (
 from maskps import AnnotationError
 from maskps.evaluation import RULES, Rules
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.protocol import SearchProtocol, read_protocol
-from maskps.evaluation.protocol_sets import select_queries
 from maskps.evaluation.ranking import ranked_results
 from maskps.evaluation.search import SearchResult, evaluate_search
+from maskps.protocols.protocol import SearchProtocol, read_protocol
+from maskps.protocols.sets import select_queries
 
 
 def assert_equals_release(

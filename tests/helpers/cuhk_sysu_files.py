@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskps.matlab import cell_matrix, char_matrix, number_matrix, struct_matrix, write_mat
+from maskps.io.matlab import cell_matrix, char_matrix, number_matrix, struct_matrix, write_mat
 
 IMAGES, POOL = "annotation/Images.mat", "annotation/pool.mat"
 TRAIN_TEST = "annotation/test/train_test"

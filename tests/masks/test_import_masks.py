@@ -19,9 +19,9 @@ from pycocotools import mask as coco_mask
 
 from maskps.errors import InputFileError, MaskpsError
 from maskps.masks.assignment import AssignedMasks
-from maskps.masks.import_png import read_numbers
-from maskps.masks.import_scenes import ImportScenes
-from maskps.masks.imports import import_outlines
+from maskps.masks.imports.png import read_numbers
+from maskps.masks.imports.scenes import ImportScenes
+from maskps.masks.imports.sources import import_outlines
 from maskps.masks.mask_file import masks_of_scenes, write_masks
 from maskps.masks.outlines import outline_from_polygons
 from maskps.masks.rasterising import outline_to_mask

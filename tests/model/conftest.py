@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskps.config import TrainConfig
 from maskps.model import MaskGuidedPersonSearch, build_model
-from maskps.training.config import TrainConfig
 
 NUM_PIDS = 7
 

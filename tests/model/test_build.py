@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from maskps.config import TrainConfig
 from maskps.model import build_model
-from maskps.training.config import TrainConfig
 
 Config = Callable[..., TrainConfig]
 

@@ -11,12 +11,12 @@ import torch
 import torchvision
 from torch import Tensor
 
+from maskps.config import TrainConfig
 from maskps.errors import InputFileError
 from maskps.losses import LOSS_NAMES
 from maskps.model import backbone_state, build_model, split_backbone
 from maskps.model.roi_align import RegionGrid
 from maskps.model.stages import Res5, Stem
-from maskps.training.config import TrainConfig
 
 
 @pytest.fixture(scope="module")

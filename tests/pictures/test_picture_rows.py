@@ -9,10 +9,10 @@ import numpy as np
 
 from maskps import PersonSearchDataset, Scene, SceneTable
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.protocol import SearchProtocol
 from maskps.evaluation.search import SearchResult, evaluate_search
 from maskps.masks.outlines import outline_from_polygons
 from maskps.pictures.rows import evenly_spaced_queries, ranking_pictures, subset_pictures
+from maskps.protocols.protocol import SearchProtocol
 
 BOX = [10.0, 10.0, 50.0, 90.0]
 

@@ -14,7 +14,6 @@ import pytest
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
 from maskps.evaluation import Detections, SearchProtocol, evaluate_search, write_detections
-from maskps.evaluation.protocol_sets import Cameras, camera_protocol
 from maskps.evaluation.result_file import (
     ProtocolResult,
     ResultData,
@@ -24,7 +23,8 @@ from maskps.evaluation.result_file import (
 )
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.similarity import Distance
-from maskps.search_task import open_task
+from maskps.evaluation.task import open_task
+from maskps.protocols.sets import Cameras, camera_protocol
 from maskps.structures import PersonSearchDataset
 
 CUHK = ResultData("cuhk-sysu", "CUHK-SYSU", False, "c0ffee")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskps.datasets.naming import data_name
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import (
     Table1,
@@ -19,7 +20,7 @@ from maskps.subset import (
     totals_table,
     with_proportions,
 )
-from maskps.subset.stats import data_name, draw_note
+from maskps.subset.stats import draw_note
 from maskps_manifest import cuhk_sysu, paper
 
 

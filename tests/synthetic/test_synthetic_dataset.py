@@ -11,7 +11,7 @@ from folder_contents import contents_of
 from PIL import Image
 from shapely import Polygon
 
-from maskps.datasets.cuhk_sysu import read_cuhk_sysu
+from maskps.datasets.cuhk_sysu.reader import read_cuhk_sysu
 from maskps.errors import OutputExistsError
 from maskps.masks.labelme_file import read_labelme
 from maskps.structures import PersonSearchDataset

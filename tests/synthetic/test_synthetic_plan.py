@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.datasets.cuhk_sysu import read_cuhk_sysu
+from maskps.datasets.cuhk_sysu.reader import read_cuhk_sysu
 from maskps.errors import ConfigError
-from maskps.evaluation.protocol import SearchProtocol, read_protocol
+from maskps.protocols.protocol import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SCALES, SplitScale, SynthScale, write_synthetic
 from maskps.synthetic.plan import SplitPlan, plan_splits

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from maskps.errors import ConfigError, InputFileError, MaskpsError, TrainingError
-from maskps.images import read_image
+from maskps.io.images import read_image
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import StepReport, TrainConfig, initial_predictor, load_run, train

@@ -1,0 +1,345 @@
+"""The settings of a training run: one frozen, flat record whose defaults are the paper's values (Sec. 4.2).
+
+Where the paper says nothing, the default is that of the OIM release (Xiao et al. 2017), on which the
+paper builds; each setting names its source. A recipe is a TOML file with the keys that differ from the
+defaults; `key=value` overrides come on top. The resolved settings are saved with every run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import json
+import math
+import operator
+import tomllib
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from maskps.errors import ConfigError, InputFileError
+from maskps.io.files import written_atomically
+
+
+def _setting(
+    default: Any,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    rising: bool = False,
+) -> Any:
+    """Returns a dataclass field whose value, or each entry of it, must be >= low, > above, <= high."""
+    limits = {"low": low, "above": above, "high": high, "choices": choices, "rising": rising}
+    return dataclasses.field(default=default, metadata=limits)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a run. Lengths are pixels of the resized image unless a comment says otherwise.
+
+    "[4.2]" is the paper's section; "[OIM]" the OIM release, where the paper is silent; "[ours]" a choice
+    of this project.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of range.
+    """
+
+    # -- network (Sec. 3.2) -----------------------------------------------------------------------------
+    backbone: str = _setting("resnet50")  # [4.2]; also "resnet101" (Table 3) and "tiny"
+    pretrained: str = _setting("imagenet")  # [4.2]; also "shipped", "none", or the path of a weight file
+    frozen_stages: int = _setting(1, low=0, high=4)  # [OIM] 1 = conv1 and its norm, 2 = also res2, ...
+    freeze_batch_norm: str = _setting("stem", choices=("stem", "all", "none"))  # [OIM]
+    embedding_dim: int = _setting(256, low=1)  # [3.2] d of f_id
+    roi_pool: int = _setting(14, low=2)  # [3.2] RoIAlign output; res5 halves it to m = 7; masks are 2m x 2m
+    mask_channels: int = _setting(256, low=1)  # Mask R-CNN, which [4.2] follows: of the mask branch
+    detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled from
+
+    # -- images (Sec. 4.2) ------------------------------------------------------------------------------
+    shorter_side: int = _setting(600, low=16)  # [4.2]
+    longest_side: int = _setting(1000, low=16)  # [OIM] the limit that wins over shorter_side
+    flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; [ours] per image and epoch
+
+    # -- region proposals -------------------------------------------------------------------------------
+    anchor_sizes: tuple[int, ...] = _setting((128, 256, 512), low=1)  # [OIM] 8, 16, 32 x stride 16
+    anchor_ratios: tuple[float, ...] = _setting((0.5, 1.0, 2.0), above=0)  # [OIM] height / width
+    rpn_channels: int = _setting(512, low=1)  # [OIM] of its 3x3 convolution
+    rpn_batch_size: int = _setting(256, low=1)  # [OIM] anchors per image
+    rpn_pre_nms_top_n_train: int = _setting(12000, low=1)  # [OIM]
+    rpn_pre_nms_top_n_test: int = _setting(6000, low=1)  # [OIM]
+    rpn_post_nms_top_n_train: int = _setting(2000, low=1)  # [OIM]
+    rpn_post_nms_top_n_test: int = _setting(300, low=1)  # [OIM]
+    rpn_nms: float = _setting(0.7, low=0, high=1)  # [OIM]
+
+    # -- regions of interest ----------------------------------------------------------------------------
+    rois_per_image: int = _setting(128, low=1)  # [OIM]
+    roi_foreground_fraction: float = _setting(0.25, low=0, high=1)  # [OIM]
+    box_score_threshold: float = _setting(0.05, low=0, high=1)  # [OIM] at test time; search uses >= 0.5
+    box_nms: float = _setting(0.4, low=0, high=1)  # [OIM]
+    detections_per_image: int = _setting(300, low=1)  # [OIM] the number of proposals
+
+    # -- losses (Eqs. 1-7) ------------------------------------------------------------------------------
+    oim_temperature: float = _setting(0.1, above=0)  # [OIM] tau of Eq. (3)
+    oim_momentum: float = _setting(0.5, low=0, high=1)  # [OIM] beta of Eq. (4)
+    oim_queue_length: int = _setting(5000, low=0)  # [OIM] Q of Eq. (3)
+    masks: bool = _setting(True)  # False: the same run, the same data order, and no mask anywhere
+    mask_target: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
+    mask_loss_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) has a sum
+    allow_missing_masks: bool = _setting(False)  # [ours] train although outlines of the subset are missing
+    rpn_cls_weight: float = _setting(1.0, low=0)  # Eq. (7): every weight is 1
+    rpn_reg_weight: float = _setting(1.0, low=0)
+    rcnn_cls_weight: float = _setting(1.0, low=0)
+    rcnn_reg_weight: float = _setting(1.0, low=0)
+    id_weight: float = _setting(1.0, low=0)
+    mask_weight: float = _setting(1.0, low=0)  # lambda of images with masks; the others have 0, always
+
+    # -- optimisation (Sec. 4.2) ------------------------------------------------------------------------
+    epochs: int = _setting(12, low=1)  # [4.2]
+    batch_size: int = _setting(1, low=1)  # [4.2] images per process and micro-batch
+    accumulate: int = _setting(1, low=1)  # [ours] micro-batches whose gradients make up one step
+    optimizer: str = _setting("sgd", choices=("sgd", "adamw"))  # [4.2] sgd
+    precision: str = _setting("fp32", choices=("fp32", "bf16"))  # [ours] of the network; losses are fp32
+    learning_rate: float = _setting(4e-4, above=0)  # [4.2]
+    schedule: str = _setting("steps", choices=("steps", "cosine"))  # [4.2] steps; cosine: down to 0
+    lr_steps: tuple[float, ...] = _setting((4.0, 8.0), above=0, rising=True)  # [4.2] epochs: "every 4"
+    lr_factor: float = _setting(0.1, above=0, high=1)  # [4.2] at each of lr_steps
+    warmup_steps: int = _setting(0, low=0)  # [ours] none; otherwise the rate rises linearly over them
+    warmup_epochs: float = _setting(0.0, low=0)  # [ours] the same in epochs; only one of the two is given
+    momentum: float = _setting(0.9, low=0, high=1)  # [OIM] of sgd; adamw has torch's own betas
+    weight_decay: float = _setting(5e-4, low=0)  # [OIM] of weights; norms' scales and shifts have none
+    bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] conv and linear biases learn twice as fast ...
+    bias_weight_decay: float = _setting(0.0, low=0)  # [OIM] ... and do not decay
+    gradient_clip: float = _setting(0.0, low=0)  # [ours] largest gradient norm; 0 = not limited
+
+    # -- the run ----------------------------------------------------------------------------------------
+    seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
+    num_workers: int = _setting(2, low=0)  # processes that load images; does not change any result
+    checkpoint_every: int = _setting(1000, low=0)  # steps; 0 = at the end of every epoch only
+    keep_checkpoints: int = _setting(2, low=1)  # the last ones; older ones are deleted
+    eval_every: int = _setting(0, low=0)  # epochs between evaluations that decide what is best; 0 = never
+    eval_gallery_size: int = _setting(100, low=1)  # of those evaluations (Sec. 4.1)
+    tensorboard: bool = _setting(False)  # also write the curves and example images for TensorBoard
+    image_every: int = _setting(500, low=1)  # steps between those example images
+
+    def __post_init__(self) -> None:
+        types = _types()
+        for field in dataclasses.fields(self):
+            value = _checked(field.name, getattr(self, field.name), types[field.name])
+            object.__setattr__(self, field.name, value)
+            _check_range(field, value)
+        if self.longest_side < self.shorter_side:
+            raise ConfigError(
+                "longest_side",
+                expected=f"at least shorter_side = {self.shorter_side}",
+                found=f"{self.longest_side}",
+                hint="raise longest_side or lower shorter_side",
+            )
+        if self.warmup_steps and self.warmup_epochs:
+            raise ConfigError(
+                "warmup_epochs",
+                expected="warmup_steps or warmup_epochs, not both",
+                found=f"warmup_steps = {self.warmup_steps} and warmup_epochs = {self.warmup_epochs:g}",
+                hint="set the other one to 0",
+            )
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The weight of each of the six losses, by the loss's name."""
+        names = ("rpn_cls", "rpn_reg", "rcnn_cls", "rcnn_reg", "id", "mask")
+        return {f"loss_{name}": getattr(self, f"{name}_weight") for name in names}
+
+
+def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Returns the settings of a recipe with `key=value` overrides on top; later overrides win.
+
+    Args:
+        recipe: a name of `recipe_names()`, or the path of a TOML file (a `Path`, or text that
+            `is_recipe_file` takes for one).
+        overrides: values are read as TOML by the setting's type; text needs no quotes.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value.
+        InputFileError: the TOML file is missing or cannot be read.
+    """
+    where, text = _recipe_text(recipe)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(where, expected="a TOML file of settings", found=str(error)) from error
+    _check_keys(values, where)
+    types = _types()
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        key = key.strip()
+        if not equals:
+            raise ConfigError(
+                f"--set {override}", expected="key=value", found="no '='", hint="for example epochs=6"
+            )
+        _check_keys({key: value}, f"--set {override}")
+        values[key] = _parsed(key, value.strip(), types[key])
+    try:
+        return TrainConfig(**values)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error.where} (recipe {where})", expected=error.expected, found=error.found, hint=error.hint
+        ) from error
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Returns the settings that `write_config` saved.
+
+    Raises:
+        ConfigError: as `load_config`.
+        InputFileError: as `load_config`, or settings are missing: a default of today need not be the one that
+            the run was trained with.
+    """
+    config = load_config(path)
+    keys = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    if missing := [name for name in _types() if name not in keys]:
+        raise InputFileError(
+            path,
+            expected="every setting of a run",
+            found=f"{len(missing)} are missing: {', '.join(missing)}",
+            hint="the file was edited, or comes from another version of maskps; put it back or use that one",
+        )
+    return config
+
+
+def write_config(path: Path, config: TrainConfig) -> None:
+    """Writes all settings as flat TOML, in the order of `TrainConfig`; `read_config` gives them back."""
+    lines = [
+        f"{field.name} = {setting_text(getattr(config, field.name))}" for field in dataclasses.fields(config)
+    ]
+    with written_atomically(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def setting_text(value: bool | int | float | str | tuple[float, ...]) -> str:
+    """Returns a setting's value as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(setting_text(entry) for entry in value) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
+
+
+def recipe_names() -> list[str]:
+    """Returns the names of the recipes that come with maskps, sorted."""
+    files = resources.files("maskps").joinpath("recipes").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def is_recipe_file(recipe: str) -> bool:
+    """Whether this is meant as the path of a file: it ends in ".toml" or holds a path separator."""
+    return recipe.endswith(".toml") or "/" in recipe or "\\" in recipe
+
+
+def _recipe_text(recipe: str | Path) -> tuple[str, str]:
+    if isinstance(recipe, Path) or is_recipe_file(recipe):
+        try:
+            return str(recipe), Path(recipe).read_text(encoding="utf-8-sig")
+        except FileNotFoundError as error:
+            raise InputFileError(
+                recipe,
+                expected="a TOML file of settings",
+                found="no such file",
+                hint=f"the recipes that come with maskps are named {', '.join(recipe_names())}",
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputFileError(recipe, expected="a TOML file in UTF-8", found=str(error)) from error
+    names = recipe_names()
+    if recipe not in names:
+        raise ConfigError(
+            f"recipe '{recipe}'",
+            expected=f"one of {', '.join(names)}, or the path of a .toml file",
+            found="an unknown name",
+            hint=_did_you_mean(recipe, names),
+        )
+    file = resources.files("maskps").joinpath("recipes").joinpath(f"{recipe}.toml")
+    return recipe, file.read_text(encoding="utf-8")
+
+
+def _check_keys(values: Mapping[str, Any], where: str) -> None:
+    known = list(_types())
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(
+                where,
+                expected="settings that TrainConfig knows",
+                found=f"the unknown {'table' if isinstance(value, dict) else 'key'} '{key}'",
+                hint=_did_you_mean(key, known),
+            )
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+    return f"did you mean '{nearest[0]}'?"
+
+
+def _types() -> dict[str, Any]:
+    return typing.get_type_hints(TrainConfig)
+
+
+def _checked(key: str, value: Any, wanted: Any) -> Any:
+    """Returns `value` as `wanted`; whole numbers pass as floats, lists as tuples, nothing else."""
+    if typing.get_origin(wanted) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_checked(key, entry, typing.get_args(wanted)[0]) for entry in value)
+    elif wanted is float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    elif type(value) is wanted:
+        return value
+    raise ConfigError(key, expected=_type_name(wanted), found=_toml_or_repr(value))
+
+
+def _parsed(key: str, text: str, wanted: Any) -> Any:
+    try:
+        values = tomllib.loads(f"value = {text}")
+        if set(values) == {"value"} and not (wanted is str and not isinstance(values["value"], str)):
+            return values["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    if wanted is str:
+        return text
+    raise ConfigError(f"--set {key}={text}", expected=_type_name(wanted), found=f"'{text}'")
+
+
+def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    limits = field.metadata
+    if limits["choices"] and value not in limits["choices"]:
+        hint = _did_you_mean(value, limits["choices"])
+        raise ConfigError(
+            field.name, expected=f"one of {', '.join(limits['choices'])}", found=f"'{value}'", hint=hint
+        )
+    entries = value if isinstance(value, tuple) else (value,)
+    for key, is_fine, sign in (
+        ("low", operator.ge, ">="),
+        ("above", operator.gt, ">"),
+        ("high", operator.le, "<="),
+    ):
+        if limits[key] is None:
+            continue
+        if not all(is_fine(entry, limits[key]) for entry in entries):
+            raise ConfigError(field.name, expected=f"{sign} {limits[key]:g}", found=f"{value}")
+    if limits["rising"] and any(b <= a for a, b in itertools.pairwise(entries)):
+        raise ConfigError(field.name, expected="rising numbers", found=f"{list(value)}")
+    if isinstance(value, tuple) and not value and not limits["rising"]:
+        raise ConfigError(field.name, expected="at least one number", found="an empty list")
+
+
+def _type_name(wanted: Any) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(
+        wanted, "a list of numbers, as in [4, 8]"
+    )
+
+
+def _toml_or_repr(value: Any) -> str:
+    return setting_text(value) if isinstance(value, bool | int | float | str) else repr(value)

@@ -1,0 +1,7 @@
+"""What `verify` checks in every format.
+
+tables      the columns as the files give them: boxes, identities, names
+protocols   test protocols
+integers    boxes in integers that overflow
+images      the image files
+"""

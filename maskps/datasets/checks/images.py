@@ -1,0 +1,156 @@
+"""Checks of the image files: there, readable to the last pixel, as large as annotated, not to be rotated."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from maskps.datasets.unreadable import file_finding, is_picture, similar_file
+from maskps.errors import InputFileError
+from maskps.findings import Finding
+
+_NOT_A_PICTURE = ("file-empty", "file-lfs-pointer", "file-web-page", "file-archive", "file-unreadable")
+_SEARCHED_FOR = 20  # missing images for which similar names are looked for
+_DRAFT = 8  # JPEGs are decoded at this fraction of their size: every byte is read, few pixels are computed
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What an image file tells: its size, and a finding if something is the matter."""
+
+    size: tuple[int, int]
+    finding: Finding | None = None
+
+
+def check_images(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    sizes: NDArray[np.int64] | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Finding], NDArray[np.int64]]:
+    """Returns what is wrong with the images, and their sizes.
+
+    Every image is decoded, so that one that is cut off is found. Codes: image-folder-missing, image-missing,
+    image-unreadable, image-size-differs, image-exif-rotated, images-extra, and those of `file_finding` for
+    pointers, web pages and archives in place of pictures.
+
+    Args:
+        folder: where the images lie.
+        names: S file names.
+        sizes: (S, 2) width and height as annotated, 0 where not.
+        jobs: images that are decoded at a time.
+        progress: called with (images done, images in all).
+
+    Returns:
+        The findings, and (S, 2) int64 width and height as in the files, 0 where unknown.
+    """
+    found = np.zeros((len(names), 2), dtype=np.int64)
+    annotated = np.zeros_like(found) if sizes is None else sizes
+    present = _names_below(folder)
+    missing = [name for name in names if name not in present and not (folder / name).is_file()]
+    if names and len(missing) == len(names):
+        return [_no_images(folder, len(names))], found
+    findings = [_missing(folder, name, number) for number, name in enumerate(missing)]
+    known = set(missing)
+    rows = [row for row, name in enumerate(names) if name not in known]
+    paths = [folder / names[row] for row in rows]
+    for done, (row, path, look) in enumerate(zip(rows, paths, _looks(paths, jobs), strict=True), start=1):
+        found[row] = look.size
+        if look.finding is not None:
+            findings.append(look.finding)
+        if (annotated[row] > 0).all() and look.size[0] and look.size != tuple(annotated[row].tolist()):
+            findings.append(_other_size(path, look.size, annotated[row]))
+        if progress is not None:
+            progress(done, len(rows))
+    extra = sorted(name for name in present - set(names) if is_picture(name))
+    if extra:
+        more = ", ..." if len(extra) > 5 else ""
+        text = f"{len(extra):,} images that the annotation does not name: {', '.join(extra[:5])}{more}"
+        findings.append(Finding("images-extra", "info", str(folder), text, hint="they are not used"))
+    return findings, found
+
+
+def _looks(paths: Sequence[Path], jobs: int) -> Iterator[_Look]:
+    """Yields what each image tells, in order; decoding leaves Python, so threads run side by side."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(jobs) as pool:
+        warnings.simplefilter("ignore")  # of damaged EXIF data and of very large images
+        waiting = iter(paths)
+        while part := list(islice(waiting, 256)):
+            yield from pool.map(_look, part)
+
+
+def _look(path: Path) -> _Look:
+    size = (0, 0)
+    try:
+        with Image.open(path) as image:
+            size = image.size
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            image.draft("L", (max(1, size[0] // _DRAFT), max(1, size[1] // _DRAFT)))
+            image.load()
+    except Exception as error:  # Pillow raises whatever its decoders do on a damaged file
+        found = str(error) or type(error).__name__
+        wrong = InputFileError(path, expected="a whole picture", found=found, hint="copy it again")
+        finding = file_finding(path, wrong, root=path.parent)
+        if finding.code not in _NOT_A_PICTURE:
+            finding = Finding.of_error("image-unreadable", wrong)
+        return _Look(size, finding)
+    if orientation == 1:
+        return _Look(size)
+    return _Look(
+        size,
+        Finding(
+            "image-exif-rotated",
+            "warning",
+            str(path),
+            f"its EXIF orientation is {orientation}: many programs show it turned",
+            "orientation 1, or none",
+            "boxes refer to the pixels as stored, here {} x {}; if they were drawn on the turned picture, "
+            "store it turned".format(*size),
+        ),
+    )
+
+
+def _names_below(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return set()
+
+
+def _no_images(folder: Path, count: int) -> Finding:
+    return Finding(
+        "image-folder-missing",
+        "error",
+        str(folder),
+        "none of the images is there" if folder.is_dir() else "no such folder",
+        f"{count:,} images",
+        "unpack the data set's images into this folder",
+    )
+
+
+def _missing(folder: Path, name: str, number: int) -> Finding:
+    similar = similar_file(folder / name, folder, pictures=True) if number < _SEARCHED_FOR else None
+    hint = f"is it '{similar}'? Rename or move it" if similar else "copy the data set's images again"
+    return Finding("image-missing", "error", str(folder / name), "no such file", "an image", hint)
+
+
+def _other_size(path: Path, size: tuple[int, int], annotated: NDArray[np.int64]) -> Finding:
+    turned = size == tuple(annotated[::-1].tolist())
+    return Finding(
+        "image-size-differs",
+        "error",
+        str(path),
+        f"{size[0]} x {size[1]} pixels" + (", turned by a quarter" if turned else ""),
+        f"{annotated[0]} x {annotated[1]}, as annotated",
+        "boxes would be off; take the original image",
+    )

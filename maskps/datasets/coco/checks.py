@@ -1,0 +1,182 @@
+"""What is wrong or odd in a COCO-style data set, or in a single file of one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from maskps.datasets.checks.protocols import check_protocol, check_query_box
+from maskps.datasets.checks.tables import (
+    RawScenes,
+    check_split_names,
+    check_tables,
+    check_unlabeled_marks,
+)
+from maskps.datasets.coco.ids import WHAT
+from maskps.datasets.coco.json_file import CocoColumns, read_columns
+from maskps.datasets.coco.reader import coco_files, coco_protocol_names, read_coco, read_coco_protocol
+from maskps.datasets.unreadable import file_finding, missing_file
+from maskps.errors import InputFileError, MaskpsError
+from maskps.findings import Finding
+from maskps.protocols.protocol import SearchProtocol
+
+_SHOWN = 5  # identities told of a longer list
+
+
+def check_coco(root_or_file: Path) -> list[Finding]:
+    """Returns the findings on a folder with train.json and test.json, or on one such file.
+
+    Besides the codes of `check_tables`, of the two files against each other, of `check_protocol` and of
+    `check_query_box`: file-missing and the codes of `file_finding`; those of `read_columns`, which begin with
+    "coco-"; and
+
+        coco-annotation-id-repeated    an id that two annotations have
+        coco-area                      an area that is not width * height
+        coco-no-identities             nobody in a file has a person_id
+        coco-id-in-both-files          identities in the training and in the test file
+        coco-protocols                 test protocols that cannot be read or do not suit the test file
+    """
+    if root_or_file.is_file():
+        return _check_file(root_or_file)[1]
+    paths = coco_files(root_or_file)
+    findings: list[Finding] = []
+    found: dict[Path, CocoColumns] = {}
+    for path in paths:
+        if not path.is_file():
+            other = [file.name for file in paths if file != path]
+            findings.append(missing_file(path, what=WHAT, root=root_or_file, known=other))
+            continue
+        columns, of_file = _check_file(path)
+        findings += of_file
+        if columns is not None:
+            found[path] = columns
+    marks = {path.name: columns.marks for path, columns in found.items()}
+    findings += check_unlabeled_marks(marks)
+    if len(found) == 2:
+        train, test = found.values()
+        where = f"{train.path.name} and {test.path.name}"
+        findings += check_split_names(train.names, test.names, where=where)
+        findings += _shared_ids(train, test, where)
+    if not any(finding.level == "error" for finding in findings):
+        findings += _check_protocols(root_or_file, found[paths[1]])
+    return findings
+
+
+def _check_file(path: Path) -> tuple[CocoColumns | None, list[Finding]]:
+    try:
+        columns, findings = read_columns(path)
+    except InputFileError as error:
+        finding = file_finding(path, error, root=path.parent)
+        if finding.code == "file-damaged" and error.__cause__ is None:  # it is JSON, but of another kind
+            finding = replace(finding, code="file-other-kind")
+        return None, [finding]
+    if any(finding.code == "coco-box-corners" for finding in findings):
+        # Told once; the other checks take the boxes for what they are.
+        boxes = columns.boxes - np.pad(columns.boxes[:, :2], ((0, 0), (2, 0)))
+        columns = replace(columns, boxes=boxes)
+    return columns, [*findings, *check_tables(_scenes_of(columns)), *_odd_entries(columns)]
+
+
+def _scenes_of(columns: CocoColumns) -> RawScenes:
+    return RawScenes(
+        names=columns.names,
+        offsets=columns.offsets,
+        boxes=columns.boxes,
+        ids=columns.ids,
+        where=columns.where,
+        sizes=columns.sizes,
+    )
+
+
+def _odd_entries(columns: CocoColumns) -> list[Finding]:
+    findings = []
+    if columns.repeated_annotation_ids:
+        findings.append(
+            Finding(
+                "coco-annotation-id-repeated",
+                "warning",
+                str(columns.path),
+                f"{columns.repeated_annotation_ids:,} annotations with the id of an earlier one",
+                "an id of its own for every annotation",
+                "number the annotations anew: programs that find them by id lose these",
+            )
+        )
+    areas = columns.boxes[:, 2] * columns.boxes[:, 3]
+    with np.errstate(invalid="ignore"):
+        wrong = np.abs(columns.areas - areas) > np.maximum(1.0, 0.01 * areas)
+    if wrong.any():
+        person = int(np.argmax(wrong))
+        share = f"{np.count_nonzero(wrong):,} of {len(areas):,} annotations"
+        findings.append(
+            Finding(
+                "coco-area",
+                "warning",
+                columns.where(person),
+                f"area {columns.areas[person]:g}, in {share}",
+                f"width * height, {areas[person]:g} here",
+                "correct it: programs sort persons into small and large by it; maskps does not read it",
+            )
+        )
+    if len(columns.ids) and all(identity is None for identity in columns.ids):
+        findings.append(
+            Finding(
+                "coco-no-identities",
+                "warning",
+                str(columns.path),
+                f"{len(columns.ids):,} persons, none with an identity",
+                "a person_id at every person who is known",
+                "add 'person_id' to the annotations; -1 stands for a person without one",
+            )
+        )
+    return findings
+
+
+def _shared_ids(train: CocoColumns, test: CocoColumns, where: str) -> list[Finding]:
+    both = sorted(set(train.ids) & set(test.ids) - {None}, key=lambda text: (len(text), text))
+    if not both:
+        return []
+    shown = ", ".join(both[:_SHOWN]) + (", ..." if len(both) > _SHOWN else "")
+    return [
+        Finding(
+            "coco-id-in-both-files",
+            "warning",
+            where,
+            f"{len(both):,} identities ({shown}) in both files",
+            "persons of the test set that were never seen in training",
+            "if the files are numbered each for itself, nothing: they are read so; if these are the same "
+            "persons, results would be too good",
+        )
+    ]
+
+
+def _check_protocols(root: Path, test: CocoColumns) -> list[Finding]:
+    """Returns what is wrong with the protocols; called where both files can be read."""
+    findings: list[Finding] = []
+    try:
+        dataset = read_coco(root)
+        names = coco_protocol_names(root)
+    except MaskpsError as error:
+        return [Finding.of_error("coco-protocols", error)]
+    for name in names:
+        try:
+            protocol = read_coco_protocol(root, dataset, name)
+        except MaskpsError as error:
+            findings.append(Finding.of_error("coco-protocols", error))
+            continue
+        findings += check_protocol(f"protocol {name}", protocol)
+        findings += _check_queries(f"protocol {name}", protocol, _scenes_of(test))
+    return findings
+
+
+def _check_queries(where: str, protocol: SearchProtocol, test: RawScenes) -> list[Finding]:
+    """Returns the queries whose box is not their person's. All their images are among these scenes."""
+    scene_of = {name: scene for scene, name in enumerate(test.names)}
+    boxes = protocol.query_boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    findings = []
+    for query, image in enumerate(protocol.image_names[protocol.query_scenes].tolist()):
+        identity = str(protocol.query_ids[query])
+        findings += check_query_box(f"{where}, query {query}", identity, boxes[query], test, scene_of[image])
+    return findings

@@ -1,0 +1,315 @@
+"""One COCO-style file of persons as columns, and everything that is wrong with its entries.
+
+The reader and the doctor share this: the reader stops at the first error, the doctor shows all of them.
+Which keys are read, and how, stands in docs/coco.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.datasets.coco.ids import WHAT, read_declared_ids, read_ids
+from maskps.datasets.coco.images import CocoImages, read_images
+from maskps.datasets.coco.problems import FARTHEST, Problems, shown_value
+from maskps.datasets.unreadable import file_finding
+from maskps.errors import InputFileError
+from maskps.findings import Finding
+from maskps.io.files import read_json
+
+
+@dataclass(frozen=True)
+class CocoColumns:
+    """The usable entries of one file: images as they are listed, persons in the order of the images.
+
+    Attributes:
+        path: the file.
+        names: (S,) `file_name`, which may repeat.
+        offsets: (S + 1,) int64; persons of image i are the rows `offsets[i]:offsets[i + 1]`.
+        boxes: (P, 4) float64, x, y, width, height as in the file, empty ones too.
+        ids: (P,) object: the identity as text, None for an unlabeled person.
+        is_hard: (P,) bool, from `ishard`.
+        entries: (P,) int64, position of each person in the file's list of annotations.
+        areas: (P,) float64, the `area` of persons without a segmentation, NaN where there is none.
+        sizes: (S, 2) int64 width and height in pixels, None unless all images have them.
+        cameras: (S,) int64, None unless all images have one.
+        declared_ids: identities in the order of their pids, None if the file is not one that we wrote.
+        marks: how unlabeled persons are marked, e.g. {"-1": 3141}, "missing" where the key is absent.
+        repeated_annotation_ids: number of annotations whose `id` an earlier one has.
+    """
+
+    path: Path
+    names: list[str]
+    offsets: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    ids: NDArray[np.object_]
+    is_hard: NDArray[np.bool_]
+    entries: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    sizes: NDArray[np.int64] | None
+    cameras: NDArray[np.int64] | None
+    declared_ids: list[str] | None
+    marks: dict[str, int]
+    repeated_annotation_ids: int
+
+    @property
+    def scene_of_person(self) -> NDArray[np.int64]:
+        """(P,) int64: the image of each person."""
+        return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+
+    def where(self, person: int) -> str:
+        """Returns the place of a person row, for messages."""
+        image = int(np.searchsorted(self.offsets, person, side="right")) - 1
+        return f"{self.path}, annotation {self.entries[person]} ({self.names[image]})"
+
+
+def read_columns(path: Path) -> tuple[CocoColumns, list[Finding]]:
+    """Returns the file's columns and what is wrong with its entries, one finding per kind of problem.
+
+    Entries that cannot be used are left out of the columns; numbers given as text are taken as numbers, so
+    that later checks have something to look at. A finding of level "error" means that the columns are not
+    what the file's author meant.
+
+    Raises:
+        InputFileError: the file is missing, not JSON, or holds no lists `images` and `annotations`.
+    """
+    content = _read_content(path)
+    problems = Problems(path)
+    images = read_images(content["images"], problems)
+    declared_ids = read_declared_ids(content, path)
+    annotations = _read_annotations(content, images, problems)
+    scene, boxes, is_box = _read_boxes(annotations, images, problems)
+    order = np.flatnonzero(is_box)[np.argsort(scene[is_box], kind="stable")]
+    marks: dict[str, int] = {}
+    ids = read_ids(annotations.entries, scene, declared_ids, marks, problems)
+    columns = CocoColumns(
+        path=path,
+        names=images.names,
+        offsets=np.searchsorted(scene[order], np.arange(len(images.names) + 1)).astype(np.int64),
+        boxes=boxes[order],
+        ids=ids[order],
+        is_hard=_read_marks(annotations.entries, problems)[order],
+        entries=annotations.rows[order],
+        areas=np.array([_area(annotations.entries[row][1]) for row in order.tolist()], np.float64),
+        sizes=images.sizes,
+        cameras=images.cameras,
+        declared_ids=declared_ids,
+        marks=marks,
+        repeated_annotation_ids=annotations.repeated_ids,
+    )
+    corners = _corners_finding(columns)
+    return columns, problems.findings + ([corners] if corners else [])
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path, what=WHAT)
+    except InputFileError as error:
+        told = file_finding(path, error, root=path.parent)
+        raise InputFileError(path, expected=f"{WHAT}, JSON", found=told.found, hint=told.hint) from error
+    lists = "an object with the lists 'images' and 'annotations'"
+    if not isinstance(content, dict):
+        found = "a list" if isinstance(content, list) else shown_value(content)
+        hint = "a list alone is what detectors write as results; give the annotation file"
+        raise InputFileError(path, expected=lists, found=found, hint=hint)
+    for key in ("images", "annotations"):
+        if not isinstance(content.get(key), list):
+            found = f"no '{key}'" if key not in content else f"'{key}': {shown_value(content[key])}"
+            hint = "give the data set's annotation file, see docs/coco.md"
+            raise InputFileError(path, expected=lists, found=found, hint=hint)
+    return content
+
+
+@dataclass(frozen=True)
+class _Annotations:
+    """Annotations of persons: position in the file and entry, and again the positions as a column."""
+
+    entries: list[tuple[int, dict[str, Any]]]
+    rows: NDArray[np.int64]
+    repeated_ids: int
+
+
+def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Problems) -> _Annotations:
+    annotations: list[Any] = content["annotations"]
+    no_objects = [(row, entry) for row, entry in enumerate(annotations) if not isinstance(entry, dict)]
+    entries = [(row, entry) for row, entry in enumerate(annotations) if isinstance(entry, dict)]
+    total = len(annotations)
+    problems.add(
+        "coco-annotation", "error", no_objects, total, what="annotation", found="{}",
+        expected="an object with image_id and bbox", hint="remove it, or make the file again",
+    )  # fmt: skip
+
+    wanted = _person_categories(content.get("categories"), problems)
+    other = [
+        (row, entry.get("category_id"))
+        for row, entry in entries
+        if wanted is not None and not _is_in(entry.get("category_id"), wanted)
+    ]
+    problems.add(
+        "coco-other-category", "warning", other, total, what="annotation",
+        found="category_id {}, left out", expected="the category 'person'",
+        hint="nothing to do, if these are no persons",
+    )  # fmt: skip
+    crowds = [(row, entry["iscrowd"]) for row, entry in entries if entry.get("iscrowd") not in (None, 0)]
+    problems.add(
+        "coco-crowd", "warning", crowds, total, what="annotation",
+        found="iscrowd {}, left out", expected="one person per annotation (iscrowd 0)",
+        hint="nothing to do, if these are groups; else set iscrowd to 0",
+    )  # fmt: skip
+    left_out = {row for row, _ in chain(other, crowds)}
+    entries = [(row, entry) for row, entry in entries if row not in left_out]
+    ids = [entry.get("id") for _, entry in entries]
+    distinct = {value for value in ids if type(value) in (int, str)}
+    return _Annotations(
+        entries,
+        np.array([row for row, _ in entries], np.int64),
+        sum(value is not None for value in ids) - len(distinct),
+    )
+
+
+def _is_in(value: Any, values: Iterable[Any]) -> bool:
+    return any(type(value) is type(other) and value == other for other in values)
+
+
+def _person_categories(categories: Any, problems: Problems) -> list[Any] | None:
+    """Returns the ids of the category "person"; None if all annotations are persons."""
+    if not isinstance(categories, list) or len(categories) < 2:
+        return None
+    named = [(entry.get("name"), entry.get("id")) for entry in categories if isinstance(entry, dict)]
+    wanted = [key for name, key in named if isinstance(name, str) and name.lower() == "person"]
+    if not wanted:
+        problems.findings.append(
+            Finding(
+                "coco-no-person",
+                "error",
+                str(problems.path),
+                f"the categories {shown_value([name for name, _ in named])}",
+                "one category, or one that is named 'person'",
+                "name the category of the persons 'person'",
+            )
+        )
+        return None
+    return wanted
+
+
+def _read_boxes(
+    annotations: _Annotations, images: CocoImages, problems: Problems
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Returns the image row and box (x, y, width, height) of every annotation, and which have both."""
+    entries, total = annotations.entries, len(annotations.entries)
+    scene = np.full(total, -1, np.int64)
+    dangling: list[tuple[int, Any]] = []
+    for index, (row, entry) in enumerate(entries):
+        key = entry.get("image_id")
+        found = images.row_of_id.get(key, -1) if type(key) in (int, str) else -1
+        scene[index] = found
+        if found < 0:
+            dangling.append((row, key))
+    problems.add(
+        "coco-image-missing", "error", dangling, total, what="annotation",
+        found="image_id {}, which no image has", expected="the id of one of the images",
+        hint=_dangling_hint(dangling, images),
+    )  # fmt: skip
+
+    listed = [entry.get("bbox") for _, entry in entries]
+    boxes = np.zeros((total, 4))
+    is_box = np.ones(total, bool)
+    texts: list[tuple[int, Any]] = []
+    bad: list[tuple[int, Any]] = []
+    for index, box in enumerate(listed):
+        numbers = _box_numbers(box)
+        if numbers is None or box is None:
+            is_box[index] = False
+            bad.append((entries[index][0], box))
+            continue
+        boxes[index] = numbers
+        if any(isinstance(value, str) for value in box):
+            texts.append((entries[index][0], box))
+    problems.add(
+        "coco-box", "error", bad, total, what="annotation", found="bbox {}",
+        expected="four numbers x, y, width, height in pixels, each below 2^24",
+        hint="correct the box, or remove the annotation",
+    )  # fmt: skip
+    problems.add(
+        "coco-box-text", "error", texts, total, what="annotation", found="bbox {}: text",
+        expected="four numbers x, y, width, height",
+        hint="write the boxes as numbers, without quotation marks",
+    )  # fmt: skip
+    return scene, boxes, is_box & (scene >= 0)
+
+
+def _dangling_hint(dangling: list[tuple[int, Any]], images: CocoImages) -> str:
+    for _, key in dangling:
+        if (isinstance(key, str) and any(str(known) == key for known in images.row_of_id)) or (
+            type(key) is int and str(key) in images.row_of_id
+        ):
+            return "the ids of the images and image_id differ in type: make both numbers"
+    return "add the image to 'images', or remove the annotation"
+
+
+def _box_numbers(box: Any) -> list[float] | None:
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    numbers = [_number(value) for value in box]
+    return numbers if all(abs(value) < FARTHEST for value in numbers) else None
+
+
+def _number(value: Any) -> float:
+    """Returns a number, or the number that a text states; NaN if it is none."""
+    if type(value) not in (int, float, str):
+        return float("nan")
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return float("nan")
+
+
+def _area(entry: dict[str, Any]) -> float:
+    return float("nan") if entry.get("segmentation") else _number(entry.get("area"))
+
+
+def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: Problems) -> NDArray[np.bool_]:
+    values = [entry.get("ishard", 0) for _, entry in entries]
+    bad = [
+        (row, value)
+        for (row, _), value in zip(entries, values, strict=True)
+        if not isinstance(value, int) or value not in (0, 1)
+    ]
+    problems.add(
+        "coco-ishard", "error", bad, len(entries), what="annotation", found="ishard {}",
+        expected="0 or 1", hint="write 1 for a person who is hard to recognise, else 0",
+    )  # fmt: skip
+    return np.array([value == 1 for value in values], bool)
+
+
+def _corners_finding(columns: CocoColumns) -> Finding | None:
+    """Returns a finding if the boxes make sense only as x0, y0, x1, y1.
+
+    That is so if one box in ten reaches farther out of its image than a tenth of the image, read as x, y,
+    width, height, while as corners all of them have a size and lie inside, but for a pixel.
+    """
+    if columns.sizes is None or not len(columns.boxes):
+        return None
+    size = columns.sizes[columns.scene_of_person]
+    ends = columns.boxes[:, :2] + columns.boxes[:, 2:]
+    far_out = np.asarray((ends > 1.1 * size).any(axis=1))
+    good_corners = (columns.boxes[:, 2:] > columns.boxes[:, :2]) & (columns.boxes[:, 2:] <= size + 1)
+    if 10 * np.count_nonzero(far_out) < len(far_out) or not good_corners.all():
+        return None
+    person = int(np.flatnonzero(far_out)[0])
+    box = ", ".join(f"{value:g}" for value in columns.boxes[person])
+    return Finding(
+        "coco-box-corners",
+        "error",
+        columns.where(person),
+        f"bbox {box} in an image of {size[person, 0]} x {size[person, 1]}: {np.count_nonzero(far_out):,} of "
+        f"{len(far_out):,} boxes reach far out of their image, but as x0, y0, x1, y1 all of them fit",
+        "x, y, width, height",
+        "the boxes are corners: subtract the first two numbers from the last two",
+    )

@@ -1,0 +1,176 @@
+"""Person search in COCO style: two JSON files with a `person_id` per annotation, read into scene tables.
+
+The files of other code bases (`train_pid.json`, `test_pid.json`) and our own (`train.json`, `test.json`, with
+the test protocols in `protocols.npz`) are described in docs/coco.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.boxes import has_area, xywh_to_xyxy
+from maskps.columns import check_unique, rows_of_names
+from maskps.datasets.coco.json_file import CocoColumns, read_columns
+from maskps.datasets.coco.protocols import PROTOCOLS_FILE, protocols_in, read_protocol_of
+from maskps.datasets.prw.files import QUERY_FILE
+from maskps.datasets.prw.reader import PRW_PROTOCOL, read_prw_protocol
+from maskps.errors import AnnotationError, InputFileError
+from maskps.findings import raise_on_errors
+from maskps.protocols.protocol import SearchProtocol
+from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
+
+_log = logging.getLogger(__name__)
+
+FILES = (("train.json", "test.json"), ("train_pid.json", "test_pid.json"))
+"""Names of the two files: ours, and those that other code bases use."""
+
+IMAGE_DIR = "images"
+_IMAGE_DIRS = (IMAGE_DIR, "frames", "Image/SSM", ".")
+
+
+def is_coco(root: Path) -> bool:
+    """Returns whether a folder holds one of the files of a COCO-style data set."""
+    return any((root / name).is_file() for pair in FILES for name in pair)
+
+
+def coco_files(root: Path) -> tuple[Path, Path]:
+    """Returns the training and the test file below a root; they need not be there."""
+    pair = next((pair for pair in FILES if any((root / name).is_file() for name in pair)), FILES[0])
+    return root / pair[0], root / pair[1]
+
+
+def read_coco(root: Path) -> PersonSearchDataset:
+    """Returns the data set in this folder; the images themselves are not opened.
+
+    Scenes, and the persons in each, are in the order of the files. Boxes without width or height, groups
+    (`iscrowd`) and categories other than "person" are left out, with a warning. Training pid i is the i-th
+    identity: numbers by size, then texts; in files that we wrote, as `maskps_ids` lists them. Identities of
+    the test file are its own, also where it uses the same numbers as the training file.
+
+    Images are looked for in `images`, then `frames`, `Image/SSM` and the root itself: the first folder that
+    has the first scene.
+
+    Raises:
+        InputFileError: a file is missing or no COCO-style JSON.
+        AnnotationError: an entry that cannot be read, an image listed twice or in both files, boxes that are
+            corners. The message tells the first problem; `maskps-data verify` shows all.
+    """
+    train_path, test_path = coco_files(root)
+    for path, other in ((train_path, test_path), (test_path, train_path)):
+        if not path.is_file() and other.is_file():
+            raise InputFileError(
+                path,
+                expected=f"a file beside {other.name}",
+                found="no such file",
+                hint='copy it again; a part without images is {"images": [], "annotations": []}',
+            )
+    train, train_ids = _read_table(train_path)
+    test, test_ids = _read_table(test_path)
+    both = np.intersect1d(train.names, test.names)
+    if len(both):
+        raise AnnotationError(
+            test_path,
+            expected=f"images that {train_path.name} does not list",
+            found=f"'{both[0]}', one of {len(both):,} images that are in both files",
+            hint="keep each image in one of the two files",
+        )
+    return PersonSearchDataset(
+        root=root,
+        kind="coco",
+        image_dir=coco_image_dir(root, train if len(train) else test),
+        train=train,
+        test=test,
+        train_ids=train_ids,
+        test_ids=test_ids,
+        fingerprint=train.fingerprint(),
+    )
+
+
+def coco_protocol_names(root: Path) -> tuple[str, ...]:
+    """Returns the names of the test protocols that lie beside the two files.
+
+    These are the ones in protocols.npz; and "all" if PRW's own query_info.txt lies there.
+
+    Raises:
+        InputFileError: a protocols.npz that cannot be read.
+    """
+    path = root / PROTOCOLS_FILE
+    names = protocols_in(path) if path.is_file() else ()
+    has_queries = PRW_PROTOCOL not in names and (root / QUERY_FILE).is_file()
+    return (*names, PRW_PROTOCOL) if has_queries else names
+
+
+def read_coco_protocol(root: Path, dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+    """Returns the test protocol of this name, one of `coco_protocol_names`.
+
+    Raises:
+        InputFileError: no file of protocols, or none of this name in it.
+        AnnotationError: a protocol that contradicts itself, or names a scene that `dataset.test` lacks.
+    """
+    path = root / PROTOCOLS_FILE
+    if name == PRW_PROTOCOL and not (path.is_file() and name in protocols_in(path)):
+        return read_prw_protocol(root, dataset)
+    protocol = read_protocol_of(path, name)
+    missing = np.flatnonzero(rows_of_names(dataset.test.names, protocol.image_names) < 0)
+    if len(missing):
+        raise AnnotationError(
+            f"{path}, {name}",
+            expected="scenes of the test file",
+            found=f"'{protocol.image_names[missing[0]]}', one of {len(missing):,} that it does not list",
+            hint="the files may be of different versions; convert the data set again",
+        )
+    return protocol
+
+
+def _read_table(path: Path) -> tuple[SceneTable, NDArray[np.str_]]:
+    columns, findings = read_columns(path)
+    raise_on_errors(findings)
+    for finding in findings:
+        _log.warning("%s: %s", finding.where, finding.found)
+    hint = "list every image once, and give its annotations its id"
+    check_unique(path, columns.names, expected="every file_name once", hint=hint)
+    ids, pids = _numbered(columns)
+    boxes = xywh_to_xyxy(columns.boxes)
+    is_kept = has_area(boxes)
+    if not is_kept.all():
+        first = columns.where(int(np.argmin(is_kept)))
+        _log.warning("%s: no width or height; %d boxes are left out", first, np.count_nonzero(~is_kept))
+    table = SceneTable(
+        names=np.array(columns.names, np.str_),
+        offsets=np.concatenate([[0], np.cumsum(is_kept)])[columns.offsets],
+        boxes=boxes[is_kept],
+        pids=pids[is_kept],
+        is_hard=columns.is_hard[is_kept],
+        camera=columns.cameras,
+        size=columns.sizes,
+    )
+    return table, ids
+
+
+def _numbered(columns: CocoColumns) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Returns the identities, and the pid of every person: 1 + the row of its identity, or -1."""
+    ids = columns.declared_ids
+    if ids is None:
+        ids = sorted({identity for identity in columns.ids if identity is not None}, key=_by_number)
+    pid_of = {identity: pid for pid, identity in enumerate(ids, start=1)} | {None: UNLABELED_PID}
+    pids = np.fromiter((pid_of[identity] for identity in columns.ids), np.int64, len(columns.ids))
+    return np.array(ids, np.str_), pids
+
+
+def _by_number(identity: str) -> tuple[bool, int, str]:
+    is_number = re.fullmatch("[0-9]+", identity) is not None
+    return not is_number, int(identity) if is_number else 0, identity
+
+
+def coco_image_dir(root: Path, table: SceneTable) -> Path:
+    """Returns the folder in which the image of the table's first scene lies; `IMAGE_DIR` if there is none."""
+    if len(table):
+        for name in _IMAGE_DIRS:
+            if (root / name / str(table.names[0])).is_file():
+                return root / name
+    return root / IMAGE_DIR

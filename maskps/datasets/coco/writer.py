@@ -1,0 +1,111 @@
+"""Writes a data set in COCO style, so that `read_coco` gives the same tables back.
+
+    info         format "maskps-coco", version 1
+    images       id (from 1), file_name, width, height, and ours: camera, where the data set has cameras;
+                 maskps_size "extent" where the size of the image is not known
+    annotations  id (from 1), image_id, category_id 1, bbox (x, y, width, height), area, iscrowd 0,
+                 segmentation [], person_id (the pid: 1..N, or -1), and ours: ishard 0 or 1, where anybody is
+                 marked as hard
+    categories   1: person
+    maskps_ids   the data set's own identity of pid i at [i - 1]
+
+An image whose size is not known gets the smallest whole size that holds its boxes, as in masks.json: other
+programs need a width and a height.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.datasets.coco.ids import FORMAT, VERSION
+from maskps.datasets.coco.protocols import PROTOCOLS_FILE, write_protocols
+from maskps.datasets.coco.reader import FILES
+from maskps.io.files import written_atomically
+from maskps.protocols.protocol import SearchProtocol
+from maskps.structures import PersonSearchDataset, SceneTable
+
+
+def write_coco(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> None:
+    """Writes train.json, test.json and, if there are any, the protocols (protocols.npz) below `root`.
+
+    The same data set gives the same bytes. Images are not written; they belong into `root / "images"`.
+
+    Args:
+        protocols: by name; their scenes are those of `dataset.test`.
+    """
+    train_name, test_name = FILES[0]
+    _write_table(root / train_name, dataset.train, dataset.train_ids)
+    _write_table(root / test_name, dataset.test, dataset.test_ids)
+    if protocols:
+        write_protocols(root / PROTOCOLS_FILE, protocols)
+
+
+def _write_table(path: Path, table: SceneTable, ids: NDArray[np.str_]) -> None:
+    info = {
+        "description": "person search: person_id is an identity, -1 a person without one",
+        "format": FORMAT,
+        "version": VERSION,
+    }
+    blocks = {
+        "licenses": "[]",
+        "categories": json.dumps([{"id": 1, "name": "person", "supercategory": "person"}]),
+        "maskps_ids": json.dumps(ids.tolist()),
+        "images": _lines(_image_entries(table)),
+        "annotations": _lines(_annotation_entries(table)),
+    }
+    text = ",\n".join(f'"{key}": {value}' for key, value in {"info": json.dumps(info), **blocks}.items())
+    with written_atomically(path) as temporary:
+        temporary.write_text("{\n" + text + "\n}\n", encoding="utf-8")
+
+
+def _lines(entries: Iterable[dict[str, object]]) -> str:
+    """One record per line: quick to write, and two files compare line by line."""
+    lines = ",\n  ".join(json.dumps(entry) for entry in entries)
+    return f"[\n  {lines}\n]" if lines else "[]"
+
+
+def _image_entries(table: SceneTable) -> Iterable[dict[str, object]]:
+    sizes = _extents(table) if table.size is None else table.size
+    extra: dict[str, object] = {"maskps_size": "extent"} if table.size is None else {}
+    for row, (name, (width, height)) in enumerate(zip(table.names.tolist(), sizes.tolist(), strict=True)):
+        entry = {"id": row + 1, "file_name": name, "width": width, "height": height, **extra}
+        yield entry if table.camera is None else entry | {"camera": int(table.camera[row])}
+
+
+def _extents(table: SceneTable) -> NDArray[np.int64]:
+    """Returns the (S, 2) smallest whole width and height that hold the boxes of each scene, 1 at least."""
+    extents = np.ones((len(table), 2), np.int64)
+    np.maximum.at(extents, table.scene_of_person, np.ceil(table.boxes[:, 2:]).astype(np.int64))
+    return extents
+
+
+def _annotation_entries(table: SceneTable) -> Iterable[dict[str, object]]:
+    # Differences in float64, so that adding them again gives the same float32 corners.
+    boxes = table.boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    has_hard = bool(table.is_hard.any())
+    listed = boxes.astype(np.int64).tolist() if (boxes == np.rint(boxes)).all() else boxes.tolist()
+    rows = zip(
+        (table.scene_of_person + 1).tolist(),
+        listed,
+        table.pids.tolist(),
+        table.is_hard.astype(int).tolist(),
+        strict=True,
+    )
+    for number, (image_id, box, pid, hard) in enumerate(rows, start=1):
+        entry: dict[str, object] = {
+            "id": number,
+            "image_id": image_id,
+            "category_id": 1,
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+            "person_id": pid,
+            "segmentation": [],
+        }
+        yield entry | {"ishard": hard} if has_hard else entry

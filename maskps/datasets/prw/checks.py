@@ -1,0 +1,267 @@
+"""The doctor's checks of PRW: its lists of images, its annotation files and its queries."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.columns import offsets_of
+from maskps.datasets.checks.tables import (
+    RawScenes,
+    check_counts,
+    check_split_names,
+    check_tables,
+    check_unlabeled_marks,
+    counted,
+)
+from maskps.datasets.prw import files
+from maskps.datasets.prw.check_queries import check_queries, identities_of, line_ends
+from maskps.datasets.prw.files import QueryLine
+from maskps.datasets.unreadable import file_finding, missing_file
+from maskps.errors import InputFileError, MaskpsError
+from maskps.findings import Finding
+from maskps_manifest import prw as published
+
+IDS_IN_BOTH_SETS = 94
+"""Training persons who also walk through test images; measured on the annotation in its COCO form."""
+
+_KNOWN_FILES = (files.TRAIN_FILE.name, files.TEST_FILE.name, files.QUERY_FILE.name)
+_SHOWN = 5
+_MISSING_ONE_BY_ONE = 10
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The training or the test set: what could be read of it."""
+
+    file: Path
+    is_read: bool
+    scenes: RawScenes
+    marks: set[str]
+
+    @property
+    def identities(self) -> set[str]:
+        return identities_of(self.scenes)
+
+
+def check_prw(root: Path) -> list[Finding]:
+    """Returns everything that is wrong or odd in the annotation of PRW below `root`; it never raises.
+
+    Codes of its own: image-list-empty, annotation-missing, annotation-extra, variable-missing, id-invalid,
+    box-impossible, id-in-both-splits, line-ends, query-line-invalid, query-outside-test,
+    query-id-not-in-image, query-box-differs, query-id-in-training, query-without-match, query-doubled,
+    counts-not-compared; the others are those of `files` and `tables`.
+    """
+    findings: list[Finding] = []
+    train_names = _image_names(root, files.TRAIN_FILE, files.TRAIN_KEY, findings)
+    test_names = _image_names(root, files.TEST_FILE, files.TEST_KEY, findings)
+    lists = f"{root / files.TRAIN_FILE}, {files.TEST_FILE}"
+    findings += check_split_names(train_names or [], test_names or [], where=lists)
+    persons = _persons(root, list(dict.fromkeys([*(train_names or []), *(test_names or [])])), findings)
+    if train_names is not None and test_names is not None:
+        findings += _extra_annotations(root, {*train_names, *test_names})
+    train = _set(root, files.TRAIN_FILE, train_names, persons, findings)
+    test = _set(root, files.TEST_FILE, test_names, persons, findings)
+    findings += check_tables(train.scenes) + check_tables(test.scenes)
+    marks = {str(part.file): part.marks for part in (train, test)}
+    findings += check_unlabeled_marks(marks)
+    findings += _shared_ids(train, test, lists)
+    queries = _queries(root, findings)
+    if queries is not None and test.is_read:
+        findings += check_queries(root / files.QUERY_FILE, queries, train.scenes, test.scenes)
+    findings += _counts(root, train, test, queries)
+    return findings
+
+
+def _image_names(root: Path, file: Path, key: str, findings: list[Finding]) -> list[str] | None:
+    """Returns the names of the images of a set, None where the list cannot be read."""
+    path = root / file
+    try:
+        names = files.read_frame_names(path, key)
+    except MaskpsError as error:
+        findings.append(_unreadable(path, error, root))
+        return None
+    if not names:
+        findings.append(
+            Finding(
+                "image-list-empty",
+                "error",
+                str(path),
+                "no image",
+                "the names of a set's images",
+                "copy it again",
+            )
+        )
+    return names
+
+
+def _unreadable(path: Path, error: MaskpsError, root: Path) -> Finding:
+    if isinstance(error, InputFileError) and error.found.startswith(("the variables", "no variable")):
+        return Finding.of_error("variable-missing", error)
+    return file_finding(path, error, root=root, known=_KNOWN_FILES)
+
+
+def _persons(root: Path, names: list[str], findings: list[Finding]) -> dict[str, NDArray[np.float64]]:
+    """Returns the rows of the images whose annotation file can be read, by name."""
+    folder = root / files.ANNOTATION_DIR
+    persons: dict[str, NDArray[np.float64]] = {}
+    missing: list[Path] = []
+    for name in names:
+        path = files.annotation_path(root, name)
+        try:
+            persons[name] = files.read_persons(path)
+        except MaskpsError as error:
+            if os.path.lexists(path):
+                findings.append(_unreadable(path, error, root))
+            else:
+                missing.append(path)
+    if len(missing) <= _MISSING_ONE_BY_ONE and folder.is_dir():
+        known = {files.annotation_path(root, name).name for name in names}
+        findings += [
+            missing_file(path, what="the persons of an image", root=folder, known=known) for path in missing
+        ]
+    else:
+        listed = ", ".join(path.name for path in missing[:_SHOWN])
+        findings.append(
+            Finding(
+                "annotation-missing",
+                "error",
+                str(folder),
+                f"{len(missing):,} of {len(names):,} files are not there: {listed}, ..."
+                if folder.is_dir()
+                else "no such folder",
+                "one file for each image",
+                "unpack the released archive again, all of it",
+            )
+        )
+    return persons
+
+
+def _extra_annotations(root: Path, names: set[str]) -> list[Finding]:
+    folder = root / files.ANNOTATION_DIR
+    if not folder.is_dir():
+        return []
+    extra = sorted({entry.name for entry in os.scandir(folder)} - {f"{name}.mat" for name in names})
+    if not extra:
+        return []
+    return [
+        Finding(
+            "annotation-extra",
+            "warning",
+            str(folder),
+            f"{counted(extra, 'file')} of no listed image",
+            "files of the images in the two lists",
+            "compare the lists with the released ones; the file is not read",
+        )
+    ]
+
+
+def _set(
+    root: Path,
+    file: Path,
+    names: list[str] | None,
+    persons: dict[str, NDArray[np.float64]],
+    findings: list[Finding],
+) -> _Set:
+    """Returns the columns of a set; a scene that is listed twice has its persons once."""
+    listed = names or []
+    first = dict(zip(reversed(listed), range(len(listed) - 1, -1, -1), strict=True))
+    nothing = np.zeros((0, 5))
+    parts = [
+        persons.get(name, nothing) if first[name] == scene else nothing for scene, name in enumerate(listed)
+    ]
+    counts = np.array([len(part) for part in parts], dtype=np.int64)
+    offsets = offsets_of(counts)
+    rows = np.concatenate([nothing, *parts])
+    where = partial(_place, root, listed, offsets)
+    ids = np.full(len(rows), None, dtype=object)
+    is_whole = (np.abs(rows[:, 0]) < 2**53) & (np.floor(rows[:, 0]) == rows[:, 0])
+    is_unlabeled = np.isin(rows[:, 0], files.UNLABELED_IDS)
+    labeled = np.flatnonzero(is_whole & ~is_unlabeled)
+    ids[labeled] = [str(int(number)) for number in rows[labeled, 0].tolist()]
+    hint = "correct it, or copy the file again"
+    for row, expected, found in files.bad_persons(rows):
+        if found.startswith("id"):
+            findings.append(Finding("id-invalid", "error", where(row), found, expected, hint))
+        elif np.isfinite(rows[row, 1:]).all():
+            findings.append(Finding("box-impossible", "error", where(row), f"box {found}", expected, hint))
+    marks = {f"{mark:g}" for mark in np.unique(rows[is_unlabeled, 0]).tolist()}
+    return _Set(file, names is not None, RawScenes(listed, offsets, rows[:, 1:], ids, where), marks)
+
+
+def _place(root: Path, names: list[str], offsets: NDArray[np.int64], row: int) -> str:
+    scene = int(np.searchsorted(offsets, row, side="right")) - 1
+    return files.person_place(files.annotation_path(root, names[scene]), row - int(offsets[scene]))
+
+
+def _shared_ids(train: _Set, test: _Set, where: str) -> list[Finding]:
+    both = sorted(train.identities & test.identities, key=int)
+    if not both:
+        return []
+    return [
+        Finding(
+            "id-in-both-splits",
+            "info",
+            where,
+            f"{counted(both, 'identity', 'identities')} in the training and in the test set",
+            f"{IDS_IN_BOTH_SETS} in the released files: training persons in test images",
+            "no query is of such a person there; leave the ids as they are",
+        )
+    ]
+
+
+def _queries(root: Path, findings: list[Finding]) -> list[QueryLine] | None:
+    path = root / files.QUERY_FILE
+    try:
+        text = files.read_query_text(path)
+    except MaskpsError as error:
+        findings.append(_unreadable(path, error, root))
+        return None
+    lines, errors = files.query_lines(path, text)
+    findings += [Finding.of_error("query-line-invalid", error) for error in errors]
+    if not lines and not errors:
+        hint = "copy it from the released archive"
+        findings.append(Finding("file-empty", "error", str(path), "an empty file", "the queries", hint))
+    else:
+        findings.append(line_ends(path, text))
+    return lines
+
+
+def _counts(root: Path, train: _Set, test: _Set, queries: list[QueryLine] | None) -> list[Finding]:
+    found: dict[str, int | None] = {}
+    for part, what in ((train, "training"), (test, "test")):
+        persons, labeled = len(part.scenes.ids), sum(identity is not None for identity in part.scenes.ids)
+        for name, number in (
+            ("images", len(set(part.scenes.names))),
+            ("labeled persons", labeled),
+            ("unlabeled persons", persons - labeled),
+        ):
+            found[f"{what} {name}"] = number if part.is_read else None
+    found["training identities"] = len(train.identities) if train.is_read else None
+    found["queries"] = None if queries is None else len(queries)
+    images = (found["training images"] or 0) + (found["test images"] or 0)
+    if train.is_read and test.is_read and images < published.IMAGES // 2:
+        text = f"{images:,} images in both lists"
+        expected = f"{published.IMAGES:,}, if it is meant to be PRW"
+        hint = "nothing to do if it is a part of PRW, or another set in its layout"
+        return [Finding("counts-not-compared", "info", str(root), text, expected, hint)]
+    return check_counts(
+        str(root),
+        found,
+        {
+            "training images": published.TRAIN.images,
+            "training labeled persons": published.TRAIN.labeled,
+            "training unlabeled persons": published.TRAIN.unlabeled,
+            "test images": published.TEST.images,
+            "test labeled persons": published.TEST.labeled,
+            "test unlabeled persons": published.TEST.unlabeled,
+            "training identities": published.TRAIN_IDENTITIES,
+            "queries": published.QUERIES,
+        },
+        of="PRW",
+    )

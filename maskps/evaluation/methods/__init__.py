@@ -1,0 +1,1 @@
+"""Ways to rank that look at more than one similarity at a time."""

@@ -1,0 +1,114 @@
+"""k-reciprocal re-ranking: a gallery person is like the query if both have each other among their nearest.
+
+From Zhong, Zheng, Cao and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017.
+Every person is described by its k-reciprocal neighbours; the Jaccard distance of two descriptions is mixed
+with the original distance. It needs the gallery's persons among each other, so it is reported on a line of
+its own. One query at a time: as in a search, it knows its own gallery and no other query.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.matching import GalleryBlock
+from maskps.evaluation.rules import Rules
+from maskps.evaluation.scoring import Search
+from maskps.evaluation.search import SCORE_THRESHOLD, SearchResult, evaluate_searches
+from maskps.protocols.protocol import SearchProtocol
+
+RERANKED = 1000
+"""How many of the most similar detections are re-ranked; the others stay behind them in their order."""
+
+
+def evaluate_reranked(
+    protocol: SearchProtocol,
+    detections: Detections,
+    *,
+    k1: int = 20,
+    k2: int = 6,
+    original_weight: float = 0.3,
+    score_threshold: float = SCORE_THRESHOLD,
+    rules: Rules = "oim",
+    normalize: bool = False,
+) -> SearchResult:
+    """Returns the search result after k-reciprocal re-ranking, with the values of the publication.
+
+    Of larger galleries the `RERANKED` most similar detections are re-ranked.
+
+    Raises:
+        AnnotationError: as `evaluate_search`.
+    """
+    if normalize:
+        detections = detections.normalized()
+
+    def adjust(search: Search, block: GalleryBlock, similarities: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = search.index.rows[block.places(search.index)]
+        first = np.argsort(-similarities, kind="stable")[:RERANKED]
+        own = detections.query_embeddings[search.rows[block.queries]]
+        embeddings = np.concatenate([own, detections.embeddings[rows[first]]])
+        changed = similarities - 2  # below all of the others, whose similarity is 0 to 1
+        changed[first] = 1 - reranked_distances(embeddings, k1=k1, k2=k2, original_weight=original_weight)
+        return changed
+
+    return evaluate_searches(
+        {"": protocol}, detections, score_threshold=score_threshold, rules=rules, adjust=adjust
+    )[""]
+
+
+def reranked_distances(
+    embeddings: NDArray[np.float32], *, k1: int, k2: int, original_weight: float
+) -> NDArray[np.float64]:
+    """Returns the (n,) final distances of a query from n gallery persons, each from 0 to 1.
+
+    The original distance is the squared Euclidean one, divided by the largest of its row.
+
+    Args:
+        embeddings: (n + 1, D) unit vectors, the query first.
+    """
+    from scipy.sparse import csr_array
+
+    count = len(embeddings)
+    if count == 1:
+        return np.zeros(0)
+    rows = embeddings.astype(np.float64)
+    lengths = np.einsum("nd,nd->n", rows, rows)
+    distances = np.maximum(lengths[:, None] + lengths[None] - 2 * rows @ rows.T, 0)
+    largest = distances.max(axis=1, keepdims=True)
+    distances /= np.where(largest > 0, largest, 1)
+    ranks = np.argsort(distances, axis=1, kind="stable")[:, : max(k1 + 1, k2)]
+
+    mutual = _reciprocal(ranks[:, : k1 + 1], count)
+    mutual_half = _reciprocal(ranks[:, : int(np.around(k1 / 2)) + 1], count)
+    shared = (mutual @ mutual_half.T).multiply(mutual).tocoo()  # of each neighbour: how many of its own
+    sizes = np.asarray(mutual_half.sum(axis=1)).ravel()
+    joins = shared.data > 2 / 3 * sizes[shared.col]
+    joining = csr_array((np.ones(joins.sum()), (shared.row[joins], shared.col[joins])), shape=(count, count))
+    described = (mutual + joining @ mutual_half).tocoo()
+
+    weights = np.exp(-distances[described.row, described.col])
+    weights /= np.bincount(described.row, weights=weights, minlength=count)[described.row]
+    description = csr_array((weights, (described.row, described.col)), shape=(count, count))
+    if k2 > 1:
+        nearest = min(k2, count)
+        of, to = np.repeat(np.arange(count), nearest), ranks[:, :nearest].ravel()
+        mean = csr_array((np.full(count * nearest, 1 / nearest), (of, to)), shape=(count, count))
+        description = mean @ description
+    own = description[[0]].toarray()[0]
+    columns = np.flatnonzero(own)
+    common = np.minimum(description[:, columns].toarray(), own[columns]).sum(axis=1)
+    jaccard = 1 - common / (2 - common)
+    final: NDArray[np.float64] = (jaccard * (1 - original_weight) + distances[0] * original_weight)[1:]
+    return final
+
+
+def _reciprocal(ranks: NDArray[np.int64], count: int) -> Any:
+    """Returns the sparse (count, count) 0/1 matrix of pairs that are in each other's ranks."""
+    from scipy.sparse import csr_array
+
+    of = np.repeat(np.arange(count), ranks.shape[1])
+    near = csr_array((np.ones(len(of)), (of, ranks.ravel())), shape=(count, count))
+    return near.multiply(near.T).tocsr()

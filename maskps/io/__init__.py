@@ -1,0 +1,8 @@
+"""Reading and writing files; nothing here knows what a person is.
+
+files     writing whole files and folders or none, JSON, what `--force` may replace
+images    pictures, with errors that say what is wrong
+npz       NumPy archives with fixed columns, without pickle
+html      static pages from Jinja templates
+matlab    MATLAB 5 files as streams of columns
+"""

@@ -1,0 +1,294 @@
+"""Opens MATLAB 5 files and streams one variable in pieces that hold whole elements.
+
+A variable of the released files is a struct or cell array whose elements are small. TestG4000 unpacks to
+1 GB, so it is never held at once: `MatVariable.chunks` yields some megabytes at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import InputFileError
+from maskps.io.matlab.format import (
+    CELL_CLASS,
+    COMPRESSED,
+    HEADER_SIZE,
+    HEADER_START,
+    LITTLE_ENDIAN_END,
+    MATRIX,
+    STRUCT_CLASS,
+)
+from maskps.io.matlab.matrices import Matrices, split_fields
+
+_CHUNK = 4 * 2**20
+_READ = 2**18
+_HEAD = 2**16
+_COPY = "copy or download it again"
+_OTHER_FILES = (
+    (b"MATLAB 7.3", "a MATLAB 7.3 (HDF5) file", "save it in MATLAB with the option '-v7'"),
+    (b"\x89HDF", "an HDF5 file", "save it in MATLAB with the option '-v7'"),
+    (b"version https://git-lfs", "a Git-LFS pointer in place of the data", "run 'git lfs pull'"),
+    (b"\xff\xd8\xff", "a JPEG picture", _COPY),
+    (b"\x89PNG", "a PNG picture", _COPY),
+    (b"PK\x03\x04", "a zip archive", "unpack it first"),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"<", "a web page (HTML or XML)", "the download needs a login or another link"),
+    (b"{", "a JSON file", _COPY),
+)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive elements of a variable.
+
+    Attributes:
+        first: index of the first element.
+        matrices: all matrices of these elements, nested ones included.
+        rows: (n, F) int64, for each element its F fields' rows of `matrices`; F is 1 for a cell array.
+    """
+
+    first: int
+    matrices: Matrices
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MatVariable:
+    """A struct or cell array in a file.
+
+    Attributes:
+        path: of the file.
+        name: of the variable.
+        fields: names of a struct's fields; none for a cell array.
+        count: number of elements.
+    """
+
+    path: Path
+    name: str
+    fields: tuple[str, ...]
+    count: int
+    _is_array: bool = field(repr=False)
+    _offset: int = field(repr=False)
+    _skip: int = field(repr=False)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yields the elements in order, some megabytes at a time.
+
+        Raises:
+            InputFileError: the file is cut off or damaged.
+        """
+        per_element = max(1, len(self.fields))
+        done, start, buffer = 0, self._skip, bytearray()
+        with open(self.path, "rb") as file:
+            for piece in _unpacked(file, self._offset, self.path, _CHUNK):
+                buffer += piece
+                if len(buffer) - start < _CHUNK:
+                    continue
+                starts, start = self._whole_elements(buffer, start, per_element, done)
+                if len(starts):
+                    yield self._chunk(buffer, starts, start, per_element, done)
+                    done += len(starts) // per_element
+                    del buffer[:start]
+                    start = 0
+        starts, start = self._whole_elements(buffer, start, per_element, done)
+        if len(starts):
+            yield self._chunk(buffer, starts, start, per_element, done)
+            done += len(starts) // per_element
+        if done < self.count:
+            raise _cut_off(self.path, f"it ends after element {done} of {self.count} of '{self.name}'")
+
+    def column(self, field: str) -> int:
+        """Returns which field this is.
+
+        Raises:
+            InputFileError: the struct has no such field.
+        """
+        if field not in self.fields:
+            raise InputFileError(
+                self.path,
+                expected=f"a struct array '{self.name}' with the field '{field}'",
+                found=f"the fields {', '.join(self.fields)}" if self.fields else "a cell array",
+                hint="compare the file's name with its content",
+            )
+        return self.fields.index(field)
+
+    def _whole_elements(
+        self, buffer: bytearray, start: int, per_element: int, done: int
+    ) -> tuple[list[int], int]:
+        """Returns where the matrices of the whole elements in the buffer begin, and where they end."""
+        starts: list[int] = []
+        place, wanted = start, (self.count - done) * per_element
+        while len(starts) < wanted and place + 8 <= len(buffer):
+            kind, size = struct.unpack_from("<II", buffer, place)
+            if kind != MATRIX or size % 8:
+                raise _damaged(self.path, f"element {done + len(starts) // per_element} of '{self.name}'")
+            if place + 8 + size > len(buffer):
+                break
+            starts.append(place)
+            place += 8 + size
+        surplus = len(starts) % per_element
+        if surplus:
+            place = starts[-surplus]
+            del starts[-surplus:]
+        return starts, place
+
+    def _chunk(self, buffer: bytearray, starts: list[int], end: int, per_element: int, done: int) -> Chunk:
+        matrices = Matrices(bytes(buffer[starts[0] : end]), self.path)
+        words = (np.array(starts, dtype=np.int64) - starts[0]) // 8
+        rows = np.searchsorted(matrices.start, words)
+        return Chunk(done, matrices, rows.reshape(-1, per_element))
+
+
+def open_mat(path: Path, key: str | None = None) -> MatVariable:
+    """Returns the variable `key` of a MATLAB 5 file, a struct or cell array; only its head is read.
+
+    Args:
+        path: the file.
+        key: name of the variable; the first one of the file if None.
+
+    Raises:
+        InputFileError: no file, not a MATLAB 5 file, cut off, damaged, no such variable, or a variable that
+            is neither a struct nor a cell array.
+    """
+    wanted = f"a MATLAB file with the variable '{key}'" if key else "a MATLAB file"
+    names: list[str] = []
+    try:
+        with open(path, "rb") as file:
+            _check_header(path, file.read(HEADER_SIZE), wanted)
+            end = os.fstat(file.fileno()).st_size
+            offset = HEADER_SIZE
+            while offset < end:
+                head = b""
+                for piece in _unpacked(file, offset, path, _HEAD):
+                    head += piece
+                    if len(head) >= _HEAD:
+                        break
+                variable = _read_head(path, offset, head)
+                if key is None or variable.name == key:
+                    if not variable._is_array:
+                        raise InputFileError(
+                            path,
+                            expected=f"a struct or cell array '{variable.name}'",
+                            found="numbers or text",
+                            hint="compare the file with the released one",
+                        )
+                    return variable
+                names.append(variable.name)
+                file.seek(offset)
+                offset += 8 + struct.unpack("<II", file.read(8))[1]
+    except OSError as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        hint = "check the data set's folder, or copy its annotation files again"
+        raise InputFileError(path, expected=wanted, found=found, hint=hint) from error
+    raise InputFileError(
+        path,
+        expected=wanted,
+        found=f"the variables {', '.join(names)}" if names else "no variable",
+        hint="the file may have been renamed; compare it with the released one",
+    )
+
+
+def _check_header(path: Path, header: bytes, wanted: str) -> None:
+    for start, found, hint in _OTHER_FILES:
+        if header.lstrip().startswith(start):
+            raise InputFileError(path, expected=wanted, found=found, hint=hint)
+    if not header.startswith(HEADER_START):
+        found = f"something else, beginning with {header[:16]!r}" if header else "an empty file"
+        raise InputFileError(path, expected=wanted, found=found, hint=_COPY)
+    if len(header) < HEADER_SIZE:
+        raise _cut_off(path, f"it ends after {len(header)} bytes")
+    if not header.endswith(LITTLE_ENDIAN_END):
+        found, hint = "another version or byte order", "save it again in MATLAB with the option '-v7'"
+        raise InputFileError(path, expected=f"{wanted}, little-endian", found=found, hint=hint)
+
+
+def _unpacked(file: BinaryIO, offset: int, path: Path, limit: int) -> Iterator[bytes]:
+    """Yields the element at `offset`, unpacked, in pieces of at most `limit` bytes."""
+    file.seek(offset)
+    tag = file.read(8)
+    if len(tag) < 8:
+        raise _cut_off(path, "it ends inside a tag")
+    kind, left = struct.unpack("<II", tag)
+    if kind == MATRIX:
+        file.seek(offset)
+        left += 8
+        while left:
+            piece = file.read(min(left, limit))
+            if not piece:
+                raise _cut_off(path, f"{left} bytes are missing")
+            left -= len(piece)
+            yield piece
+        return
+    if kind != COMPRESSED:
+        raise _damaged(path, f"byte {offset} begins an element of type {kind}")
+    unpack = zlib.decompressobj()
+    packed = b""
+    while not unpack.eof:
+        if not packed:
+            packed = file.read(min(left, _READ))
+            left -= len(packed)
+            if not packed:
+                raise _cut_off(path, f"{left} packed bytes are missing")
+        try:
+            piece = unpack.decompress(packed, limit)
+        except zlib.error as error:
+            raise _damaged(path, f"zlib: {error}") from error
+        packed = unpack.unconsumed_tail
+        if piece:
+            yield piece
+
+
+def _read_head(path: Path, offset: int, head: bytes) -> MatVariable:
+    """Returns the variable whose first bytes these are."""
+    try:
+        kind, place = struct.unpack_from("<I4x", head)[0], 8
+        if kind != MATRIX:
+            raise _damaged(path, f"byte {offset} begins no matrix")
+        flags, place = _payload(head, place)
+        shape, place = _payload(head, place)
+        name, place = _payload(head, place)
+        fields: tuple[str, ...] = ()
+        if flags[0] == STRUCT_CLASS:
+            width, place = _payload(head, place)
+            names, place = _payload(head, place)
+            fields = split_fields(names, struct.unpack("<i", width)[0])
+        count = math.prod(np.frombuffer(shape, "<u4").tolist())
+        is_array = flags[0] in (STRUCT_CLASS, CELL_CLASS) or count == 0
+        return MatVariable(path, name.decode("latin-1"), fields, count, is_array, offset, place)
+    except (struct.error, IndexError, ValueError) as error:
+        raise _damaged(path, f"the head of the variable at byte {offset}") from error
+
+
+def _payload(data: bytes, place: int) -> tuple[bytes, int]:
+    """Returns the payload of the element at this place, and the place of the next one."""
+    kind, size = struct.unpack_from("<HH", data, place)
+    if size:
+        return data[place + 4 : place + 4 + size], place + 8
+    size = struct.unpack_from("<I", data, place + 4)[0]
+    end = place + 8 + size
+    if end > len(data):
+        raise ValueError(f"an element of {size} bytes and type {kind}")
+    return data[place + 8 : end], end + -size % 8
+
+
+def _cut_off(path: Path, found: str) -> InputFileError:
+    return InputFileError(
+        path,
+        expected="a whole MATLAB file",
+        found=f"it is cut off: {found}",
+        hint=_COPY,
+    )
+
+
+def _damaged(path: Path, found: str) -> InputFileError:
+    return InputFileError(path, expected="a MATLAB file", found=f"it is damaged: {found}", hint=_COPY)

@@ -1,0 +1,278 @@
+"""Masks in a COCO file: polygons and run-length encodings of an annotation file, or of a list of results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskps.errors import AnnotationError, InputFileError, MaskpsError
+from maskps.findings import Finding
+from maskps.io.files import read_json
+from maskps.masks.assignment import FoundMask
+from maskps.masks.coco_rle import RLE_FORMAT
+from maskps.masks.imports.scenes import ImportScenes
+from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation
+from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
+from maskps.masks.rle import rle_to_mask
+from maskps.masks.tracing import mask_to_outline
+
+_WHAT = "COCO annotations ('images' and 'annotations'), or a list of COCO results"
+
+
+@dataclass
+class _CocoFile:
+    """What the annotations of one file refer to.
+
+    Attributes:
+        scenes: image id -> scene row, None for images that are not used.
+        sizes: image id -> (width, height), where known.
+        persons: ids of the categories that are persons; None: all are.
+        has_our_rows: whether box_index and person_id are those of this data set's mask file.
+        has_our_rings: whether the polygons are the rings of outlines, as in a mask file of ours.
+        declared_ids: identities of the numbers in person_id, where the file lists them.
+    """
+
+    annotations: list[Any]
+    scenes: dict[Any, int | None] = field(default_factory=dict)
+    sizes: dict[Any, tuple[int, int]] = field(default_factory=dict)
+    persons: set[Any] | None = None
+    has_our_rows: bool = False
+    has_our_rings: bool = False
+    declared_ids: list[Any] | None = None
+
+
+def masks_in_coco(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
+    """Yields every mask of a person in a COCO file, and what cannot be used.
+
+    Polygons of one annotation are united, as COCO means them; holes under our own key are cut out. A
+    run-length encoding is traced to the outline of exactly its pixels. Annotations without a segmentation,
+    groups (`iscrowd`) and other categories than "person" are left out.
+
+    Whom an annotation means is told by `box_index` in a file that we wrote for this data set, by
+    `person_id`, the data set's own identity, in others; a list of results has the image and category ids of
+    the subset's own mask file.
+
+    Raises:
+        InputFileError: missing, cut off, or not COCO.
+    """
+    file, findings = _open(path, scenes)
+    yield from findings
+    skipped = dict.fromkeys(("outside-subset", "crowd", "other-category", "no-segmentation"), 0)
+    for index, annotation in enumerate(file.annotations):
+        where = f"{path} annotation {index}"
+        try:
+            reason = _reason_to_skip(annotation, file, scenes, where)
+            if reason is None:
+                yield _mask(annotation, file, scenes, where)
+            elif reason:
+                skipped[reason] += 1
+        except MaskpsError as error:
+            yield Finding.of_error("annotation-unusable", error)
+    texts = {
+        "outside-subset": "of images that the subset does not hold",
+        "crowd": "of groups (iscrowd)",
+        "other-category": "of other categories than person",
+        "no-segmentation": "without a segmentation",
+    }
+    for reason, count in skipped.items():
+        if count:
+            yield Finding(reason, "info", str(path), f"{count} annotations {texts[reason]}; not used")
+
+
+def _open(path: Path, scenes: ImportScenes) -> tuple[_CocoFile, list[Finding]]:
+    content = read_json(path, what=_WHAT)
+    if isinstance(content, list):
+        of_scenes: dict[Any, int | None] = dict(scenes.images)
+        sizes = {image: scenes.sizes[row] for image, row in scenes.images.items() if row in scenes.sizes}
+        return _CocoFile(content, of_scenes, sizes, {1}), []
+    images = content.get("images") if isinstance(content, dict) else None
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        hint = "give an annotation file, or results together with the images' ids of the subset's masks.json"
+        raise InputFileError(path, expected=_WHAT, found="JSON of another kind", hint=hint)
+    file = _CocoFile(annotations)
+    findings: list[Finding] = []
+    for index, image in enumerate(images):
+        try:
+            _add_image(image, file, scenes, f"{path} image {index}")
+        except MaskpsError as error:
+            findings.append(Finding.of_error("image-unusable", error))
+    categories = content.get("categories")
+    if isinstance(categories, list):
+        persons = [
+            one.get("id") for one in categories if isinstance(one, dict) and one.get("name") == "person"
+        ]
+        file.persons = {one for one in persons if isinstance(one, int | str)} or None
+    info = content.get("info")
+    if isinstance(info, dict) and info.get("format") in (FORMAT, RLE_FORMAT):
+        file.has_our_rings = info["format"] == FORMAT
+        file.has_our_rows = info.get("fingerprint") == scenes.fingerprint
+        if not file.has_our_rows:
+            found = "made for another data set; the persons are found by their boxes"
+            findings.append(Finding("other-data-set", "warning", str(path), found))
+            file.declared_ids = []
+    elif isinstance(content.get("maskps_ids"), list):
+        file.declared_ids = content["maskps_ids"]
+    return file, findings
+
+
+def _add_image(image: Any, file: _CocoFile, scenes: ImportScenes, where: str) -> None:
+    if (
+        not isinstance(image, dict)
+        or not isinstance(image.get("id"), int | str)
+        or not isinstance(image.get("file_name"), str)
+    ):
+        raise AnnotationError(
+            where,
+            expected="an image with id and file_name",
+            found=repr(image)[:60],
+            hint="write the file again",
+        )
+    key = image["id"]
+    if key in file.scenes:
+        raise AnnotationError(
+            where, expected="every image id once", found=f"{key!r} again", hint="give each image its own id"
+        )
+    file.scenes[key] = None
+    scene = scenes.scene_of_file(image["file_name"])
+    if scene is None or not scenes.has(scene):
+        return
+    known, stated = scenes.sizes.get(scene), (image.get("width"), image.get("height"))
+    is_stated = all(type(side) is int for side in stated) and "maskps_size" not in image
+    if known is not None and is_stated and known != stated:
+        raise AnnotationError(
+            f"{where} ({image['file_name']})",
+            expected=f"the image's size, {known[0]} x {known[1]} pixels",
+            found=f"{stated[0]} x {stated[1]}; its masks are not used",
+            hint="make the masks from the images of this data set; they are not scaled",
+        )
+    file.scenes[key] = scene
+    if known is not None:
+        file.sizes[key] = known
+    elif is_stated:
+        file.sizes[key] = (image["width"], image["height"])
+
+
+def _reason_to_skip(annotation: Any, file: _CocoFile, scenes: ImportScenes, where: str) -> str | None:
+    """Returns why an annotation is not used: a code; None if it is."""
+    image = annotation.get("image_id") if isinstance(annotation, dict) else None
+    if not isinstance(image, int | str) or image not in file.scenes:
+        raise AnnotationError(
+            where,
+            expected="an image_id of the file's images (of results: those of the subset's masks.json)",
+            found=repr(image)[:60] if isinstance(annotation, dict) else repr(annotation)[:60],
+            hint="export images and annotations together",
+        )
+    scene = file.scenes[image]
+    if scene is None or not scenes.has(scene):
+        return "outside-subset"
+    if annotation.get("iscrowd"):
+        return "crowd"
+    category = annotation.get("category_id")
+    if file.persons is not None and not (isinstance(category, int | str) and category in file.persons):
+        return "other-category"
+    return None if annotation.get("segmentation") else "no-segmentation"
+
+
+def _mask(annotation: Mapping[str, Any], file: _CocoFile, scenes: ImportScenes, where: str) -> FoundMask:
+    image = annotation["image_id"]
+    scene = file.scenes[image]
+    assert scene is not None
+    where = f"{where} ({scenes.train.names[scene]})"
+    if file.has_our_rings:
+        outline = outline_of_annotation(annotation, where)
+    else:
+        outline = _outline(annotation, file.sizes.get(image), where)
+    return FoundMask(
+        where, scene, outline, _person(annotation, scene, file, scenes, where), _box(annotation.get("bbox"))
+    )
+
+
+def _outline(annotation: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> Outline:
+    segmentation = annotation["segmentation"]
+    if isinstance(segmentation, dict):
+        mask = rle_to_mask(segmentation, where=where)
+        if size is not None and mask.shape != size[::-1]:
+            raise AnnotationError(
+                where,
+                expected=f"an RLE of the image's size [height, width] = [{size[1]}, {size[0]}]",
+                found=f"{list(mask.shape)}",
+                hint="make the masks from the images of this data set; they are not scaled",
+            )
+        outline = mask_to_outline(mask)
+        if outline.is_empty:
+            hint = "leave the annotation out"
+            raise AnnotationError(where, expected="a mask with pixels", found="an empty one", hint=hint)
+        return outline
+    if not isinstance(segmentation, list):
+        raise AnnotationError(
+            where,
+            expected="a segmentation: polygons or an RLE",
+            found=repr(segmentation)[:60],
+            hint="write the annotation again",
+        )
+    holes = annotation.get(HOLES_KEY)
+    rings = (
+        [ring for part in holes if isinstance(part, list) for ring in part] if isinstance(holes, list) else []
+    )
+    return outline_from_polygons(
+        [_points(polygon, where) for polygon in segmentation],
+        holes=[_points(ring, where) for ring in rings],
+        where=where,
+    )
+
+
+def _points(numbers: Any, where: str) -> np.ndarray:
+    try:
+        points = np.array(numbers if isinstance(numbers, list) else None, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        points = np.zeros((0, 0))
+    # NaN and infinity fail the comparison as well.
+    if points.ndim != 1 or len(points) % 2 or len(points) < 6 or not (np.abs(points) < FARTHEST).all():
+        raise AnnotationError(
+            where,
+            expected="polygons as [x, y, x, y, ...] of 3 points or more, in pixels",
+            found=repr(numbers)[:60],
+            hint="a box of 4 numbers is no polygon; write the annotation again",
+        )
+    return points.reshape(-1, 2)
+
+
+def _person(
+    annotation: Mapping[str, Any], scene: int, file: _CocoFile, scenes: ImportScenes, where: str
+) -> int | None:
+    person_id, box_index = annotation.get("person_id"), annotation.get("box_index")
+    if file.has_our_rows and box_index is not None:
+        first, last = int(scenes.train.offsets[scene]), int(scenes.train.offsets[scene + 1])
+        row = first + box_index if type(box_index) is int and 0 <= box_index < last - first else None
+        if row is None or type(person_id) is not int or scenes.train.pids[row] != person_id:
+            raise AnnotationError(
+                where,
+                expected="box_index and person_id of one person of the scene",
+                found=f"box_index {box_index!r:.40}, person_id {person_id!r:.40}",
+                hint="keep both as they were, or remove both; the box then tells the person",
+            )
+        return row
+    if isinstance(person_id, float) and person_id.is_integer():
+        person_id = int(person_id)
+    if isinstance(person_id, bool) or not isinstance(person_id, int | str):
+        return None
+    if file.declared_ids is not None:
+        if isinstance(person_id, int) and 0 < person_id <= len(file.declared_ids):
+            return scenes.person_of_id(scene, str(file.declared_ids[person_id - 1]))
+        return None
+    return scenes.person_of_id(scene, str(person_id))
+
+
+def _box(bbox: Any) -> np.ndarray | None:
+    """(4,) float64 xyxy of a COCO box; None if it is none: the mask's own box is there as well."""
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        return None
+    if not all(isinstance(side, int | float) and abs(side) < FARTHEST for side in bbox):
+        return None
+    x, y, width, height = (float(side) for side in bbox)
+    return np.array([x, y, x + width, y + height]) if width > 0 and height > 0 else None

@@ -1,0 +1,74 @@
+"""k-reciprocal re-ranking against the procedure of the publication, written with sets and loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from search_cases import draw_embeddings, random_case
+
+from maskps.evaluation import evaluate_reranked, evaluate_search
+from maskps.evaluation.methods import reranking
+from maskps.evaluation.methods.reranking import reranked_distances
+
+
+def literal_distances(embeddings: np.ndarray, k1: int, k2: int, weight: float) -> np.ndarray:
+    rows = embeddings.astype(float)
+    n = len(rows)
+    original = np.array([[((a - b) ** 2).sum() for b in rows] for a in rows])
+    original = np.array([row / row.max() for row in original])
+    rank = np.argsort(original, axis=1)
+
+    def reciprocal(i: int, k: int) -> set[int]:
+        return {int(j) for j in rank[i, : k + 1] if i in rank[j, : k + 1]}
+
+    described = np.zeros((n, n))
+    for i in range(n):
+        near = reciprocal(i, k1)
+        expanded = set(near)
+        for candidate in near:
+            of_candidate = reciprocal(candidate, int(np.around(k1 / 2)))
+            if len(of_candidate & near) > 2 / 3 * len(of_candidate):
+                expanded |= of_candidate
+        members = sorted(expanded)
+        values = np.exp(-original[i, members])
+        described[i, members] = values / values.sum()
+    if k2 > 1:
+        described = np.array([described[rank[i, :k2]].mean(axis=0) for i in range(n)])
+    final = []
+    for g in range(1, n):
+        common = np.minimum(described[0], described[g]).sum()
+        final.append((1 - common / (2 - common)) * (1 - weight) + original[0, g] * weight)
+    return np.array(final)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 25, 60])
+@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (4, 1), (5, 3)])
+def test_equals_the_literal_procedure(count: int, k1: int, k2: int) -> None:
+    embeddings = draw_embeddings(np.random.default_rng(count), count + 1, 5, False).astype(np.float32)
+    np.testing.assert_allclose(
+        reranked_distances(embeddings, k1=k1, k2=k2, original_weight=0.3),
+        literal_distances(embeddings, k1, k2, 0.3),
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+def test_no_gallery_person_gives_no_distance() -> None:
+    assert reranked_distances(np.ones((1, 3), np.float32), k1=20, k2=6, original_weight=0.3).shape == (0,)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_original_distance_alone_ranks_as_the_cosine(seed: int) -> None:
+    protocol, detections = random_case(seed, ties=False)
+    plain = evaluate_search(protocol, detections)
+    alone = evaluate_reranked(protocol, detections, original_weight=1.0)
+    np.testing.assert_allclose(plain.average_precisions, alone.average_precisions, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(plain.hits, alone.hits)
+
+
+def test_beyond_the_most_similar_the_order_is_that_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol, detections = random_case(2, ties=False)
+    plain = evaluate_search(protocol, detections)
+    monkeypatch.setattr(reranking, "RERANKED", 1)
+    first_only = evaluate_reranked(protocol, detections)
+    np.testing.assert_allclose(plain.average_precisions, first_only.average_precisions, rtol=0, atol=1e-12)

@@ -1,0 +1,157 @@
+"""Files are written whole or not at all, and nothing of the user's is replaced."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+from pathlib import Path
+
+import pytest
+
+from maskps import InputFileError, OutputError, OutputExistsError
+from maskps.io.files import (
+    check_format,
+    check_output,
+    folder_written_atomically,
+    read_json,
+    write_json,
+    written_atomically,
+)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), written_atomically(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), folder_written_atomically(tmp_path / "out", record="r.json") as folder:
+        (folder / "r.json").write_text("{}")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_force_replaces_a_folder_of_ours(tmp_path: Path) -> None:
+    for content in ("one", "two"):
+        with folder_written_atomically(tmp_path / "out", record="r.json", force=True) as folder:
+            (folder / "r.json").write_text(content)
+    assert (tmp_path / "out" / "r.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_force_does_not_replace_a_folder_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputExistsError, match="did not make"):
+        check_output(tmp_path, record="r.json", force=True)
+
+
+@pytest.mark.parametrize("record", ["r.json", "other.json"])
+def test_without_force_nothing_is_replaced(tmp_path: Path, record: str) -> None:
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(OutputExistsError):
+        check_output(tmp_path, record=record)
+
+
+def test_an_empty_folder_and_a_new_path_may_be_filled(tmp_path: Path) -> None:
+    check_output(tmp_path, record="r.json")
+    check_output(tmp_path / "new", record="r.json")
+
+
+def test_json_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "é"})
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
+    assert read_json(tmp_path / "b.json", what="a record") == {"name": "é"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b'{"a": [1, 2', "line 1"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"[" * 100_000, "JSON"),
+    ],
+)
+def test_bad_json_is_one_clear_error(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputFileError, match=f"(?s){path}.*{message}"):
+        read_json(path, what="a record")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (None, "another kind[\\s\\S]*look again"),
+        ({"format": "other", "version": 1}, "another kind[\\s\\S]*look again"),
+        ({"format": "ours"}, "version None[\\s\\S]*install"),
+        ({"format": "ours", "version": 2}, "version 2[\\s\\S]*install"),
+    ],
+)
+def test_a_file_of_another_kind_or_version_is_refused(header: object, message: str) -> None:
+    check_format(Path("a.json"), {"format": "ours", "version": 1}, format="ours", version=1, what="a record")
+    with pytest.raises(InputFileError, match=message):
+        check_format(Path("a.json"), header, format="ours", version=1, what="a record", hint="look again")
+
+
+def test_errors_survive_the_way_back_from_a_worker_process() -> None:
+    error = InputFileError("a.mat", expected="a file", found="none", hint="look again")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is InputFileError
+    assert str(again) == str(error) == "a.mat\n  expected: a file\n  found:    none\n  try:      look again"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_is_never_replaced_by_a_folder(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputExistsError, match="an existing file"):
+        check_output(tmp_path / "thesis.tex", record="r.json", force=force)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a file"):
+        check_output(tmp_path / "file" / "new" / "out", record="r.json")
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="may not be written"):
+        check_output(tmp_path / "out", record="r.json")
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match="free some space"), written_atomically(tmp_path / "a.txt"):
+        raise full
+    with (
+        pytest.raises(OutputError, match="free some space"),
+        folder_written_atomically(tmp_path / "out", record="r.json"),
+    ):
+        raise full
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_json_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text("{}")
+    below = tmp_path / "file.json" / "more.json"
+    for path, found in ((tmp_path, "a folder"), (below, "a path below a file")):
+        with pytest.raises(InputFileError, match=f"found: +{found}\n.*check the path"):
+            read_json(path, what="a record")
+
+
+def test_what_hinders_writing_is_told_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "result.json"
+    folder.mkdir()
+    with pytest.raises(OutputError) as told:
+        write_json(folder, {})
+    assert str(told.value).startswith(f"{folder}\n")
+    assert list(tmp_path.iterdir()) == [folder]
