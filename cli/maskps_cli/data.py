@@ -84,7 +84,7 @@ def protocol(file: Path, as_json: bool) -> None:
     Example:
       maskps-data protocol scenes/annotation/test/train_test/TestG100.mat
     """
-    from maskps.evaluation import describe_protocol, read_protocol
+    from maskps.protocols import describe_protocol, read_protocol
 
     summary = describe_protocol(read_protocol(file))
     if as_json:

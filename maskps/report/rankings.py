@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.evaluation import (
-    Detections,
-    RankedHit,
-    Rules,
-    SearchProtocol,
-    evaluate_search,
-    ranked_results,
-    read_detections,
-)
+from maskps.evaluation import Detections, RankedHit, Rules, evaluate_search, ranked_results, read_detections
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.similarity import Distance
@@ -31,6 +23,7 @@ from maskps.io.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
 from maskps.pictures.rows import evenly_spaced, subset_pictures
 from maskps.pictures.sheets import RankingPicture, hit_number, ranking_sheet
+from maskps.protocols import SearchProtocol
 from maskps.report.comparison import compare, query_names
 from maskps.report.sources import DETECTIONS, DataKey, Measured, Sources
 from maskps.structures import PersonSearchDataset

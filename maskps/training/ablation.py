@@ -26,10 +26,11 @@ from maskps.config import TrainConfig, read_config, write_config
 from maskps.datasets.naming import data_name
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import ConfigError, TrainingError
-from maskps.evaluation import SearchProtocol, evaluate_search
+from maskps.evaluation import evaluate_search
 from maskps.evaluation.extraction import extract_detections
 from maskps.io.files import check_output, read_record, write_errors_explained, write_json, written_atomically
 from maskps.io.images import check_images
+from maskps.protocols import SearchProtocol
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_record, open_subset, parse_proportions
 from maskps.subset.nested import FULL

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from maskps.evaluation import Detections, SearchProtocol, evaluate_search, evaluate_searches
+from maskps.evaluation import Detections, evaluate_search, evaluate_searches
+from maskps.protocols import SearchProtocol
 from maskps.protocols.sets import select_queries
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))

@@ -46,8 +46,9 @@ from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw.reader import prw_protocol, read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import MaskpsError
-from maskps.evaluation import Detections, SearchProtocol, read_detections, read_protocol, write_detections
+from maskps.evaluation import Detections, read_detections, write_detections
 from maskps.masks import LabelMeFile, LabelMeShape, outline_from_polygons, read_labelme, write_labelme
+from maskps.protocols import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import build_subset, open_subset, read_targets, select_subset
 from maskps.subset.names import read_name_list, select_named

@@ -19,15 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from maskps.evaluation import (
-    RULES,
-    Detections,
-    SearchProtocol,
-    describe_protocol,
-    evaluate_search,
-    read_protocol,
-)
+from maskps.evaluation import RULES, Detections, evaluate_search
 from maskps.evaluation.rules import IOU_THRESHOLD, apply_rules, iou_thresholds
+from maskps.protocols import SearchProtocol, describe_protocol, read_protocol
 from maskps.protocols.sets import select_queries
 from maskps.protocols.summary import DOUBLED_IMAGE, OWN_IMAGE
 

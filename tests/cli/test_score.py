@@ -17,8 +17,9 @@ from command_line import invoke
 
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
-from maskps.evaluation import Detections, evaluate_search, read_protocol, write_detections
+from maskps.evaluation import Detections, evaluate_search, write_detections
 from maskps.evaluation.result_file import read_results
+from maskps.protocols import read_protocol
 from maskps.structures import PersonSearchDataset
 from maskps_cli.main import main
 

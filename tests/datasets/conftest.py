@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from maskps.datasets import cache, write_cuhk_sysu
-from maskps.evaluation import SearchProtocol
+from maskps.protocols import SearchProtocol
 from maskps.structures import Scene, SceneTable
 
 

@@ -20,7 +20,7 @@ from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw.reader import prw_protocol, read_prw
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputExistsError
-from maskps.evaluation import SearchProtocol
+from maskps.protocols import SearchProtocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
 
 

@@ -14,8 +14,8 @@ from scipy.io import loadmat
 
 from maskps.datasets.cuhk_sysu.writer import protocol_chunks
 from maskps.errors import AnnotationError
-from maskps.evaluation import read_protocol
 from maskps.io.matlab import write_mat
+from maskps.protocols import read_protocol
 
 
 def signature(value: Any) -> Iterator[tuple[Any, ...]]:

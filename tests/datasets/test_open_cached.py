@@ -19,7 +19,7 @@ from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw.reader import prw_protocol, read_prw
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import InputFileError
-from maskps.evaluation import SearchProtocol, read_protocol
+from maskps.protocols import SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
 pytestmark = pytest.mark.usefixtures("cache_folder")

@@ -11,8 +11,8 @@ import pytest
 
 from maskps.datasets.coco.checks import check_coco
 from maskps.datasets.coco.protocols import write_protocols
-from maskps.evaluation import SearchProtocol
 from maskps.findings import Finding
+from maskps.protocols import SearchProtocol
 
 
 def content_of(*persons: Any, first: int = 0) -> dict[str, Any]:

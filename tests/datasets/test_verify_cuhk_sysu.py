@@ -30,9 +30,9 @@ from maskps.datasets import read_cuhk_sysu
 from maskps.datasets.cuhk_sysu.writer import protocol_chunks
 from maskps.datasets.verify import verify
 from maskps.errors import MaskpsError
-from maskps.evaluation import read_protocol
 from maskps.findings import Finding
 from maskps.io.matlab import write_mat
+from maskps.protocols import read_protocol
 
 SUBSET = "annotation/test/subset"
 

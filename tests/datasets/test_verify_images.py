@@ -15,8 +15,8 @@ from PIL import Image
 from maskps.datasets import read_cuhk_sysu, write_cuhk_sysu
 from maskps.datasets.checks.images import check_images
 from maskps.datasets.verify import verify
-from maskps.evaluation import read_protocol
 from maskps.findings import Finding
+from maskps.protocols import read_protocol
 
 NAMES = ["s1.jpg", "s2.jpg", "s3.jpg"]
 

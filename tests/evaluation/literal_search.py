@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from maskps.evaluation import Detections, SearchProtocol
+from maskps.evaluation import Detections
+from maskps.protocols import SearchProtocol
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from maskps.evaluation import Detections, SearchProtocol
+from maskps.evaluation import Detections
+from maskps.protocols import SearchProtocol
 from maskps.protocols.sets import select_queries
 
 BOX = [0.0, 0.0, 100.0, 200.0]

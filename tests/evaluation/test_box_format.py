@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from search_cases import detections_near
 
-from maskps.evaluation import Detections, SearchProtocol
+from maskps.evaluation import Detections
 from maskps.evaluation.result_file import ResultData
 from maskps.evaluation.task import SearchTask, score
+from maskps.protocols import SearchProtocol
 
 IMAGES = 60
 

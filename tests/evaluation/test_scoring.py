@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from search_cases import BOX, random_case, tiny_case
 
 from maskps import AnnotationError, ConfigError
-from maskps.evaluation import evaluate_search, evaluate_searches, full_set, search
+from maskps.evaluation import evaluate_search, evaluate_searches, search
 from maskps.evaluation.metrics import average_precision
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.scoring import BELOW_THRESHOLD, FAILURES, IOU_TOO_LOW, NOT_DETECTED, WRONG_FIRST
+from maskps.protocols import full_set
 from maskps.protocols.sets import select_queries
 
 TENTH = [0.0, 0.0, 100.0, 20.0]

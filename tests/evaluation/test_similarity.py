@@ -13,8 +13,9 @@ from literal_search import Similarity, literal_oim, rounded_distance, rounded_pr
 from search_cases import BOX, random_case, tiny_case, worked_example
 
 from maskps import AnnotationError, ConfigError
-from maskps.evaluation import Detections, SearchProtocol, block_similarities, evaluate_search, ranked_results
+from maskps.evaluation import Detections, block_similarities, evaluate_search, ranked_results
 from maskps.evaluation.similarity import Comparison, Distance
+from maskps.protocols import SearchProtocol
 
 OTHER = [500.0, 500.0, 600.0, 700.0]
 

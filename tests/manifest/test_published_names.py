@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskps.evaluation import read_protocol
+from maskps.protocols import read_protocol
 from maskps_manifest import cuhk_sysu
 
 

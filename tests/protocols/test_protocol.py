@@ -12,8 +12,8 @@ import pytest
 from scipy.io import loadmat
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.evaluation import SearchProtocol, read_protocol
 from maskps.io.matlab import char_matrix, number_matrix, struct_matrix, write_mat
+from maskps.protocols import SearchProtocol, read_protocol
 from maskps_manifest.cuhk_sysu import TEST_G100
 
 QUERY = ("imname", "idlocate", "ishard", "idname")

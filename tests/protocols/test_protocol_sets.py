@@ -11,7 +11,8 @@ import pytest
 from search_cases import BOX, HALF, random_case, tiny_case
 
 from maskps import AnnotationError
-from maskps.evaluation import SearchProtocol, camera_protocol, evaluate_search, full_set, read_protocol
+from maskps.evaluation import evaluate_search
+from maskps.protocols import SearchProtocol, camera_protocol, full_set, read_protocol
 from maskps.protocols.sets import select_entries, select_queries
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
 

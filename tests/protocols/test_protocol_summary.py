@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.evaluation import SearchProtocol, describe_protocol, read_protocol
+from maskps.protocols import SearchProtocol, describe_protocol, read_protocol
 from maskps.protocols.summary import DOUBLED_IMAGE, OWN_IMAGE
 from maskps_manifest.cuhk_sysu import TEST_G100
 

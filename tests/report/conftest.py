@@ -13,7 +13,7 @@ import pytest
 
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
-from maskps.evaluation import Detections, SearchProtocol, evaluate_search, write_detections
+from maskps.evaluation import Detections, evaluate_search, write_detections
 from maskps.evaluation.result_file import (
     ProtocolResult,
     ResultData,
@@ -24,6 +24,7 @@ from maskps.evaluation.result_file import (
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.similarity import Distance
 from maskps.evaluation.task import open_task
+from maskps.protocols import SearchProtocol
 from maskps.protocols.sets import Cameras, camera_protocol
 from maskps.structures import PersonSearchDataset
 

@@ -2,7 +2,7 @@
 
     format, version   "maskps-protocols", 1
     names             (K,) str, e.g. "TestG50", in the order of the data set
-    NAME/COLUMN       the ten columns of `maskps.evaluation.SearchProtocol` for each of these names
+    NAME/COLUMN       the ten columns of `maskps.protocols.SearchProtocol` for each of these names
 
 Boxes are x0, y0, x1, y1. A zip of arrays without pickles, as `numpy.savez_compressed` writes it: a gallery of
 4,000 scenes for each of 2,900 queries is one array. Only the columns that are asked for are unpacked.

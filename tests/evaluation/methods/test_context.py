@@ -10,7 +10,8 @@ from literal_search import literal_iou, literal_seqnet, rounded_product
 from search_cases import BOX, random_case, tiny_case
 
 from maskps import AnnotationError
-from maskps.evaluation import Detections, SearchProtocol, evaluate_search, evaluate_with_context
+from maskps.evaluation import Detections, evaluate_search, evaluate_with_context
+from maskps.protocols import SearchProtocol
 
 
 def literal_context(protocol: SearchProtocol, detections: Detections, k1: int, k2: int):
