@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from maskps.model.backbone import Stem
 from maskps.model.precision import mean_over_cells
-from maskps.model.roi_heads import STRIDE, RoIHeads
+from maskps.model.roi_heads import STRIDE, RoIDetections, RoIHeads
 from maskps.model.sampling import generators_of
+from maskps.model.stages import Stem
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -46,7 +46,7 @@ class MaskGuidedPersonSearch(nn.Module):
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]] | None = None
-    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    ) -> dict[str, Tensor] | list[RoIDetections]:
         """Returns the six losses in training mode (targets needed), the detections otherwise.
 
         Args:
@@ -61,9 +61,7 @@ class MaskGuidedPersonSearch(nn.Module):
         Returns:
             Training: the six scalars of `maskps.losses.LOSS_NAMES`, each the mean over the images of that
             image's loss, all finite and with gradients for every kind of image. OIM's table and queue move
-            when `commit` is called, not here. Otherwise per image a dict of boxes (k, 4) float32 xyxy in
-            pixels of the resized image, scores (k,), embeddings (k, D) L2-normalised, and pooled (k, C5),
-            best first.
+            when `commit` is called, not here. Otherwise the detections of each image.
         """
         batch = self._batch(images)
         features = self.stem(batch.tensors)
@@ -106,7 +104,7 @@ class MaskGuidedPersonSearch(nn.Module):
 
     def detect_and_pool(
         self, images: Sequence[Tensor], boxes: Sequence[Tensor]
-    ) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
+    ) -> tuple[list[RoIDetections], list[Tensor]]:
         """Returns what `forward` detects and `pool_boxes` pools, from one pass through the stem.
 
         In evaluation mode only; arguments as `embed_boxes`.

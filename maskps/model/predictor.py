@@ -14,6 +14,7 @@ from torch import Tensor
 from maskps.boxes import clip_boxes
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.resize import resize_image
+from maskps.model.roi_heads import RoIDetections
 
 Feature = Literal["embedding", "pooled"]
 
@@ -117,13 +118,13 @@ class Predictor:
         return torch.from_numpy(rows).to(self.device)
 
     def _detections(
-        self, found: dict[str, Tensor], scale: tuple[float, float], image: NDArray[np.uint8]
+        self, found: RoIDetections, scale: tuple[float, float], image: NDArray[np.uint8]
     ) -> ImageDetections:
-        boxes = _numpy(found["boxes"]) / np.array(scale * 2, dtype=np.float32)
+        boxes = _numpy(found.boxes) / np.array(scale * 2, dtype=np.float32)
         height, width = image.shape[:2]
-        key = "embeddings" if self.feature == "embedding" else "pooled"
+        features = found.embeddings if self.feature == "embedding" else found.pooled
         return ImageDetections(
-            clip_boxes(boxes, width, height), _numpy(found["scores"]), self._features(found[key])
+            clip_boxes(boxes, width, height), _numpy(found.scores), self._features(features)
         )
 
     def _features(self, found: Tensor) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from maskps.losses.image_means import image_mean_weights
 from maskps.model.precision import FullPrecisionAnchors
-from maskps.model.sampling import SeededSampler
+from maskps.model.sampling import BalancedSampler
 
 
 class ProposalHead(nn.Module):
@@ -122,5 +122,5 @@ def build_rpn(
         post_nms_top_n={"training": post_nms_top_n[0], "testing": post_nms_top_n[1]},
         nms_thresh=nms,
     )
-    rpn.fg_bg_sampler = SeededSampler(batch_size, 0.5)
+    rpn.fg_bg_sampler = BalancedSampler(batch_size, 0.5)
     return rpn

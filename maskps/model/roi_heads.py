@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, clip_boxes_to_image, nms, remove_small_boxes
 
 from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.losses.mask import MaskReduction, batch_mask_loss
 from maskps.losses.oim import OIMLoss
 from maskps.masks.coverage import mask_targets
-from maskps.model.backbone import Res5
+from maskps.model.box_deltas import apply_deltas, deltas_to
 from maskps.model.mask_head import MaskHead
 from maskps.model.precision import FullPrecisionLinear, mean_over_cells
 from maskps.model.roi_align import RegionGrid
-from maskps.model.sampling import SeededSampler
+from maskps.model.sampling import BalancedSampler
+from maskps.model.stages import Res5
 from maskps.structures import BACKGROUND_PID
 
 DetectionFeature = Literal["proposal", "detection"]
@@ -53,6 +53,22 @@ class SampledRois:
     def counts(self) -> list[int]:
         """How many RoIs each image has."""
         return [len(boxes) for boxes in self.boxes]
+
+
+class RoIDetections(NamedTuple):
+    """The persons detected in one image, best first; k may be 0.
+
+    Attributes:
+        boxes: (k, 4) float32, xyxy, pixels of the resized image, clipped at its border.
+        scores: (k,) float32 in 0..1.
+        pooled: (k, C5) float32, the pooled features f_p.
+        embeddings: (k, D) float32, L2-normalised.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    pooled: Tensor
+    embeddings: Tensor
 
 
 class RoIHeads(nn.Module):
@@ -114,10 +130,7 @@ class RoIHeads(nn.Module):
         self.detection_feature = detection_feature
         self.mask_target = mask_target
         self.mask_reduction = mask_reduction
-        self.matcher = Matcher(0.5, 0.5, allow_low_quality_matches=False)
-        self.sampler = SeededSampler(rois_per_image, foreground_fraction)
-        # Standard deviations 0.1, 0.1, 0.2, 0.2 of the targets, as in Fast R-CNN and the release.
-        self.box_coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+        self.sampler = BalancedSampler(rois_per_image, foreground_fraction)
 
     def region_features(self, features: Tensor, boxes: list[Tensor]) -> Tensor:
         """Returns F_p (R, C5, 7, 7) of boxes (per image (r, 4), xyxy, resized image) by RoIAlign and res5."""
@@ -158,35 +171,43 @@ class RoIHeads(nn.Module):
 
     def detect(
         self, features: Tensor, proposals: list[Tensor], image_sizes: Sequence[tuple[int, int]]
-    ) -> list[dict[str, Tensor]]:
-        """Returns per image boxes (k, 4), scores (k,), embeddings (k, D) and pooled (k, C5), best first.
+    ) -> list[RoIDetections]:
+        """Returns the detections of each image: scored above the threshold, and best first after NMS.
 
-        Boxes are clipped at `image_sizes` (height, width). k may be 0.
+        Args:
+            features: (B, C4, h, w), of res4.
+            proposals: per image (n, 4) float32, xyxy; n may be 0.
+            image_sizes: per image (height, width), at which boxes are clipped.
         """
-        pooled = mean_over_cells(self.region_features(features, proposals))
-        deltas = self.regressor(pooled)
-        boxes = self.box_coder.decode(deltas, proposals)[:, 0]
-        scores = self.classifier(pooled).softmax(dim=1)[:, 1]
         counts = [len(rows) for rows in proposals]
+        pooled = mean_over_cells(self.region_features(features, proposals))
+        boxes = apply_deltas(self.regressor(pooled), start=torch.cat(proposals))
+        scores = self.classifier(pooled).softmax(dim=1)[:, 1]
         found = []
         for image_boxes, image_scores, image_pooled, size in zip(
             boxes.split(counts), scores.split(counts), pooled.split(counts), image_sizes, strict=True
         ):
             image_boxes = clip_boxes_to_image(image_boxes, size)
-            kept = torch.where(image_scores > self.score_threshold)[0]
-            kept = kept[remove_small_boxes(image_boxes[kept], 1.0)]
-            kept = kept[nms(image_boxes[kept], image_scores[kept], self.nms_threshold)]
-            kept = kept[: self.detections_per_image]
-            found.append(
-                {"boxes": image_boxes[kept], "scores": image_scores[kept], "pooled": image_pooled[kept]}
-            )
-        if self.detection_feature == "detection":
-            again = mean_over_cells(self.region_features(features, [one["boxes"] for one in found]))
-            for one, refined in zip(found, again.split([len(one["boxes"]) for one in found]), strict=True):
-                one["pooled"] = refined
-        for one in found:
-            one["embeddings"] = self.embed(one["pooled"])
-        return found
+            best = self._best(image_boxes, image_scores)
+            found.append(self._detections(image_boxes[best], image_scores[best], image_pooled[best]))
+        if self.detection_feature == "proposal":
+            return found
+        again = mean_over_cells(self.region_features(features, [one.boxes for one in found]))
+        pooled_again = again.split([len(one.boxes) for one in found])
+        return [
+            self._detections(one.boxes, one.scores, rows)
+            for one, rows in zip(found, pooled_again, strict=True)
+        ]
+
+    def _detections(self, boxes: Tensor, scores: Tensor, pooled: Tensor) -> RoIDetections:
+        return RoIDetections(boxes, scores, pooled, self.embed(pooled))
+
+    def _best(self, boxes: Tensor, scores: Tensor) -> Tensor:
+        """Returns (k,) int64: the rows of an image's boxes that are detections, best first."""
+        kept = torch.where(scores > self.score_threshold)[0]
+        kept = kept[remove_small_boxes(boxes[kept], 1.0)]
+        kept = kept[nms(boxes[kept], scores[kept], self.nms_threshold)]
+        return kept[: self.detections_per_image]
 
     @torch.no_grad()
     def sample(self, proposals: list[Tensor], targets: Sequence[dict[str, Any]]) -> SampledRois:
@@ -233,7 +254,8 @@ class RoIHeads(nn.Module):
         """Returns (n,) int64: the row of the person each box belongs to, -1 for background."""
         if len(persons) == 0 or len(boxes) == 0:
             return torch.full((len(boxes),), -1, dtype=torch.int64, device=boxes.device)
-        return self.matcher(box_iou(persons, boxes))
+        overlaps, rows = box_iou(persons, boxes).max(dim=0)
+        return torch.where(overlaps < 0.5, -1, rows)
 
     def _box_losses(self, pooled: Tensor, rois: SampledRois) -> tuple[Tensor, Tensor]:
         """Returns L_RCNN: cross entropy, Eq. (1), and smooth L1, Eq. (2), per sampled RoI of an image."""
@@ -241,7 +263,7 @@ class RoIHeads(nn.Module):
         weights = image_mean_weights(images_of_rows(rois.counts, pooled.device), len(rois.boxes))
         values = F.cross_entropy(self.classifier(pooled), foreground.to(torch.int64), reduction="none")
         boxes = torch.cat(rois.boxes)[foreground]
-        wanted = self.box_coder.encode_single(rois.matched_boxes[foreground], boxes)
+        wanted = deltas_to(rois.matched_boxes[foreground], start=boxes)
         deltas = self.regressor(pooled[foreground])
         distances = F.smooth_l1_loss(deltas, wanted, beta=1.0, reduction="none").sum(dim=1)
         return (values * weights).sum(), (distances * weights[foreground]).sum()

@@ -117,7 +117,7 @@ def training_picture(
         (predicted,) = model.predict_masks([image], [boxes[masked]])
     finally:
         model.train(was_training)
-    is_shown = found["scores"] >= _SHOWN_SCORE
+    is_shown = found.scores >= _SHOWN_SCORE
     size = predicted.shape[-1]
     true = [
         mask_targets(_numpy(target["mask_edges"][one])[None], _numpy(boxes[one])[None], size=size)[0]
@@ -128,8 +128,8 @@ def training_picture(
         image=_numpy((image * 255).round().permute(1, 2, 0)).astype(np.uint8),
         boxes=_numpy(boxes),
         pids=target["pids"].cpu().numpy(),
-        found=_numpy(found["boxes"][is_shown]),
-        scores=_numpy(found["scores"][is_shown]),
+        found=_numpy(found.boxes[is_shown]),
+        scores=_numpy(found.scores[is_shown]),
         masked=np.array(masked, dtype=np.int64),
         true_masks=np.array(true).reshape(-1, size, size),
         predicted_masks=_numpy(predicted),

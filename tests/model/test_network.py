@@ -163,7 +163,7 @@ def test_a_step_of_gradient_descent_lowers_the_loss(
 
 
 @pytest.mark.parametrize("detection_feature", ["proposal", "detection"])
-def test_detections_have_their_keys_shapes_and_frame(
+def test_detections_have_their_shapes_and_frame(
     small_model: Model, images: list[Tensor], detection_feature: str
 ) -> None:
     model = small_model(detection_feature=detection_feature).eval()
@@ -171,13 +171,12 @@ def test_detections_have_their_keys_shapes_and_frame(
         found = model(images)
     assert len(found) == 2
     for image, one in zip(images, found, strict=True):
-        assert set(one) == {"boxes", "scores", "embeddings", "pooled"}
-        count = len(one["boxes"])
-        assert count > 0 and one["scores"].shape == (count,)
-        assert one["embeddings"].shape == (count, 32) and one["pooled"].shape[0] == count
-        torch.testing.assert_close(one["embeddings"].norm(dim=1), torch.ones(count))
-        assert (one["boxes"].amax(0)[2:] <= torch.tensor([image.shape[2], image.shape[1]])).all()
-        assert (one["scores"].diff() <= 0).all()
+        count = len(one.boxes)
+        assert count > 0 and one.scores.shape == (count,)
+        assert one.embeddings.shape == (count, 32) and one.pooled.shape[0] == count
+        torch.testing.assert_close(one.embeddings.norm(dim=1), torch.ones(count))
+        assert (one.boxes.amax(0)[2:] <= torch.tensor([image.shape[2], image.shape[1]])).all()
+        assert (one.scores.diff() <= 0).all()
 
 
 def test_query_features_of_a_box_are_those_of_a_detection_pooled_there(
@@ -186,11 +185,11 @@ def test_query_features_of_a_box_are_those_of_a_detection_pooled_there(
     model = small_model(detection_feature="detection").eval()
     with torch.no_grad():
         found = model(images)
-        embeddings = model.embed_boxes(images, [one["boxes"] for one in found])
-        pooled = model.pool_boxes(images, [one["boxes"] for one in found])
+        embeddings = model.embed_boxes(images, [one.boxes for one in found])
+        pooled = model.pool_boxes(images, [one.boxes for one in found])
     for one, embedded, rows in zip(found, embeddings, pooled, strict=True):
-        torch.testing.assert_close(one["embeddings"], embedded, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(one["pooled"], rows, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(one.embeddings, embedded, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(one.pooled, rows, atol=1e-5, rtol=1e-5)
 
 
 def test_no_boxes_give_no_query_features(small_model: Model, images: list[Tensor]) -> None:

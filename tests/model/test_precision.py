@@ -96,8 +96,8 @@ def test_gradients_of_all_parameters_are_float32(
 def test_detections_are_float32(small_model: Model, images: list[Tensor]) -> None:
     with _bf16(), torch.no_grad():
         found = small_model(box_score_threshold=0.0).eval()(images)
-    assert len(found[0]["boxes"])
-    assert {value.dtype for one in found for value in one.values()} == {torch.float32}
+    assert len(found[0].boxes)
+    assert {value.dtype for one in found for value in one} == {torch.float32}
 
 
 def test_embeddings_of_given_boxes_are_of_unit_length(small_model: Model, images: list[Tensor]) -> None:

@@ -223,7 +223,14 @@ def test_nothing_above_the_threshold_is_no_detection(heads: Make, detection_feat
     roi_heads = heads(box_score_threshold=1.0, detection_feature=detection_feature).eval()
     proposals = [torch.tensor([[0.0, 0, 30, 40]]), torch.zeros(0, 4)]
     found = roi_heads.detect(torch.zeros(2, 256, 4, 4), proposals, [(64, 64), (64, 64)])
-    assert [one["embeddings"].shape for one in found] == [(0, 32), (0, 32)]
+    assert [one.embeddings.shape for one in found] == [(0, 32), (0, 32)]
+
+
+@pytest.mark.parametrize("detection_feature", ["proposal", "detection"])
+def test_without_any_proposal_nothing_is_detected(heads: Make, detection_feature: str) -> None:
+    roi_heads = heads(detection_feature=detection_feature).eval()
+    (found,) = roi_heads.detect(torch.zeros(1, 256, 4, 4), [torch.zeros(0, 4)], [(64, 64)])
+    assert [part.shape[0] for part in found] == [0, 0, 0, 0] and found.boxes.shape == (0, 4)
 
 
 def test_detections_are_suppressed_clipped_and_sorted(heads: Make) -> None:
@@ -233,8 +240,8 @@ def test_detections_are_suppressed_clipped_and_sorted(heads: Make) -> None:
     ]
     features = torch.randn(1, 256, 4, 4, generator=torch.Generator().manual_seed(0))
     (found,) = roi_heads.detect(features, proposals, [(64, 64)])
-    assert len(found["boxes"]) == 2 and found["boxes"].max() <= 64
-    assert found["scores"][0] >= found["scores"][1]
+    assert len(found.boxes) == 2 and found.boxes.max() <= 64
+    assert found.scores[0] >= found.scores[1]
 
 
 def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads: Make) -> None:
@@ -244,7 +251,7 @@ def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads:
         roi_heads = heads(box_score_threshold=0.0, detection_feature=choice).eval()
         torch.nn.init.constant_(roi_heads.regressor.bias, 1.0)
         (found,) = roi_heads.detect(features, proposals, [(64, 64)])
-        box = proposals[0] if choice == "proposal" else found["boxes"]
+        box = proposals[0] if choice == "proposal" else found.boxes
         pooled = roi_heads.region_features(features, [box]).mean(dim=(2, 3))
-        torch.testing.assert_close(found["pooled"], pooled)
-        torch.testing.assert_close(found["embeddings"], F.normalize(roi_heads.embedding(pooled)))
+        torch.testing.assert_close(found.pooled, pooled)
+        torch.testing.assert_close(found.embeddings, F.normalize(roi_heads.embedding(pooled)))
