@@ -55,7 +55,7 @@ def ranked_results(
         )
     search = prepare_search(protocol, detections, score_threshold, rules)
     block, rows = search.index.block(search.protocol, np.array([query])), search.rows[[query]]
-    comparison = compared(detections, search.index.rows, distance, exact=True)
+    comparison = compared(detections, search.index.rows, distance)
     similarities = comparison.of_block(rows, search.index, block)
     ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
     shown = ranking.similarities[:k].astype(np.float64)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from maskps.columns import ragged_ranges
 from maskps.errors import AnnotationError
-from maskps.evaluation.block_similarities import BlockSimilarities
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import (
     GalleryBlock,
@@ -67,8 +66,12 @@ class Search:
     def protocol(self) -> SearchProtocol:
         return self.ruled.protocol
 
-    def score(self, block: GalleryBlock, similarities: BlockSimilarities) -> None:
-        """Scores the block's queries."""
+    def score(self, block: GalleryBlock, similarities: NDArray[np.float32]) -> None:
+        """Scores the block's queries.
+
+        Args:
+            similarities: (P,), of each query with its gallery's detections, one query after another.
+        """
         truths, query = _truths_of(self.protocol, block.queries)
         entries = block.entry_offsets[query] + self.protocol.truth_positions[truths]
         counts = np.diff(self.candidates.offsets)[truths]
@@ -78,20 +81,23 @@ class Search:
         if len(query) == 0:
             return
         places = np.repeat(block.begins[entries], counts) + numbers
-        matches, at_least = similarities.rank_matches(query, counts, places)
+        matches = np.maximum.reduceat(similarities[places], np.cumsum(counts) - counts)
+        ranked = [similarities[block.offsets[of] : block.offsets[of + 1]] for of in query]
+        at_least = np.array(
+            [np.count_nonzero(own >= match) for own, match in zip(ranked, matches, strict=True)]
+        )
         precisions = average_precisions(query, matches, at_least, rankings=len(block.queries))
         recalls = np.bincount(query, minlength=len(block.queries)) / self.ruled.truths[block.queries]
         self.average_precisions[block.queries] = precisions * recalls
+
         first = np.unique(query, return_index=True)[1]
         best, found = np.maximum.reduceat(matches, first), block.queries[query[first]]
         above = np.minimum.reduceat(at_least, first) - 1  # besides the best match itself
         for i in np.flatnonzero(above):
-            own = int(query[first[i]])
-            ranked = similarities.values[block.offsets[own] : block.offsets[own + 1]]
-            if np.count_nonzero(ranked == best[i]) > 1:
-                above[i] = np.count_nonzero(ranked > best[i])
-                if above[i] < max(TOP_K):
-                    above[i] = self._first_match(int(found[i]), similarities.of_query(own))
+            own = ranked[first[i]]
+            above[i] = np.count_nonzero(own > best[i])
+            if above[i] < max(TOP_K) and np.count_nonzero(own == best[i]) > 1:
+                above[i] = self._first_match(int(found[i]), own)
         self.is_found[found] = True
         self.hits[found] = above[:, None] < TOP_K
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.evaluation.block_similarities import BlockSimilarities
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import GalleryBlock
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import Search, prepare_search
-from maskps.evaluation.similarity import Comparison, Distance, gathered
+from maskps.evaluation.similarity import Comparison, Distance
 from maskps.protocols.protocol import SearchProtocol
 
 SCORE_THRESHOLD = 0.5
@@ -156,7 +154,7 @@ def evaluate_searches(
         for name, protocol in protocols.items()
     }
     rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
-    comparison = compared(detections, rows, distance, exact=adjust is not None)
+    comparison = compared(detections, rows, distance)
     if distance == "cosine":
         _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
         _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
@@ -180,32 +178,29 @@ def evaluate_searches(
 
 def _blocks(
     searches: list[Search], comparison: Comparison
-) -> Iterator[tuple[Search, GalleryBlock, BlockSimilarities]]:
+) -> Iterator[tuple[Search, GalleryBlock, NDArray[np.float32]]]:
     """Yields all queries of all searches in blocks, with their similarities to their galleries' detections.
 
-    Where the galleries ask for most pairs of a query and a detection, all pairs are multiplied, once for
-    all searches; otherwise those that each search asks for.
+    If the galleries hold most pairs of a query and a detection, all pairs are compared, once for all
+    searches. Otherwise only the pairs of each search are.
     """
     sizes = [_candidates(search) for search in searches]
     query_count, gallery_count = len(comparison.queries), len(comparison.gallery)
     if _SPARSE_COST * sum(int(size.sum()) for size in sizes) < query_count * gallery_count:
         for search, size in zip(searches, sizes, strict=True):
             for queries in _split(np.arange(len(search.rows)), size):
-                rows, block = search.rows[queries], search.index.block(search.protocol, queries)
-                values = comparison.of_block(rows, search.index, block)
-                yield search, block, BlockSimilarities(values, comparison, rows, search.index, block)
+                block = search.index.block(search.protocol, queries)
+                yield search, block, comparison.of_block(search.rows[queries], search.index, block)
         return
     for first in range(0, query_count, _QUERIES_AT_ONCE):
         last = first + _QUERIES_AT_ONCE
-        products = comparison.with_all(slice(first, last))
+        similarities = comparison.with_all(slice(first, last))
         for search, size in zip(searches, sizes, strict=True):
             within = np.flatnonzero((search.rows >= first) & (search.rows < last))
             for queries in _split(within, size[within]):
-                rows, block = search.rows[queries], search.index.block(search.protocol, queries)
-                starts = (rows - first) * gallery_count
-                begins = search.index.starts[block.images] + starts[block.query_of_entry]
-                values = gathered(products.ravel(), begins, block)
-                yield search, block, BlockSimilarities(values, comparison, rows, search.index, block)
+                block = search.index.block(search.protocol, queries)
+                of_detection = np.repeat(search.rows[queries] - first, np.diff(block.offsets))
+                yield search, block, similarities[of_detection, block.places(search.index)]
 
 
 def _candidates(search: Search) -> NDArray[np.int64]:
@@ -224,23 +219,20 @@ def _split(queries: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray
 
 
 def _adjusted(
-    adjust: Adjust, search: Search, block: GalleryBlock, similarities: BlockSimilarities
-) -> BlockSimilarities:
-    adjusted = similarities.values.copy()
+    adjust: Adjust, search: Search, block: GalleryBlock, similarities: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    adjusted = similarities.copy()
     for i, query in enumerate(block.queries):
         span = slice(block.offsets[i], block.offsets[i + 1])
         one = search.index.block(search.protocol, np.array([query]))
-        adjusted[span] = adjust(search, one, similarities.values[span])
-    return dataclasses.replace(similarities, values=adjusted, is_exact=True)
+        adjusted[span] = adjust(search, one, similarities[span])
+    return adjusted
 
 
-def compared(
-    detections: Detections, rows: NDArray[np.int64], distance: Distance, *, exact: bool
-) -> Comparison:
+def compared(detections: Detections, rows: NDArray[np.int64], distance: Distance) -> Comparison:
     """Returns the queries and these detections, ready to be compared."""
-    queries = detections.query_embeddings
     gallery = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
-    return Comparison(queries, gallery, distance=distance, exact=exact)
+    return Comparison(detections.query_embeddings, gallery, distance=distance)
 
 
 def _warn_unless_unit_vectors(name: str, found: NDArray[np.float64]) -> None:
