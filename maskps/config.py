@@ -51,7 +51,7 @@ class TrainConfig:
     """
 
     # -- network (Sec. 3.2) -----------------------------------------------------------------------------
-    backbone: str = _setting("resnet50")  # [4.2]; also "resnet101" (Table 3) and "tiny"
+    backbone: str = _setting("resnet50")  # [4.2]; any of maskps.model.backbone.BACKBONES
     pretrained: str = _setting("imagenet")  # [4.2]; also "shipped", "none", or the path of a weight file
     frozen_stages: int = _setting(1, low=0, high=4)  # [OIM] 1 = conv1 and its norm, 2 = also res2, ...
     freeze_batch_norm: str = _setting("stem", choices=("stem", "all", "none"))  # [OIM]

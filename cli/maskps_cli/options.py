@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maskps import MaskpsError, __version__
+from maskps.config import recipe_names
 from maskps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ recipe_option = click.option(
     "--recipe",
     default="paper",
     show_default=True,
-    help="paper (Sec. 4.2), modern, modern-900, convnext, tiny (for a CPU), or a TOML file.",
+    help=f"{', '.join(recipe_names())}, or a TOML file; docs/training.md describes them.",
 )
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."

@@ -1,28 +1,57 @@
-"""Backbones by name, cut in two before their last stage, with weights from a file, and frozen layers."""
+"""Backbones by name: how each is built, where its weights come from, and which of them do not decay."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
-from torchvision.models import ConvNeXt_Tiny_Weights, ResNet50_Weights, ResNet101_Weights
+from torch import Tensor, nn
+from torchvision.models import ConvNeXt_Tiny_Weights, ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.model.convnext import build_convnext_tiny
-from maskps.model.resnet import STAGES, build_resnet
+from maskps.model.freezing import freeze
+from maskps.model.resnet import build_resnet
 from maskps.model.stages import Res5, Stem
 
-BACKBONES = (*STAGES, "convnext_tiny")
 
-_IMAGENET = {
-    "resnet50": ResNet50_Weights.IMAGENET1K_V1,
-    "resnet101": ResNet101_Weights.IMAGENET1K_V1,
-    "convnext_tiny": ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
+class Backbone(NamedTuple):
+    """What maskps knows of a backbone; see docs/extend/backbone.md.
+
+    Attributes:
+        build: returns its two parts with random weights.
+        imagenet: torchvision's weights, for `pretrained = "imagenet"`; None if there are none.
+        norms: layers whose parameters never decay.
+        no_decay: endings of the names of other parameters that never decay.
+    """
+
+    build: Callable[[], tuple[Stem, Res5]]
+    imagenet: WeightsEnum | None = None
+    norms: tuple[type[nn.Module], ...] = (nn.BatchNorm2d,)
+    no_decay: tuple[str, ...] = ()
+
+
+BACKBONES = {
+    "resnet50": Backbone(
+        partial(build_resnet, 64, (64, 128, 256, 512), (3, 4, 6, 3)), ResNet50_Weights.IMAGENET1K_V1
+    ),
+    "resnet101": Backbone(
+        partial(build_resnet, 64, (64, 128, 256, 512), (3, 4, 23, 3)), ResNet101_Weights.IMAGENET1K_V1
+    ),
+    "convnext_tiny": Backbone(
+        build_convnext_tiny,
+        ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
+        norms=(nn.LayerNorm,),
+        no_decay=("layer_scale",),
+    ),
+    "tiny": Backbone(partial(build_resnet, 16, (16, 32, 64, 128), (1, 2, 2, 1))),
 }
+"""By the name that the setting `backbone` takes."""
 
 
 def split_backbone(
@@ -35,18 +64,16 @@ def split_backbone(
     """Returns the two parts of a backbone, cut before its last stage: res4 | res5 in a ResNet (Sec. 3.2).
 
     Args:
-        name: "resnet50", "resnet101" (Table 3), "convnext_tiny", or "tiny": a ResNet, narrow and shallow, for
-            a CPU.
-        pretrained: "imagenet" (torchvision's IMAGENET1K_V1, from the local torch hub folder), "shipped"
-            (the file that comes with the package), "none", or the path of a .pth or .safetensors file
-            with torchvision's parameter names.
-        frozen_stages: 0 trains all, 1 freezes conv1, 2 also res2, 3 also res3, 4 also res4; of a ConvNeXt
-            likewise the first convolution and its norm, then a stage after the other. The paper does not
-            say; 1 is the OIM release's.
-        freeze_batch_norm: "none", "stem" or "all": whose batch norms keep their statistics and affine
-            parameters. With one image a batch, those of the stem are unstable (the release freezes them);
-            res5's see a batch of RoIs, and train in the release. A ConvNeXt has no batch norms, and its
-            layer norms no statistics: they train unless `frozen_stages` freezes them.
+        name: one of `BACKBONES`.
+        pretrained: "imagenet" (torchvision's weights, from the local torch hub folder), "shipped" (the file
+            that comes with the package), "none", or the path of a .pth or .safetensors file with
+            torchvision's parameter names.
+        frozen_stages: how many stages do not train: 1 freezes conv1, 2 also res2, 3 also res3, 4 also res4.
+            The paper does not say; 1 is the OIM release's.
+        freeze_batch_norm: "none", "stem" or "all": the parts whose batch norms keep their statistics, scales
+            and shifts. The OIM release freezes those of the stem, which are unstable with one image a batch;
+            those of res5 see a batch of RoIs, and train. Other norms keep no statistics, and train unless
+            `frozen_stages` freezes them.
 
     Raises:
         ConfigError: an unknown name or choice.
@@ -54,21 +81,10 @@ def split_backbone(
     """
     if name not in BACKBONES:
         raise ConfigError("backbone", expected=f"one of {', '.join(BACKBONES)}", found=repr(name))
-    if freeze_batch_norm not in ("none", "stem", "all"):
-        raise ConfigError("freeze_batch_norm", expected="none, stem or all", found=repr(freeze_batch_norm))
-    if not 0 <= frozen_stages <= 4:
-        raise ConfigError("frozen_stages", expected="0 to 4", found=str(frozen_stages))
-    stem: Stem
-    res5: Res5
-    if name == "convnext_tiny":
-        stem, res5 = build_convnext_tiny()
-    else:
-        stem, res5 = build_resnet(name, frozen_stages=frozen_stages, freeze_batch_norm=freeze_batch_norm)
+    stem, res5 = BACKBONES[name].build()
+    freeze(stem, res5, stages=frozen_stages, batch_norm=freeze_batch_norm)
     if str(pretrained) != "none":
         load_backbone(stem, res5, pretrained_path(name, pretrained))
-    for group in stem.groups[:frozen_stages]:
-        for module in group:
-            module.requires_grad_(False)
     return stem, res5
 
 
@@ -76,24 +92,26 @@ def pretrained_path(name: str, pretrained: str | Path) -> Path:
     """Returns the file that "imagenet", "shipped" or a path stands for; it need not exist.
 
     Raises:
-        ConfigError: "imagenet" for a backbone that torchvision has no weights of.
+        ConfigError: "imagenet" for a backbone without ImageNet weights.
     """
     if pretrained == "imagenet":
-        if name not in _IMAGENET:
+        weights = BACKBONES[name].imagenet
+        if weights is None:
+            known = [one for one, backbone in BACKBONES.items() if backbone.imagenet is not None]
             raise ConfigError(
                 "pretrained",
-                expected=f'"imagenet" with one of {", ".join(_IMAGENET)}',
+                expected=f'"imagenet" with one of {", ".join(known)}',
                 found=f'backbone "{name}"',
                 hint='"shipped", "none", or the path of a file',
             )
-        return Path(torch.hub.get_dir()) / "checkpoints" / _IMAGENET[name].url.rsplit("/", 1)[1]
+        return Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
     if pretrained == "shipped":
         return Path(__file__).parent / "weights" / f"{name}.safetensors"
     return Path(pretrained)
 
 
 def load_backbone(stem: Stem, res5: Res5, path: Path) -> None:
-    """Loads weights with torchvision's names; the classifier "fc" is left out.
+    """Loads weights with torchvision's names; ignores those of the classifier.
 
     Raises:
         InputFileError: no such file, not a file of weights, or not of this architecture.
@@ -121,10 +139,8 @@ def load_backbone(stem: Stem, res5: Res5, path: Path) -> None:
 
 
 def backbone_state(stem: Stem, res5: Res5) -> dict[str, Tensor]:
-    """Returns both parts' parameters and statistics under torchvision's names, as `load_backbone` reads.
-
-    Contiguous, as safetensors wants them.
-    """
+    """Returns both parts' parameters and statistics as `load_backbone` reads them: contiguous, under
+    torchvision's names."""
     state = {**stem.state_dict(), **res5.state_dict()}
     return {key: value.contiguous() for key, value in state.items()}
 
@@ -142,7 +158,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             hint="the file may be cut off; copy it again",
         ) from error
     except Exception as error:
-        # pickle.UnpicklingError and whatever else a file that is no checkpoint makes the unpickler raise
+        # On a file that is not a checkpoint the unpickler may raise anything.
         raise InputFileError(path, expected="a .pth file of tensors", found=type(error).__name__) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
@@ -152,7 +168,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _where_to_get(path: Path) -> str:
-    for weights in _IMAGENET.values():
-        if weights.url.endswith(path.name):
+    for weights in (backbone.imagenet for backbone in BACKBONES.values()):
+        if weights is not None and weights.url.endswith(path.name):
             return f'download {weights.url} and save it there, or set pretrained to its path, or to "none"'
     return 'set pretrained to the path of a .pth or .safetensors file, or to "none"'

@@ -8,23 +8,25 @@ import torch
 from torch import nn
 
 from maskps.config import TrainConfig
+from maskps.model.backbone import BACKBONES
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Returns the optimiser of the parameters that train, in three groups: weights, biases and norms.
 
-    SGD with momentum (Sec. 4.2 names it and the rate only), or AdamW with torch's betas, on the same groups:
+    SGD with momentum (Sec. 4.2 names only it and the rate), or AdamW with torch's betas, on the same groups:
 
     - weights of convolutions and linear layers decay by `weight_decay`;
     - their biases learn `bias_lr_factor` times as fast and decay by `bias_weight_decay`, as in the OIM
-      release (in which the bias of the box regressor alone decays; here it is one like the others);
-    - scales and shifts of batch and layer norms learn as fast as weights and do not decay. The layer scales
-      of a ConvNeXt belong to them: they begin at 1e-6 and only gate their block.
+      release (there the bias of the box regressor decays; here it is treated like the others);
+    - the parameters of norms, and those the backbone's row of `BACKBONES` lists (such as the layer scales of
+      a ConvNeXt, which begin at 1e-6 and only gate their block), learn as fast as weights and do not decay.
     """
+    backbone = BACKBONES[config.backbone]
     of_norms = {
         id(parameter)
         for module in model.modules()
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
+        if isinstance(module, backbone.norms)
         for parameter in module.parameters()
     }
     weights: list[nn.Parameter] = []
@@ -32,9 +34,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     norms: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            is_norm = id(parameter) in of_norms or name.endswith("layer_scale")
-            is_bias = name.endswith("bias")
-            group = norms if is_norm else biases if is_bias else weights
+            never_decays = id(parameter) in of_norms or name.endswith(backbone.no_decay)
+            group = norms if never_decays else biases if name.endswith("bias") else weights
             group.append(parameter)
     groups = [
         {"params": weights, "weight_decay": config.weight_decay, "rate_factor": 1.0},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -10,9 +13,62 @@ import torch
 import torchvision
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.model.backbone import backbone_state, load_backbone, split_backbone
-from maskps.model.resnet import FrozenBatchNorm
+from maskps.losses import LOSS_NAMES
+from maskps.model import build_model
+from maskps.model.backbone import BACKBONES, Backbone, backbone_state, load_backbone, split_backbone
+from maskps.model.freezing import FrozenBatchNorm
 from maskps.model.roi_align import RegionGrid
+from maskps.training.schedule import build_optimizer
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adds the backbone of docs/extend/backbone.md, by the code printed there: a file and a row."""
+    file, row = re.findall(r"```python\n(.*?)```", (DOCS / "extend/backbone.md").read_text(), re.DOTALL)
+    added: dict[str, Backbone] = {}
+    names = {"Backbone": Backbone, "BACKBONES": added, **vars(torchvision.models)}
+    exec(file, names)
+    exec(row, names)
+    monkeypatch.setitem(BACKBONES, "resnet18", added["resnet18"])
+
+
+@pytest.mark.usefixtures("example")
+@pytest.mark.parametrize("name", [*BACKBONES, "resnet18"])
+def test_a_backbone_keeps_what_stages_promise(name: str) -> None:
+    """Shapes, names that the parts do not share, and groups that are the whole stem from the front."""
+    stem, res5 = split_backbone(name, frozen_stages=0, freeze_batch_norm="none")
+    with torch.no_grad():
+        features = stem(torch.rand(1, 3, 64, 96))
+        regions = res5(torch.rand(2, stem.out_channels, 14, 14))
+    assert features.shape == (1, stem.out_channels, 4, 6)
+    assert regions.shape == (2, res5.out_channels, 7, 7)
+    assert not set(stem.state_dict()) & set(res5.state_dict())
+    grouped = [id(value) for group in stem.groups for top in group for value in top.parameters()]
+    assert grouped == [id(value) for value in stem.parameters()] and len(stem.groups) == 4
+
+
+@pytest.mark.usefixtures("example")
+@pytest.mark.parametrize("name", [*BACKBONES, "resnet18"])
+def test_the_network_trains_on_every_backbone(
+    name: str, config: Callable[..., Any], target: Callable[..., Any]
+) -> None:
+    settings = config(backbone=name, frozen_stages=1, freeze_batch_norm="stem", rois_per_image=4)
+    model = build_model(settings, 7)
+    losses = model([torch.rand(3, 96, 96)], [target([1, -1], masks=True)])
+    assert set(losses) == set(LOSS_NAMES)
+    sum(losses.values()).backward()
+    weights, biases, norms = (group["params"] for group in build_optimizer(model, settings).param_groups)
+    assert all(
+        value.grad is not None and value.grad.isfinite().all() for value in [*weights, *biases, *norms]
+    )
+    assert all(value.dim() > 1 for value in weights), "a norm whose parameters decay"
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_docs_list_every_backbone(name: str) -> None:
+    assert f"`{name}`" in (DOCS / "training.md").read_text()
 
 
 def test_the_two_parts_are_torchvisions_resnet50() -> None:
