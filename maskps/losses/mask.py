@@ -15,9 +15,9 @@ MaskReduction = Literal["mean", "sum"]
 def mask_loss(logits: Tensor, targets: Tensor, *, reduction: MaskReduction = "mean") -> Tensor:
     """Returns the binary cross entropy of an image's predicted masks, Eq. (6), a scalar, float32 or wider.
 
-    Eq. (6) is written as a sum over the S proposals with mask and their T cells. With T = 196 cells that
-    sum would outweigh the five other losses by far; the paper cites Mask R-CNN for the loss, which takes
-    the mean, and so do we unless told otherwise.
+    Eq. (6) is a sum over the S proposals with mask and their T cells. With T = 196 cells that sum would
+    outweigh the five other losses by far. Mask R-CNN, which the paper cites for the loss, takes the mean;
+    so do we by default.
 
     Args:
         logits: (S, M, M) float, before the sigmoid.
@@ -39,8 +39,8 @@ def batch_mask_loss(
 ) -> Tensor:
     """Returns lambda L_mask of Eq. (7) for a batch: the mean over its images of each image's `mask_loss`.
 
-    Here is lambda: it belongs to the input image, so an image without proposals with mask enters the mean
-    as a zero. In the same way the other losses of a batch are means over all its images.
+    This is lambda: it belongs to the input image, so an image without proposals with mask enters the mean as
+    0. The other losses of a batch are means over all its images, too.
 
     Args:
         logits: (S, M, M) float, before the sigmoid; the images' proposals with mask one after the other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -11,30 +12,33 @@ from torch.nn import functional as F
 from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.structures import BACKGROUND_PID, UNLABELED_PID
 
+_MANY_PASSES = 100
+"""Forward passes without a commit that are more than one step of the optimiser is likely to have."""
+
 
 class OIMLoss(nn.Module):
     """Matches embeddings against a table of the labeled persons and a queue of the unlabeled ones.
 
-    The state is kept in buffers, so that it travels with the state dict:
+    The state lives in buffers, so it is part of the state dict:
 
     - `lookup_table` (N, D) float32: row i - 1 holds the L2-normalised embedding of pid i (v in Eq. (3));
     - `circular_queue` (Q, D) float32: the latest Q embeddings of unlabeled persons (u in Eq. (3));
     - `queue_position` () int64: the slot that is written next.
 
-    Rows and slots that were never written are zero vectors. As in the release (Xiao et al. 2017) they take
-    part in Eq. (3) with logit 0.
+    Rows and slots that were never written are zero vectors. They take part in Eq. (3) with logit 0, as in
+    the release (Xiao et al. 2017).
 
-    **The state does not move by itself.** In training mode `forward` remembers the embeddings that it saw,
-    and `commit` moves the table and the queue by all of them, once per step of the optimiser: every forward
-    pass of a step sees the state as it was before the step, whether its images come in one batch, in several
-    or in several processes. Whoever trains with this module alone does
+    **Only `commit` moves the state.** In training mode `forward` remembers the embeddings that it saw;
+    `commit` moves table and queue by all of them. Call it once per step of the optimiser. Every forward pass
+    of a step then sees the state from before the step, whether its images come in one batch, in several or in
+    several processes:
 
         loss = oim(embeddings, pids)
         loss.backward()
         optimizer.step()
         oim.commit()
 
-    and without the last line the table stays empty.
+    Without the last line the table stays empty and the remembered embeddings pile up; `forward` warns of it.
 
     Args:
         num_pids: N; labeled pids are 1..N.
@@ -67,8 +71,8 @@ class OIMLoss(nn.Module):
     def forward(self, embeddings: Tensor, pids: Tensor, counts: Sequence[int] | None = None) -> Tensor:
         """Returns the mean over images of each image's mean of -log p_id, Eqs. (3) and (5), a scalar.
 
-        An image's mean is over its labeled embeddings; an image without any counts as a 0. In training mode
-        embeddings and pids are remembered until `commit`. Computed in float32 also under autocast.
+        An image's mean is over its labeled embeddings; an image without any counts as 0. In training mode
+        embeddings and pids are remembered until `commit`. The loss is float32, also under autocast.
 
         Args:
             embeddings: (R, D) float, L2-normalised.
@@ -90,35 +94,41 @@ class OIMLoss(nn.Module):
             counts = [len(pids)] if counts is None else counts
             images = images_of_rows(counts, pids.device)[is_labeled]
             loss = (values * image_mean_weights(images, len(counts))).sum()
-            if self.training:
-                self._pending.append((embeddings.detach(), pids))
+        if self.training:
+            self._remember(embeddings.detach(), pids)
         return loss
+
+    def _remember(self, embeddings: Tensor, pids: Tensor) -> None:
+        self._pending.append((embeddings, pids))
+        if len(self._pending) == _MANY_PASSES:
+            warnings.warn(
+                f"OIMLoss has seen {_MANY_PASSES} forward passes without a commit: its table does not move, "
+                "and it keeps all their embeddings. Call commit() once after each step of the optimiser.",
+                stacklevel=3,
+            )
 
     def take_pending(self) -> list[tuple[Tensor, Tensor]]:
         """Returns embeddings (R, D) and pids (R,) of each pass since the last commit, and forgets them."""
         pending, self._pending = self._pending, []
         return pending
 
-    def commit(self) -> None:
-        """Updates the table and the queue by all embeddings since the last commit, in their order."""
-        for embeddings, pids in self.take_pending():
-            self.update(embeddings, pids)
-
     @torch.no_grad()
-    def update(self, embeddings: Tensor, pids: Tensor) -> None:
+    def commit(self, passes: Sequence[tuple[Tensor, Tensor]] | None = None) -> None:
         """Moves the rows of the labeled pids towards their embeddings, and queues the unlabeled ones.
 
         Eq. (4), and then each row is L2-normalised again, as Xiao et al. write. (Their released Caffe code
-        does not, and its GPU queue keeps 64 of the 256 numbers; neither is imitated.) Several embeddings
+        does not do so, and its GPU queue keeps 64 of the 256 numbers; we follow neither.) Several embeddings
         of one pid are applied one after the other in the order given, as in the release.
 
         Args:
-            embeddings: (R, D) float, L2-normalised.
-            pids: (R,) int64, as for `forward`.
+            passes: embeddings (R, D) and pids (R,) of each pass, as `take_pending` returns them, perhaps from
+                several processes. None: those that this module has remembered.
         """
-        embeddings = embeddings.to(self.lookup_table.dtype)
-        self._update_table(embeddings, pids)
-        self._push(embeddings[pids == UNLABELED_PID])
+        for embeddings, pids in self.take_pending() if passes is None else passes:
+            embeddings = embeddings.to(self.lookup_table)
+            pids = pids.to(embeddings.device)
+            self._update_table(embeddings, pids)
+            self._push(embeddings[pids == UNLABELED_PID])
 
     def _update_table(self, embeddings: Tensor, pids: Tensor) -> None:
         # Different pids are independent: round k takes the k-th embedding of every pid at once.

@@ -15,10 +15,9 @@ LOSS_NAMES = ("loss_rpn_cls", "loss_rpn_reg", "loss_rcnn_cls", "loss_rcnn_reg", 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float] | None = None) -> Tensor:
     """Returns L_RPN + L_RCNN + L_identification + lambda L_mask, Eq. (7), a scalar.
 
-    The rule "lambda = 1 when the input image contains labeled segmentation masks, otherwise 0" is already
-    in `loss_mask`, image by image (`maskps.losses.mask.batch_mask_loss`): the mean over all images of the
-    batch, those without masks with 0. It is 0 (with a gradient of zeros) when no image has any. The weight
-    given here multiplies lambda: {"loss_mask": 0.0} trains without masks, everything else equal.
+    The rule "lambda = 1 when the input image contains labeled segmentation masks, otherwise 0" is already in
+    `loss_mask`: `maskps.losses.mask.batch_mask_loss` counts images without masks as 0. The weight given here
+    multiplies lambda: {"loss_mask": 0.0} trains without masks, everything else equal.
 
     Args:
         losses: exactly the six scalars named in `LOSS_NAMES`.

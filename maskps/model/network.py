@@ -81,12 +81,20 @@ class MaskGuidedPersonSearch(nn.Module):
             **self.roi_heads.losses(features, proposals, targets),
         }
 
-    def commit(self) -> None:
-        """Moves OIM's table and queue by the embeddings of all forward passes since the last commit.
+    def take_pending(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns what OIM remembers of each forward pass since the last commit, and makes it forget that.
 
-        To be called once per step of the optimiser, after it; see `maskps.losses.OIMLoss`.
+        A run of several processes gathers these and gives all of them to `commit`.
         """
-        self.roi_heads.id_loss.commit()
+        return self.roi_heads.id_loss.take_pending()
+
+    def commit(self, passes: Sequence[tuple[Tensor, Tensor]] | None = None) -> None:
+        """Moves OIM's table and queue; call it once after each step of the optimiser.
+
+        Args:
+            passes: embeddings and pids of forward passes, of `take_pending`; None: all since the last commit.
+        """
+        self.roi_heads.id_loss.commit(passes)
 
     def embed_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, D) embeddings pooled from given boxes: the features of queries.

@@ -112,8 +112,7 @@ class Stepper:
             found = {"gradient norm": gradient, **losses}
             raise self._not_finite(where, names, "a finite gradient", found)
         self.optimizer.step()
-        for embeddings, pids in (one for part in parts for one in part.remembered):
-            self.model.roi_heads.id_loss.update(embeddings.to(self.device), pids.to(self.device))
+        self.model.commit([one for part in parts for one in part.remembered])
         return losses
 
     def _backward(self, batch: Batch) -> Tensor:
@@ -133,7 +132,7 @@ class Stepper:
         return nullcontext()
 
     def _remembered(self) -> list[tuple[Tensor, Tensor]]:
-        pending = self.model.roi_heads.id_loss.take_pending()
+        pending = self.model.take_pending()
         if self.processes.size == 1:
             return pending
         return [(embeddings.cpu(), pids.cpu()) for embeddings, pids in pending]

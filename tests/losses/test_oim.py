@@ -136,6 +136,15 @@ def test_what_was_taken_is_not_committed() -> None:
     assert torch.equal(embeddings, _unit(2)) and pids.tolist() == [1, 2] and not embeddings.requires_grad
 
 
+def test_a_forgotten_commit_is_warned_of_once() -> None:
+    oim = _filled()
+    for _ in range(99):
+        oim(_unit(2), torch.tensor([1, 2]))
+    with pytest.warns(UserWarning, match=r"Call commit\(\) once after each step"):
+        oim(_unit(2), torch.tensor([1, 2]))
+    oim(_unit(2), torch.tensor([1, 2]))  # a second warning would fail the test
+
+
 def test_evaluation_mode_does_not_touch_the_state() -> None:
     oim = _filled().eval()
     before = {key: value.clone() for key, value in oim.state_dict().items()}
@@ -171,7 +180,7 @@ def test_rows_stay_of_unit_length() -> None:
 def test_embeddings_of_one_pid_are_applied_in_order() -> None:
     first, second = _unit(2)
     oim = OIMLoss(1, 6, 0)
-    oim.update(torch.stack([first, second]), torch.tensor([1, 1]))
+    oim.commit([(torch.stack([first, second]), torch.tensor([1, 1]))])
     torch.testing.assert_close(oim.lookup_table[0], F.normalize(first / 2 + second / 2, dim=0))
 
 
@@ -185,7 +194,7 @@ def test_the_ring_wraps_also_when_a_batch_is_longer_than_the_queue(batches: list
         for value in batch:
             slots[position] = value
             position = (position + 1) % 3
-        oim.update(torch.tensor(batch)[:, None], torch.full((count,), -1))
+        oim.commit([(torch.tensor(batch)[:, None], torch.full((count,), -1))])
     assert oim.circular_queue[:, 0].tolist() == slots
     assert oim.queue_position.item() == position
 
