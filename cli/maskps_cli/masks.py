@@ -94,25 +94,13 @@ def export_coco_rle(
     force: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Does and tells what `maskps-data convert --masks MASKS --to coco-rle --out OUT` asks for."""
+    """Does the work of `maskps-data convert --masks MASKS --to coco-rle --out OUT`, and prints the result."""
     from maskps.masks.coco_rle import masks_to_coco_rle
 
     with progress_bar("masks", quiet=quiet) as update:
         export = masks_to_coco_rle(masks, out, persons=persons, force=force, progress=update)
     if as_json:
         print_json(export.to_dict())
-    else:
-        rows = [
-            [name, f"{form.area:.4f}", f"{form.least_area:.4f}", f"{form.most_area:.4f}"]
-            + [f"{form.iou:.4f}", f"{form.least_iou:.4f}"]
-            for name, form in (("RLE", export.rle), ("polygons, holes filled", export.polygons))
-        ]
-        print_table(
-            str(out),
-            ["pixels beside the exact outline", "area", "least", "most", "IoU", "least"],
-            rows,
-            note="polygons: masks.json as pycocotools reads it",
-        )
     say(f"wrote {out}: {export.summary()}", quiet=quiet)
 
 

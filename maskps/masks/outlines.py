@@ -86,30 +86,6 @@ class Outline:
             return self
         return outline_from_shapely(shapely.intersection(self.to_shapely(), shapely.box(*low, *high)))
 
-    def simplified(self, cells: float, *, size: int = 14) -> Outline:
-        """Returns it with fewer vertices, while the area that changes is at most this many grid cells.
-
-        Vertices are taken by the rule of Douglas and Peucker, with the largest tolerance (found by bisection)
-        that keeps the bound.
-
-        Args:
-            cells: in cells of the size x size grid in `bounds`. In every box as large as that, wherever it
-                lies, the changes of `coverage` then add up to at most `cells`, over all cells together; in a
-                smaller box to at most `cells` times the ratio of the two areas.
-        """
-        extent = self.bounds[2:] - self.bounds[:2]
-        shape, best = self.to_shapely(), self
-        below, above = 0.0, float(extent.max())
-        for _ in range(20):
-            tolerance = (below + above) / 2
-            simpler = outline_from_shapely(shape.simplify(tolerance))
-            change = shapely.symmetric_difference(shape, simpler.to_shapely()).area
-            if change * size**2 <= cells * np.prod(extent):
-                below, best = tolerance, simpler
-            else:
-                above = tolerance
-        return best
-
     def parts(self) -> Iterator[tuple[NDArray[np.float64], list[NDArray[np.float64]]]]:
         """Yields each outer ring with the holes in it."""
         outer: NDArray[np.float64] | None = None

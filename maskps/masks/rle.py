@@ -1,18 +1,21 @@
-"""COCO's run-length encoding of masks: written, and read with every number checked.
+"""COCO's run-length encoding of masks: pycocotools encodes and decodes, every number is checked here first.
 
-The pixels are walked column by column; `counts` are the lengths of the runs, outside, inside, outside, ...
-The first may be 0. They stand as a list ("uncompressed") or as text ("compressed"): in the text each number
-is a difference to the one two before it (from the fourth on), in groups of 5 bits, lowest first, one
-character of code 48 + group each, 32 added in all but the last, whose bit 16 is the sign. (pycocotools,
-common/maskApi.c, rleToString.) pycocotools itself does not check what it decodes.
+The pixels are read column by column; `counts` are the lengths of the runs, outside, inside, outside, ...
+The first may be 0. They are a list ("uncompressed") or a text ("compressed"): in the text each number is a
+difference to the one two before it (from the fourth on), in groups of 5 bits, lowest first, one character of
+code 48 + group each, 32 added in all but the last, whose bit 16 is the sign. (pycocotools, common/maskApi.c,
+rleToString.) pycocotools does not check what it decodes: runs that are too short leave pixels unset, and a
+text that is cut off makes it read beyond its end.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from maskps.errors import AnnotationError
 
@@ -28,10 +31,8 @@ def mask_to_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
     The list, not the text, because every reader takes it: torchvision's reference reader takes no text.
     """
-    pixels = mask.ravel(order="F")
-    changes = np.flatnonzero(np.diff(pixels)) + 1
-    ends = np.concatenate([[0] if pixels.size and pixels[0] else [], changes, [pixels.size]])
-    return {"size": list(mask.shape), "counts": np.diff(ends, prepend=0).astype(np.int64).tolist()}
+    text = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode("ascii")
+    return {"size": list(mask.shape), "counts": _lengths_of_text(text, "pycocotools").tolist()}
 
 
 def rle_to_mask(rle: Any, *, where: str) -> NDArray[np.bool_]:
@@ -42,8 +43,8 @@ def rle_to_mask(rle: Any, *, where: str) -> NDArray[np.bool_]:
         where: file and annotation, for the error message.
 
     Raises:
-        AnnotationError: a size that is none, counts that are no numbers, negative, cut off, or that do not
-            add up to the size.
+        AnnotationError: not a size; counts that are not numbers, negative, cut off, or that do not add up to
+            the size.
     """
     if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
         raise AnnotationError(
@@ -58,8 +59,10 @@ def rle_to_mask(rle: Any, *, where: str) -> NDArray[np.bool_]:
         expected = f"runs that add up to {height} x {width} = {height * width} pixels"
         hint = "size is [height, width]; the counts may be cut off, or of another image"
         raise AnnotationError(where, expected=expected, found=found, hint=hint)
-    inside = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(inside, lengths).reshape(width, height).T
+    checked = {"size": [height, width], "counts": lengths.tolist()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pycocotools' arrays, with numpy 2
+        return coco_mask.decode(coco_mask.frPyObjects(checked, height, width)).astype(np.bool_)
 
 
 def _size(size: Any, where: str) -> tuple[int, int]:
@@ -86,23 +89,22 @@ def _lengths(counts: Any, where: str) -> NDArray[np.int64]:
 
 
 def _lengths_of_text(text: str, where: str) -> NDArray[np.int64]:
-    lengths: list[int] = []
-    number = groups = 0
-    for character in text:
-        code = ord(character) - 48
-        if not 0 <= code < 64 or groups == _MAX_GROUPS:
-            found = f"{character!r} after {len(lengths)} numbers"
-            raise AnnotationError(where, expected="counts in COCO's encoding", found=found, hint=_HINT)
-        number |= (code & 31) << 5 * groups
-        groups += 1
-        if code & 32:
-            continue
-        if code & 16:
-            number -= 1 << 5 * groups
-        lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
-        number = groups = 0
-    if groups:
-        found = f"text that ends within number {len(lengths) + 1}"
+    codes = np.array([ord(character) for character in text], dtype=np.int64) - 48
+    is_last = codes & 32 == 0
+    number = np.cumsum(is_last) - is_last  # which number each group belongs to
+    group = np.arange(len(codes)) - np.searchsorted(number, number)
+    found = ""
+    if (is_wrong := (codes < 0) | (codes >= 64) | (group >= _MAX_GROUPS)).any():
+        first = int(np.argmax(is_wrong))
+        found = f"{text[first]!r} after {number[first]} numbers"
+    elif not is_last.all() and not is_last[-1]:
+        found = f"text that ends within number {number[-1] + 1}"
+    if found:
         raise AnnotationError(where, expected="counts in COCO's encoding", found=found, hint=_HINT)
     # Each is at most 2**36 beyond the one two before it: no text that a file holds overflows 64 bits.
-    return np.array(lengths, dtype=np.int64)
+    lengths = np.zeros(int(is_last.sum()), dtype=np.int64)
+    np.add.at(lengths, number, (codes & 31) << 5 * group)
+    lengths -= np.where(codes & 16, 32 << 5 * group, 0)[is_last]
+    lengths[1::2] = np.cumsum(lengths[1::2])
+    lengths[2::2] = np.cumsum(lengths[2::2])
+    return lengths

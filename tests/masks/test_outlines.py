@@ -144,38 +144,6 @@ def test_a_box_beside_it_or_without_a_width_or_height_clips_all(box: list[float]
     assert Outline(()).clipped(box).is_empty
 
 
-@few
-@given(outlines(), st.sampled_from([0.1, 0.5, 2.0, 10.0]), st.integers(0, 2**32 - 1))
-def test_simplification_changes_the_cells_by_less_than_it_says(
-    outline: Outline, cells: float, seed: int
-) -> None:
-    simpler = outline.simplified(cells)
-    assert simpler.to_shapely().is_valid
-    assert len(simpler.edges()) <= len(outline.edges())
-    rng = np.random.default_rng(seed)
-    extent = outline.bounds[2:] - outline.bounds[:2]
-    corners = outline.bounds[:2] + rng.uniform(-0.5, 0.5, (5, 2)) * extent
-    moved = np.concatenate([corners, corners + extent], axis=1)
-    boxes = np.concatenate([outline.bounds[None], moved])
-    change = np.abs(coverage(outline.edges(), boxes) - coverage(simpler.edges(), boxes))
-    assert change.sum(axis=(1, 2)).max() <= cells + 1e-9
-
-
-def test_simplification_takes_as_much_as_the_bound_allows() -> None:
-    """A square of 14 with a dent of area 1, one cell: it goes at 1.01 cells and stays at 0.99."""
-    dented = [(0, 0), (6, 0), (7, 1), (8, 0), (14, 0), (14, 14), (0, 14)]
-    outline = outline_from_polygons([dented], where="dent")
-    assert [len(outline.simplified(cells).edges()) for cells in (0.99, 1.01)] == [7, 4]
-    assert outline.simplified(1.01).area == 196.0
-
-
-def test_simplification_without_a_change_takes_points_on_lines_only() -> None:
-    between = [(0, 0), (5, 0), (10, 0), (10, 10), (0, 10)]
-    outline = outline_from_polygons([between], where="square")
-    assert sorted(map(tuple, outline.simplified(0).rings[0])) == sorted(map(tuple, SQUARE))
-    assert Outline(()).simplified(1).is_empty
-
-
 def test_shapely_and_back_keeps_every_vertex() -> None:
     outline = outline_from_polygons([SQUARE, SQUARE + 20], holes=[HOLE], where="two")
     again = outline_from_shapely(outline.to_shapely())
