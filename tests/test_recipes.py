@@ -10,8 +10,8 @@ import torch
 from maskps.losses import total_loss
 from maskps.model import build_model
 from maskps.training import load_config, recipe_names
-from maskps.training.precision import autocast_for
 from maskps.training.schedule import build_optimizer, learning_rate, set_learning_rate
+from maskps.training.step import autocast_for
 
 FIELD = {
     "shorter_side": 900,

@@ -97,9 +97,8 @@ def evaluate(
     from maskps.evaluation.result_file import ResultFile, ResultSource
     from maskps.evaluation.task import SearchTask, score, score_detector, task_of_dataset
     from maskps.io.files import check_output_file
-    from maskps.model.processes import open_processes, own_device
+    from maskps.model.processes import open_device, open_processes, own_device
     from maskps.training import Run, is_first_process, load_run
-    from maskps.training.run import open_device
 
     methods = methods_of(distance, cbgm, rerank)
     if out is not None and save_detections is not None and out.resolve() == save_detections.resolve():

@@ -105,7 +105,7 @@ def settings_of(recipe: str, overrides: Sequence[str]) -> TrainConfig:
 
 def _check_device(ctx: click.Context, parameter: click.Parameter, device: str) -> str:
     if device != "auto":
-        from maskps.training.run import open_device
+        from maskps.model.processes import open_device
 
         with wrong_value("--device"):
             open_device(device)

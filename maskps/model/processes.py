@@ -118,6 +118,25 @@ def open_processes(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
+def open_device(device: torch.device | str) -> torch.device:
+    """Returns the device of that name; "auto" is a CUDA device if there is one, else the CPU.
+
+    Raises:
+        ConfigError: torch does not know it, or it is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise ConfigError(
+            f"device '{device}'", expected="a device of this machine", found=first_line, hint="use cpu"
+        ) from error
+    return place
+
+
 def own_device(device: torch.device) -> torch.device:
     """Returns the device of this process: of "cuda" without a number, the one of its local rank.
 

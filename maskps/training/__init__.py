@@ -10,7 +10,8 @@ from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult
-from maskps.training.run import Run, RunInfo, initial_predictor, load_run
+from maskps.training.run import RunInfo
+from maskps.training.trained import Run, initial_predictor, load_run
 
 __all__ = [
     "AblationTable",

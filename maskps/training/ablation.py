@@ -37,7 +37,8 @@ from maskps.subset.nested import FULL
 from maskps.training.ablation_table import NO_MASKS, AblationTable, CellResult, read_results, write_result
 from maskps.training.data import SceneDataset
 from maskps.training.loop import StepReport, train
-from maskps.training.run import CONFIG, RECORD, RunInfo, differing_settings, load_run
+from maskps.training.run import CONFIG, RECORD, RunInfo, differing_settings
+from maskps.training.trained import load_run
 
 FORMAT, VERSION = "maskps-ablation", 1
 ABLATION_RECORD = "ablation.json"

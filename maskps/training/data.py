@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-import os
-import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +28,7 @@ from maskps.masks.outlines import flip_edges, scale_edges
 from maskps.model.resize import resize_image
 from maskps.structures import MaskState, PersonSearchDataset, Scene
 from maskps.subset import Subset
+from maskps.training.interrupts import ignore_signals, signals_held_back
 
 _ORDER, _SCENE = 1, 2
 """First entry of the seeds of the two kinds of random draws, so that they are independent."""
@@ -45,16 +44,14 @@ class Batch:
         targets: per image a dict of "boxes" (n, 4) float32 xyxy in the resized image, "pids" (n,) int64,
             "mask_edges" (n tensors of (E, 4) float32, in the resized image; (0, 4) where there is no mask),
             "mask_present" (n,) bool, and "seed", the int from which anchors and RoIs are sampled.
-        share: the part of its step's images that these are, the weight of their mean loss in the step's. 0
-            for an image that only keeps a process busy for which the last step of an epoch has none left.
-        is_last: whether the step ends with this batch.
+        share: the part of its step's images that these are; their mean loss has this weight in the step's. 0
+            for an image that only keeps a process busy when the last step of an epoch has none left for it.
     """
 
     names: list[str]
     images: list[Tensor]
     targets: list[dict[str, Any]]
     share: float = 1.0
-    is_last: bool = True
 
     def to(self, device: torch.device) -> Batch:
         """Returns the batch with its tensors on `device`; "seed" stays a number."""
@@ -220,74 +217,62 @@ def epoch_order(num_scenes: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(num_scenes)
 
 
-def batches(
+def batches_of_steps(
     scenes: SceneDataset, *, first_step: int = 0, pin_memory: bool = False, rank: int = 0, size: int = 1
-) -> Generator[Batch, None, None]:
-    """Yields one process's batches of a whole run from step `first_step` (counted from 0) to its end.
+) -> Generator[list[Batch], None, None]:
+    """Yields one process's micro-batches of each step, from step `first_step` (from 0) to the end of the run.
 
     One loader serves all epochs, so its processes neither restart nor idle between them.
 
     Args:
-        rank, size: which process of how many this is.
+        rank, size: the number of this process, and how many there are.
 
     Raises:
-        MaskpsError: what went wrong with an image, also when it did so in a worker process.
+        MaskpsError: an image that cannot be used, also if a loader process found it.
     """
     config = scenes.config
     images = images_per_step(config, size)
     per_epoch = steps_per_epoch(len(scenes), images)
     items: list[list[tuple[int, int]]] = []
-    places: list[tuple[float, bool]] = []
+    shares_of_steps: list[list[float]] = []
     for epoch in range(first_step // per_epoch, config.epochs):
         order = epoch_order(len(scenes), seed=config.seed, epoch=epoch).tolist()
         done = max(0, first_step - epoch * per_epoch)
         for start in range(done * images, len(order), images):
             own = shares(order[start : start + images], batch_size=config.batch_size, rank=rank, size=size)
-            for number, (rows, share) in enumerate(own, start=1):
-                items.append([(epoch, row) for row in rows])
-                places.append((share, number == len(own)))
+            items += [[(epoch, row) for row in rows] for rows, _ in own]
+            shares_of_steps.append([share for _, share in own])
     loader = DataLoader(
         _Guarded(scenes),
         batch_sampler=items,
         collate_fn=_joined,
         num_workers=config.num_workers,
-        worker_init_fn=_leave_process_group,
+        worker_init_fn=ignore_signals,
         pin_memory=pin_memory,
     )
     others = set(multiprocessing.active_children())
-    loaded = _started(loader)
+    with signals_held_back():
+        loaded = iter(loader)
     workers = set(multiprocessing.active_children()) - others
     try:
-        for batch, (share, is_last) in zip(loaded, places, strict=True):
-            if isinstance(batch, MaskpsError):
-                raise batch
-            yield dataclasses.replace(batch, share=share, is_last=is_last)
+        for of_step in shares_of_steps:
+            batches = []
+            for share in of_step:
+                batch = next(loaded)
+                if isinstance(batch, MaskpsError):
+                    raise batch
+                batches.append(dataclasses.replace(batch, share=share))
+            yield batches
     finally:
         del loaded  # the loader asks its processes to end, and waits some seconds
-        # One that is stuck would be waited for without limit when Python ends.
+        # Python would wait without limit at its end for one that is stuck.
         for worker in workers & set(multiprocessing.active_children()):
             worker.join(timeout=1)
             worker.kill()
 
 
-def _started(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Returns an iterator over the loader, whose processes were started with signals held back.
-
-    Until a process is ready (`_leave_process_group`), a `kill` of the whole group would reach it in whatever
-    state it is in, under a handler that it has from its parent and that only makes a note.
-    """
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        return iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
-_ENDING = {signal.SIGINT, signal.SIGTERM}
-
-
 class _Guarded(Dataset["Batch | MaskpsError"]):
-    """Hands errors over as items: a loader that raises them itself buries the message in a traceback."""
+    """Returns errors as items: a loader that raises them itself buries the message in a traceback."""
 
     def __init__(self, scenes: SceneDataset) -> None:
         self.scenes = scenes
@@ -308,12 +293,3 @@ def _joined(items: list[Batch | MaskpsError]) -> Batch | MaskpsError:
         joined.images.extend(item.images)
         joined.targets.extend(item.targets)
     return joined
-
-
-def _leave_process_group(worker: int) -> None:
-    # Ctrl-C and `kill` of the whole group would end the images of a step that the main process wants to
-    # finish. It ends its workers itself, and they end when it is gone.
-    os.setpgrp()
-    while signal.sigtimedwait(_ENDING, 0) is not None:
-        pass  # what came before that was meant for the group
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

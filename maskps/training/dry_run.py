@@ -16,18 +16,16 @@ import torch
 from torch import nn
 
 from maskps.config import TrainConfig, setting_text
-from maskps.errors import TrainingError
 from maskps.io.images import check_images
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
-from maskps.model.processes import Processes
+from maskps.model.processes import Processes, open_device
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
-from maskps.training.data import Batch, SceneDataset, batches
-from maskps.training.precision import autocast_for
-from maskps.training.run import RunInfo, open_device
+from maskps.training.data import SceneDataset, batches_of_steps
+from maskps.training.run import RunInfo
 from maskps.training.schedule import build_optimizer, learning_rate
-from maskps.training.step import Stepper
+from maskps.training.step import Stepper, autocast_for, memory_error
 
 _MEASURED = 5
 """Steps that are measured, after a first one that is not: it allocates, and loads kernels."""
@@ -155,12 +153,7 @@ def dry_run(
     try:
         durations = _take_steps(model, scenes, info, place)
     except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            "dry run",
-            expected=f"enough memory on {place}",
-            found=str(error).splitlines()[0],
-            hint="lower batch_size (and raise accumulate as much), shorter_side or rois_per_image",
-        ) from error
+        raise memory_error(error, "dry run", place) from error
     labeled = int(np.count_nonzero(dataset.train.is_labeled))
     missing = 0 if subset is None else int(np.count_nonzero(subset.masks.states == MaskState.MISSING))
     return DryRun(
@@ -206,24 +199,19 @@ def _take_steps(
     durations: list[float] = []
     with (
         torch.random.fork_rng(devices=[device] if is_cuda else []),
-        closing(batches(scenes, pin_memory=is_cuda)) as loaded,
+        closing(batches_of_steps(scenes, pin_memory=is_cuda)) as loaded,
     ):
         stepper = Stepper(model, build_optimizer(model, config), config, Processes(), device)
-        of_step: list[Batch] = []
         began = last = time.perf_counter()
-        step = 0
-        for batch in loaded:
-            of_step.append(batch)
-            if not batch.is_last:
-                continue
+        for step, batches in enumerate(loaded):
             rate = learning_rate(config, step, steps_per_epoch=info.steps_per_epoch)
-            stepper.take(of_step, step=step, rate=rate, where=f"dry run, step {step + 1}")
+            stepper.take(batches, step=step, rate=rate, where=f"dry run, step {step + 1}")
             if is_cuda:
                 torch.cuda.synchronize(device)
             now = time.perf_counter()
             if step or info.steps == 1:
                 durations.append(now - last)
-            step, last, of_step = step + 1, now, []
+            last = now
             if len(durations) == _MEASURED or (durations and now - began > _SECONDS):
                 break
     return durations

@@ -37,7 +37,8 @@ from maskps.model.roi_align import RegionGrid
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.training.loop import train
-from maskps.training.run import RECORD, load_run
+from maskps.training.run import RECORD
+from maskps.training.trained import load_run
 
 SEED = 20_200_827
 """Of the scenes to pretrain on. `maskps-data synth` with any other seed shares no person and no camera."""

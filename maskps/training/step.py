@@ -1,4 +1,4 @@
-"""One step of the optimiser: micro-batches, gradients of all processes, OIM's update (decision 8)."""
+"""One step of the optimiser: micro-batches, precision, gradients of all processes, OIM (decision 8)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from maskps.config import TrainConfig
-from maskps.errors import TrainingError
+from maskps.errors import ConfigError, TrainingError
 from maskps.losses import LOSS_NAMES, total_loss
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.processes import Processes
 from maskps.training.data import Batch
-from maskps.training.precision import autocast_for
 from maskps.training.schedule import set_learning_rate
 
-NAMES = (*LOSS_NAMES, "loss")
+_NAMES = (*LOSS_NAMES, "loss")
 
-_SYNC_BUFFERS = next(  # the option got a new name after torch 2.11
+_SYNC_BUFFERS = next(  # torch renamed the option after 2.11
     name
     for name in ("forward_sync_buffers", "broadcast_buffers")
     if name in inspect.signature(DistributedDataParallel.__init__).parameters
@@ -32,12 +31,12 @@ _SYNC_BUFFERS = next(  # the option got a new name after torch 2.11
 
 @dataclass(frozen=True)
 class _MicroBatch:
-    """What the other processes learn of one forward pass.
+    """What a process sends to the others about one forward pass.
 
     Attributes:
         names: of the scenes.
         share: see `Batch`.
-        losses: the values of `NAMES`.
+        losses: the values of `_NAMES`.
         remembered: embeddings and pids of the foreground RoIs, see `OIMLoss.take_pending`.
     """
 
@@ -48,10 +47,10 @@ class _MicroBatch:
 
 
 class Stepper:
-    """Takes steps: one process's part of the work, in time with the others.
+    """Takes steps: one process's part of the work, together with the others.
 
-    The loss of a step is the mean over its images, the gradient is that of this loss, and OIM's table and
-    queue move once, after the step, by the embeddings of all its images in their order. So a batch, several
+    The loss of a step is the mean over its images, and the gradient is that of this loss. OIM's table and
+    queue move once, after the step, by the embeddings of all its images in their order. So one batch, several
     micro-batches and several processes do the same, up to rounding.
     """
 
@@ -72,27 +71,27 @@ class Stepper:
             self.network = DistributedDataParallel(model, **options)
 
     def take(self, batches: list[Batch], *, step: int, rate: float, where: str) -> dict[str, float]:
-        """Returns the losses of step `step` (from 0) over all processes, after it was taken.
+        """Takes step `step` (from 0) and returns its losses, over all processes.
 
         Args:
             batches: this process's micro-batches.
             rate: learning rate of the weights.
-            where: the step in words, for errors.
+            where: names the step in error messages.
 
         Raises:
-            TrainingError: a loss or a gradient that is not finite; the weights are as before then.
+            TrainingError: a loss or a gradient is not finite. The weights have not changed.
         """
         torch.manual_seed((self.config.seed << 32) + step)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         values, remembered = [], []
         for batch in batches:
-            values.append(self._backward(batch))
+            values.append(self._backward(batch, is_last=batch is batches[-1]))
             remembered.append(self._remembered())
-        # Without a limit the gradients stay as they are, to the bit; a broken one is noticed all the same.
+        # Without a limit the gradients stay the same to the bit; the norm shows one that is not finite.
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
         *numbers, gradient = torch.cat([*values, norm[None]]).tolist()
-        of_batches = [numbers[start : start + len(NAMES)] for start in range(0, len(numbers), len(NAMES))]
+        of_batches = [numbers[start : start + len(_NAMES)] for start in range(0, len(numbers), len(_NAMES))]
         own = [
             _MicroBatch(batch.names, batch.share, *rest)
             for batch, *rest in zip(batches, of_batches, remembered, strict=True)
@@ -102,10 +101,11 @@ class Stepper:
         parts = [part for column in zip(*gathered, strict=True) for part in column if part.share]
         for part in parts:
             if not all(map(math.isfinite, part.losses)):
-                losses = dict(zip(NAMES, part.losses, strict=True))
+                losses = dict(zip(_NAMES, part.losses, strict=True))
                 raise self._not_finite(where, part.names, "every loss a finite number", losses)
         losses = {
-            name: sum(part.share * part.losses[column] for part in parts) for column, name in enumerate(NAMES)
+            name: sum(part.share * part.losses[column] for part in parts)
+            for column, name in enumerate(_NAMES)
         }
         if not math.isfinite(gradient):
             names = [name for part in parts for name in part.names]
@@ -115,10 +115,10 @@ class Stepper:
         self.model.commit([one for part in parts for one in part.remembered])
         return losses
 
-    def _backward(self, batch: Batch) -> Tensor:
-        """Adds a micro-batch's part to the gradient; returns its losses, (7,) in the order of `NAMES`."""
+    def _backward(self, batch: Batch, *, is_last: bool) -> Tensor:
+        """Adds a micro-batch's part to the gradient; returns its losses, (7,) in the order of `_NAMES`."""
         moved = batch.to(self.device)
-        with self._exchange_only_at(batch.is_last):
+        with self._exchange_only_at(is_last):
             with autocast_for(self.config, self.device):
                 losses = self.network(moved.images, moved.targets)
             loss = total_loss(losses, self.config.loss_weights)
@@ -145,3 +145,35 @@ class Stepper:
             hint="lower learning_rate, set gradient_clip (10, say), or look at the boxes of these images",
         )
         return self.processes.shared(error)
+
+
+def autocast_for(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
+    """Returns the context for one forward pass of the network; make a new one for each pass.
+
+    With `precision = "bf16"` convolutions run in bfloat16, whose range is that of float32, so losses need no
+    scaling. Weights, gradients and the optimiser stay in float32. So do, within the pass, RoIAlign, the box,
+    score and embedding layers, anchors and box deltas, OIM, and all six losses.
+
+    Raises:
+        ConfigError: the device has no bfloat16.
+    """
+    if config.precision == "fp32":
+        return nullcontext()
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigError(
+            "precision",
+            expected="a device with bfloat16 (NVIDIA: Ampere, of 2020, or later)",
+            found=torch.cuda.get_device_name(device),
+            hint="--set precision=fp32",
+        )
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def memory_error(error: torch.OutOfMemoryError, where: str, device: torch.device) -> TrainingError:
+    """Returns the error to raise when a step needed more memory than the device has."""
+    return TrainingError(
+        where,
+        expected=f"enough memory on {device}",
+        found=str(error).splitlines()[0],
+        hint="lower batch_size (and raise accumulate as much), shorter_side or rois_per_image",
+    )

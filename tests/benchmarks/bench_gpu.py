@@ -34,7 +34,7 @@ from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset, open_subset, select_subset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.training import SceneDataset, TrainConfig, load_config
-from maskps.training.data import Batch, batches
+from maskps.training.data import Batch, batches_of_steps
 from maskps.training.schedule import build_optimizer
 from maskps.training.step import Stepper
 from maskps_annotation import build_subset_from_labelme
@@ -71,17 +71,17 @@ class Training:
         self, config: TrainConfig, dataset: PersonSearchDataset, subset: Subset, device: torch.device
     ) -> None:
         self.config, self.device = config, device
-        self.batches: list[Batch] = list(batches(SceneDataset(dataset, subset, config)))
+        self.steps: list[list[Batch]] = list(batches_of_steps(SceneDataset(dataset, subset, config)))
         model = build_model(config, IDENTITIES).to(device).train()
         self.stepper = Stepper(model, build_optimizer(model, config), config, Processes(), device)
         self.done = 0
 
     def step(self) -> int:
         """Takes a step; returns its number of images."""
-        batch = self.batches[self.done % len(self.batches)]
-        self.stepper.take([batch], step=self.done, rate=self.config.learning_rate, where="benchmark")
+        batches = self.steps[self.done % len(self.steps)]
+        self.stepper.take(batches, step=self.done, rate=self.config.learning_rate, where="benchmark")
         self.done += 1
-        return len(batch.images)
+        return sum(len(batch.images) for batch in batches)
 
     def timed(self, steps: int) -> tuple[float, int]:
         """Returns the seconds of so many steps, and their images."""

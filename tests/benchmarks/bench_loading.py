@@ -24,7 +24,7 @@ from maskps.datasets import open_dataset
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.training import SceneDataset, TrainConfig, load_config, train
-from maskps.training.data import batches
+from maskps.training.data import batches_of_steps
 
 
 def scale_of(scenes: int) -> SynthScale:
@@ -37,7 +37,9 @@ def scale_of(scenes: int) -> SynthScale:
 def row(dataset: PersonSearchDataset, config: TrainConfig, workers: int, run_dir: Path) -> str:
     config = dataclasses.replace(config, num_workers=workers)
     begin = time.perf_counter()
-    images = sum(len(batch.images) for batch in batches(SceneDataset(dataset, None, config)))
+    images = sum(
+        len(batch.images) for step in batches_of_steps(SceneDataset(dataset, None, config)) for batch in step
+    )
     alone = images / (time.perf_counter() - begin)
     train(config, dataset, None, run_dir)
     (line,) = [json.loads(text) for text in (run_dir / "timing.jsonl").read_text().splitlines()]

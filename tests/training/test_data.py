@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -17,9 +17,14 @@ from maskps.masks.mask_file import PersonMasks
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import SceneDataset, TrainConfig
-from maskps.training.data import Batch, batches, epoch_order, shares
+from maskps.training.data import Batch, batches_of_steps, epoch_order, shares
 
 MakeConfig = Callable[..., TrainConfig]
+
+
+def batches(scenes: SceneDataset, first_step: int = 0) -> Iterator[Batch]:
+    """All batches of one process, without the borders of the steps."""
+    return chain.from_iterable(batches_of_steps(scenes, first_step=first_step))
 
 
 def equal(first: Batch, second: Batch) -> bool:
@@ -142,9 +147,9 @@ def test_masks_change_neither_order_nor_flips_nor_sampling(
 def test_one_loader_that_ends_leaves_the_processes_of_another_alone(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    first = batches(SceneDataset(dataset, subset, make_config(num_workers=1)))
+    first = batches_of_steps(SceneDataset(dataset, subset, make_config(num_workers=1)))
     next(first)
-    second = batches(SceneDataset(dataset, subset, make_config(num_workers=1)))
+    second = batches_of_steps(SceneDataset(dataset, subset, make_config(num_workers=1)))
     next(second)
     before = set(multiprocessing.active_children())
     first.close()
@@ -191,7 +196,7 @@ def test_an_image_of_another_size_than_annotated_is_refused(
     size = np.tile([96, 65], (6, 1))
     turned = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, size=size))
     with pytest.raises(InputFileError, match="96 x 65") as caught:
-        next(islice(batches(SceneDataset(turned, None, make_config(masks=False))), 1))
+        next(batches(SceneDataset(turned, None, make_config(masks=False))))
     assert caught.value.found == "96 x 64"
 
 
@@ -257,11 +262,10 @@ def test_a_process_without_an_image_takes_the_first_as_no_part_of_the_step() -> 
     assert shares([7], batch_size=1, rank=1, size=2) == [([7], 0.0)]
 
 
-def test_batches_say_where_a_step_ends(
+def test_a_step_has_all_its_micro_batches_with_their_shares(
     dataset: PersonSearchDataset, subset: Subset, make_config: Callable[..., TrainConfig]
 ) -> None:
     scenes = SceneDataset(dataset, subset, make_config(batch_size=1, accumulate=4, epochs=2))
-    found = [(batch.share, batch.is_last) for batch in batches(scenes)]
-    epoch = [(0.25, False)] * 3 + [(0.25, True), (0.5, False), (0.5, True)]
-    assert found == epoch * 2
-    assert len(list(batches(scenes, first_step=3))) == 2
+    steps = [[batch.share for batch in step] for step in batches_of_steps(scenes)]
+    assert steps == [[0.25] * 4, [0.5, 0.5]] * 2
+    assert len(list(batches_of_steps(scenes, first_step=3))) == 1

@@ -7,7 +7,7 @@ import torch
 
 from maskps.errors import ConfigError
 from maskps.training import TrainConfig
-from maskps.training.precision import autocast_for
+from maskps.training.step import autocast_for
 
 CPU = torch.device("cpu")
 
