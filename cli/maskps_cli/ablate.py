@@ -1,8 +1,7 @@
-"""`maskps ablate`: Table 4 with the row without masks, several seeds, and their spread."""
+"""`maskps ablate`: Table 4 with a row without masks, several seeds, and their spread."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from maskps_cli.output import print_json, print_table, progress_bar, say
 if TYPE_CHECKING:
     from maskps.training import GridReport
 
-_OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no masks"}
+_SETTINGS_OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no masks"}
 
 
 @click.command()
@@ -32,24 +31,22 @@ _OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no masks"}
     "--subset",
     type=click.Path(path_type=Path),
     required=True,
-    help="Mask subset of maskps-data build-subset, built with --proportion.",
+    help="Mask subset, from maskps-data build-subset --proportion.",
 )
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of the grid to write.")
 @click.option(
     "--proportions",
     default="0,3,6,9,12,15,full",
     show_default=True,
-    help="Percent of the training images with masks; 0: no masks.",
+    help="Percent of the training images that have masks; 0: no masks.",
 )
-@click.option(
-    "--seeds", default="0,1,2", show_default=True, help="Seeds that every proportion is trained with."
-)
+@click.option("--seeds", default="0,1,2", show_default=True, help="Seeds to train every proportion with.")
 @recipe_option
 @set_option
 @click.option(
     "--gallery-size",
     type=click.IntRange(min=1),
-    help="Which TestG protocol.  [default: 100; PRW has only one protocol]",
+    help="Number in the name of the TestG protocol.  [default: 100; PRW has only one protocol]",
 )
 @device_option
 @json_option
@@ -70,28 +67,26 @@ def ablate(
     """Train and evaluate with masks in 0, 3, 6, ... % of the images: Table 4, with spread over seeds.
 
     Writes a run folder per cell of the grid (RUN/p03_s0: 3 %, seed 0), and RUN/ablation.json, RUN/table.md
-    and RUN/table.csv after each. The same command again continues where it stopped; other proportions or
-    seeds are added to the table.
+    and RUN/table.csv after each. Repeat the command to continue a grid that was interrupted. Other
+    proportions or seeds are added to the table.
 
     \b
     Example:
       maskps ablate scenes --subset subset --run grid --recipe tiny --proportions 0,3,full
     """
     from maskps.datasets import open_dataset
-    from maskps.training import parse_grid, run_grid
+    from maskps.training import parse_grid, parse_seeds, run_grid
 
-    if not re.fullmatch(r" *\d+ *(, *\d+ *)*", seeds):
-        raise click.UsageError(f"--seeds are whole numbers with commas between, such as 0,1,2; not '{seeds}'")
-    numbers = [int(seed) for seed in seeds.split(",")]
-    if len(set(numbers)) < len(numbers):
-        raise click.UsageError(f"--seeds are each given once; not '{seeds}'")
     for setting in settings:
         key = setting.partition("=")[0].strip()
-        if key in _OF_A_CELL:
-            raise click.UsageError(f"--set {key} is a cell's own; choose it with {_OF_A_CELL[key]}")
+        if key in _SETTINGS_OF_A_CELL:
+            option = _SETTINGS_OF_A_CELL[key]
+            raise click.UsageError(f"--set {key} would be the same in every cell; choose it with {option}")
     config = settings_of(recipe, settings)
     with wrong_value("--proportions"):
         wanted = parse_grid(proportions)
+    with wrong_value("--seeds"):
+        numbers = parse_seeds(seeds)
     with progress_bar("grid", quiet=quiet) as update:
 
         def on_report(report: GridReport) -> None:

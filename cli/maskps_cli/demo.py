@@ -1,4 +1,4 @@
-"""`maskps demo`: the paper's pipeline from nothing to an mAP, on a fresh synthetic set."""
+"""`maskps demo`: the paper's pipeline from nothing to an mAP, on new synthetic scenes."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def run_demo(
         settings: "key=value" on top of the recipe `tiny`.
 
     Raises:
-        OutputExistsError: `out` holds an earlier demo and `force` is false, or something else of the user's.
-        OutputError: it cannot be written there.
-        TrainingError: interrupted, or a loss that is not finite.
+        OutputExistsError: `out` holds an earlier demo and `force` is false, or other files.
+        OutputError: `out` cannot be written.
+        TrainingError: the demo was interrupted, or a loss is not finite.
     """
     check_output(out, record=RECORD, force=force)
     try:
         with write_errors_explained(out):
             return _run(out, seed, quiet, scale, settings)
     except (TrainingError, KeyboardInterrupt) as error:
-        # A demo begins anew: what the training advises, --resume, it does not have.
+        # The training's advice, --resume, does not apply: a demo starts over.
         raise TrainingError(
             out,
             expected="a demo that runs to its end",
@@ -132,7 +132,7 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
 
 
 def _remove_earlier_demo(out: Path) -> None:
-    """Removes what an earlier demo wrote, and nothing else that a user may have put beside it."""
+    """Removes what an earlier demo wrote, and leaves other files alone."""
     for name in OUR_FILES:
         path = out / name
         if path.is_dir() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""`maskps`: train, evaluate, and the whole pipeline as a demonstration."""
+"""`maskps`: train, evaluate, and a demonstration of the whole pipeline."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def main() -> None:
 @click.option(
     "--subset",
     type=click.Path(path_type=Path),
-    help="Mask subset of maskps-data build-subset; needed unless --no-masks.",
+    help="Mask subset, from maskps-data build-subset; needed unless --no-masks.",
 )
 @click.option(
-    "--proportion", metavar="P", help="One of the nested subsets in it, e.g. 6%.  [default: the whole subset]"
+    "--proportion", metavar="P", help="A nested part of --subset, e.g. 6%.  [default: the whole subset]"
 )
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder to write; needed unless --dry-run.")
 @recipe_option
-@click.option("--no-masks", is_flag=True, help="Train without the mask branch; everything else is equal.")
+@click.option("--no-masks", is_flag=True, help="Train without masks; everything else is equal.")
 @set_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard: curves and example images.")
@@ -52,7 +52,7 @@ def main() -> None:
     "--dry-run",
     "is_dry_run",
     is_flag=True,
-    help="Take a few steps, write nothing: settings, network, data, and the time and memory to expect.",
+    help="Take a few steps, write nothing; print settings, network, data, expected time and memory.",
 )
 @device_option
 @force_option
@@ -90,17 +90,15 @@ def train(
     if subset is None and not no_masks:
         raise click.UsageError("give --subset DIR (from maskps-data build-subset), or --no-masks")
     if proportion is not None and (subset is None or no_masks):
-        raise click.UsageError("--proportion is one of --subset, and needs its masks")
+        raise click.UsageError("--proportion names a part of --subset, and needs its masks")
     if resume and force:
         raise click.UsageError("give --resume or --force, not both")
     if is_dry_run and (resume or force):
         raise click.UsageError("--dry-run writes nothing: leave out --resume and --force")
     if run is None and not is_dry_run:
         raise click.UsageError("give --run DIR, the folder to write, or --dry-run")
-    overrides = list(settings)
-    overrides += ["masks=false"] if no_masks else []
-    overrides += ["tensorboard=true"] if tensorboard else []
-    config = settings_of(recipe, overrides)
+    switches = ["masks=false"] * no_masks + ["tensorboard=true"] * tensorboard
+    config = settings_of(recipe, [*settings, *switches])
     if proportion is not None:
         with wrong_value("--proportion"):
             parse_proportion(proportion)
@@ -129,10 +127,10 @@ def train(
 @force_option
 @quiet_option
 def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
-    """Run the whole pipeline on a fresh synthetic set: scenes, subset, Table 1, training, mAP, pictures.
+    """Run the whole pipeline on new synthetic scenes: subset, Table 1, training, mAP, pictures.
 
-    Writes OUT/scenes, OUT/subset, OUT/run, OUT/demo.json and pictures (OUT/*.png). Takes under
-    10 minutes on two CPU cores.
+    Writes OUT/scenes, OUT/subset, OUT/run, OUT/demo.json and pictures (OUT/*.png). Takes less than 10 minutes
+    on two CPU cores.
 
     \b
     Example:

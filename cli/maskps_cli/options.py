@@ -1,4 +1,4 @@
-"""Option groups and error handling that the commands share."""
+"""Options and error handling that the commands share."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class MaskpsGroup(click.Group):
         except KeyboardInterrupt as error:
             raise click.ClickException(str(error) or "interrupted; nothing half-written was left") from error
         except OSError as error:
-            if error.errno == errno.EPIPE:  # `| head`: click ends quietly
+            if error.errno == errno.EPIPE:  # as in `| head`: click ends without a message
                 raise
             raise click.ClickException(str(error)) from error
 
 
 @contextmanager
 def _stopped_as_by_ctrl_c() -> Iterator[None]:
-    """Makes `kill` and a closed terminal end a command as Ctrl-C does, so that it can clean up."""
+    """Makes `kill` and a closed terminal end a command like Ctrl-C, so that it can clean up."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # A signal that is ignored stays so: nohup ignores SIGHUP.
+    # A signal that is ignored stays ignored: nohup does that with SIGHUP.
     ours = [
         number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
     ]
@@ -78,7 +78,7 @@ def dataset_of_subset(subset: Path, images: Path | None) -> PersonSearchDataset:
 
 @contextmanager
 def wrong_value(option: str) -> Iterator[None]:
-    """Makes a value of this option that the library refuses wrong usage: exit code 2, in click's form."""
+    """Turns a ConfigError about this option's value into wrong usage: exit code 2, in click's form."""
     try:
         yield
     except ConfigError as error:
@@ -89,7 +89,7 @@ def wrong_value(option: str) -> Iterator[None]:
 def settings_of(recipe: str, overrides: Sequence[str]) -> TrainConfig:
     """Returns the settings that `recipe_option` and `set_option` ask for.
 
-    A name that no recipe has and a wrong override are wrong usage; what is wrong in a recipe's file is not.
+    An unknown recipe name or a wrong override is wrong usage; an error inside a recipe's file is not.
     """
     from maskps.config import is_recipe_file
     from maskps.training import load_config
@@ -120,11 +120,11 @@ def _silence_warnings(ctx: click.Context, parameter: click.Parameter, is_quiet: 
 root_argument = click.argument("root", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: the same numbers.")
 quiet_option = click.option(
-    "--quiet", is_flag=True, callback=_silence_warnings, help="No progress bars, no remarks on stderr."
+    "--quiet", is_flag=True, callback=_silence_warnings, help="No progress bars or remarks on stderr."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing result of this command.")
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every draw."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."
 )
 images_option = click.option(
     "--images",
@@ -148,6 +148,6 @@ device_option = click.option(
     default="auto",
     show_default=True,
     callback=_check_device,
-    help="cpu, cuda, cuda:1, ...; auto: an accelerator if any.",
+    help="cpu, cuda, cuda:1, ...; auto: a CUDA device if there is one.",
 )
 version_option = click.version_option(__version__, prog_name="maskps")

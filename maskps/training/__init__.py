@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maskps.config import TrainConfig, load_config, recipe_names, write_config
 from maskps.model.processes import is_first_process
-from maskps.training.ablation import Cell, GridReport, parse_grid, run_grid
+from maskps.training.ablation import Cell, GridReport, parse_grid, parse_seeds, run_grid
 from maskps.training.ablation_table import AblationTable, CellResult
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
@@ -31,6 +31,7 @@ __all__ = [
     "load_config",
     "load_run",
     "parse_grid",
+    "parse_seeds",
     "recipe_names",
     "run_grid",
     "train",

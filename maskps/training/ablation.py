@@ -1,12 +1,12 @@
-"""The ablation of Table 4: one training per share of images with masks and seed, everything else equal.
+"""The ablation of Table 4: one training per proportion of images with masks and seed, all else equal.
 
-Table 4 of the paper begins at 3 % and has one run per row. Here the row without masks is a proportion like
-the others, and every row has several seeds, so that the table can tell what the masks give from what chance
-gives (`maskps.training.ablation_table`).
+Table 4 of the paper begins at 3 % and has one run per row. Here "no masks" is a proportion like the others,
+and every row has several seeds, so that the table can separate the effect of the masks from chance
+(`maskps.training.ablation_table`).
 
-A grid lives in one folder: `config.toml` (the settings that all cells share), `ablation.json` (data and
-protocol, and all results), `table.md`, `table.csv`, and a run folder per cell, `p03_s0` for 3 % and seed 0,
-with its result in `cell.json`. What a folder holds is never trained again.
+A grid is one folder: `config.toml` (the settings that all cells share), `ablation.json` (data, protocol and
+all results), `table.md`, `table.csv`, and a run folder per cell (`p03_s0`: 3 %, seed 0), with the cell's
+result in `cell.json`. A cell with a result is never trained again.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class GridReport:
-    """What a callback learns while a grid runs.
+    """What a callback gets while a grid runs.
 
     Attributes:
-        cell: the one at hand, `number` (from 1) of `cells`.
-        done, total: training steps of the whole grid, those of cells finished earlier included.
-        text: the numbers of the latest step, or how far the evaluation is.
+        cell: the current one, `number` (from 1) of `cells`.
+        done, total: training steps of the whole grid; cells that were finished earlier count.
+        text: the numbers of the latest step, or the progress of the evaluation.
         result: of the cell, once it is finished.
     """
 
@@ -83,16 +83,16 @@ class GridReport:
     cells: int
     done: int
     total: int
-    text: str
+    text: str = ""
     result: CellResult | None = None
 
     def line(self) -> str:
-        """Returns where the grid is as one line."""
+        """Returns the progress of the grid as one line."""
         return f"cell {self.number} of {self.cells} ({self.cell})  {self.text}"
 
 
 def parse_grid(text: str) -> tuple[str, ...]:
-    """Returns the proportions in a list such as "0,3,6,9,12,15,full", rising: "0%", "3%", ..., "full".
+    """Returns the proportions in a list such as "0,3,6,9,12,15,full", ascending: "0%", "3%", ..., "full".
 
     "3" and "3%" are the same; "0" is the training without masks.
 
@@ -110,6 +110,24 @@ def parse_grid(text: str) -> tuple[str, ...]:
     )
 
 
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Returns the seeds in a list such as "0,1,2", in its order.
+
+    Raises:
+        ConfigError: it is not a list of whole numbers, or holds one twice.
+    """
+    if not re.fullmatch(r" *\d+ *(, *\d+ *)*", text):
+        raise ConfigError(
+            "seeds",
+            expected="whole numbers, separated by commas",
+            found=f"'{text}'",
+            hint="for example 0,1,2",
+        )
+    seeds = tuple(int(seed) for seed in text.split(","))
+    _check_seeds(seeds)
+    return seeds
+
+
 def run_grid(
     config: TrainConfig,
     dataset: PersonSearchDataset,
@@ -122,16 +140,16 @@ def run_grid(
     device: torch.device | str = "cpu",
     callback: Callable[[GridReport], None] | None = None,
 ) -> AblationTable:
-    """Trains and evaluates a grid, and writes its table after every cell; returns the whole table.
+    """Trains and evaluates a grid, writes its table after every cell, and returns the whole table.
 
-    Everything is checked before the first step. Cells that are finished are kept, one that was interrupted
-    continues from its last checkpoint. A later call may add proportions and seeds; the table shows all that
-    the folder holds. Two processes may work in one folder at a time, on different seeds.
+    Everything is checked before the first step. Finished cells are kept; one that was interrupted continues
+    from its last checkpoint. A later call may add proportions and seeds; the table shows all results in the
+    folder. Two processes may work in one folder at the same time, on different seeds.
 
-    The network of a cell is that of its last step, not the best on the test set.
+    A cell's result is that of its last step; no step is chosen by its result on the test set.
 
     Args:
-        config: the settings; `seed` and `masks` are set by the cell.
+        config: the settings; each cell sets its own `seed` and `masks`.
         subset_folder: of `maskps-data build-subset`, with the nested subsets.
         run_dir: a new or empty folder, or one of an earlier call.
         proportions: of `parse_grid`; rows of the table.
@@ -140,8 +158,8 @@ def run_grid(
         callback: called after every step, every image of an evaluation, and every cell.
 
     Raises:
-        ConfigError: proportions that the subset does not have, a seed twice, a protocol that the data set
-            does not have, settings other than those of the earlier call, or torchrun.
+        ConfigError: proportions that the subset does not have, a seed given twice, a protocol that the data
+            set does not have, settings other than those of the earlier call, or torchrun.
         TrainingError: other data than in the earlier call; or as `train`.
         OutputExistsError: `run_dir` holds something else.
         MaskpsError: as `train` and `extract_detections`.
@@ -154,9 +172,8 @@ def run_grid(
             hint="give each device seeds of its own: one maskps ablate --seeds for each, in one folder",
         )
     check_output(run_dir, record=ABLATION_RECORD, force=True)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError("seeds", expected="one or more seeds, each once", found=f"{list(seeds)}")
-    _check_known(proportions, subset_folder, dataset)
+    _check_seeds(seeds)
+    _check_proportions(proportions, subset_folder, dataset)
     protocol_name = protocol_of_size(dataset, gallery_size)
     protocol = open_protocol(dataset, protocol_name)
     check_images(dataset.image_dir, protocol.image_names.tolist(), what="images of the test protocol")
@@ -164,7 +181,7 @@ def run_grid(
         label: None if label == NO_MASKS else open_subset(subset_folder, dataset, label)
         for label in proportions
     }
-    # Also refuses outlines that are missing, and images that cannot be trained on.
+    # This also refuses missing outlines, and images that cannot be trained on.
     steps = {
         label: RunInfo.of(SceneDataset(dataset, subset, _settings_of(config, label, seeds[0]))).steps
         for label, subset in subsets.items()
@@ -178,51 +195,45 @@ def run_grid(
         write_config(run_dir / CONFIG, _shared(config))
         write_json(run_dir / ABLATION_RECORD, {**header, "rows": [], "cells": []})
 
-    grid = _RunningGrid(config, dataset, subsets, run_dir, protocol_name, protocol, device, header, callback)
-    # All rows of a seed before the next seed: the first comparison is there early.
-    return grid.go([Cell(label, seed) for seed in seeds for label in proportions], steps)
+    grid = _Grid(config, dataset, subsets, run_dir, protocol, device, header, callback)
+    # All rows of a seed come before the next seed: the first comparison is there early.
+    return grid.run([Cell(label, seed) for seed in seeds for label in proportions], steps)
 
 
-class _RunningGrid:
+@dataclass
+class _Grid:
     """One call of `run_grid`, after everything has been checked."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        dataset: PersonSearchDataset,
-        subsets: Mapping[str, Subset | None],
-        run_dir: Path,
-        protocol_name: str,
-        protocol: SearchProtocol,
-        device: torch.device | str,
-        header: dict[str, Any],
-        callback: Callable[[GridReport], None] | None,
-    ) -> None:
-        self.config, self.dataset, self.subsets, self.run_dir = config, dataset, subsets, run_dir
-        self.protocol_name, self.protocol, self.device = protocol_name, protocol, device
-        self.header, self.callback = header, callback
-        self.report = GridReport(Cell(NO_MASKS, 0), 0, 0, 0, 0, "")
+    config: TrainConfig
+    dataset: PersonSearchDataset
+    subsets: Mapping[str, Subset | None]
+    run_dir: Path
+    protocol: SearchProtocol
+    device: torch.device | str
+    header: Mapping[str, Any]
+    callback: Callable[[GridReport], None] | None
 
-    def go(self, cells: Sequence[Cell], steps: Mapping[str, int]) -> AblationTable:
+    def run(self, cells: Sequence[Cell], steps: Mapping[str, int]) -> AblationTable:
         finished = {(result.proportion, result.seed) for result in read_results(self.run_dir)}
-        total, done = sum(steps[cell.proportion] for cell in cells), 0
+        total, after = sum(steps[cell.proportion] for cell in cells), 0
         for number, cell in enumerate(cells, start=1):
-            if (cell.proportion, cell.seed) not in finished:
-                self.report = GridReport(cell, number, len(cells), done, total, "")
-                self._train(cell)
-                result = self._evaluate(cell)
-                write_result(self.run_dir / cell.folder, result)
-                self._write_table()
-                text = f"mAP {100 * result.search['mAP']:.1f} %, top-1 {100 * result.search['top1']:.1f} %"
-                self._tell(text, done + steps[cell.proportion], result)
-            done += steps[cell.proportion]
+            before, after = after, after + steps[cell.proportion]
+            if (cell.proportion, cell.seed) in finished:
+                continue
+            self._train(GridReport(cell, number, len(cells), before, total))
+            report = GridReport(cell, number, len(cells), after, total)
+            result = self._evaluate(report)
+            write_result(self.run_dir / cell.folder, result)
+            self._write_table()
+            text = f"mAP {100 * result.search['mAP']:.1f} %, top-1 {100 * result.search['top1']:.1f} %"
+            self._report(report, text=text, result=result)
         return self._write_table()
 
-    def _train(self, cell: Cell) -> None:
-        folder, before = self.run_dir / cell.folder, self.report.done
+    def _train(self, report: GridReport) -> None:
+        cell, folder = report.cell, self.run_dir / report.cell.folder
 
-        def on_step(report: StepReport) -> None:
-            self._tell(report.text(), before + report.step)
+        def on_step(step: StepReport) -> None:
+            self._report(report, text=step.text(), done=report.done + step.step)
 
         try:
             train(
@@ -240,24 +251,25 @@ class _RunningGrid:
             hint = "the same command again: finished cells are kept, this one continues"
             raise TrainingError(error.where, expected=error.expected, found=error.found, hint=hint) from error
 
-    def _evaluate(self, cell: Cell) -> CellResult:
+    def _evaluate(self, report: GridReport) -> CellResult:
         def on_image(done: int, total: int) -> None:
-            self._tell(f"searching: image {done} of {total}", self.report.done)
+            self._report(report, text=f"searching: image {done} of {total}")
 
+        cell = report.cell
         predictor = load_run(self.run_dir / cell.folder, device=self.device).predictor()
         detections = extract_detections(predictor, self.dataset, self.protocol, progress=on_image)
         images, persons = _masked(self.dataset, self.subsets[cell.proportion])
         search = evaluate_search(self.protocol, detections).to_dict()
         return CellResult(cell.proportion, cell.seed, images, persons, search)
 
-    def _tell(self, text: str, done: int, result: CellResult | None = None) -> None:
-        self.report = dataclasses.replace(self.report, text=text, done=done, result=result)
+    def _report(self, report: GridReport, **changes: Any) -> None:
         if self.callback is not None:
-            self.callback(self.report)
+            self.callback(dataclasses.replace(report, **changes))
 
     def _write_table(self) -> AblationTable:
-        table = AblationTable.of(self.header["data"], self.protocol_name, read_results(self.run_dir))
-        write_json(self.run_dir / ABLATION_RECORD, self.header | table.to_dict())
+        header = self.header
+        table = AblationTable.of(header["data"], header["protocol"], read_results(self.run_dir))
+        write_json(self.run_dir / ABLATION_RECORD, {**header, **table.to_dict()})
         for name, text in ((TABLE_MARKDOWN, table.to_markdown()), (TABLE_CSV, table.to_csv())):
             with written_atomically(self.run_dir / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -269,19 +281,24 @@ def _settings_of(config: TrainConfig, proportion: str, seed: int) -> TrainConfig
 
 
 def _shared(config: TrainConfig) -> TrainConfig:
-    """Returns the settings with those that are a cell's own at fixed values."""
+    """Returns the settings with fixed values for those that differ between cells."""
     return dataclasses.replace(config, masks=True, seed=0)
 
 
 def _masked(dataset: PersonSearchDataset, subset: Subset | None) -> tuple[int, int]:
-    """Returns how many images and persons have a mask that takes part in the training."""
+    """Returns how many images and persons have a mask in the training."""
     if subset is None:
         return 0, 0
     persons = np.flatnonzero(subset.masks.states == MaskState.PRESENT)
     return len(np.unique(dataset.train.scene_of_person[persons])), len(persons)
 
 
-def _check_known(proportions: Sequence[str], subset_folder: Path, dataset: PersonSearchDataset) -> None:
+def _check_seeds(seeds: Sequence[int]) -> None:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError("seeds", expected="one or more seeds, each once", found=f"{list(seeds)}")
+
+
+def _check_proportions(proportions: Sequence[str], subset_folder: Path, dataset: PersonSearchDataset) -> None:
     record, _ = open_record(subset_folder, dataset)
     known = (NO_MASKS, *(label for label in record.proportions if label != FULL), FULL)
     unknown = [label for label in proportions if label not in known]
@@ -296,7 +313,7 @@ def _check_known(proportions: Sequence[str], subset_folder: Path, dataset: Perso
 
 
 def _header(dataset: PersonSearchDataset, protocol_name: str, subset: Subset) -> dict[str, Any]:
-    """Returns what is the same for all cells, now and in later calls."""
+    """Returns what all cells have in common, now and in later calls."""
     order = hashlib.sha256("\n".join(subset.record.nested or subset.record.kept).encode()).hexdigest()
     outlines = hashlib.sha256()
     for row, outline in sorted(subset.masks.outlines.items()):
@@ -324,7 +341,7 @@ def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -
             run_dir,
             expected="the settings that the grid was started with",
             found="; ".join(differences),
-            hint="take these, or another --run; maskps eval measures a cell with other galleries",
+            hint="use those, or another --run; maskps eval measures a cell with other galleries",
         )
     for key in ("fingerprint", "images_with_masks_sha256", "masks_sha256"):
         if old.get(key) != header[key]:
@@ -332,5 +349,5 @@ def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -
                 path,
                 expected=f"the data that the grid was started with: {key} {old.get(key)}",
                 found=f"{header[key]}",
-                hint="take the same data set and subset, or another --run",
+                hint="use the same data set and subset, or another --run",
             )

@@ -79,7 +79,7 @@ def test_a_second_call_prints_the_same_as_json(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seeds", "0;1"], "commas between"),
+        (["--seeds", "0;1"], "whole numbers"),
         (["--set", "seed=3"], "--seeds"),
         (["--set", "masks=false"], "0 is no masks"),
     ],
