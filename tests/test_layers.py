@@ -33,7 +33,7 @@ ORDER = [
 
 NEEDS_TORCH = [
     *("maskps.losses", "maskps.model", "maskps.training", "maskps_cli.main"),
-    *("maskps.evaluation.extraction", "maskps.evaluation.extraction_parts"),
+    "maskps.evaluation.extraction",
 ]
 
 

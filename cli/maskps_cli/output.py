@@ -59,8 +59,10 @@ def print_search_results(title: str, results: Mapping[str, SearchResult]) -> Non
 
 def print_result_file(title: str, results: ResultFile) -> None:
     """Writes a line for each protocol and method, why queries failed, and the detector's numbers."""
+    from maskps.evaluation import METHODS
+
     lines = results.results
-    names = [f"{line.protocol}{_METHODS[line.method]}" for line in lines]
+    names = [f"{line.protocol}{METHODS[line.method].title}" for line in lines]
     print_table(
         title,
         ["protocol", "queries", "gallery", "mAP", "top-1", "top-5", "top-10"],
@@ -86,9 +88,6 @@ def print_result_file(title: str, results: ResultFile) -> None:
         thresholds = f"score >= {numbers['score_threshold']}, IoU >= {numbers['iou_threshold']}"
         recall, precision = (f"{100 * numbers[key]:.1f} %" for key in ("recall", "AP"))
         click.echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
-
-
-_METHODS = {"cosine": "", "euclidean": " by distance", "cbgm": " + CBGM", "rerank": " + re-ranking"}
 
 
 def say(text: str, *, quiet: bool = False) -> None:

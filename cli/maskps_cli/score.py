@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from maskps.evaluation import METHODS, RULES
+from maskps.protocols.protocol import SUBSET_KEYS
+from maskps.protocols.sets import Cameras
 from maskps_cli.options import force_option, json_option, quiet_option
 from maskps_cli.output import print_json, print_result_file, say
 
 if TYPE_CHECKING:
-    from maskps.evaluation import Rules
     from maskps.evaluation.result_file import ResultFile
-    from maskps.evaluation.similarity import Distance
-    from maskps.evaluation.task import GallerySize
-    from maskps.protocols.sets import Cameras
+    from maskps.evaluation.task import ScoringOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,6 +36,28 @@ class GallerySizeType(click.ParamType):
         self.fail(f"'{value}' is neither a number of images nor 'all'", param, ctx)
 
 
+@dataclass(frozen=True)
+class Printing:
+    """How a command prints results."""
+
+    as_json: bool
+    per_query: bool
+    quiet: bool
+
+    def print(self, title: str, results: ResultFile, *, written: tuple[Path | None, ...]) -> None:
+        """Prints the results as a table or as JSON, and the files that were written."""
+        for path in written:
+            if path is not None:
+                say(f"wrote {path}", quiet=self.quiet)
+        if self.as_json:
+            print_json(results.to_dict(per_query=self.per_query))
+        else:
+            print_result_file(title, results)
+
+
+_PLAIN = [method.name for method in METHODS.values() if method.adjust is None]
+_WITH_A_FLAG = [method for method in METHODS.values() if method.adjust is not None]
+
 _SCORING_OPTIONS = (
     click.option(
         "--gallery-size",
@@ -42,79 +66,87 @@ _SCORING_OPTIONS = (
         type=GallerySizeType(),
         metavar="N|all",
         help="Which TestG protocol; all: every test scene but the query's own. May be repeated.  "
-        "[default: 100; all where the data set has no other]",
+        "[default: 100; all if the data set has no other]",
     ),
     click.option(
         "--subset",
         "subsets",
         multiple=True,
-        type=click.Choice(["occlusion", "resolution"]),
+        type=click.Choice(list(SUBSET_KEYS), case_sensitive=False),
         help="A test subset, with its own queries. May be repeated.",
     ),
     click.option(
         "--camera",
         "cameras",
         multiple=True,
-        type=click.Choice(["all", "same", "cross"]),
+        type=click.Choice(get_args(Cameras)),
         help="PRW: search all gallery scenes (as the field does), those of the query's camera, or those of "
         "the others. May be repeated.",
     ),
     click.option(
         "--rules",
-        type=click.Choice(["oim", "seqnet", "paper"]),
+        type=click.Choice(RULES),
         default="oim",
         show_default=True,
         help="Matching rules: the released evaluator's, SeqNet's, or those of Sec. 4.1.",
     ),
     click.option(
         "--distance",
-        type=click.Choice(["cosine", "euclidean"]),
+        type=click.Choice(_PLAIN),
         default="cosine",
         show_default=True,
         help="What ranks: the cosine, or the Euclidean distance of the vectors as they are (Sec. 4.1).",
     ),
-    click.option(
-        "--cbgm", is_flag=True, help="Also with context matching (SeqNet's CBGM), on a line of its own."
+    *(
+        click.option(f"--{method.name}", method.name, is_flag=True, help=method.help)
+        for method in _WITH_A_FLAG
     ),
-    click.option("--rerank", is_flag=True, help="Also with k-reciprocal re-ranking, on a line of its own."),
     click.option(
         "--out", type=click.Path(path_type=Path), help="Also write the results, query by query, as JSON."
     ),
     click.option(
         "--per-query", is_flag=True, help="With --json: also each query's average precision and hits."
     ),
+    force_option,
+    json_option,
+    quiet_option,
 )
 
 
 def scoring_options(command: Command) -> Command:
-    """Adds what `maskps score` and `maskps eval` have in common: protocols, rules, output."""
+    """Adds the options that `maskps score` and `maskps eval` share; the command gets them as two records.
+
+    These are `scoring`, a `ScoringOptions`, and `printing`, a `Printing`.
+    """
+
+    @functools.wraps(command)
+    def with_records(*, as_json: bool, per_query: bool, quiet: bool, **values: Any) -> Any:
+        printing = Printing(as_json, per_query, quiet)
+        return command(scoring=_scoring(values), printing=printing, **values)
+
     for option in reversed(_SCORING_OPTIONS):
-        command = option(command)
-    return command
+        with_records = option(with_records)
+    return with_records  # type: ignore[return-value]
 
 
-def methods_of(distance: Distance, cbgm: bool, rerank: bool) -> list[str]:
-    """Returns the methods that these options ask for, the plain one first."""
-    if distance != "cosine" and (cbgm or rerank):
-        raise click.UsageError("--cbgm and --rerank work on cosines; leave out --distance")
-    return [distance, *["cbgm"] * cbgm, *["rerank"] * rerank]
+def _scoring(values: dict[str, Any]) -> ScoringOptions:
+    """Takes the values of the scoring options out of `values` and returns them as a record."""
+    from maskps.evaluation.task import ScoringOptions
 
-
-def print_or_write(
-    title: str, results: ResultFile, *, out: Path | None, as_json: bool, per_query: bool, quiet: bool
-) -> None:
-    """Prints the results as table or JSON, after they are written to `out` if that is given."""
-    from maskps.evaluation.result_file import write_results
-
-    if out is not None:
-        write_results(out, results)
-        say(f"wrote {out}", quiet=quiet)
-    if as_json:
-        content = results.to_dict(per_query)
-        # The numbers of a single line also stand at the top, where programs of old look for them.
-        print_json((content["results"][0] if len(results.results) == 1 else {}) | content)
-    else:
-        print_result_file(title, results)
+    distance = values.pop("distance")
+    with_a_flag = [method.name for method in _WITH_A_FLAG if values.pop(method.name)]
+    if METHODS[distance].is_distance and with_a_flag:
+        names = " and ".join(f"--{method.name}" for method in _WITH_A_FLAG)
+        raise click.UsageError(f"{names} work on cosines; leave out --distance")
+    return ScoringOptions(
+        gallery_sizes=values.pop("gallery_sizes"),
+        subsets=values.pop("subsets"),
+        cameras=values.pop("cameras") or ("all",),
+        rules=values.pop("rules"),
+        methods=(distance, *with_a_flag),
+        out=values.pop("out"),
+        force=values.pop("force"),
+    )
 
 
 @click.command()
@@ -142,53 +174,23 @@ def print_or_write(
     show_default=True,
     help="What the vectors are; only noted in the results.",
 )
-@force_option
-@json_option
-@quiet_option
 def score(
     protocol: Path,
     detections_file: Path,
-    gallery_sizes: Sequence[GallerySize],
-    subsets: Sequence[str],
-    cameras: Sequence[Cameras],
-    rules: Rules,
-    distance: Distance,
-    cbgm: bool,
-    rerank: bool,
-    out: Path | None,
-    per_query: bool,
+    scoring: ScoringOptions,
+    printing: Printing,
     normalize: bool,
     feature: str,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Measure person search with detections from a file: mAP and top-1, 5, 10.
 
-    Needs no network and no images; of the data set only the protocol. Writes nothing unless --out says so.
+    Needs no network and no images; of the data set only the protocol. Writes nothing without --out.
 
     \b
     Example:
       maskps score --protocol TestG100.mat --detections dets.npz
     """
-    from maskps.evaluation import read_detections
-    from maskps.evaluation.result_file import MARK as RESULT_MARK
-    from maskps.evaluation.result_file import ResultFile, ResultSource
-    from maskps.evaluation.task import open_task, score, score_detector
-    from maskps.io.files import check_output_file
+    from maskps.evaluation.task import score_file
 
-    methods = methods_of(distance, cbgm, rerank)
-    if out is not None:
-        check_output_file(out, mark=RESULT_MARK, force=force)
-    task = open_task(protocol, gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras or ["all"])
-    detections = read_detections(detections_file)
-    if normalize:
-        detections = detections.normalized()
-    results = ResultFile(
-        data=task.data,
-        source=ResultSource(detections=str(detections_file)),
-        results=score(task, detections, rules=rules, methods=methods, feature=feature),
-        detection=score_detector(task, detections),
-    )
-    title = f"Person search on {task.data.name}"
-    print_or_write(title, results, out=out, as_json=as_json, per_query=per_query, quiet=quiet)
+    results = score_file(protocol, detections_file, scoring, normalize=normalize, feature=feature)
+    printing.print(f"Person search on {results.data.name}", results, written=(scoring.out,))

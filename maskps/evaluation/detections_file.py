@@ -14,7 +14,6 @@ from maskps.columns import check_offsets, check_unique, offsets_of
 from maskps.errors import AnnotationError, InputFileError
 from maskps.io.files import written_atomically
 from maskps.io.npz import read_npz
-from maskps.structures import SceneTable
 
 FORMAT = "maskps-detections"
 VERSION = 1
@@ -178,35 +177,6 @@ class Detections:
             boxes=np.concatenate([np.zeros((0, 4), np.float32), *boxes]).astype(np.float32),
             scores=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
             embeddings=np.concatenate([np.zeros((0, dim), np.float32), *embeddings]).astype(np.float32),
-            query_embeddings=np.asarray(query_embeddings, dtype=np.float32),
-            query_names=query_names,
-            query_boxes=query_boxes,
-        )
-
-    @classmethod
-    def from_persons(
-        cls,
-        scenes: SceneTable,
-        embeddings: NDArray,
-        query_embeddings: NDArray,
-        *,
-        query_names: NDArray[np.str_] | None = None,
-        query_boxes: NDArray[np.float32] | None = None,
-    ) -> Detections:
-        """Returns the annotated persons as if a perfect detector had found them, each with score 1.
-
-        This is the field's "GT boxes" row: what would be reached if no person were missed.
-
-        Args:
-            scenes: the gallery's scenes; all persons in them, labeled or not.
-            embeddings: (P, D), one for each person, in the order of `scenes.boxes`.
-        """
-        return cls(
-            image_names=scenes.names,
-            offsets=scenes.offsets,
-            boxes=scenes.boxes,
-            scores=np.ones(scenes.num_persons, dtype=np.float32),
-            embeddings=np.asarray(embeddings, dtype=np.float32),
             query_embeddings=np.asarray(query_embeddings, dtype=np.float32),
             query_names=query_names,
             query_boxes=query_boxes,

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import rank_gallery
+from maskps.evaluation.methods import COSINE, Method
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import prepare_search
-from maskps.evaluation.search import SCORE_THRESHOLD, compared
-from maskps.evaluation.similarity import Distance
+from maskps.evaluation.search import SCORE_THRESHOLD, adjusted, compared
 from maskps.protocols.protocol import SearchProtocol
 
 
@@ -24,7 +24,7 @@ class RankedHit:
     Attributes:
         image_name: the gallery image.
         box: (4,) float32, xyxy, pixels of the original scene.
-        similarity: cosine with the query; its Euclidean distance, below zero, where that ranks.
+        similarity: with the query; minus the distance, if the method has `is_distance`.
         is_match: whether the matching rule accepts it as a right answer.
     """
 
@@ -42,7 +42,7 @@ def ranked_results(
     *,
     score_threshold: float = SCORE_THRESHOLD,
     rules: Rules = "oim",
-    distance: Distance = "cosine",
+    method: Method = COSINE,
 ) -> list[RankedHit]:
     """Returns the first k gallery detections of one query, best first; fewer where there are fewer.
 
@@ -55,11 +55,11 @@ def ranked_results(
         )
     search = prepare_search(protocol, detections, score_threshold, rules)
     block, rows = search.index.block(search.protocol, np.array([query])), search.rows[[query]]
-    comparison = compared(detections, search.index.rows, distance)
-    similarities = comparison.of_block(rows, search.index, block)
+    similarities = compared(detections, search.index.rows, method).of_block(rows, search.index, block)
+    similarities = adjusted(method, search, block, similarities, detections)
     ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
     shown = ranking.similarities[:k].astype(np.float64)
-    if distance == "euclidean":
+    if method.is_distance:
         shown = -np.sqrt(-2 * shown)
     return [
         RankedHit(

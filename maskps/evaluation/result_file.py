@@ -1,9 +1,9 @@
-"""Results of evaluations as a JSON file: what `maskps score` and `maskps eval` write, what a report reads.
+"""Results of evaluations as a JSON file: written by `maskps score` and `maskps eval`, read by a report.
 
 {"format": "maskps-results", "version": 1,
  "data": {"kind", "name", "synthetic", "fingerprint"},
  "source": {"run" or "detections", "masks", "recipe", "step"},
- "results": [{"protocol", "feature", "method", and the keys of `SearchResult.to_dict(per_query=True)`}, ...],
+ "results": [the keys of `ProtocolResult.to_dict()`, ...],
  "detection": {"all": {the keys of `DetectionResult.to_dict()`}, "labeled": {...}}}
 """
 
@@ -13,23 +13,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
+from maskps.evaluation.methods import METHODS
 from maskps.evaluation.metrics import TOP_K
+from maskps.evaluation.rules import RULES
+from maskps.evaluation.search import SearchResult
 from maskps.io.files import json_field, read_record, write_json
+from maskps.protocols.sets import Cameras, ProtocolName
 
 FORMAT = "maskps-results"
 VERSION = 1
 MARK = f'"{FORMAT}"'.encode()
 """In the first bytes of every result file."""
-
-METHODS = ("cosine", "euclidean", "cbgm", "rerank")
-"""How a ranking came about: by plain similarity, by Euclidean distance of the vectors as they are, by context
-matching (CBGM), by k-reciprocal re-ranking."""
 
 _WHAT = "results of maskps score or maskps eval"
 _HINT = "the file was edited or cut off; write it again with --out"
@@ -41,8 +40,8 @@ class ResultData:
     """The data that were searched.
 
     Attributes:
-        kind: on-disk format, e.g. "cuhk-sysu"; "protocol" for a protocol file without a data set around it.
-        name: what the data may be called, as `maskps.datasets.naming.data_name` says.
+        kind: on-disk format, e.g. "cuhk-sysu"; "protocol" for a protocol file without its data set.
+        name: what the data may be called, as `maskps.datasets.naming.data_name` returns it.
         synthetic: whether they are rendered scenes.
         fingerprint: of the data set's training annotation, or of the protocol file's content.
     """
@@ -55,13 +54,13 @@ class ResultData:
 
 @dataclass(frozen=True)
 class ResultSource:
-    """Where the detections came from: a run folder or a detections file; the rest is None if not known.
+    """Where the detections came from: a run folder or a detections file. The rest is None if not known.
 
     Attributes:
         run: path of the run folder.
         detections: path of the file.
         masks: whether the network was trained with masks.
-        recipe: a name for its settings.
+        recipe: name of its settings.
         step: training steps after which its weights were saved.
     """
 
@@ -72,90 +71,65 @@ class ResultSource:
     step: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class ProtocolResult:
-    """One line of results: one protocol, one feature, one set of rules, one method.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProtocolResult(SearchResult):
+    """One line of results: what one method reached under one protocol with one feature.
 
     Attributes:
-        protocol: e.g. "TestG100", "Occlusion", "all".
-        feature: the vector compared, "embedding" or "pooled"; of a detections file what its maker says.
-        method: one of `METHODS`.
-        rules: matching rules, "oim", "seqnet" or "paper".
-        gallery_size: longest gallery, in images.
-        queries: number of queries, Q.
-        score_threshold: detections below it were left out.
-        mAP, top1, top5, top10: fractions.
-        failures: how many queries without a top-1 hit failed for which cause.
-        query_ids: of the queries, as the data set names them.
-        average_precisions: (Q,) float64.
-        hits: (Q, 3) bool, as in `SearchResult`.
+        protocol: its name.
+        feature: the vector compared, "embedding" or "pooled"; for a detections file, what the user said.
+        method: a key of `maskps.evaluation.METHODS`.
     """
 
-    protocol: str
+    protocol: ProtocolName
     feature: str
     method: str
-    rules: str
-    gallery_size: int
-    queries: int
-    score_threshold: float
-    mAP: float
-    top1: float
-    top5: float
-    top10: float
-    failures: Mapping[str, int]
-    query_ids: tuple[str, ...]
-    average_precisions: NDArray[np.float64]
-    hits: NDArray[np.bool_]
 
-    def to_dict(self, per_query: bool = True) -> dict[str, Any]:
+    @classmethod
+    def of(cls, result: SearchResult, *, protocol: ProtocolName, feature: str, method: str) -> ProtocolResult:
+        """Returns the line of a search."""
+        return cls(**vars(result), protocol=protocol, feature=feature, method=method)
+
+    def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON, fractions at full precision."""
-        left_out = () if per_query else ("query_ids", "average_precisions", "hits")
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in left_out}
-        return {
-            name: value.tolist()
-            if isinstance(value, np.ndarray)
-            else dict(value)
-            if name == "failures"
-            else value
-            for name, value in values.items()
-        }
+        name = {**asdict(self.protocol), "feature": self.feature, "method": self.method}
+        return name | super().to_dict(per_query=per_query)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ProtocolResult:
-        """Returns the line of these values, checked to be what `to_dict` gives.
+        """Returns the line from what `to_dict` returned.
 
         Raises:
-            ValueError: a key is missing, a value of another kind, or the numbers contradict each other.
+            ValueError: a key is missing, a value has the wrong type, or the numbers contradict each other.
         """
-        missing = [one.name for one in fields(cls) if one.name not in content]
-        if missing:
-            raise ValueError(f"no key '{missing[0]}'")
-        values = {one.name: content[one.name] for one in fields(cls)}
         for name, is_right in _KINDS.items():
-            if not is_right(values[name]):
-                raise ValueError(f"'{name}' is {values[name]!r:.60}")
-        values["average_precisions"] = np.array(values["average_precisions"], dtype=np.float64)
-        values["hits"] = np.array(values["hits"], dtype=np.bool_).reshape(-1, len(TOP_K))
-        values["query_ids"] = tuple(values["query_ids"])
-        line = cls(**values)
-        line._check()
+            if name not in content:
+                raise ValueError(f"no key '{name}'")
+            if not is_right(content[name]):
+                raise ValueError(f"'{name}' is {content[name]!r:.60}")
+        own = {one.name: content[one.name] for one in fields(cls) if one.name != "protocol"}
+        line = cls(
+            **own
+            | {
+                "protocol": ProtocolName(content["protocol"], content["cameras"]),
+                "average_precisions": np.array(content["average_precisions"], dtype=np.float64),
+                "hits": np.array(content["hits"], dtype=np.bool_).reshape(-1, len(TOP_K)),
+                "query_ids": tuple(content["query_ids"]),
+            }
+        )
+        line._check(content)
         return line
 
-    def _check(self) -> None:
-        rows = {len(self.query_ids), len(self.average_precisions), len(self.hits), self.queries}
+    def _check(self, content: Mapping[str, Any]) -> None:
+        rows = {len(self.query_ids), len(self.average_precisions), len(self.hits), content["queries"]}
         if len(rows) > 1 or self.queries == 0:
-            raise ValueError(f"{self.queries} queries, but rows for {sorted(rows)}")
-        means = (self.average_precisions.mean(), *self.hits.mean(axis=0))
-        for name, mean in zip(("mAP", "top1", "top5", "top10"), means, strict=True):
-            if abs(getattr(self, name) - mean) > _ROUNDING:
-                raise ValueError(f"{name} {getattr(self, name)}, but the queries' mean is {mean}")
+            raise ValueError(f"{content['queries']} queries, but rows for {sorted(rows)}")
+        for name in ("mAP", "top1", "top5", "top10"):
+            if abs(content[name] - getattr(self, name)) > _ROUNDING:
+                raise ValueError(f"{name} {content[name]}, but the queries' mean is {getattr(self, name)}")
         without_hit = int((~self.hits[:, 0]).sum())
         if sum(self.failures.values()) != without_hit:
             raise ValueError(f"{without_hit} queries without a top-1 hit, but causes {dict(self.failures)}")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _is_count(value: Any) -> bool:
@@ -166,14 +140,26 @@ def _is_fraction(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= 1 + _ROUNDING
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)  # true and false are numbers, too
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list | tuple) and all(map(is_right, value))
 
 
 _KINDS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("protocol", "feature", "rules"), _is_text),
+    "protocol": _is_text,
+    "cameras": get_args(Cameras).__contains__,
+    "feature": _is_text,
     "method": METHODS.__contains__,
-    **dict.fromkeys(("gallery_size", "queries"), _is_count),
+    "rules": RULES.__contains__,
+    "gallery_size": _is_count,
+    "queries": _is_count,
     "score_threshold": lambda value: type(value) in (int, float) and math.isfinite(value),
     **dict.fromkeys(("mAP", "top1", "top5", "top10"), _is_fraction),
     "failures": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
@@ -189,10 +175,10 @@ class ResultFile:
 
     Attributes:
         data: what was searched.
-        source: whose detections they were.
+        source: where the detections came from.
         results: a line for each protocol and method.
-        detection: numbers of `DetectionResult.to_dict` by "all" and "labeled" persons; empty where the
-            annotation of all persons is not at hand.
+        detection: numbers of `DetectionResult.to_dict` by "all" and "labeled" persons; empty without the
+            annotation of all persons.
     """
 
     data: ResultData
@@ -200,23 +186,23 @@ class ResultFile:
     results: tuple[ProtocolResult, ...]
     detection: Mapping[str, Mapping[str, float | bool]] = field(default_factory=dict)
 
-    def to_dict(self, per_query: bool = True) -> dict[str, Any]:
-        """Returns plain values, ready for JSON; the header of the file is not among them."""
+    def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
+        """Returns plain values, ready for JSON, without the header of the file."""
         source = asdict(self.source)
         del source["run" if self.source.run is None else "detections"]
         return {
             "data": asdict(self.data),
             "source": source,
-            "results": [line.to_dict(per_query) for line in self.results],
+            "results": [line.to_dict(per_query=per_query) for line in self.results],
             "detection": {name: dict(numbers) for name, numbers in self.detection.items()},
         }
 
 
 def write_results(path: Path, results: ResultFile) -> None:
-    """Writes the results as JSON, whole or not at all.
+    """Writes the results as JSON, atomically.
 
     Raises:
-        OutputError: it cannot be written there.
+        OutputError: the file cannot be written.
     """
     write_json(path, {"format": FORMAT, "version": VERSION, **results.to_dict()})
 
@@ -225,7 +211,7 @@ def read_results(path: Path) -> ResultFile:
     """Returns the content of a result file.
 
     Raises:
-        InputFileError: missing, cut off, of another kind or version, or its numbers contradict each other.
+        InputFileError: missing, cut off, of another format or version, or its numbers contradict each other.
     """
     content = read_record(
         path, format=FORMAT, version=VERSION, what=_WHAT, hint="give a file written with --out"
@@ -247,10 +233,6 @@ def read_results(path: Path) -> ResultFile:
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)  # true and false are numbers, too
-
-
 def _read_line(path: Path, number: int, content: Any) -> ProtocolResult:
     try:
         if not isinstance(content, dict):
@@ -263,15 +245,12 @@ def _read_line(path: Path, number: int, content: Any) -> ProtocolResult:
 
 
 def _read_data(path: Path, content: Mapping[str, Any]) -> ResultData:
-    texts = [json_field(content, key, str, path, hint=_HINT) for key in ("kind", "name", "fingerprint")]
-    if not isinstance(content.get("synthetic"), bool):
-        raise InputFileError(
-            path,
-            expected="'synthetic' as true or false",
-            found=f"{content.get('synthetic')!r:.60}",
-            hint=_HINT,
-        )
-    return ResultData(kind=texts[0], name=texts[1], synthetic=content["synthetic"], fingerprint=texts[2])
+    texts = {key: json_field(content, key, str, path, hint=_HINT) for key in ("kind", "name", "fingerprint")}
+    synthetic = content.get("synthetic")
+    if not isinstance(synthetic, bool):
+        found = f"{synthetic!r:.60}"
+        raise InputFileError(path, expected="'synthetic' as true or false", found=found, hint=_HINT)
+    return ResultData(**texts, synthetic=synthetic)
 
 
 def _read_source(path: Path, content: Mapping[str, Any]) -> ResultSource:

@@ -44,6 +44,7 @@ class Search:
         index: the detections above the score threshold.
         candidates: those that overlap each truth enough.
         rows: (Q,) int64, the row of `query_embeddings` of each query.
+        score_threshold: detections below it are left out.
         average_precisions: (Q,) float64.
         hits: (Q, 3) bool.
         is_found: (Q,) bool, whether any right answer is in the ranking.
@@ -53,6 +54,7 @@ class Search:
     index: GalleryIndex
     candidates: TruthCandidates
     rows: NDArray[np.int64]
+    score_threshold: float
     average_precisions: NDArray[np.float64] = field(init=False)
     hits: NDArray[np.bool_] = field(init=False)
     is_found: NDArray[np.bool_] = field(init=False)
@@ -152,7 +154,8 @@ def prepare_search(
             hint="the recall of such a query is 0 / 0; leave it out",
         )
     index = index_gallery(ruled.protocol, detections, score_threshold)
-    return Search(ruled, index, truth_candidates(ruled, detections, index), rows)
+    candidates = truth_candidates(ruled, detections, index)
+    return Search(ruled, index, candidates, rows, float(score_threshold))
 
 
 def _truths_of(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import GalleryBlock
+from maskps.evaluation.methods import COSINE, Method, QueryGallery
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import Search, prepare_search
-from maskps.evaluation.similarity import Comparison, Distance
+from maskps.evaluation.similarity import Comparison
 from maskps.protocols.protocol import SearchProtocol
 
 SCORE_THRESHOLD = 0.5
@@ -27,8 +28,7 @@ _UNIT_NORM_TOLERANCE = 1e-3
 
 _logger = logging.getLogger(__name__)
 
-Adjust = Callable[[Search, GalleryBlock, NDArray[np.float32]], NDArray[np.float32]]
-"""Returns other similarities of one query with its gallery: (search, block of that query, similarities)."""
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SearchResult:
         score_threshold: detections below it were left out.
         rules: "oim", "seqnet" or "paper" (see `maskps.evaluation.rules`).
         failures: how many queries have a wrong first answer, by cause (see `maskps.evaluation.scoring`).
-        query_ids: (Q,) str, the data set's own identity of each query.
+        query_ids: (Q,), the data set's own identity of each query.
     """
 
     average_precisions: NDArray[np.float64]
@@ -51,7 +51,7 @@ class SearchResult:
     score_threshold: float
     rules: Rules = "oim"
     failures: Mapping[str, int] = field(default_factory=dict)
-    query_ids: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=np.str_))
+    query_ids: tuple[str, ...] = ()
 
     @property
     def queries(self) -> int:
@@ -88,7 +88,7 @@ class SearchResult:
             "failures": dict(self.failures),
         }
         if per_query:
-            numbers["query_ids"] = self.query_ids.tolist()
+            numbers["query_ids"] = list(self.query_ids)
             numbers["average_precisions"] = self.average_precisions.tolist()
             numbers["hits"] = self.hits.tolist()
         return numbers
@@ -101,7 +101,7 @@ def evaluate_search(
     score_threshold: float = SCORE_THRESHOLD,
     rules: Rules = "oim",
     normalize: bool = False,
-    distance: Distance = "cosine",
+    method: Method = COSINE,
 ) -> SearchResult:
     """Returns mAP, top-1, 5, 10 and the causes of failures under one of the three rules.
 
@@ -111,15 +111,14 @@ def evaluate_search(
     first k candidates, equal ones in the order of the released evaluator.
 
     Args:
-        normalize: divide every embedding by its length first. Without it the similarity is the dot product
-            as given, as in the released evaluators, and a warning tells if embeddings have other lengths.
-        distance: "euclidean" ranks by the distance of the vectors as given, the shortest first (Sec. 4.1;
-            of unit vectors the ranking is that of the cosine).
+        normalize: divide every embedding by its length first. The default takes embeddings as they are, as
+            the released evaluators do, and logs a warning if a dot product is then not the cosine.
+        method: what ranks the candidates, one of `maskps.evaluation.METHODS` or your own.
 
     Raises:
         AnnotationError: the detections were made for another protocol: gallery images or queries that they
             lack; a protocol without queries, or with a query without a true box.
-        ConfigError: no such rules, no such distance.
+        ConfigError: no such rules.
     """
     return evaluate_searches(
         {"": protocol},
@@ -127,25 +126,23 @@ def evaluate_search(
         score_threshold=score_threshold,
         rules=rules,
         normalize=normalize,
-        distance=distance,
+        method=method,
     )[""]
 
 
 def evaluate_searches(
-    protocols: Mapping[str, SearchProtocol],
+    protocols: Mapping[Name, SearchProtocol],
     detections: Detections,
     *,
     score_threshold: float = SCORE_THRESHOLD,
     rules: Rules = "oim",
     normalize: bool = False,
-    distance: Distance = "cosine",
-    adjust: Adjust | None = None,
-) -> dict[str, SearchResult]:
+    method: Method = COSINE,
+) -> dict[Name, SearchResult]:
     """Returns what `evaluate_search` returns, for several protocols that share their products.
 
     Args:
         protocols: by any name; the detections have to know the queries and galleries of all.
-        adjust: changes each query's similarities before they are ranked (context, re-ranking).
     """
     if normalize:
         detections = detections.normalized()
@@ -154,14 +151,12 @@ def evaluate_searches(
         for name, protocol in protocols.items()
     }
     rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
-    comparison = compared(detections, rows, distance)
-    if distance == "cosine":
+    comparison = compared(detections, rows, method)
+    if not method.is_distance:
         _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
         _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
     for search, block, similarities in _blocks(list(searches.values()), comparison):
-        if adjust is not None:
-            similarities = _adjusted(adjust, search, block, similarities)
-        search.score(block, similarities)
+        search.score(block, adjusted(method, search, block, similarities, detections))
     return {
         name: SearchResult(
             average_precisions=search.average_precisions,
@@ -170,7 +165,7 @@ def evaluate_searches(
             score_threshold=float(score_threshold),
             rules=rules,
             failures=search.failures(detections),
-            query_ids=protocols[name].query_ids,
+            query_ids=tuple(protocols[name].query_ids.tolist()),
         )
         for name, search in searches.items()
     }
@@ -218,21 +213,42 @@ def _split(queries: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray
     return np.split(queries, np.flatnonzero(np.diff(run)) + 1)
 
 
-def _adjusted(
-    adjust: Adjust, search: Search, block: GalleryBlock, similarities: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    adjusted = similarities.copy()
-    for i, query in enumerate(block.queries):
-        span = slice(block.offsets[i], block.offsets[i + 1])
-        one = search.index.block(search.protocol, np.array([query]))
-        adjusted[span] = adjust(search, one, similarities[span])
-    return adjusted
-
-
-def compared(detections: Detections, rows: NDArray[np.int64], distance: Distance) -> Comparison:
+def compared(detections: Detections, rows: NDArray[np.int64], method: Method) -> Comparison:
     """Returns the queries and these detections, ready to be compared."""
     gallery = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
-    return Comparison(detections.query_embeddings, gallery, distance=distance)
+    return Comparison(detections.query_embeddings, gallery, method)
+
+
+def adjusted(
+    method: Method,
+    search: Search,
+    block: GalleryBlock,
+    similarities: NDArray[np.float32],
+    detections: Detections,
+) -> NDArray[np.float32]:
+    """Returns the similarities of a block's queries after `Method.adjust`."""
+    if method.adjust is None:
+        return similarities
+    changed = similarities.copy()
+    rows = search.index.rows[block.places(search.index)]
+    images = np.repeat(block.images, block.counts).astype(np.int64)
+    entries = np.repeat(np.arange(len(block.images)), block.counts)
+    for i, query in enumerate(block.queries.tolist()):
+        span = slice(block.offsets[i], block.offsets[i + 1])
+        changed[span] = method.adjust(
+            QueryGallery(
+                protocol=search.protocol,
+                query=query,
+                embedding=detections.query_embeddings[search.rows[query]],
+                detections=detections,
+                rows=rows[span],
+                entries=entries[span] - block.entry_offsets[i],
+                images=images[span],
+                similarities=similarities[span],
+                score_threshold=search.score_threshold,
+            )
+        )
+    return changed
 
 
 def _warn_unless_unit_vectors(name: str, found: NDArray[np.float64]) -> None:

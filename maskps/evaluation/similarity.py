@@ -11,16 +11,12 @@ gallery lists the image, which is less work where galleries are small.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, ConfigError
+from maskps.errors import AnnotationError
 from maskps.evaluation.matching import GalleryBlock, GalleryIndex
-
-Distance = Literal["cosine", "euclidean"]
-"""What ranks the detections: the dot product, which is the cosine of unit vectors, or Euclidean distance."""
+from maskps.evaluation.methods import Method
 
 _DETECTIONS_AT_ONCE = 8192
 _LARGEST, _SMALLEST = 1e37, 1e-30
@@ -28,26 +24,18 @@ _LARGEST, _SMALLEST = 1e37, 1e-30
 
 
 class Comparison:
-    """The vectors of queries and of gallery detections, ready to be compared.
+    """The vectors of queries and of gallery detections, ready to be compared by a method."""
 
-    The similarity is the dot product, or minus half the squared Euclidean distance.
-    """
-
-    def __init__(
-        self, queries: NDArray[np.float32], gallery: NDArray[np.float32], *, distance: Distance = "cosine"
-    ) -> None:
+    def __init__(self, queries: NDArray[np.float32], gallery: NDArray[np.float32], method: Method) -> None:
         """Takes (Q, D) and (K, D) vectors, the latter of the detections `GalleryIndex.rows`.
 
         Raises:
             AnnotationError: vectors so long or so short that float32 cannot hold their similarities.
-            ConfigError: no such distance.
         """
-        self.queries, self.gallery, self.distance = queries, gallery, distance
+        self.queries, self.gallery, self.method = queries, gallery, method
         self.query_lengths, self.gallery_lengths = _lengths(queries), _lengths(gallery)
-        if distance not in ("cosine", "euclidean"):
-            raise ConfigError("distance", expected="cosine or euclidean", found=repr(distance))
         longest = self.query_lengths.max(initial=0), self.gallery_lengths.max(initial=0)
-        product = longest[0] * longest[1] if distance == "cosine" else max(longest) ** 2
+        product = max(longest) ** 2 if method.is_distance else longest[0] * longest[1]
         if product > 0 and not _SMALLEST < product < _LARGEST:
             raise AnnotationError(
                 "detections, embeddings",
@@ -62,7 +50,7 @@ class Comparison:
         similarities = np.empty((len(own), len(self.gallery)), dtype=np.float32)
         for begin in range(0, len(self.gallery), _DETECTIONS_AT_ONCE):  # never the whole gallery in float64
             columns = slice(begin, begin + _DETECTIONS_AT_ONCE)
-            similarities[:, columns] = self._compared(own, self.gallery[columns].astype(np.float64))
+            similarities[:, columns] = self.method.compare(own, self.gallery[columns].astype(np.float64))
         return similarities
 
     def of_block(
@@ -81,15 +69,7 @@ class Comparison:
             start, count = index.starts[image], index.counts[image]
             found = self.gallery[start : start + count].astype(np.float64)
             places = block.begins[entries][:, None] + np.arange(count)
-            similarities[places] = self._compared(queries[query_of_entry[entries]], found)
-        return similarities
-
-    def _compared(self, own: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.distance == "cosine":
-            return own @ found.T
-        from scipy.spatial.distance import cdist
-
-        similarities: NDArray[np.float64] = cdist(own, found, "sqeuclidean") / -2
+            similarities[places] = self.method.compare(queries[query_of_entry[entries]], found)
         return similarities
 
 

@@ -1,6 +1,6 @@
-"""Detections scored under the protocols that a user names: what `maskps score` and `maskps eval` share.
+"""Detections scored under the protocols that a user asks for: what `maskps score` and `maskps eval` share.
 
-Torch-free, and no image is opened. A protocol file may stand alone, without its data set.
+Needs no torch and opens no image. A protocol file is enough; its data set need not be there.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,87 +22,129 @@ from maskps.datasets.naming import data_name, has_synthetic_record
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import ConfigError
 from maskps.evaluation.detection import evaluate_detection
-from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.detections_file import Detections, read_detections
 from maskps.evaluation.matching import paired_iou
-from maskps.evaluation.methods.context import evaluate_with_context
-from maskps.evaluation.methods.reranking import evaluate_reranked
-from maskps.evaluation.result_file import ProtocolResult, ResultData
+from maskps.evaluation.methods import METHODS
+from maskps.evaluation.result_file import (
+    MARK,
+    ProtocolResult,
+    ResultData,
+    ResultFile,
+    ResultSource,
+    write_results,
+)
 from maskps.evaluation.rules import Rules
-from maskps.evaluation.search import SearchResult, evaluate_searches
-from maskps.evaluation.similarity import Distance
+from maskps.evaluation.search import evaluate_searches
+from maskps.io.files import check_output_file
 from maskps.protocols.protocol import SearchProtocol, read_protocol
-from maskps.protocols.sets import Cameras, camera_protocol, full_set
+from maskps.protocols.sets import Cameras, ProtocolName, camera_protocol, full_set
 from maskps.structures import PersonSearchDataset
 from maskps_manifest import cuhk_sysu
 
 GallerySize = int | Literal["all"]
-SUBSETS = {"occlusion": "Occlusion", "resolution": "Resolution"}
 FULL_SET = "all"
-CBGM, CBGM_OF_PRW = (10, 3), (30, 4)
-"""k1 and k2 of context matching, as SeqNet sets them for CUHK-SYSU and for PRW."""
-
-DISTANCES: Mapping[str, Distance] = {"cosine": "cosine", "euclidean": "euclidean"}
-"""By method, of those that rank by nothing else."""
-
-# "" ends every name, so it is the last.
-_CAMERA_ENDINGS: Mapping[Cameras, str] = {"same": ", same camera", "cross": ", cross camera", "all": ""}
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SearchTask:
-    """The data, and the protocols under which detections are to be scored.
+class ScoringOptions:
+    """What is scored, how, and where the results go.
 
     Attributes:
-        data: what the data are, for the record.
-        dataset: None where only a protocol file is at hand.
+        gallery_sizes: of the TestG protocols; "all" is the full set: every test scene but the query's own.
+            Without sizes and subsets: the field's usual protocol, see `protocol_of_size`.
+        subsets: "Occlusion", "Resolution", which have their own queries.
+        cameras: PRW only: gallery scenes of these cameras, each a protocol.
+        rules: one of `maskps.evaluation.RULES`.
+        methods: names of `maskps.evaluation.METHODS`, each a line of results.
+        out: result file to write, or None.
+        force: replace a result file at `out`.
+    """
+
+    gallery_sizes: tuple[GallerySize, ...] = ()
+    subsets: tuple[str, ...] = ()
+    cameras: tuple[Cameras, ...] = ("all",)
+    rules: Rules = "oim"
+    methods: tuple[str, ...] = ("cosine",)
+    out: Path | None = None
+    force: bool = False
+
+    def check_output(self) -> None:
+        """Raises OutputExistsError or OutputError if the results cannot be written to `out`."""
+        if self.out is not None:
+            check_output_file(self.out, mark=MARK, force=self.force)
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """The data and the protocols under which detections are scored.
+
+    Attributes:
+        data: a description of the data, for the results.
+        dataset: None if there is only a protocol file.
         protocols: by name, in the order asked for.
     """
 
     data: ResultData
     dataset: PersonSearchDataset | None
-    protocols: Mapping[str, SearchProtocol]
+    protocols: Mapping[ProtocolName, SearchProtocol]
 
 
-def open_task(
+def score_file(
     path: Path,
+    detections_file: Path,
+    options: ScoringOptions,
     *,
-    gallery_sizes: Sequence[GallerySize] = (),
-    subsets: Sequence[str] = (),
-    cameras: Sequence[Cameras] = ("all",),
-) -> SearchTask:
-    """Returns the protocols asked for of a data set, or of a protocol file alone.
+    normalize: bool = False,
+    feature: str = "embedding",
+) -> ResultFile:
+    """Returns the results of the detections in a file, after writing them to `options.out`.
 
     Args:
-        path: folder of a data set, or a file such as TestG100.mat.
-        gallery_sizes: of the TestG protocols; "all" is the full set: every test scene but the query's own.
-            Without sizes and subsets: the field's usual protocol, see `protocol_of_size`.
-        subsets: "occlusion", "resolution", whose queries are their own.
-        cameras: PRW only: gallery scenes of these cameras, each a protocol.
+        path: folder of a data set, or a protocol file such as TestG100.mat.
+        detections_file: see `read_detections`.
+        normalize: divide every embedding by its length first.
+        feature: what the embeddings are, for the results.
+
+    Raises:
+        MaskpsError: as `open_task`, `read_detections` and `score`; `options.out` exists or cannot be written.
+    """
+    options.check_output()
+    task = open_task(path, options)
+    detections = read_detections(detections_file)
+    if normalize:
+        detections = detections.normalized()
+    results = ResultFile(
+        data=task.data,
+        source=ResultSource(detections=str(detections_file)),
+        results=score(task, detections, options, feature=feature),
+        detection=score_detector(task, detections),
+    )
+    if options.out is not None:
+        write_results(options.out, results)
+    return results
+
+
+def open_task(path: Path, options: ScoringOptions) -> SearchTask:
+    """Returns the protocols asked for, of a data set or of a protocol file alone.
+
+    Args:
+        path: folder of a data set, or a protocol file such as TestG100.mat.
 
     Raises:
         ConfigError: the data set, or the file, has no such protocol.
         InputFileError, AnnotationError: as `open_dataset`, `open_protocol` and `read_protocol`.
     """
-    if path.is_dir():
-        return task_of_dataset(
-            open_dataset(path), gallery_sizes=gallery_sizes, subsets=subsets, cameras=cameras
-        )
-    return _task_of_file(path, gallery_sizes, subsets, cameras)
+    return task_of_dataset(open_dataset(path), options) if path.is_dir() else _task_of_file(path, options)
 
 
-def task_of_dataset(
-    dataset: PersonSearchDataset,
-    *,
-    gallery_sizes: Sequence[GallerySize] = (),
-    subsets: Sequence[str] = (),
-    cameras: Sequence[Cameras] = ("all",),
-) -> SearchTask:
-    """Returns the protocols asked for of an open data set; arguments and errors as `open_task`."""
-    names = [FULL_SET if isinstance(size, str) else protocol_of_size(dataset, size) for size in gallery_sizes]
-    names += [SUBSETS[subset] for subset in subsets]
-    protocols = {name: _whole_protocol(dataset, name) for name in names or [protocol_of_size(dataset)]}
+def task_of_dataset(dataset: PersonSearchDataset, options: ScoringOptions) -> SearchTask:
+    """Returns the protocols asked for of an open data set; errors as `open_task`."""
+    wanted = [
+        protocol_of_size(dataset, size) if isinstance(size, int) else size for size in options.gallery_sizes
+    ]
+    names = [*wanted, *options.subsets] or [protocol_of_size(dataset)]
     return SearchTask(
         data=ResultData(
             kind=dataset.kind,
@@ -112,34 +154,30 @@ def task_of_dataset(
         ),
         dataset=dataset,
         protocols={
-            f"{name}{_CAMERA_ENDINGS[one]}": camera_protocol(protocol, dataset, one)
-            for name, protocol in protocols.items()
-            for one in cameras
+            name: named_protocol(dataset, name)
+            for name in (ProtocolName(one, cameras) for one in names for cameras in options.cameras)
         },
     )
 
 
-def protocol_of_line(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
-    """Returns the protocol that a line of results calls `name`, as `task_of_dataset` names them.
+def named_protocol(dataset: PersonSearchDataset, name: ProtocolName) -> SearchProtocol:
+    """Returns the protocol of this name.
 
     Raises:
         ConfigError: the data set has no such protocol.
+        AnnotationError: its cameras are not known.
     """
-    camera = next(one for one, ending in _CAMERA_ENDINGS.items() if name.endswith(ending))
-    whole = name.removesuffix(_CAMERA_ENDINGS[camera])
-    return camera_protocol(_whole_protocol(dataset, whole), dataset, camera)
-
-
-def _whole_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
-    return _full_set_of(dataset) if name == FULL_SET else open_protocol(dataset, name)
+    is_full = name.protocol == FULL_SET
+    whole = _full_set_of(dataset) if is_full else open_protocol(dataset, name.protocol)
+    return camera_protocol(whole, dataset, name.cameras)
 
 
 def _full_set_of(dataset: PersonSearchDataset) -> SearchProtocol:
-    """Returns the protocol in which every test scene but the query's own is searched."""
+    """Returns the protocol whose galleries are all test scenes but the query's own."""
     names = protocol_names(dataset)
     if FULL_SET in names:
         return open_protocol(dataset, FULL_SET)
-    # The queries and true boxes are the same in all sizes of CUHK-SYSU; TestG100 is always there, and small.
+    # All sizes of CUHK-SYSU have the same queries and true boxes; TestG100 is small and always there.
     sizes = [name for name in names if name.startswith("TestG")]
     usual = protocol_of_size(dataset)
     protocol = open_protocol(dataset, usual if usual in sizes or not sizes else sizes[-1])
@@ -148,11 +186,9 @@ def _full_set_of(dataset: PersonSearchDataset) -> SearchProtocol:
     return full_set(dataclasses.replace(protocol, image_names=every))
 
 
-def _task_of_file(
-    path: Path, sizes: Sequence[GallerySize], subsets: Sequence[str], cameras: Sequence[Cameras]
-) -> SearchTask:
+def _task_of_file(path: Path, options: ScoringOptions) -> SearchTask:
     protocol = read_protocol(path)
-    needs_root = "--subset" if subsets else "--camera" if tuple(cameras) != ("all",) else ""
+    needs_root = "--subset" if options.subsets else "--camera" if options.cameras != ("all",) else ""
     if needs_root:
         raise ConfigError(
             f"{needs_root} with {path}",
@@ -160,6 +196,7 @@ def _task_of_file(
             found="one protocol file",
             hint="give the data set's folder, or the file of that very protocol",
         )
+    sizes = options.gallery_sizes or (protocol.gallery_size,)
     wrong = [size for size in sizes if size not in (FULL_SET, protocol.gallery_size)]
     if wrong:
         raise ConfigError(
@@ -177,8 +214,10 @@ def _task_of_file(
         ),
         dataset=None,
         protocols={
-            FULL_SET if size == FULL_SET else path.stem: full_set(protocol) if size == FULL_SET else protocol
-            for size in sizes or (protocol.gallery_size,)
+            ProtocolName(FULL_SET if size == FULL_SET else path.stem): full_set(protocol)
+            if size == FULL_SET
+            else protocol
+            for size in sizes
         },
     )
 
@@ -192,57 +231,36 @@ def _is_cuhk_sysu(protocol: SearchProtocol) -> bool:
 
 
 def score(
-    task: SearchTask,
-    detections: Detections,
-    *,
-    rules: Rules = "oim",
-    methods: Sequence[str] = ("cosine",),
-    feature: str = "embedding",
+    task: SearchTask, detections: Detections, options: ScoringOptions, *, feature: str = "embedding"
 ) -> tuple[ProtocolResult, ...]:
     """Returns a line of results for each protocol and method, protocol by protocol.
 
+    Logs a warning about images that no protocol needs, and about boxes that do not look like
+    x0, y0, x1, y1 in pixels of the image.
+
     Args:
-        methods: of `maskps.evaluation.result_file.METHODS`.
-        feature: what the vectors are, for the record.
+        feature: what the embeddings are, for the results.
 
     Raises:
         AnnotationError: the detections were made for other images or other queries.
     """
-    results = {method: _searched(task, detections, rules, method) for method in methods}
+    results = {}
+    for name in options.methods:
+        method = METHODS[name].for_format.get(task.data.kind, METHODS[name])
+        results[name] = evaluate_searches(task.protocols, detections, rules=options.rules, method=method)
     _check_names(task, detections)
     _check_boxes(task, detections)
     return tuple(
-        ProtocolResult.from_dict(
-            {"protocol": name, "feature": feature, "method": method}
-            | results[method][name].to_dict(per_query=True)
-        )
+        ProtocolResult.of(results[method][name], protocol=name, feature=feature, method=method)
         for name in task.protocols
-        for method in methods
+        for method in options.methods
     )
 
 
-def _searched(
-    task: SearchTask, detections: Detections, rules: Rules, method: str
-) -> Mapping[str, SearchResult]:
-    """Returns the result of each protocol by name."""
-    if method in DISTANCES:
-        return evaluate_searches(task.protocols, detections, rules=rules, distance=DISTANCES[method])
-    if method == "rerank":
-        return {
-            name: evaluate_reranked(protocol, detections, rules=rules)
-            for name, protocol in task.protocols.items()
-        }
-    k1, k2 = CBGM_OF_PRW if task.data.kind == "prw" else CBGM
-    return {
-        name: evaluate_with_context(protocol, detections, k1=k1, k2=k2, rules=rules)
-        for name, protocol in task.protocols.items()
-    }
-
-
 def score_detector(task: SearchTask, detections: Detections) -> dict[str, dict[str, Any]]:
-    """Returns recall and AP of the detector by "all" and "labeled" persons, in the test scenes looked at.
+    """Returns recall and AP of the detector by "all" and "labeled" persons, in the scenes looked at.
 
-    Empty without a data set (a protocol file does not tell who else is in the scenes).
+    Empty without a data set: a protocol file does not list all persons in its scenes.
     """
     if task.dataset is None:
         return {}
@@ -257,7 +275,7 @@ def score_detector(task: SearchTask, detections: Detections) -> dict[str, dict[s
 
 
 def _check_names(task: SearchTask, detections: Detections) -> None:
-    """Tells of images that are not needed."""
+    """Logs a warning about images that no protocol needs."""
     known = [protocol.image_names for protocol in task.protocols.values()]
     if task.dataset is not None:
         known.append(task.dataset.test.names)
@@ -270,11 +288,12 @@ def _check_names(task: SearchTask, detections: Detections) -> None:
 
 
 def _check_boxes(task: SearchTask, detections: Detections) -> None:
-    """Warns of boxes that are not x0, y0, x1, y1 in pixels of the image, by the look of the true boxes.
+    """Logs a warning if the boxes do not look like x0, y0, x1, y1 in pixels, judged by the true boxes.
 
-    A reversed corner tells boxes as x, y, width, height when they are read; persons larger than their
-    distance from the upper left corner have none. Boxes of a smaller copy of the images lie near true ones
-    in that reading too, but near few and loosely: so it must fit a quarter of the true boxes, and closely.
+    Boxes as x, y, width, height are refused when they are read, if a corner is reversed; those of persons
+    larger than their distance from the upper left corner are not. Boxes of a smaller copy of the images also
+    lie near some true boxes when read that way, but near few and loosely. So they must fit a quarter of the
+    true boxes, and closely.
     """
     protocol = max(task.protocols.values(), key=lambda one: len(one.truth_boxes))
     images = rows_of_names(detections.image_names, protocol.image_names)[protocol.truth_scenes]
@@ -287,8 +306,8 @@ def _check_boxes(task: SearchTask, detections: Detections) -> None:
     if fitting >= max(10, 3 * found, len(images) / 4):
         _logger.warning(
             "The boxes of the detections overlap %d of the %d true boxes (IoU 0.5), but fit %d closely "
-            "(IoU 0.7) if read as x, y, width, height; if they are that, add the first two numbers to the "
-            "last two.",
+            "(IoU 0.7) if read as x, y, width, height. If that is what they are, add the first two numbers "
+            "to the last two.",
             found, len(images), fitting,
         )  # fmt: skip
     elif found < len(images) / 20 and len(boxes) > len(images) >= 20:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from maskps.evaluation.methods import COSINE, Method
 from maskps.evaluation.ranking import RankedHit
-from maskps.evaluation.similarity import Distance
 from maskps.masks.outlines import Outline
 from maskps.pictures.drawing import (
     BLUE,
@@ -106,7 +106,7 @@ def ranking_sheet(
     *,
     title: str = "Search results",
     k: int = 8,
-    distance: Distance = "cosine",
+    method: Method = COSINE,
 ) -> Image.Image:
     """Returns one row per query: the query, then its first `k` results with some context.
 
@@ -115,16 +115,16 @@ def ranking_sheet(
 
     Args:
         image_of: gives the gallery image of a name.
-        distance: what ranked them, and what the number below each is.
+        method: what ranked them; the number below each is its similarity or distance.
     """
     columns = min(k, max((len(ranking.hits) for ranking in rankings), default=1))
-    rows = [_ranking_row(ranking, image_of, k, max(columns, 1), distance) for ranking in rankings]
-    return _sheet(title, partial(_draw_ranking_legend, distance=distance), rows, gap=72)
+    rows = [_ranking_row(ranking, image_of, k, max(columns, 1), method) for ranking in rankings]
+    return _sheet(title, partial(_draw_ranking_legend, method=method), rows, gap=72)
 
 
-def hit_number(hit: RankedHit, distance: Distance) -> str:
-    """Returns what is written beside an answer: "0.83", or, where the Euclidean distance ranks, "d 12.3"."""
-    if distance == "cosine":
+def hit_number(hit: RankedHit, method: Method) -> str:
+    """Returns the number beside an answer: the similarity, "0.83", or the Euclidean distance, "d 12.3"."""
+    if not method.is_distance:
         return f"{hit.similarity:.2f}"
     far = max(-hit.similarity, 0.0)
     return f"d {far:.{2 if far < 10 else 1}f}"
@@ -161,7 +161,7 @@ def _draw_subset_legend(sheet: Image.Image, top: int) -> None:
     _legend_text(sheet, x + 52, top, "14x14 target: on if half covered")
 
 
-def _draw_ranking_legend(sheet: Image.Image, top: int, *, distance: Distance) -> None:
+def _draw_ranking_legend(sheet: Image.Image, top: int, *, method: Method) -> None:
     x = float(_MARGIN)
     for is_right, text in (
         (True, "right: the person, boxed well enough"),
@@ -169,7 +169,7 @@ def _draw_ranking_legend(sheet: Image.Image, top: int, *, distance: Distance) ->
     ):
         draw_mark(sheet, (x + 20, top + 17), 44, is_right=is_right)
         x = _legend_text(sheet, x + 56, top, text)
-    number = "cosine similarity" if distance == "cosine" else "Euclidean distance d"
+    number = "Euclidean distance d" if method.is_distance else "cosine similarity"
     _legend_text(sheet, x, top, f"below: rank and {number}")
 
 
@@ -229,7 +229,7 @@ def _person_card(image: Image.Image, picture: SubsetPicture, row: int, number: i
 
 
 def _ranking_row(
-    ranking: RankingPicture, image_of: Callable[[str], Picture], k: int, columns: int, distance: Distance
+    ranking: RankingPicture, image_of: Callable[[str], Picture], k: int, columns: int, method: Method
 ) -> Image.Image:
     gap, side_text, rule = 24, 300, 36
     width = (_WIDTH - 2 * _MARGIN - side_text - 2 * rule - (columns - 1) * gap) // (columns + 1)
@@ -253,7 +253,7 @@ def _ranking_row(
         rank = f"{place + 1}."
         write_text(row, (x, height + 14), rank, size=_TEXT, bold=True)
         after = x + text_width(rank, _TEXT) + 14
-        write_text(row, (after, height + 14), hit_number(hit, distance), size=_TEXT, colour=SOFT_INK)
+        write_text(row, (after, height + 14), hit_number(hit, method), size=_TEXT, colour=SOFT_INK)
     _ranking_summary(row, left + columns * (width + gap) + 12, ranking, hits)
     return row
 

@@ -6,12 +6,20 @@ summary    what a protocol holds, and its anomalies
 """
 
 from maskps.protocols.protocol import SearchProtocol, read_protocol
-from maskps.protocols.sets import Cameras, camera_protocol, full_set, select_entries, select_queries
+from maskps.protocols.sets import (
+    Cameras,
+    ProtocolName,
+    camera_protocol,
+    full_set,
+    select_entries,
+    select_queries,
+)
 from maskps.protocols.summary import Anomaly, ProtocolSummary, describe_protocol
 
 __all__ = [
     "Anomaly",
     "Cameras",
+    "ProtocolName",
     "ProtocolSummary",
     "SearchProtocol",
     "camera_protocol",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,22 @@ Cameras = Literal["all", "same", "cross"]
 """Which gallery scenes PRW's queries are searched in: all, those of the query's camera, those of others."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProtocolName:
+    """Names a protocol of a data set, as text for example "TestG100" or "all, same camera".
+
+    Attributes:
+        protocol: "TestG100", "Occlusion", ...; "all" for the full set.
+        cameras: the cameras of the gallery scenes.
+    """
+
+    protocol: str
+    cameras: Cameras = "all"
+
+    def __str__(self) -> str:
+        return self.protocol if self.cameras == "all" else f"{self.protocol}, {self.cameras} camera"
 
 
 def full_set(protocol: SearchProtocol) -> SearchProtocol:

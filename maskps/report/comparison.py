@@ -133,7 +133,7 @@ def compare(sources: Sources, data: DataKey) -> list[Comparison]:
             key=f"comparison{number}",
             before=runs[0].name_of(base),
             after=run.name_of(line),
-            protocol=base.protocol,
+            protocol=str(base.protocol),
             first=base,
             second=line,
             order=np.argsort(base.average_precisions - line.average_precisions, kind="stable").astype(

@@ -57,7 +57,7 @@ def gallery_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     lines: dict[str, dict[int, float]] = {}
     for run in sources.of(data).measured:
         for one in run.file.results:
-            if _ONE_QUERY_LIST.fullmatch(one.protocol):
+            if _ONE_QUERY_LIST.fullmatch(str(one.protocol)):
                 lines.setdefault(run.name_of(one), {})[one.gallery_size] = one.mAP
     lines = {name: points for name, points in lines.items() if len(points) > 1}
     if not lines:
@@ -97,7 +97,7 @@ def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
         return None
     title = "Queries without a top-1 hit, by cause"
     names = [
-        "\n".join(plain_text(name, _LONGEST_BESIDE) for name in (run.name_of(line), line.protocol))
+        "\n".join(plain_text(name, _LONGEST_BESIDE) for name in (run.name_of(line), str(line.protocol)))
         for run, line in runs
     ]
     height = 2.3 + 0.25 * len(causes) + 0.5 * len(runs)

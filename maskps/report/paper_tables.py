@@ -168,10 +168,10 @@ def _table_4(ours: Sources, data: DataKey) -> ReportTable:
 
 def _everything(ours: Sources, data: DataKey) -> ReportTable:
     lines = list(_lines(ours))
-    by_camera = any(line.protocol.endswith(" camera") for _, line in lines)
+    by_camera = any(line.protocol.cameras != "all" for _, line in lines)
     rows = [
         Row(
-            (run.name_of(line), line.protocol, line.gallery_size, line.queries, *_scores(line)),
+            (run.name_of(line), str(line.protocol), line.gallery_size, line.queries, *_scores(line)),
             "measured",
         )
         for run, line in lines
@@ -223,7 +223,7 @@ def _failures(ours: Sources, data: DataKey) -> ReportTable:
         Row(
             (
                 run.name_of(line),
-                line.protocol,
+                str(line.protocol),
                 line.queries,
                 sum(line.failures.values()),
                 *(line.failures.get(cause, 0) for cause in causes),
@@ -250,7 +250,7 @@ def _failures(ours: Sources, data: DataKey) -> ReportTable:
 def _lines(ours: Sources, protocol: str | None = None) -> Iterator[tuple[Measured, ProtocolResult]]:
     for run in ours.measured:
         for line in run.file.results:
-            if protocol in (None, line.protocol):
+            if protocol in (None, str(line.protocol)):
                 yield run, line
 
 

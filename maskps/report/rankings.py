@@ -7,18 +7,24 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.evaluation import Detections, RankedHit, Rules, evaluate_search, ranked_results, read_detections
+from maskps.evaluation import (
+    METHODS,
+    Detections,
+    Method,
+    RankedHit,
+    evaluate_search,
+    ranked_results,
+    read_detections,
+)
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
-from maskps.evaluation.similarity import Distance
-from maskps.evaluation.task import DISTANCES, protocol_of_line
+from maskps.evaluation.task import named_protocol
 from maskps.io.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
 from maskps.pictures.rows import evenly_spaced, subset_pictures
@@ -93,14 +99,15 @@ class Rankings:
         cards: the queries shown.
         sheets: for each run its name and a picture for print.
         left_out: names of runs whose ranking cannot be shown: re-ranked, or of another protocol.
-        distances: what the rankings go by, "cosine", "euclidean" or both.
+        has_similarities, has_distances: which numbers stand beside the answers; both in a mixed section.
     """
 
     protocol: str
     cards: tuple[QueryCard, ...]
     sheets: tuple[tuple[str, Image.Image], ...]
     left_out: tuple[str, ...]
-    distances: frozenset[Distance]
+    has_similarities: bool
+    has_distances: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class _Search:
 
     name: str
     line: ProtocolResult
-    distance: Distance
+    method: Method
     truths: NDArray[np.int64]
     hits: Mapping[int, list[RankedHit]]
 
@@ -131,11 +138,15 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
     """
     runs = [(run, line) for run in sources.of(data).measured if (line := run.usual()) is not None]
     base = runs[0][1]
-    shown = [(run, line) for run, line in runs if line.method in DISTANCES and line.protocol == base.protocol]
+    shown = [
+        (run, line)
+        for run, line in runs
+        if METHODS[line.method].adjust is None and line.protocol == base.protocol
+    ]
     left_out = tuple(run.name_of(line) for run, line in runs if (run, line) not in shown)
     if not shown:
-        return Rankings(base.protocol, (), (), left_out, frozenset())
-    protocol = protocol_of_line(dataset, base.protocol)
+        return Rankings(str(base.protocol), (), (), left_out, False, False)
+    protocol = named_protocol(dataset, base.protocol)
     queries = _chosen(sources, data, shown[0][1])
     searches = [_search(run, line, protocol, queries) for run, line in shown]
     names = {str(protocol.image_names[protocol.query_scenes[query]]) for query in queries}
@@ -151,8 +162,10 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
         truths = int(np.diff(protocol.truth_offsets)[query])
         cards.append(QueryCard(called[query], name, crop, truths, rankings))
     sheets = tuple((search.name, _sheet(search, protocol, queries, dataset)) for search in searches)
-    distances = frozenset(search.distance for search in searches)
-    return Rankings(base.protocol, tuple(cards), sheets, left_out, distances)
+    of_distance = [search.method.is_distance for search in searches]
+    return Rankings(
+        str(base.protocol), tuple(cards), sheets, left_out, not all(of_distance), any(of_distance)
+    )
 
 
 def mask_pictures(dataset: PersonSearchDataset, subset: Subset) -> tuple[MaskPicture, ...]:
@@ -190,13 +203,13 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
             found=f"{line.queries} other ones",
             hint="give the data set that was searched, or evaluate again",
         )
-    rules, distance = cast(Rules, line.rules), DISTANCES[line.method]
+    method = METHODS[line.method]
     detections = _scored_detections(run, line, protocol, queries)
     return _Search(
         name=run.name_of(line),
         line=line,
-        distance=distance,
-        truths=apply_rules(protocol, rules).truths,
+        method=method,
+        truths=apply_rules(protocol, line.rules).truths,
         hits={
             query: ranked_results(
                 protocol,
@@ -204,8 +217,8 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
                 query,
                 _HITS,
                 score_threshold=line.score_threshold,
-                rules=rules,
-                distance=distance,
+                rules=line.rules,
+                method=method,
             )
             for query in queries
         },
@@ -221,7 +234,7 @@ def _scored_detections(
     """
     path, detections = _detections_of(run)
     differs = _differing(line, protocol, detections, queries)
-    if differs.any() and line.method == "cosine":
+    if differs.any() and not METHODS[line.method].is_distance:
         detections = detections.normalized()
         differs = _differing(line, protocol, detections, queries)
     if not differs.any():
@@ -243,8 +256,8 @@ def _differing(
         protocol,
         detections,
         score_threshold=line.score_threshold,
-        rules=cast(Rules, line.rules),
-        distance=DISTANCES[line.method],
+        rules=line.rules,
+        method=METHODS[line.method],
     )
     differs: NDArray[np.bool_] = (
         np.abs(result.average_precisions - line.average_precisions)[queries] > _SAME_AP
@@ -274,7 +287,7 @@ def _ranking(search: _Search, query: int, path_of: Callable[[str], Path]) -> Run
         HitPicture(
             rank,
             hit.image_name,
-            hit_number(hit, search.distance),
+            hit_number(hit, search.method),
             hit.is_match,
             _crop(path_of(hit.image_name), hit.box),
         )
@@ -300,7 +313,7 @@ def _sheet(
         )
         for query in queries
     ]
-    return ranking_sheet(rankings, dataset.image_path, title=search.name, k=_HITS, distance=search.distance)
+    return ranking_sheet(rankings, dataset.image_path, title=search.name, k=_HITS, method=search.method)
 
 
 def _crop(path: Path, box: NDArray[np.floating]) -> str:

@@ -10,7 +10,8 @@ from shlex import quote
 from typing import Any
 
 from maskps.errors import InputFileError
-from maskps.evaluation.result_file import METHODS, ProtocolResult, ResultFile, read_results
+from maskps.evaluation.methods import METHODS
+from maskps.evaluation.result_file import ProtocolResult, ResultFile, read_results
 from maskps.io.files import json_field, read_record
 
 RESULTS, GRID, DETECTIONS = "results.json", "ablation.json", "detections.npz"
@@ -91,8 +92,8 @@ class Measured:
 
     def usual(self) -> ProtocolResult | None:
         """Returns the result by which searches are compared: TestG100 or PRW's "all", by plain distance."""
-        results = sorted(self.file.results, key=lambda one: METHODS.index(one.method))
-        return next((one for name in _USUAL for one in results if one.protocol == name), None) or next(
+        results = sorted(self.file.results, key=lambda one: list(METHODS).index(one.method))
+        return next((one for name in _USUAL for one in results if str(one.protocol) == name), None) or next(
             iter(results), None
         )
 

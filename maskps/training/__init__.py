@@ -8,6 +8,7 @@ from maskps.training.ablation import Cell, GridReport, parse_grid, parse_seeds, 
 from maskps.training.ablation_table import AblationTable, CellResult
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
+from maskps.training.evaluate_run import evaluate_run
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import RunInfo
@@ -26,6 +27,7 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "dry_run",
+    "evaluate_run",
     "initial_predictor",
     "is_first_process",
     "load_config",

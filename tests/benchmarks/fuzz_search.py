@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskps.evaluation import RULES, evaluate_search, search
+from maskps.evaluation import METHODS, RULES, evaluate_search, search
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
 from literal_search import LITERAL, rounded_distance, rounded_product
@@ -75,7 +75,7 @@ def differs(seed: int) -> str:
     """Returns what differs in the case of this seed, "" if nothing does."""
     rng = np.random.default_rng(seed)
     kind, rules = str(rng.choice(list(KINDS))), RULES[rng.integers(len(RULES))]
-    distance = "cosine" if rng.random() < 0.6 else "euclidean"
+    method = "cosine" if rng.random() < 0.6 else "euclidean"
     protocol, detections = random_case(seed, ties=False)
     queries, dim = protocol.num_queries, int(rng.choice([3, 16, 100, 256, 512]))
     vectors = KINDS[kind](rng, queries + len(detections), dim).astype(np.float32)
@@ -88,11 +88,11 @@ def differs(seed: int) -> str:
         detections = only_queries(detections, protocol)
         if protocol.num_queries == 0:
             return ""
-    aps, hits = LITERAL[rules](protocol, detections, LITERAL_SIMILARITY[distance])
+    aps, hits = LITERAL[rules](protocol, detections, LITERAL_SIMILARITY[method])
     for way, search._SPARSE_COST in SPARSE_COSTS.items():
-        result = evaluate_search(protocol, detections, rules=rules, distance=distance)
+        result = evaluate_search(protocol, detections, rules=rules, method=METHODS[method])
         if np.abs(result.average_precisions - aps).max() > 1e-12 or result.hits.tolist() != hits:
-            return f"seed {seed}: {kind}, {dim} dimensions, rules {rules}, {distance}, {way}"
+            return f"seed {seed}: {kind}, {dim} dimensions, rules {rules}, {method}, {way}"
     return ""
 
 

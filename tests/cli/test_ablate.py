@@ -59,7 +59,7 @@ def test_eval_opens_a_cell_and_finds_the_same_numbers(few_scenes: Path, grid: tu
     )
     cells = json.loads((out / "ablation.json").read_text())["cells"]
     (cell,) = [cell for cell in cells if cell["proportion"] == "25%"]
-    printed = json.loads(found.stdout)
+    (printed,) = json.loads(found.stdout)["results"]
     assert {key: printed[key] for key in cell["search"]} == cell["search"]
 
 

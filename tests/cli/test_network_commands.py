@@ -55,8 +55,9 @@ def test_evaluation_reports_the_same_twice(few_scenes: Path, trained: Path) -> N
         for _ in range(2)
     ]
     assert results[0] == results[1]
-    assert {"mAP", "top1", "top5", "top10", "queries", "gallery_size", "rules"} <= results[0].keys()
-    assert results[0]["queries"] == 3
+    (line,) = results[0]["results"]
+    assert {"mAP", "top1", "top5", "top10", "queries", "gallery_size", "rules"} <= line.keys()
+    assert line["queries"] == 3
 
 
 def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(

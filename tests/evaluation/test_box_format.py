@@ -10,8 +10,8 @@ from search_cases import detections_near
 
 from maskps.evaluation import Detections
 from maskps.evaluation.result_file import ResultData
-from maskps.evaluation.task import SearchTask, score
-from maskps.protocols import SearchProtocol
+from maskps.evaluation.task import ScoringOptions, SearchTask, score
+from maskps.protocols import ProtocolName, SearchProtocol
 
 IMAGES = 60
 
@@ -43,9 +43,9 @@ def persons(count: int, *, least: float = 40, most: float = 60, seed: int = 0) -
 def warnings_of(
     protocol: SearchProtocol, detections: Detections, caplog: pytest.LogCaptureFixture, text: str = "width"
 ) -> list[str]:
-    task = SearchTask(ResultData("protocol", "mine", True, "0" * 64), None, {"mine": protocol})
+    task = SearchTask(ResultData("protocol", "mine", True, "0" * 64), None, {ProtocolName("mine"): protocol})
     caplog.clear()
-    score(task, detections)
+    score(task, detections, ScoringOptions())
     return [record.getMessage() for record in caplog.records if text in record.getMessage()]
 
 

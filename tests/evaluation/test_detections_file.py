@@ -10,7 +10,6 @@ import pytest
 
 from maskps import AnnotationError, InputFileError, OutputError
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
-from maskps.structures import Scene, SceneTable
 
 
 @pytest.fixture
@@ -81,16 +80,6 @@ def test_names_of_queries_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(AnnotationError, match=f"detections, {where}"):
         dataclasses.replace(with_named_queries(detections), **change)
-
-
-def test_annotated_persons_are_detections_of_score_one() -> None:
-    scenes = SceneTable.from_scenes(
-        [Scene("a", np.array([[0, 0, 5, 9], [1, 1, 4, 4]], np.float32), np.array([1, -1]), np.zeros(2, bool)),
-         Scene("b", np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool))]
-    )  # fmt: skip
-    found = Detections.from_persons(scenes, np.eye(2), np.eye(2)[:1])
-    assert found.image_names.tolist() == ["a", "b"] and found.offsets.tolist() == [0, 2, 2]
-    assert found.scores.tolist() == [1, 1] and found.boxes.tolist() == scenes.boxes.tolist()
 
 
 def test_normalised_embeddings_have_length_one(detections: Detections) -> None:

@@ -19,21 +19,17 @@ from maskps.evaluation.result_file import (
     read_results,
     write_results,
 )
+from maskps.protocols import ProtocolName
 
 
 def line(**changes: Any) -> ProtocolResult:
     values: dict[str, Any] = {
-        "protocol": "TestG100",
+        "protocol": ProtocolName("TestG100"),
         "feature": "embedding",
         "method": "cosine",
         "rules": "oim",
         "gallery_size": 100,
-        "queries": 3,
         "score_threshold": 0.5,
-        "mAP": (1 + 1 / 3 + 0) / 3,
-        "top1": 1 / 3,
-        "top5": 2 / 3,
-        "top10": 2 / 3,
         "failures": {"not detected": 1, "wrong person first": 1},
         "query_ids": ("p1", "p2", "p3"),
         "average_precisions": np.array([1, 1 / 3, 0]),
@@ -45,7 +41,7 @@ def line(**changes: Any) -> ProtocolResult:
 RESULTS = ResultFile(
     data=ResultData("cuhk-sysu", "synthetic data 'scenes'", True, "f" * 64),
     source=ResultSource(run="run", masks=True, recipe="tiny", step=300),
-    results=(line(), line(protocol="all", method="cbgm", gallery_size=6977)),
+    results=(line(), line(protocol=ProtocolName("all", "same"), method="cbgm", gallery_size=6977)),
     detection={"all": {"recall": 0.5, "AP": 0.4, "persons": 7, "labeled_only": False}},
 )
 

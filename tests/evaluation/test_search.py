@@ -23,7 +23,7 @@ from search_cases import (
 )
 
 from maskps import AnnotationError
-from maskps.evaluation import RULES, Rules
+from maskps.evaluation import METHODS, RULES, Method, Rules
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.ranking import ranked_results
 from maskps.evaluation.search import SearchResult, evaluate_search
@@ -200,12 +200,13 @@ def test_ranked_results_tell_the_worked_example() -> None:
     assert [hit.image_name for hit in ranked_results(*worked_example(found_in_g3=True), 0, 2)] == ["g1", "g2"]
 
 
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("seed", range(8))
-def test_ranked_results_agree_with_the_hits(seed: int) -> None:
+def test_ranked_results_agree_with_the_hits(seed: int, method: Method) -> None:
     protocol, detections = random_case(seed, ties=True)
-    result = evaluate_search(protocol, detections)
+    result = evaluate_search(protocol, detections, method=method)
     for query in range(protocol.num_queries):
-        is_match = [hit.is_match for hit in ranked_results(protocol, detections, query, 10)]
+        is_match = [hit.is_match for hit in ranked_results(protocol, detections, query, 10, method=method)]
         assert [any(is_match[:k]) for k in (1, 5, 10)] == result.hits[query].tolist()
 
 

@@ -10,18 +10,17 @@ import pytest
 from literal_search import Similarity, literal_oim, rounded_distance, rounded_product
 from search_cases import BOX, random_case, tiny_case, worked_example
 
-from maskps import AnnotationError, ConfigError
-from maskps.evaluation import Detections, evaluate_search, ranked_results
-from maskps.evaluation.similarity import Distance
+from maskps import AnnotationError
+from maskps.evaluation import METHODS, Detections, evaluate_search, ranked_results
 from maskps.protocols import SearchProtocol
 
 OTHER = [500.0, 500.0, 600.0, 700.0]
 
 
-LITERAL_SIMILARITY: dict[Distance, Similarity] = {"cosine": rounded_product, "euclidean": rounded_distance}
+LITERAL_SIMILARITY: dict[str, Similarity] = {"cosine": rounded_product, "euclidean": rounded_distance}
 
 
-def near_ties(seed: int, distance: Distance, *, images: int = 12) -> tuple[SearchProtocol, Detections]:
+def near_ties(seed: int, method: str, *, images: int = 12) -> tuple[SearchProtocol, Detections]:
     """One query whose detections are as similar as its right answers but for the last bits of float32."""
     rng = np.random.default_rng(seed)
     names = [f"g{i}" for i in range(images)]
@@ -29,7 +28,7 @@ def near_ties(seed: int, distance: Distance, *, images: int = 12) -> tuple[Searc
     query = unit(rng.normal(size=(1, 256)))
     others = rng.normal(size=(images, 9, 256))
     others = unit(others - (others @ query.T) * query)
-    embeddings = 0.05 * query + (1 - 0.05**2) ** 0.5 * others if distance == "cosine" else query + others
+    embeddings = 0.05 * query + (1 - 0.05**2) ** 0.5 * others if method == "cosine" else query + others
     boxes = [np.array([BOX, *[OTHER] * 8])] * images
     return protocol, Detections.from_images(names, boxes, [np.ones(9)] * images, list(embeddings), query)
 
@@ -39,15 +38,15 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sparse_cost", [0, 10**9], ids=["by image", "all at once"])
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("method", ["cosine", "euclidean"])
 def test_similarities_that_float32_products_confuse_are_told_apart(
-    sparse_cost: int, distance: Distance, monkeypatch: pytest.MonkeyPatch
+    sparse_cost: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
     for seed in range(12):
-        protocol, detections = near_ties(seed, distance)
-        (expected,), (hits,) = literal_oim(protocol, detections, LITERAL_SIMILARITY[distance])
-        result = evaluate_search(protocol, detections, distance=distance)
+        protocol, detections = near_ties(seed, method)
+        (expected,), (hits,) = literal_oim(protocol, detections, LITERAL_SIMILARITY[method])
+        result = evaluate_search(protocol, detections, method=METHODS[method])
         assert abs(result.average_precisions[0] - expected) < 1e-12
         assert result.hits[0].tolist() == hits
 
@@ -68,7 +67,7 @@ def test_euclidean_distance_ranks_vectors_as_they_are(
         embeddings=stretched.astype(np.float32),
         query_embeddings=detections.query_embeddings + np.float32(common),
     )
-    result = evaluate_search(protocol, detections, distance="euclidean")
+    result = evaluate_search(protocol, detections, method=METHODS["euclidean"])
     aps, hits = literal_oim(protocol, detections, rounded_distance)
     np.testing.assert_allclose(result.average_precisions, aps, rtol=0, atol=1e-12)
     assert result.hits.tolist() == hits
@@ -77,7 +76,7 @@ def test_euclidean_distance_ranks_vectors_as_they_are(
 def test_ranked_results_tell_the_distance() -> None:
     protocol, detections = random_case(1, ties=False)
     for query in range(protocol.num_queries):
-        hits = ranked_results(protocol, detections, query, 10, distance="euclidean")
+        hits = ranked_results(protocol, detections, query, 10, method=METHODS["euclidean"])
         rows = [find(detections, hit.image_name, hit.box) for hit in hits]
         steps = detections.embeddings[rows].astype(np.float64) - detections.query_embeddings[query]
         distances = np.linalg.norm(steps, axis=1)
@@ -95,7 +94,7 @@ def test_euclidean_distance_of_unit_vectors_ranks_as_the_cosine() -> None:
     for seed in range(5):
         protocol, detections = random_case(seed, ties=False)
         cosine, euclidean = (
-            evaluate_search(protocol, detections, distance=distance) for distance in ("cosine", "euclidean")
+            evaluate_search(protocol, detections, method=METHODS[name]) for name in ("cosine", "euclidean")
         )
         np.testing.assert_allclose(euclidean.average_precisions, cosine.average_precisions, atol=1e-12)
 
@@ -105,7 +104,7 @@ def test_long_vectors_win_by_product_but_not_by_distance(caplog: pytest.LogCaptu
     longer = detections.embeddings * np.array([[1], [4]], np.float32)
     detections = dataclasses.replace(detections, embeddings=longer)
     with caplog.at_level(logging.WARNING):
-        assert evaluate_search(protocol, detections, distance="euclidean").top1 == 1.0
+        assert evaluate_search(protocol, detections, method=METHODS["euclidean"]).top1 == 1.0
     assert not caplog.records
     assert evaluate_search(protocol, detections).top1 == 0.0
 
@@ -113,7 +112,7 @@ def test_long_vectors_win_by_product_but_not_by_distance(caplog: pytest.LogCaptu
 def test_detections_of_zeros_all_have_the_same_distance() -> None:
     protocol, detections = worked_example(found_in_g3=True)
     zeros = dataclasses.replace(detections, embeddings=detections.embeddings * 0)
-    hits = ranked_results(protocol, zeros, 0, 10, distance="euclidean")
+    hits = ranked_results(protocol, zeros, 0, 10, method=METHODS["euclidean"])
     assert {hit.similarity for hit in hits} == {-1.0}
 
 
@@ -127,8 +126,3 @@ def test_vectors_whose_products_float32_cannot_hold_are_an_error(scale: float) -
     with pytest.raises(AnnotationError, match="lengths whose product"):
         evaluate_search(protocol, detections)
     assert evaluate_search(protocol, detections, normalize=True).mAP == pytest.approx(0.7)
-
-
-def test_unknown_distance_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="cosine or euclidean"):
-        evaluate_search(*worked_example(found_in_g3=True), distance="manhattan")

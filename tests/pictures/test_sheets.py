@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from maskps import InputFileError
+from maskps.evaluation.methods import METHODS
 from maskps.evaluation.ranking import RankedHit
-from maskps.evaluation.similarity import Distance
 from maskps.masks.outlines import outline_from_polygons
 from maskps.pictures.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
 from maskps.pictures.sheets import RankingPicture, SubsetPicture, hit_number, ranking_sheet, subset_sheet
@@ -87,11 +87,11 @@ def test_ranking_sheet_frames_right_and_wrong_answers(ranking: RankingPicture) -
 
 
 @pytest.mark.parametrize(
-    ("similarity", "distance", "told"),
+    ("similarity", "method", "shown"),
     [(0.826, "cosine", "0.83"), (-0.712, "euclidean", "d 0.71"), (-12.34, "euclidean", "d 12.3")],
 )
-def test_the_number_of_an_answer_says_what_it_is(similarity: float, distance: Distance, told: str) -> None:
-    assert hit_number(RankedHit("g.jpg", BOXES[0], similarity, True), distance) == told
+def test_the_number_of_an_answer_says_what_it_is(similarity: float, method: str, shown: str) -> None:
+    assert hit_number(RankedHit("g.jpg", BOXES[0], similarity, True), METHODS[method]) == shown
 
 
 def test_ranking_sheet_asks_for_the_images_of_the_shown_results_only(ranking: RankingPicture) -> None:

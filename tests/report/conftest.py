@@ -13,7 +13,7 @@ import pytest
 
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
-from maskps.evaluation import Detections, evaluate_search, write_detections
+from maskps.evaluation import METHODS, Detections, evaluate_search, write_detections
 from maskps.evaluation.result_file import (
     ProtocolResult,
     ResultData,
@@ -22,10 +22,9 @@ from maskps.evaluation.result_file import (
     write_results,
 )
 from maskps.evaluation.rules import Rules
-from maskps.evaluation.similarity import Distance
-from maskps.evaluation.task import open_task
+from maskps.evaluation.task import ScoringOptions, open_task
 from maskps.protocols import SearchProtocol
-from maskps.protocols.sets import Cameras, camera_protocol
+from maskps.protocols.sets import Cameras, ProtocolName, camera_protocol
 from maskps.structures import PersonSearchDataset
 
 CUHK = ResultData("cuhk-sysu", "CUHK-SYSU", False, "c0ffee")
@@ -39,7 +38,7 @@ def line() -> Callable[..., ProtocolResult]:
 
 
 def make_line(
-    protocol: str = "TestG100",
+    protocol: str | ProtocolName = "TestG100",
     precisions: Sequence[float] = (1.0, 0.5, 0.0, 0.25),
     *,
     gallery_size: int = 100,
@@ -51,15 +50,12 @@ def make_line(
     hits = np.stack([values >= 0.5, values >= 0.25, values > 0], axis=1)
     failed = int((~hits[:, 0]).sum())
     content: dict[str, Any] = {
-        "protocol": protocol,
+        "protocol": ProtocolName(protocol) if isinstance(protocol, str) else protocol,
         "feature": "embedding",
         "method": "cosine",
         "rules": "oim",
         "gallery_size": gallery_size,
-        "queries": len(values),
         "score_threshold": 0.5,
-        "mAP": float(values.mean()),
-        **{key: float(hits[:, k].mean()) for k, key in enumerate(("top1", "top5", "top10"))},
         "failures": {
             cause: failed // 4 + (index < failed % 4) for index, cause in enumerate(CAUSES)
         },
@@ -182,8 +178,7 @@ def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[...,
         height: float = 1,
         protocol: str = "TestG6",
         rules: Rules = "oim",
-        distance: Distance = "cosine",
-        method: str | None = None,
+        method: str = "cosine",
         normalize: bool = False,
         dataset: PersonSearchDataset | None = None,
         cameras: Cameras = "all",
@@ -195,21 +190,24 @@ def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[...,
         detections = found_in(dataset, searched_in, noise=noise, length=length)
         detections.boxes[:, 3] -= (1 - height) * (detections.boxes[:, 3] - detections.boxes[:, 1])
         if protocol == "all" and dataset.kind != "prw":
-            searched_in = open_task(scenes.root, gallery_sizes=["all"]).protocols["all"]
-        result = evaluate_search(searched_in, detections, rules=rules, distance=distance, normalize=normalize)
+            options = ScoringOptions(gallery_sizes=("all",))
+            searched_in = open_task(scenes.root, options).protocols[ProtocolName("all")]
+        result = evaluate_search(
+            searched_in,
+            detections,
+            rules=rules,
+            method=METHODS[method],
+            normalize=normalize,
+        )
         failed = int((~result.hits[:, 0]).sum())
         searched = make_line(
-            protocol if cameras == "all" else f"{protocol}, {cameras} camera",
+            ProtocolName(protocol, cameras),
             result.average_precisions.tolist(),
             gallery_size=result.gallery_size,
             ids=searched_in.query_ids.tolist(),
             rules=rules,
-            method=method or distance,
+            method=method,
             hits=result.hits,
-            mAP=result.mAP,
-            top1=result.top1,
-            top5=result.top5,
-            top10=result.top10,
             failures={"wrong person first": failed},
         )
         folder = tmp_path / name

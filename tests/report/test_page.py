@@ -16,6 +16,7 @@ from PIL import Image
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
 from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.masks import outline_from_polygons
+from maskps.protocols import ProtocolName
 from maskps.report import write_report
 from maskps.report.figures import plain_text
 from maskps.structures import PersonSearchDataset
@@ -189,8 +190,8 @@ def test_long_names_in_a_figure_keep_both_ends() -> None:
 
 def test_lines_of_cameras_say_what_their_gallery_is(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
     notes = []
-    for name in ("all", "all, cross camera"):
-        write_report([write_run(name, [line(name)])], tmp_path / f"{name}.html")
+    for name in (ProtocolName("all"), ProtocolName("all", "cross")):
+        write_report([write_run(str(name), [line(name)])], tmp_path / f"{name}.html")
         notes.append("the longest gallery" in (tmp_path / f"{name}.html").read_text(encoding="utf-8"))
     assert notes == [False, True]
 
@@ -248,7 +249,7 @@ def test_detections_of_another_run_are_refused(
 def test_ranked_results_by_distance_show_distances(
     write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
 ) -> None:
-    runs = [write_searched("a", length=20, distance="euclidean"), write_searched("b")]
+    runs = [write_searched("a", length=20, method="euclidean"), write_searched("b")]
     write_report(runs, tmp_path / "r.html", images=scenes)
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     numbers = re.findall(r'<figcaption>\d+\. .*<span class="soft value">(.*?)</span>', text)

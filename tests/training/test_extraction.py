@@ -1,4 +1,4 @@
-"""Features of protocols: each image once, queries from their own boxes; and how an extraction goes on."""
+"""Features of protocols: each image once, queries from their own boxes; and how an extraction resumes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ import pytest
 import torch
 
 import maskps.evaluation.extraction
-import maskps.evaluation.extraction_parts
 from maskps.errors import AnnotationError, ConfigError, InputFileError
 from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.extraction import extract_detections
-from maskps.evaluation.extraction_parts import ResumableExtraction
+from maskps.evaluation.extraction import Extraction, extract_detections
 from maskps.evaluation.search import evaluate_search
 from maskps.io.images import read_image
 from maskps.model import Predictor
@@ -83,18 +81,6 @@ def test_every_image_is_read_once_and_reported(
     assert reports == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
 
 
-def test_detections_below_the_threshold_are_dropped(
-    predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
-) -> None:
-    everything = extract_detections(predictor, dataset, protocol)
-    threshold = float(np.median(everything.scores))
-    some = extract_detections(predictor, dataset, protocol, score_threshold=threshold)
-    assert np.array_equal(some.scores, everything.scores[everything.scores >= threshold])
-    nothing = extract_detections(predictor, dataset, protocol, score_threshold=2.0)
-    assert nothing.embeddings.shape == (0, 16)
-    assert nothing.query_embeddings.shape == (3, 16)
-
-
 def test_the_result_can_be_evaluated(
     predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
 ) -> None:
@@ -149,8 +135,7 @@ def other(protocol: SearchProtocol) -> SearchProtocol:
     )
 
 
-def assert_same(first: Detections | None, second: Detections | None) -> None:
-    assert first is not None and second is not None
+def assert_same(first: Detections, second: Detections) -> None:
     for field in dataclasses.fields(Detections):
         assert np.array_equal(getattr(first, field.name), getattr(second, field.name)), field.name
 
@@ -197,7 +182,7 @@ def test_annotated_boxes_stand_in_for_the_detector(
     np.testing.assert_allclose(found.embeddings[found.offsets[3] :], expected, atol=1e-5)
 
 
-Extraction = Callable[..., ResumableExtraction]
+MakeExtraction = Callable[..., Extraction]
 
 
 @pytest.fixture
@@ -207,14 +192,14 @@ def extraction(
     protocol: SearchProtocol,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Extraction:
+) -> MakeExtraction:
     """Returns an extraction in parts of two images; keyword arguments change it."""
-    monkeypatch.setattr(maskps.evaluation.extraction_parts, "IMAGES_PER_PART", 2)
+    monkeypatch.setattr(maskps.evaluation.extraction, "IMAGES_PER_PART", 2)
 
-    def make(**changes: Any) -> ResumableExtraction:
+    def make(**changes: Any) -> Extraction:
         places = {"predictor": predictor, "dataset": dataset, "protocols": [protocol]}
         folder = {"folder": tmp_path / "parts", "settings": {"box_nms": 0.4}, "processes": Processes()}
-        return ResumableExtraction(**(places | folder | changes))
+        return Extraction(**(places | folder | changes))
 
     return make
 
@@ -227,7 +212,12 @@ def stop_after(images: int) -> Callable[[int, int], None]:
     return progress
 
 
-def images_done(one: ResumableExtraction) -> int:
+def run(one: Extraction, progress: Callable[[int, int], None] | None = None) -> Detections:
+    one.run(progress)
+    return one.detections()
+
+
+def images_done(one: Extraction) -> int:
     """Runs it; returns how many images were left to do."""
     reports: list[int] = []
     one.run(progress=lambda done, total: reports.append(done))
@@ -235,32 +225,32 @@ def images_done(one: ResumableExtraction) -> int:
 
 
 def test_in_parts_it_is_the_same(
-    extraction: Extraction, predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
+    extraction: MakeExtraction, predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
 ) -> None:
     whole = extract_detections(predictor, dataset, protocol)
-    assert_same(extraction().run(), whole)
-    assert_same(extraction().run(), whole)  # from the parts alone
-    assert_same(extraction(folder=None).run(), whole)
+    assert_same(run(extraction()), whole)
+    assert_same(run(extraction()), whole)  # from the parts alone
+    assert_same(run(extraction(folder=None)), whole)
 
 
 @pytest.mark.parametrize("images", [1, 2, 3])
-def test_interrupted_it_goes_on_with_the_images_that_are_left(
+def test_interrupted_it_resumes_with_the_images_that_are_left(
     images: int,
-    extraction: Extraction,
+    extraction: MakeExtraction,
     predictor: Predictor,
     dataset: PersonSearchDataset,
     protocol: SearchProtocol,
 ) -> None:
-    with pytest.raises(KeyboardInterrupt, match="goes on"):
+    with pytest.raises(KeyboardInterrupt, match="continues"):
         extraction().run(progress=stop_after(images))
     reports: list[tuple[int, int]] = []
-    found = extraction().run(progress=lambda *report: reports.append(report))
+    found = run(extraction(), lambda *report: reports.append(report))
     assert reports == [(done, 5) for done in range(images + 1, 6)]
     assert_same(found, extract_detections(predictor, dataset, protocol))
 
 
 def test_killed_outright_it_keeps_the_parts_that_were_written(
-    extraction: Extraction, monkeypatch: pytest.MonkeyPatch
+    extraction: MakeExtraction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -275,7 +265,7 @@ def test_killed_outright_it_keeps_the_parts_that_were_written(
 
 
 def test_parts_of_another_network_or_setting_or_image_are_not_used(
-    extraction: Extraction,
+    extraction: MakeExtraction,
     predictor: Predictor,
     dataset: PersonSearchDataset,
     protocol: SearchProtocol,
@@ -296,19 +286,19 @@ def test_parts_of_another_network_or_setting_or_image_are_not_used(
     assert images_done(extraction()) == 5
 
 
-def test_a_damaged_part_is_told_and_done_again(
-    extraction: Extraction, caplog: pytest.LogCaptureFixture
+def test_a_damaged_part_is_named_and_done_again(
+    extraction: MakeExtraction, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = extraction()
-    whole = one.run()
+    whole = run(one)
     assert one.folder is not None
     part = sorted(one.folder.iterdir())[0]
     part.write_bytes(part.read_bytes()[:-50])
-    assert_same(extraction().run(), whole)
+    assert_same(run(extraction()), whole)
     assert part.name in caplog.text
 
 
-def test_when_all_is_done_the_parts_go_and_others_stay(extraction: Extraction, tmp_path: Path) -> None:
+def test_when_all_is_done_the_parts_go_and_others_stay(extraction: MakeExtraction, tmp_path: Path) -> None:
     first, second = extraction(), extraction(settings={})
     first.run(), second.run()
     first.finish()
@@ -317,8 +307,8 @@ def test_when_all_is_done_the_parts_go_and_others_stay(extraction: Extraction, t
     assert not (tmp_path / "parts").exists()
 
 
-def test_parts_of_others_are_told_with_their_size_when_all_is_done(
-    extraction: Extraction, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_parts_of_others_are_named_with_their_size_when_all_is_done(
+    extraction: MakeExtraction, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     alone, first, second, last = (
         extraction(settings=settings) for settings in ({}, {"a": 1}, {"a": 2}, {"a": 3})
@@ -337,7 +327,7 @@ def test_parts_of_others_are_told_with_their_size_when_all_is_done(
     assert first.folder.is_dir()
 
 
-def test_several_processes_need_a_folder(extraction: Extraction) -> None:
+def test_several_processes_need_a_folder(extraction: MakeExtraction) -> None:
     processes = Processes()
     processes.size = 2
     with pytest.raises(ConfigError, match="several processes"):

@@ -1,9 +1,9 @@
-"""k-reciprocal re-ranking: a gallery person is like the query if both have each other among their nearest.
+"""k-reciprocal re-ranking: a gallery person resembles the query if each is among the other's nearest.
 
 From Zhong, Zheng, Cao and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017.
-Every person is described by its k-reciprocal neighbours; the Jaccard distance of two descriptions is mixed
-with the original distance. It needs the gallery's persons among each other, so it is reported on a line of
-its own. One query at a time: as in a search, it knows its own gallery and no other query.
+Each person is described by its k-reciprocal neighbours, and the Jaccard distance of two descriptions is mixed
+with the original distance. As in a search, each query is ranked alone: it knows its own gallery and no other
+query.
 """
 
 from __future__ import annotations
@@ -13,50 +13,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.evaluation.detections_file import Detections
-from maskps.evaluation.matching import GalleryBlock
-from maskps.evaluation.rules import Rules
-from maskps.evaluation.scoring import Search
-from maskps.evaluation.search import SCORE_THRESHOLD, SearchResult, evaluate_searches
-from maskps.protocols.protocol import SearchProtocol
+from maskps.evaluation.methods.method import Method, QueryGallery
 
 RERANKED = 1000
 """How many of the most similar detections are re-ranked; the others stay behind them in their order."""
 
 
-def evaluate_reranked(
-    protocol: SearchProtocol,
-    detections: Detections,
-    *,
-    k1: int = 20,
-    k2: int = 6,
-    original_weight: float = 0.3,
-    score_threshold: float = SCORE_THRESHOLD,
-    rules: Rules = "oim",
-    normalize: bool = False,
-) -> SearchResult:
-    """Returns the search result after k-reciprocal re-ranking, with the values of the publication.
+def k_reciprocal_reranking(*, k1: int = 20, k2: int = 6, original_weight: float = 0.3) -> Method:
+    """Returns k-reciprocal re-ranking with these settings; the defaults are those of the publication.
 
-    Of larger galleries the `RERANKED` most similar detections are re-ranked.
+    In a larger gallery, only the `RERANKED` most similar detections are re-ranked.
 
-    Raises:
-        AnnotationError: as `evaluate_search`.
+    Args:
+        original_weight: share of the original distance in the final one; the publication's lambda.
     """
-    if normalize:
-        detections = detections.normalized()
 
-    def adjust(search: Search, block: GalleryBlock, similarities: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = search.index.rows[block.places(search.index)]
-        first = np.argsort(-similarities, kind="stable")[:RERANKED]
-        own = detections.query_embeddings[search.rows[block.queries]]
-        embeddings = np.concatenate([own, detections.embeddings[rows[first]]])
-        changed = similarities - 2  # below all of the others, whose similarity is 0 to 1
+    def adjust(gallery: QueryGallery) -> NDArray[np.float32]:
+        first = np.argsort(-gallery.similarities, kind="stable")[:RERANKED]
+        found = gallery.detections.embeddings[gallery.rows[first]]
+        embeddings = np.concatenate([gallery.embedding[None], found])
+        changed = gallery.similarities - 2  # below the re-ranked ones, whose similarity is 0 to 1
         changed[first] = 1 - reranked_distances(embeddings, k1=k1, k2=k2, original_weight=original_weight)
         return changed
 
-    return evaluate_searches(
-        {"": protocol}, detections, score_threshold=score_threshold, rules=rules, adjust=adjust
-    )[""]
+    return Method(
+        name="rerank",
+        title=" + re-ranking",
+        help="Also with k-reciprocal re-ranking, on a line of its own.",
+        adjust=adjust,
+    )
+
+
+RERANKING = k_reciprocal_reranking()
 
 
 def reranked_distances(

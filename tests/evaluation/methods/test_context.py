@@ -10,7 +10,7 @@ from literal_search import literal_iou, literal_seqnet, rounded_product
 from search_cases import BOX, random_case, tiny_case
 
 from maskps import AnnotationError
-from maskps.evaluation import Detections, evaluate_search, evaluate_with_context
+from maskps.evaluation import METHODS, Detections, context_matching, evaluate_search
 from maskps.protocols import SearchProtocol
 
 
@@ -58,7 +58,7 @@ def best_assignment(graph: np.ndarray) -> tuple[dict[int, int], float]:
 @pytest.mark.parametrize(("k1", "k2"), [(2, 2), (10, 3), (1000, 4)])
 def test_equals_the_literal_procedure(seed: int, k1: int, k2: int) -> None:
     protocol, detections = random_case(seed, ties=False)
-    result = evaluate_with_context(protocol, detections, k1=k1, k2=k2, rules="seqnet")
+    result = evaluate_search(protocol, detections, rules="seqnet", method=context_matching(k1=k1, k2=k2))
     change = literal_context(protocol, detections, k1, k2)
     aps, accs = literal_seqnet(protocol, detections, rounded_product, context=change)
     np.testing.assert_allclose(result.average_precisions, aps, rtol=0, atol=1e-12)
@@ -76,17 +76,17 @@ def companion_case() -> tuple[SearchProtocol, Detections]:
 
 def test_a_certain_companion_lifts_the_right_answer() -> None:
     assert evaluate_search(*companion_case()).top1 == 0.0
-    assert evaluate_with_context(*companion_case()).top1 == 1.0
+    assert evaluate_search(*companion_case(), method=METHODS["cbgm"]).top1 == 1.0
 
 
 def test_without_others_beside_the_query_nothing_changes() -> None:
     protocol, detections = random_case(3, ties=False)
     plain = evaluate_search(protocol, detections)
-    context = evaluate_with_context(protocol, detections, k2=1)
+    context = evaluate_search(protocol, detections, method=context_matching(k2=1))
     np.testing.assert_array_equal(plain.average_precisions, context.average_precisions)
 
 
 def test_the_image_of_a_query_must_be_known() -> None:
     protocol, detections = tiny_case({"g1": [(BOX, 0.9)]}, {"g1": BOX})
     with pytest.raises(AnnotationError, match=r"'query\.jpg'[\s\S]*beside them"):
-        evaluate_with_context(protocol, detections)
+        evaluate_search(protocol, detections, method=METHODS["cbgm"])

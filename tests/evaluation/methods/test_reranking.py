@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from search_cases import draw_embeddings, random_case
 
-from maskps.evaluation import evaluate_reranked, evaluate_search
-from maskps.evaluation.methods import reranking
+from maskps.evaluation import METHODS, evaluate_search, k_reciprocal_reranking
 from maskps.evaluation.methods.reranking import reranked_distances
 
 
@@ -61,7 +60,7 @@ def test_no_gallery_person_gives_no_distance() -> None:
 def test_the_original_distance_alone_ranks_as_the_cosine(seed: int) -> None:
     protocol, detections = random_case(seed, ties=False)
     plain = evaluate_search(protocol, detections)
-    alone = evaluate_reranked(protocol, detections, original_weight=1.0)
+    alone = evaluate_search(protocol, detections, method=k_reciprocal_reranking(original_weight=1.0))
     np.testing.assert_allclose(plain.average_precisions, alone.average_precisions, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(plain.hits, alone.hits)
 
@@ -69,6 +68,6 @@ def test_the_original_distance_alone_ranks_as_the_cosine(seed: int) -> None:
 def test_beyond_the_most_similar_the_order_is_that_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
     protocol, detections = random_case(2, ties=False)
     plain = evaluate_search(protocol, detections)
-    monkeypatch.setattr(reranking, "RERANKED", 1)
-    first_only = evaluate_reranked(protocol, detections)
+    monkeypatch.setattr("maskps.evaluation.methods.reranking.RERANKED", 1)
+    first_only = evaluate_search(protocol, detections, method=METHODS["rerank"])
     np.testing.assert_allclose(plain.average_precisions, first_only.average_precisions, rtol=0, atol=1e-12)
