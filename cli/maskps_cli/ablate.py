@@ -108,5 +108,6 @@ def ablate(
     if as_json:
         print_json({"data": table.data, "protocol": table.protocol, **table.to_dict()})
     else:
-        print_table(*table.as_rows(), note=table.note)
+        shown = table.to_table()
+        print_table(*shown.as_rows(), note=shown.note)
     say(f"wrote {run}", quiet=quiet)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
     build_subset_from_labelme(dataset, out / "subset", out / "scenes" / "truth" / "labelme", seed=seed)
     subset = open_subset(out / "subset", dataset)
     table = table1(dataset.train, subset.kept_rows)
-    print_table(*table.as_rows())
+    print_table(*table.to_table().as_rows())
 
     say("[3/5] training the mask-guided network (recipe: tiny)", quiet=quiet)
     config = load_config("tiny", [f"seed={seed}", *settings])
@@ -117,7 +118,7 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
 
     numbers |= {
         "state": "done",
-        "table1": table.to_dict(),
+        "table1": asdict(table),
         **{name: result.to_dict() for name, result in results.items()},
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_gb": round(_peak_memory_gb(), 2),

@@ -77,9 +77,10 @@ def stats(
         opened = None if subset is None else open_subset(subset, dataset)
         for path in write_plots(dataset, plots, opened, force=force):
             say(f"wrote {path}", quiet=quiet)
+    shown = table.to_table()
     if as_json or format_ == "json":
         print_json(table.to_dict())
     elif format_ is None or format_ == "table":
-        print_table(*table.as_rows(), note=table.note)
+        print_table(*shown.as_rows(), note=shown.note)
     else:
-        click.echo(table.to_text(format_), nl=False)
+        click.echo(shown.to_text(format_), nl=False)

@@ -1,4 +1,4 @@
-"""Two runs compared query by query: which queries gained, which lost, and what the mean is worth."""
+"""Two runs compared query by query: which queries gained, which lost, and how certain the mean is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.evaluation.result_file import ProtocolResult
+from maskps.io.tables import Column, Table
 from maskps.report.sources import DataKey, Sources
-from maskps.report.tables import csv_text
 
 SHOWN = 15
 """Queries shown from each end; the CSV has all."""
@@ -40,12 +40,12 @@ class Comparison:
 
     @property
     def differences(self) -> NDArray[np.float64]:
-        """(Q,) AP of the second less that of the first, fractions."""
+        """(Q,) AP of the second minus that of the first, fractions."""
         return self.second.average_precisions - self.first.average_precisions
 
     @cached_property
     def query_names(self) -> list[str]:
-        """(Q,) how the queries are called, each by a name of its own."""
+        """(Q,) a unique name for each query."""
         return query_names(self.first.query_ids)
 
     @property
@@ -63,19 +63,17 @@ class Comparison:
         return float(self.differences.std(ddof=1) / count**0.5) if count > 1 else None
 
     def summary(self) -> str:
-        """Returns the comparison in one sentence or two."""
-        mean = 100 * float(self.differences.mean())
-        equal = len(self.differences) - self.better - self.worse
-        spread = self.standard_error
-        error = "" if spread is None else f" (standard error over the queries {100 * spread:.1f})"
-        told = spread is not None and abs(mean) <= 200 * spread
-        chance = (
-            " That is within two standard errors: these queries do not tell it from chance." if told else ""
-        )
+        """Returns the comparison in one or two sentences."""
+        count, mean = len(self.differences), 100 * float(self.differences.mean())
+        equal = count - self.better - self.worse
+        error = self.standard_error
+        text = "" if error is None else f" (standard error over the queries {100 * error:.1f})"
+        is_chance = error is not None and abs(mean) <= 200 * error
         return (
-            f"Of {len(self.differences):,} queries {self.better:,} gained, {self.worse:,} lost, "
-            f"{equal:,} are equal; "
-            f"mAP {mean:+.1f} points{error}.{chance}"
+            f"Of {count:,} queries {self.better:,} gained, {self.worse:,} lost, {equal:,} are equal; "
+            f"mAP {mean:+.1f} points{text}."
+            + " That is within two standard errors: it could be chance."
+            * is_chance
         )
 
     def gains(self) -> list[int]:
@@ -88,9 +86,9 @@ class Comparison:
 
     def to_csv(self) -> str:
         """Returns all queries, the largest gain first."""
-        heads = ["query", "query_id", "AP_first", "AP_second", "difference", "hit_first", "hit_second"]
-        lines = [
-            [
+        keys = ("query", "query_id", "AP_first", "AP_second", "difference", "hit_first", "hit_second")
+        rows = [
+            (
                 query,
                 self.first.query_ids[query],
                 self.first.average_precisions[query],
@@ -98,16 +96,16 @@ class Comparison:
                 self.differences[query],
                 int(self.first.hits[query, 0]),
                 int(self.second.hits[query, 0]),
-            ]
+            )
             for query in self.order.tolist()
         ]
-        return csv_text(heads, lines)
+        return Table("", [Column(key, None) for key in keys], rows).to_text("csv")
 
 
 def query_names(ids: Sequence[str]) -> list[str]:
-    """Returns a name for each query: its person, and "40 (2)" for the second of several with one person.
+    """Returns a name for each query: its person, or "40 (2)" for the second query of one person.
 
-    In CUHK-SYSU each query is another person; PRW has several queries of most.
+    In CUHK-SYSU each query shows another person; PRW has several queries of most persons.
     """
     several, seen, names = Counter(ids), Counter[str](), []
     for one in ids:
@@ -117,9 +115,10 @@ def query_names(ids: Sequence[str]) -> list[str]:
 
 
 def compare(sources: Sources, data: DataKey) -> list[Comparison]:
-    """Returns the first run on `data` against each other one that has the same result.
+    """Compares the first run on `data` with each other run that has the same kind of result.
 
-    Compared is the first run's usual protocol (`Measured.usual`) under the same rules, feature and method.
+    The result compared is the first run's usual protocol (`Measured.usual`), with the same rules, feature and
+    method.
     """
     runs = sources.of(data).measured
     if not runs:

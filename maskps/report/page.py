@@ -6,7 +6,7 @@ and a content security policy keeps the page from loading anything or running co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -21,13 +21,13 @@ from maskps.io.files import (
     written_atomically,
 )
 from maskps.io.html import content_policy
+from maskps.io.tables import Table
 from maskps.report.comparison import Comparison, compare
 from maskps.report.figures import ReportFigure, comparison_figure, failure_figure, gallery_figure
 from maskps.report.paper_tables import published_tables, tables_of
 from maskps.report.rankings import MaskPicture, Rankings, mask_pictures, ranked_pictures
 from maskps.report.sources import DataKey, Sources, read_sources
 from maskps.report.svg import svg_to_inline
-from maskps.report.tables import ReportTable
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 
@@ -42,13 +42,14 @@ class Section:
 
     Attributes:
         number: from 1; begins the names of its files.
+        tables: by file name without suffix.
         comparisons: each with its figure.
         rankings, masks: None without images, or without a subset.
     """
 
     number: int
     data: DataKey
-    tables: tuple[ReportTable, ...]
+    tables: Mapping[str, Table]
     figures: tuple[ReportFigure, ...]
     comparisons: tuple[tuple[Comparison, ReportFigure], ...]
     rankings: Rankings | None
@@ -109,7 +110,7 @@ def write_report(
     if images is not None:
         _check_measured(sources, images)
     sections = [_section(number, sources, data, images, subset) for number, data in enumerate(keys, start=1)]
-    published = () if any(data.is_papers for data in keys) else tuple(published_tables())
+    published = {} if any(data.is_papers for data in keys) else published_tables()
     html = _html(sources, sections, published)
     written = 0
     if files is not None:
@@ -129,7 +130,7 @@ def _section(
     return Section(
         number=number,
         data=data,
-        tables=tuple(tables_of(sources, data)),
+        tables=tables_of(sources, data),
         figures=tuple(figure for figure in figures if figure is not None),
         comparisons=tuple((one, comparison_figure(one, data)) for one in compare(sources, data)),
         rankings=ranked_pictures(sources, data, images)
@@ -151,7 +152,7 @@ def _check_measured(sources: Sources, images: PersonSearchDataset) -> None:
         )
 
 
-def _html(sources: Sources, sections: Sequence[Section], published: Sequence[ReportTable]) -> str:
+def _html(sources: Sources, sections: Sequence[Section], published: Mapping[str, Table]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -187,7 +188,7 @@ def _points(fraction: float) -> str:
 
 
 def _write_files(
-    folder: Path, sections: Sequence[Section], published: Sequence[ReportTable], *, force: bool
+    folder: Path, sections: Sequence[Section], published: Mapping[str, Table], *, force: bool
 ) -> int:
     """Writes figures and tables; returns how many files. Names begin with the section's number."""
     written: dict[str, str] = {}
@@ -197,14 +198,14 @@ def _write_files(
             (temporary / name).write_text(content, encoding="utf-8")
             written[name] = title
 
-        def table(prefix: str, one: ReportTable) -> None:
-            text(f"{prefix}_{one.key}.csv", one.to_csv(), one.title)
-            text(f"{prefix}_{one.key}.tex", one.to_latex(), one.title)
+        def tables(prefix: str, named: Mapping[str, Table]) -> None:
+            for name, table in named.items():
+                text(f"{prefix}_{name}.csv", table.to_text("csv"), table.title)
+                text(f"{prefix}_{name}.tex", table.to_text("latex"), table.title)
 
         for section in sections:
             prefix, about = f"{section.number}", section.data.title
-            for one in section.tables:
-                table(prefix, one)
+            tables(prefix, section.tables)
             for figure in (*section.figures, *(figure for _, figure in section.comparisons)):
                 text(f"{prefix}_{figure.key}.svg", figure.svg, f"{figure.title}: {about}")
                 (temporary / f"{prefix}_{figure.key}.png").write_bytes(figure.png)
@@ -218,8 +219,7 @@ def _write_files(
                 name = f"{prefix}_ranked{number}.png"
                 sheet.save(temporary / name)
                 written[name] = f"Ranked results of {run}: {about}"
-        for one in published:
-            table("published", one)
+        tables("published", published)
         record = {"format": _FILES_FORMAT, "version": _FILES_VERSION, "files": written}
         write_json(temporary / FILES_RECORD, record)
     return len(written)

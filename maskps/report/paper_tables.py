@@ -5,18 +5,18 @@ Published rows stand only in tables of CUHK-SYSU itself (`DataKey.is_papers`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from maskps.evaluation.result_file import ProtocolResult
-from maskps.report.sources import DataKey, Measured, Sources
-from maskps.report.tables import Cell, Column, ReportTable, Row, Style
+from maskps.io.tables import Cell, Column, Table
+from maskps.report.sources import DataKey, GridRow, Measured, Sources
 from maskps_manifest import paper
 
 _TABLE_2, _RESOLUTION, _OCCLUSION = "TestG100", "Resolution", "Occlusion"
-_METRICS = ("mAP", "top1", "top5", "top10")
 _HEADS = {"mAP": "mAP", "top1": "top-1", "top5": "top-5", "top10": "top-10"}
 _SUBSETS = {"resolution": "low resolution", "occlusion": "occlusion", "whole": "whole"}
-_COUNTS = ("gallery_size", "queries")
+_METHOD = Column("method", "method")
+_PERCENTS = tuple(Column(metric, head, "percent") for metric, head in _HEADS.items())
 
 _SEPARATE = f" The first {paper.TABLE_2_SEPARATE} published ones detect and identify in separate networks."
 
@@ -32,177 +32,147 @@ _RULES_NOTE = {
 }
 
 
-def tables_of(sources: Sources, data: DataKey) -> list[ReportTable]:
-    """Returns the tables of one data set that have rows; those of the paper first."""
+def tables_of(sources: Sources, data: DataKey) -> dict[str, Table]:
+    """Returns the tables of one data set that have rows, by file name; those of the paper first.
+
+    The first column, "numbers", is "published" or "measured".
+    """
     ours = sources.of(data)
-    tables = (
-        _table_2(ours, data),
-        _table_3(ours, data),
-        _table_4(ours, data),
-        _everything(ours, data),
-        _detection(ours, data),
-        _failures(ours, data),
-    )
-    return [table for table in tables if table.rows]
+    tables = {
+        "table2": _table_2(ours, data),
+        "table3": _table_3(ours, data),
+        "table4": _table_4(ours, data),
+        "results": _everything(ours, data),
+        "detection": _detection(ours, data),
+        "failures": _failures(ours, data),
+    }
+    return {key: table for key, table in tables.items() if table.rows}
 
 
-def published_tables() -> list[ReportTable]:
-    """Returns Tables 2, 3 and 4 as published, with no row of ours."""
-    nothing = Sources((), ())
-    data = DataKey("CUHK-SYSU", "", is_synthetic=False)
-    return [_table_2(nothing, data), _table_3(nothing, data), _table_4(nothing, data)]
+def published_tables() -> dict[str, Table]:
+    """Returns Tables 2, 3 and 4 as published, without a row of ours, by file name."""
+    return tables_of(Sources((), ()), DataKey("CUHK-SYSU", "", is_synthetic=False))
 
 
-def _table_2(ours: Sources, data: DataKey) -> ReportTable:
-    rows: list[Row] = []
-    if data.is_papers:
-        rows += [
-            Row(
-                (
-                    _published_name(one.method),
-                    _fraction(one.mean_average_precision),
-                    _fraction(one.top1),
-                    None,
-                    None,
-                ),
-                "published",
-            )
-            for one in paper.TABLE_2
-        ]
+def _table_2(ours: Sources, data: DataKey) -> Table:
     lines = list(_lines(ours, _TABLE_2))
-    rows += [Row((_described(run, line), *_scores(line)), "measured") for run, line in lines]
-    return ReportTable(
-        key="table2",
-        title=_title("Table 2", "gallery size 100", data),
-        columns=(Column("method", "method"), *_percents()),
-        rows=tuple(rows),
+    return _table(
+        _title("Table 2", "gallery size 100", data),
+        (_METHOD, *_PERCENTS),
+        published=[
+            (_published_name(one.method), *_fractions(one), None, None)
+            for one in paper.TABLE_2
+            if data.is_papers
+        ],
+        measured=[(_described(run, line), *_scores(line)) for run, line in lines],
         note=_note(data, (line for _, line in lines)) + _SEPARATE * data.is_papers,
     )
 
 
-def _table_3(ours: Sources, data: DataKey) -> ReportTable:
-    rows: list[Row] = []
-    if data.is_papers:
-        for one in paper.TABLE_3:
-            parts = (one.low_resolution, one.occlusion, one.whole)
-            pairs = [(_fraction(part.mean_average_precision), _fraction(part.top1)) for part in parts]
-            rows.append(
-                Row(
-                    (
-                        _published_name(one.low_resolution.method),
-                        *(value for pair in pairs for value in pair),
-                    ),
-                    "published",
-                )
-            )
+def _table_3(ours: Sources, data: DataKey) -> Table:
     of_subsets = [*_lines(ours, _RESOLUTION), *_lines(ours, _OCCLUSION)]
-    names = dict.fromkeys(_described(run, line) for run, line in of_subsets)
     by_protocol = {
         protocol: {_described(run, line): line for run, line in _lines(ours, protocol)}
         for protocol in (_RESOLUTION, _OCCLUSION, _TABLE_2)
     }
-    for name in names:
+    measured: list[list[Cell]] = []
+    for name in dict.fromkeys(_described(run, line) for run, line in of_subsets):
         cells: list[Cell] = [name]
         for lines in by_protocol.values():
             cells += [lines[name].mAP, lines[name].top1] if name in lines else [None, None]
-        rows.append(Row(tuple(cells), "measured"))
+        measured.append(cells)
     columns = [
         Column(f"{part}_{metric}", f"{head}: {_HEADS[metric]}", "percent")
         for part, head in _SUBSETS.items()
         for metric in ("mAP", "top1")
     ]
-    return ReportTable(
-        key="table3",
-        title=_title("Table 3", "low resolution, occlusion, and all queries", data),
-        columns=(Column("method", "method"), *columns),
-        rows=tuple(rows),
+    return _table(
+        _title("Table 3", "low resolution, occlusion, and all queries", data),
+        (_METHOD, *columns),
+        published=[
+            (
+                _published_name(one.low_resolution.method),
+                *(_fractions(one.low_resolution) + _fractions(one.occlusion) + _fractions(one.whole)),
+            )
+            for one in paper.TABLE_3
+            if data.is_papers
+        ],
+        measured=measured,
         note=_note(data, (line for _, line in of_subsets)),
     )
 
 
-def _table_4(ours: Sources, data: DataKey) -> ReportTable:
-    rows: list[Row] = []
-    if data.is_papers:
-        for one in paper.TABLE_4:
-            share = "full" if one.proportion is None else f"{one.proportion:.0%}"
-            cells = (f"the paper, {_TABLE_2}", share, None, None, 1)
-            scores = (_fraction(one.mean_average_precision), _fraction(one.top1))
-            rows.append(Row((*cells, *scores, None, None, ""), "published"))
-    for grid in ours.grids:
-        for row in grid.rows:
-            is_open = any(row.is_within_spread.values())
-            told = ""
-            if any(row.differences.values()) and is_open:
-                within = [_HEADS[metric] for metric, is_within in row.is_within_spread.items() if is_within]
-                told = f"{' and '.join(within)} within spread"
-            numbers = (row.images, row.persons, row.seeds, row.results["mAP"], row.results["top1"])
-            gains = (row.differences["mAP"], row.differences["top1"])
-            name = f"{grid.label}, {grid.protocol}"
-            rows.append(Row((name, row.proportion, *numbers, *gains, told), "measured"))
-    gain: Style = "points"
+def _table_4(ours: Sources, data: DataKey) -> Table:
+    published = []
+    for one in paper.TABLE_4 if data.is_papers else ():
+        share = "full" if one.proportion is None else f"{one.proportion:.0%}"
+        published.append((f"the paper, {_TABLE_2}", share, None, None, 1, *_fractions(one), None, None, ""))
+    measured = [
+        (
+            *(f"{grid.label}, {grid.protocol}", row.proportion, row.images, row.persons, row.seeds),
+            *(row.results["mAP"], row.results["top1"], row.differences["mAP"], row.differences["top1"]),
+            _within_spread(row),
+        )
+        for grid in ours.grids
+        for row in grid.rows
+    ]
     note = (
         "±: standard deviation over the seeds. The gains are differences to the row without masks, seed by "
-        "seed, in points; 'within spread': not larger than its deviation, so not to be told from chance."
+        "seed, in percentage points; 'within spread': not larger than its deviation, so it could be chance."
     )
-    return ReportTable(
-        key="table4",
-        title=_title("Table 4", "masks in a part of the training images", data),
-        columns=(
+    return _table(
+        _title("Table 4", "masks in a part of the training images", data),
+        (
             Column("grid", "grid"),
             Column("masks", "masks in"),
             Column("images", "images", "count"),
             Column("persons", "persons", "count"),
             Column("seeds", "seeds", "count"),
-            Column("mAP", "mAP", "percent"),
-            Column("top1", "top-1", "percent"),
-            Column("mAP_gain", "mAP gain", gain),
-            Column("top1_gain", "top-1 gain", gain),
+            Column("mAP", "mAP", "percent", "mAP_deviation"),
+            Column("top1", "top-1", "percent", "top1_deviation"),
+            Column("mAP_gain", "mAP gain", "points", "mAP_gain_deviation"),
+            Column("top1_gain", "top-1 gain", "points", "top1_gain_deviation"),
             Column("remark", "remark"),
         ),
-        rows=tuple(rows),
-        note=" ".join(
-            filter(None, ["Percent.", note if ours.grids else "One run per row; none without masks."])
-        ),
+        published=published,
+        measured=measured,
+        note="Percent. " + (note if ours.grids else "One run per row; none without masks."),
     )
 
 
-def _everything(ours: Sources, data: DataKey) -> ReportTable:
+def _within_spread(row: GridRow) -> str:
+    """Names the gains of a row that could be chance."""
+    gains = {metric: gain for metric, gain in row.differences.items() if gain is not None}
+    within = [_HEADS[metric] for metric, gain in gains.items() if gain.is_within_spread]
+    return f"{' and '.join(within)} within spread" if within else ""
+
+
+def _everything(ours: Sources, data: DataKey) -> Table:
     lines = list(_lines(ours))
     by_camera = any(line.protocol.cameras != "all" for _, line in lines)
-    rows = [
-        Row(
-            (run.name_of(line), str(line.protocol), line.gallery_size, line.queries, *_scores(line)),
-            "measured",
-        )
-        for run, line in lines
-    ]
-    return ReportTable(
-        key="results",
-        title=f"Every result on {data.title}",
-        columns=(
-            Column("method", "method"),
+    return _table(
+        f"Every result on {data.title}",
+        (
+            _METHOD,
             Column("protocol", "protocol"),
             Column("gallery_size", "gallery size", "count"),
             Column("queries", "queries", "count"),
-            *_percents(),
+            *_PERCENTS,
         ),
-        rows=tuple(rows),
+        measured=[
+            (run.name_of(line), str(line.protocol), line.gallery_size, line.queries, *_scores(line))
+            for run, line in lines
+        ],
         note=_note(data, (line for _, line in lines), published=False) + _LONGEST_GALLERY * by_camera,
     )
 
 
-def _detection(ours: Sources, data: DataKey) -> ReportTable:
+def _detection(ours: Sources, data: DataKey) -> Table:
     keys = ("recall", "AP", "persons", "detections", "score_threshold", "iou_threshold")
-    rows = [
-        Row((run.label, which, *(numbers.get(key) for key in keys)), "measured")
-        for run in ours.measured
-        for which, numbers in run.file.detection.items()
-    ]
-    return ReportTable(
-        key="detection",
-        title=f"Detection on {data.title}",
-        columns=(
-            Column("method", "method"),
+    return _table(
+        f"Detection on {data.title}",
+        (
+            _METHOD,
             Column("which", "persons"),
             Column("recall", "recall", "percent"),
             Column("AP", "AP", "percent"),
@@ -211,40 +181,48 @@ def _detection(ours: Sources, data: DataKey) -> ReportTable:
             Column("score_threshold", "score from", "count"),
             Column("iou_threshold", "IoU from", "count"),
         ),
-        rows=tuple(rows),
+        measured=[
+            (run.label, which, *(numbers.get(key) for key in keys))
+            for run in ours.measured
+            for which, numbers in run.file.detection.items()
+        ],
         note="Percent. Numbers with other thresholds cannot be compared with these.",
     )
 
 
-def _failures(ours: Sources, data: DataKey) -> ReportTable:
+def _failures(ours: Sources, data: DataKey) -> Table:
     lines = list(_lines(ours))
     causes = list(dict.fromkeys(cause for _, line in lines for cause in line.failures))
-    rows = [
-        Row(
-            (
-                run.name_of(line),
-                str(line.protocol),
-                line.queries,
-                sum(line.failures.values()),
-                *(line.failures.get(cause, 0) for cause in causes),
-            ),
-            "measured",
-        )
-        for run, line in lines
-    ]
-    return ReportTable(
-        key="failures",
-        title=f"Queries without a top-1 hit, by cause: {data.title}",
-        columns=(
-            Column("method", "method"),
+    return _table(
+        f"Queries without a top-1 hit, by cause: {data.title}",
+        (
+            _METHOD,
             Column("protocol", "protocol"),
             Column("queries", "queries", "count"),
             Column("failed", "without a top-1 hit", "count"),
             *(Column(cause.replace(" ", "_"), cause, "count") for cause in causes),
         ),
-        rows=tuple(rows),
+        measured=[
+            (
+                *(run.name_of(line), str(line.protocol), line.queries, sum(line.failures.values())),
+                *(line.failures.get(cause, 0) for cause in causes),
+            )
+            for run, line in lines
+        ],
         note="Numbers of queries; each that failed has one cause.",
     )
+
+
+def _table(
+    title: str,
+    columns: Sequence[Column],
+    *,
+    published: Sequence[Sequence[Cell]] = (),
+    measured: Sequence[Sequence[Cell]] = (),
+    note: str,
+) -> Table:
+    rows = [("published", *cells) for cells in published] + [("measured", *cells) for cells in measured]
+    return Table(title, (Column("numbers", ""), *columns), rows, note)
 
 
 def _lines(ours: Sources, protocol: str | None = None) -> Iterator[tuple[Measured, ProtocolResult]]:
@@ -260,11 +238,7 @@ def _described(run: Measured, line: ProtocolResult) -> str:
 
 
 def _scores(line: ProtocolResult) -> tuple[float, ...]:
-    return tuple(getattr(line, metric) for metric in _METRICS)
-
-
-def _percents() -> tuple[Column, ...]:
-    return tuple(Column(metric, _HEADS[metric], "percent") for metric in _METRICS)
+    return tuple(getattr(line, metric) for metric in _HEADS)
 
 
 def _published_name(method: str) -> str:
@@ -272,8 +246,9 @@ def _published_name(method: str) -> str:
     return method.replace("Ours", "Zheng et al., this paper")
 
 
-def _fraction(percent: float) -> float:
-    return round(percent / 100, 6)
+def _fractions(published: paper.Result | paper.ProportionResult) -> tuple[float, float]:
+    """Returns mAP and top-1 of a published row as fractions."""
+    return round(published.mean_average_precision / 100, 6), round(published.top1 / 100, 6)
 
 
 def _title(name: str, what: str, data: DataKey) -> str:

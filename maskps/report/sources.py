@@ -13,6 +13,7 @@ from maskps.errors import InputFileError
 from maskps.evaluation.methods import METHODS
 from maskps.evaluation.result_file import ProtocolResult, ResultFile, read_results
 from maskps.io.files import json_field, read_record
+from maskps.io.tables import Spread
 
 RESULTS, GRID, DETECTIONS = "results.json", "ablation.json", "detections.npz"
 _RUN = "run.json"  # in every folder of maskps train
@@ -99,20 +100,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation over seeds, fractions; `deviation` is None for one seed."""
-
-    mean: float
-    deviation: float | None
-
-
-@dataclass(frozen=True)
 class GridRow:
     """A row of Table 4 as measured; `differences` are to the row without masks, by "mAP" and "top1".
 
     Attributes:
         proportion: "0%" (no masks), such as "3%", or "full".
-        is_within_spread: for each metric, whether the difference cannot be told from chance.
     """
 
     proportion: str
@@ -121,7 +113,6 @@ class GridRow:
     seeds: int
     results: dict[str, Spread]
     differences: dict[str, Spread | None]
-    is_within_spread: dict[str, bool]
 
 
 @dataclass(frozen=True)
@@ -263,7 +254,8 @@ def _read_grid(path: Path, label: str) -> Grid:
 
 def _grid_row(row: dict[str, Any]) -> GridRow:
     metrics = ("mAP", "top1")
-    results = {metric: _spread(row[metric]) for metric in metrics}
+    seeds = len(row["seeds"])
+    results = {metric: _spread(row[metric], seeds) for metric in metrics}
     if None in results.values():
         raise ValueError("a row without a mean")
     differences = {metric: row[f"{metric}_difference"] for metric in metrics}
@@ -271,17 +263,16 @@ def _grid_row(row: dict[str, Any]) -> GridRow:
         proportion=str(row["proportion"]),
         images=int(row["images_with_masks"]),
         persons=int(row["persons_with_masks"]),
-        seeds=len(row["seeds"]),
+        seeds=seeds,
         results={metric: spread for metric, spread in results.items() if spread is not None},
-        differences={metric: _spread(one) for metric, one in differences.items()},
-        is_within_spread={metric: bool(one["within_spread"]) for metric, one in differences.items()},
+        differences={metric: _spread(one, int(one["seeds"])) for metric, one in differences.items()},
     )
 
 
-def _spread(content: dict[str, Any]) -> Spread | None:
+def _spread(content: dict[str, Any], seeds: int) -> Spread | None:
     if content["mean"] is None:
         return None
     mean, deviation = float(content["mean"]), content["deviation"]
     if not math.isfinite(mean):
-        raise ValueError(f"{mean} is no fraction")
-    return Spread(mean, None if deviation is None else float(deviation))
+        raise ValueError(f"{mean} is not a fraction")
+    return Spread(mean, None if deviation is None else float(deviation), seeds)

@@ -5,7 +5,7 @@ names, recorded the other ways to choose: a list of names, an earlier record
 nested          the smaller subsets of Table 4
 build           the subset's folder, written and opened; manifest is its record, targets its 14x14 targets
 import_masks    masks of other sources into a subset
-stats           Table 1; count_table prints it, distributions are what the plots show
+stats           Table 1 and totals; distributions are what the plots show
 """
 
 from maskps.subset.build import Subset, build_subset, open_subset

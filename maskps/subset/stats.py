@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskps.datasets.naming import data_name
+from maskps.io.tables import Cell, Column, Shown, Table
 from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset.count_table import CountRow, CountTable
 from maskps.subset.manifest import RECORD_NAME, SubsetRecord
 from maskps.subset.nested import FULL
 from maskps.subset.recorded import nested_rows
@@ -27,6 +29,10 @@ _TOTAL_COLUMNS = {
 }
 
 
+Counted = Mapping[str, int | None]
+"""Key of a column to the count in it; None where there is no number."""
+
+
 @dataclass(frozen=True)
 class Table1:
     """Table 1: the images of the subset, and all other training images; comparable to the published rows."""
@@ -34,13 +40,95 @@ class Table1:
     with_masks: Counts
     without_masks: Counts
 
-    def to_dict(self) -> dict[str, dict[str, int]]:
-        """Returns {"with_masks": {"images", "labeled", "unlabeled"}, "without_masks": {...}}."""
-        return asdict(self)
+    def to_table(self) -> Table:
+        """Returns the table to print, as in the paper, with a row of sums."""
+        return CountTable("Table 1", "", _COLUMNS, *_table1_rows(self)).to_table()
 
-    def as_rows(self) -> tuple[str, list[str], list[list[str]]]:
-        """Returns title, column heads and rows for printing, as in the paper, with a row of sums."""
-        return CountTable("Table 1", "", _COLUMNS, *_table1_rows(self)).as_rows()
+
+@dataclass(frozen=True)
+class CountRow:
+    """A row of counts.
+
+    Attributes:
+        part: what is counted, as a key, e.g. "with_masks".
+        head: its human-readable name.
+        counts: by column.
+        published: likewise; None without a comparison.
+    """
+
+    part: str
+    head: str
+    counts: Counted
+    published: Counted | None = None
+
+    def kinds(self) -> Iterator[tuple[str, Counted]]:
+        """Yields ("counted", ...), and with a comparison ("published", ...) and ("difference", ...)."""
+        yield "counted", self.counts
+        if self.published is not None:
+            yield "published", self.published
+            pairs = {key: (count, self.published.get(key)) for key, count in self.counts.items()}
+            yield (
+                "difference",
+                {
+                    key: None if ours is None or theirs is None else ours - theirs
+                    for key, (ours, theirs) in pairs.items()
+                },
+            )
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """Counts under a name and a title.
+
+    Attributes:
+        name: e.g. "Table 1".
+        title: what is counted, and in which data; may be "".
+        columns: key to head, in order.
+        rows: the parts.
+        sums: rows that are sums of parts; not in the JSON.
+        nested: parts of the first part, e.g. "3%" of the images with masks.
+        note: what a reader must know about the numbers; may be "".
+    """
+
+    name: str
+    title: str
+    columns: Mapping[str, str]
+    rows: Sequence[CountRow]
+    sums: Sequence[CountRow] = ()
+    nested: Sequence[CountRow] = ()
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns {part: {column: count}}, with nested parts under "proportions".
+
+        With a comparison, "published" and "difference" hold the same of these numbers, and "data" the title.
+        """
+        kinds: dict[str, dict[str, Any]] = {}
+        for row in self.rows:
+            for kind, counts in row.kinds():
+                kinds.setdefault(kind, {})[row.part] = self._in_order(counts)
+        content = kinds.pop("counted", {})
+        if self.nested:
+            content["proportions"] = {row.part: self._in_order(row.counts) for row in self.nested}
+        return content | ({"data": self.title, **kinds} if kinds else {})
+
+    def to_table(self) -> Table:
+        """Returns the table to print; its CSV names the kind of numbers in each line."""
+        columns = [Column("part", ""), Column("numbers", None)]
+        columns += [Column(key, head, "count") for key, head in self.columns.items()]
+        lines: list[list[Cell]] = []
+        for row in (*self.rows, *self.sums, *self.nested):
+            for kind, counts in row.kinds():
+                part = Shown(row.part, row.head if kind == "counted" else f"  {kind}")
+                numbers: list[Cell] = [
+                    Shown(number, f"{number:+,d}") if kind == "difference" and number else number
+                    for number in self._in_order(counts).values()
+                ]
+                lines.append([part, kind, *numbers])
+        return Table(self.title, columns, lines, self.note, self.name)
+
+    def _in_order(self, counts: Counted) -> dict[str, int | None]:
+        return {key: counts.get(key) for key in self.columns}
 
 
 def table1(train: SceneTable, kept_rows: NDArray[np.int64]) -> Table1:

@@ -270,7 +270,8 @@ class _Grid:
         header = self.header
         table = AblationTable.of(header["data"], header["protocol"], read_results(self.run_dir))
         write_json(self.run_dir / ABLATION_RECORD, {**header, **table.to_dict()})
-        for name, text in ((TABLE_MARKDOWN, table.to_markdown()), (TABLE_CSV, table.to_csv())):
+        shown = table.to_table()
+        for name, text in ((TABLE_MARKDOWN, shown.to_text("markdown")), (TABLE_CSV, shown.to_text("csv"))):
             with written_atomically(self.run_dir / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         return table

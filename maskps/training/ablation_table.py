@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from maskps.io.files import json_field, read_record, write_json
+from maskps.io.tables import Cell, Column, Shown, Spread, Table
 from maskps.subset.nested import FULL
 from maskps_manifest import paper
 
@@ -42,37 +40,6 @@ class CellResult:
     images: int
     persons: int
     search: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation of a number over seeds, as fractions.
-
-    Attributes:
-        deviation: of a sample (n - 1 in the denominator); None for one seed.
-    """
-
-    mean: float
-    deviation: float | None
-    count: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread | None:
-        """Returns None for no values."""
-        if not values:
-            return None
-        deviation = statistics.stdev(values) if len(values) > 1 else None
-        return cls(statistics.fmean(values), deviation, len(values))
-
-    @property
-    def is_within_spread(self) -> bool:
-        """Whether chance moves the number as much as it is away from 0; one seed tells nothing else."""
-        return self.deviation is None or abs(self.mean) <= self.deviation
-
-    def text(self, style: str = ".1f") -> str:
-        """Returns e.g. "43.2 ± 1.1", in percent."""
-        mean = format(100 * self.mean, style)
-        return mean if self.deviation is None else f"{mean} ± {100 * self.deviation:.1f}"
 
 
 @dataclass(frozen=True)
@@ -122,58 +89,55 @@ class AblationTable:
         ]
         return cls(data, protocol, tuple(rows), tuple(cells))
 
-    @property
-    def title(self) -> str:
-        return f"Masks in a part of the training images (Table 4): {self.data}, {self.protocol}"
+    def to_table(self) -> Table:
+        """Returns the table to show, in percent; its CSV has fractions, and the columns without a number."""
+        has_differences = any(row.differences["mAP"] for row in self.rows)
+        has_published = any(row.published for row in self.rows)
+        columns = [
+            Column("data", None),
+            Column("protocol", None),
+            Column("proportion", "masks"),
+            Column("images_with_masks", "images", "count"),
+            Column("persons_with_masks", "persons", "count"),
+            Column("seeds", "seeds", "count"),
+        ]
+        columns += [
+            Column(f"{metric}_mean", head, "percent", f"{metric}_deviation")
+            for metric, head in _HEADS.items()
+        ]
+        for metric, head in _HEADS.items():
+            key, shown = f"{metric}_difference", f"{head} - no masks" if has_differences else None
+            columns += [
+                Column(f"{key}_mean", shown, "points", f"{key}_deviation"),
+                Column(f"{key}_seeds", None),
+                Column(f"{key}_within_spread", None),
+            ]
+        columns += [
+            Column(f"{metric}_published", f"published {head}" if has_published else None, "percent")
+            for metric, head in _HEADS.items()
+        ]
+        title = f"Masks in a part of the training images (Table 4): {self.data}, {self.protocol}"
+        return Table(title, columns, [self._cells(row) for row in self.rows], self._note())
 
-    @property
-    def note(self) -> str:
-        """What has to be known to read the numbers."""
+    def _cells(self, row: AblationRow) -> list[Cell]:
+        seeds = Shown(" ".join(map(str, row.seeds)), f"{len(row.seeds)}")
+        cells: list[Cell] = [self.data, self.protocol, row.proportion, row.images, row.persons, seeds]
+        cells += [row.results[metric] for metric in METRICS]
+        for metric in METRICS:
+            cells += _difference(row.differences[metric])
+        return cells + [row.published[metric] if row.published else None for metric in METRICS]
+
+    def _note(self) -> str:
         notes = [
             "Percent. ±: standard deviation over the seeds (n - 1). Differences are to the row without "
             "masks, seed by seed; 'within spread': the mean difference is not larger than its standard "
-            "deviation, so what the masks do cannot be told from chance here."
+            "deviation, so it could be chance."
         ]
         if any(len(row.seeds) == 1 for row in self.rows):
             notes.append("A row of one seed has no spread.")
         if any(row.published for row in self.rows):
             notes.append("Published: the paper's Table 4, one run each, no row without masks.")
         return " ".join(notes)
-
-    def as_rows(self) -> tuple[str, list[str], list[list[str]]]:
-        """Returns title, heads and rows as text for printing."""
-        heads = ["masks", "images", "persons", "seeds", *_HEADS.values()]
-        has_differences = any(row.differences["mAP"] for row in self.rows)
-        has_published = any(row.published for row in self.rows)
-        heads += [f"{head} - no masks" for head in _HEADS.values()] if has_differences else []
-        heads += [f"published {head}" for head in _HEADS.values()] if has_published else []
-        rows = []
-        for row in self.rows:
-            cells = [row.proportion, f"{row.images:,}", f"{row.persons:,}", f"{len(row.seeds)}"]
-            cells += [row.results[metric].text() for metric in METRICS]
-            if has_differences:
-                cells += [_difference(row.differences[metric]) for metric in METRICS]
-            if has_published:
-                published = row.published
-                cells += [f"{100 * published[metric]:.1f}" if published else "-" for metric in METRICS]
-            rows.append(cells)
-        return self.title, heads, rows
-
-    def to_markdown(self) -> str:
-        """Returns the table for a report, with title and note."""
-        title, heads, rows = self.as_rows()
-        lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"**{title}**\n\n{table}\n\n{self.note}\n"
-
-    def to_csv(self) -> str:
-        """Returns one line per row with bare numbers: fractions, empty where there is none."""
-        stream = io.StringIO()
-        rows = [_flat(content) for content in self.to_dict()["rows"]]
-        writer = csv.DictWriter(stream, ["data", "protocol", *(rows[0] if rows else ())], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"data": self.data, "protocol": self.protocol, **row} for row in rows)
-        return stream.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns {"rows": [...], "cells": [...]}, fractions at full precision."""
@@ -259,19 +223,10 @@ def _share(label: str) -> float:
     return 2.0 if label == FULL else float(label.removesuffix("%")) / 100
 
 
-def _difference(spread: Spread | None) -> str:
+def _difference(spread: Spread | None) -> list[Cell]:
+    """Returns the cells of a difference: the spread, its seeds, and whether it is within its spread."""
     if spread is None:
-        return "-"
-    is_told = spread.is_within_spread and spread.deviation is not None
-    return spread.text("+.1f") + " (within spread)" * is_told
-
-
-def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """{"a": {"b": 1}, "c": [2, 3]} -> {"a_b": 1, "c": "2 3"}."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}_{inner}": number for inner, number in value.items()}
-        else:
-            flat[key] = " ".join(map(str, value)) if isinstance(value, list) else value
-    return flat
+        return [None, 0, None]
+    text = Column("", "", "points").text(spread)
+    is_marked = spread.is_within_spread and spread.deviation is not None
+    return [Shown(spread, text + " (within spread)" * is_marked), spread.count, spread.is_within_spread]

@@ -128,7 +128,7 @@ def main() -> None:
     )
     table = AblationTable.of(record["data"], record["protocol"], read_results(given.grid))
     draw(given.grid, table, given.proportion, given.out)
-    print(table.to_markdown(), end="")
+    print(table.to_table().to_text("markdown"), end="")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 from maskps.datasets.naming import data_name
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import (
-    Table1,
     build_subset,
     open_record,
     select_subset,
@@ -70,7 +69,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> PersonSearchDataset:
 
 
 def test_the_rows_count_images_labeled_and_unlabeled_persons() -> None:
-    assert table1(table(), np.array([0, 4])).to_dict() == {
+    assert asdict(table1(table(), np.array([0, 4]))) == {
         "with_masks": {"images": 2, "labeled": 3, "unlabeled": 2},
         "without_masks": {"images": 3, "labeled": 1, "unlabeled": 2},
     }
@@ -86,19 +85,18 @@ def test_both_rows_sum_to_the_training_set_whatever_is_kept() -> None:
 
 def test_an_empty_table_counts_nothing() -> None:
     empty = table1(table().select([]), np.zeros(0, dtype=np.int64))
-    assert empty.to_dict()["with_masks"] == {"images": 0, "labeled": 0, "unlabeled": 0}
+    assert asdict(empty.with_masks) == {"images": 0, "labeled": 0, "unlabeled": 0}
 
 
 def test_the_printed_rows_carry_the_same_numbers() -> None:
-    counts: Table1 = table1(table(), np.array([0, 4]))
-    title, columns, rows = counts.as_rows()
+    title, columns, rows = table1(table(), np.array([0, 4])).to_table().as_rows()
     assert title == "Table 1"
     assert columns[1:] == ["Images", "Labeled (LP)", "Unlabeled (UP)"]
     assert [row[1:] for row in rows] == [["2", "3", "2"], ["3", "1", "2"], ["5", "4", "4"]]
 
 
 def test_the_papers_own_list_would_differ_by_nothing(published: PersonSearchDataset, tmp_path: Path) -> None:
-    """The difference is ours less the published, for each number."""
+    """The difference is our number minus the published one."""
     build_subset(published, tmp_path / "out")
     record, rows = open_record(tmp_path / "out", published)
     content = subset_table(published, record, rows, compare=True).to_dict()
@@ -142,7 +140,10 @@ def test_nested_subsets_have_a_row_each(street: PersonSearchDataset, tmp_path: P
         "5%": {"images": 2, "labeled": 2, "unlabeled": 2},
         "10%": {"images": 4, "labeled": 4, "unlabeled": 4},
     }
-    assert [row[0] for row in counts.as_rows()[2][-2:]] == ["Nested subset 5%", "Nested subset 10%"]
+    assert [row[0] for row in counts.to_table().as_rows()[2][-2:]] == [
+        "Nested subset 5%",
+        "Nested subset 10%",
+    ]
 
 
 def test_totals_count_both_splits(street: PersonSearchDataset) -> None:

@@ -100,12 +100,13 @@ def test_a_difference_is_paired_by_seed() -> None:
     difference = table.rows[1].differences["mAP"]
     assert difference is not None and not difference.is_within_spread
     assert difference.deviation == pytest.approx(0, abs=1e-12)
-    assert table.as_rows()[2][1][-2] == "+1.0 ± 0.0"
+    assert table.to_table().as_rows()[2][1][-2] == "+1.0 ± 0.0"
 
 
 def test_a_difference_smaller_than_its_spread_says_so() -> None:
     """Differences +3 and -1: mean 1, deviation 2.8."""
-    table = table_of(result("0%", 0, 0.5), result("0%", 1, 0.5), result("3%", 0, 0.53), result("3%", 1, 0.49))
+    results = [result("0%", 0, 0.5), result("0%", 1, 0.5), result("3%", 0, 0.53), result("3%", 1, 0.49)]
+    table = table_of(*results).to_table()
     assert table.as_rows()[2][1][-2] == "+1.0 ± 2.8 (within spread)"
     assert "within spread" in table.note
 
@@ -119,7 +120,7 @@ def test_seeds_without_a_partner_count_in_the_mean_only() -> None:
 
 
 def test_one_seed_has_no_spread_and_the_table_says_so() -> None:
-    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6))
+    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6)).to_table()
     assert table.as_rows()[2][1][-4:-2] == ["60.0", "50.0"]
     assert table.as_rows()[2][1][-2] == "+10.0"
     assert "one seed has no spread" in table.note
@@ -133,26 +134,26 @@ def test_rows_rise_and_full_is_last() -> None:
 def test_published_numbers_stand_beside_the_data_they_are_of_only() -> None:
     """Table 4: 85.1 and 85.2 at 3 %, 86.3 and 86.5 for all; none without masks."""
     results = [result(label, 0, 0.5) for label in ("0%", "3%", "full")]
-    _, heads, rows = table_of(*results, data="CUHK-SYSU").as_rows()
+    _, heads, rows = table_of(*results, data="CUHK-SYSU").to_table().as_rows()
     assert heads[-2:] == ["published mAP", "published top-1"]
     assert [row[-2:] for row in rows] == [["-", "-"], ["85.1", "85.2"], ["86.3", "86.5"]]
     for other in (table_of(*results), AblationTable.of("CUHK-SYSU", "TestG50", results)):
-        assert "published" not in other.to_markdown().lower()
+        assert "published" not in other.to_table().to_text("markdown").lower()
         assert all(row.published is None for row in other.rows)
 
 
 def test_every_form_of_the_table_names_the_data() -> None:
-    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6))
+    table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6)).to_table()
     assert "synthetic data 'scenes'" in table.title
-    assert "synthetic data 'scenes'" in table.to_markdown()
-    assert all(
-        row["data"] == "synthetic data 'scenes'" for row in csv.DictReader(io.StringIO(table.to_csv()))
-    )
+    assert "synthetic data 'scenes'" in table.to_text("markdown")
+    lines = csv.DictReader(io.StringIO(table.to_text("csv")))
+    assert [line["data"] for line in lines] == ["synthetic data 'scenes'"] * 2
 
 
 def test_the_csv_holds_bare_numbers_of_full_precision() -> None:
     third = 1 / 3
-    lines = list(csv.DictReader(io.StringIO(table_of(result("0%", 0, 0.5), result("3%", 0, third)).to_csv())))
+    table = table_of(result("0%", 0, 0.5), result("3%", 0, third)).to_table()
+    lines = list(csv.DictReader(io.StringIO(table.to_text("csv"))))
     assert float(lines[1]["mAP_mean"]) == third
     assert float(lines[1]["mAP_difference_mean"]) == third - 0.5
     assert lines[0]["mAP_difference_mean"] == lines[0]["mAP_deviation"] == ""
@@ -222,8 +223,8 @@ def test_the_folder_holds_the_table_in_three_forms(go: Callable[..., AblationTab
     assert record["protocol"] == "TestG4"
     assert record["data"].startswith("synthetic data")
     assert (record["rows"], record["cells"]) == (table.to_dict()["rows"], table.to_dict()["cells"])
-    assert (tmp_path / "grid" / "table.md").read_text() == table.to_markdown()
-    assert (tmp_path / "grid" / "table.csv").read_text() == table.to_csv()
+    assert (tmp_path / "grid" / "table.md").read_text() == table.to_table().to_text("markdown")
+    assert (tmp_path / "grid" / "table.csv").read_text() == table.to_table().to_text("csv")
 
 
 def test_finished_cells_are_never_trained_again(
