@@ -13,6 +13,6 @@ agreement       two drawings of the same person
 collect         LabelMe files that did not come from packs, as the paper's authors released them
 """
 
-from maskps_annotation.collect import build_subset_from_labelme, outlines_from_labelme
+from maskps_annotation.from_labelme import build_subset_from_labelme, outlines_from_labelme
 
 __all__ = ["build_subset_from_labelme", "outlines_from_labelme"]

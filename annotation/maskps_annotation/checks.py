@@ -1,6 +1,6 @@
 """`maskps-data annotate check`: every rule on every file of the packs (docs/annotation_checks.md).
 
-A file that cannot be read is one finding, a shape that cannot be meant another one; all other rules are still
+A file that cannot be read is one finding, a shape that makes no sense is another; all other rules are still
 checked. A person passes if there is an outline and no error about its slot, its file or its image.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,12 @@ from maskps.findings import Finding
 from maskps.io.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape, told
 from maskps.masks.outlines import Outline
-from maskps_annotation.check_reading import ReadFile, read_pack_file
-from maskps_annotation.check_rejected import slot_label, unchanged_slots
-from maskps_annotation.check_shapes import Problems, check_boxes, check_drawn
+from maskps_annotation.check_shapes import check_boxes, check_drawn, is_unchanged
+from maskps_annotation.drawn_persons import FileFindings, add_notes, group_shapes
 from maskps_annotation.labelme_config import CONFIG_NAME, DONE_FLAG, PROBLEM_FLAG
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
-from maskps_annotation.prefilled import FILE_KEY, SLOT_KEY, is_prefilled, reason_text
+from maskps_annotation.prefilled import SLOT_KEY, is_prefilled, reason_text
+from maskps_annotation.reading import ReadFile, read_file
 from maskps_annotation.shape_geometry import polygon_of_shape
 
 _LEAST_COPIED = 4  # points; three may be the same by chance
@@ -84,7 +84,7 @@ def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list
 
 
 def check_whole(pack: Pack, scene: PackedScene, path: Path) -> CheckedFile:
-    """Returns what is to say of one scene of a pack: its file, read from `path`, and its image."""
+    """Returns the result for one scene of a pack: its file, read from `path`, and its image."""
     checked = _check(scene, path, f"{pack.annotator}/{scene.file_name}")
     of_image = list(_check_image(pack, scene))
     if of_image:
@@ -102,36 +102,25 @@ def check_folder(pack: Pack) -> list[Finding]:
     findings = []
     for scene in pack.scenes:
         if scene.file_name not in present:
-            findings.append(
-                Finding(
-                    "file-missing",
-                    "error",
-                    f"{pack.annotator}/{scene.file_name}",
-                    f"no such file; its {len(scene.slots)} persons are not drawn",
-                    hint="it was deleted or not sent back; 'restore' brings back what was collected of it",
-                )
-            )
+            where = f"{pack.annotator}/{scene.file_name}"
+            found = f"no such file; its {len(scene.slots)} persons are not drawn"
+            hint = "it was deleted or not sent back; 'restore' brings back what was collected of it"
+            findings.append(Finding("file-missing", "error", where, found, hint=hint))
     for name in sorted(name for name in present - known if name.endswith(".json")):
-        findings.append(
-            Finding(
-                "file-extra",
-                "warning",
-                f"{pack.annotator}/{name}",
-                "a file of no image of this pack",
-                hint="was an image renamed or added? What is drawn in it is not used",
-            )
-        )
+        where, found = f"{pack.annotator}/{name}", "a file of no image of this pack"
+        hint = "was an image renamed or added? What is drawn in it is not used"
+        findings.append(Finding("file-extra", "warning", where, found, hint=hint))
     return findings
 
 
 def without_copies(
     packs: PackSet, checked: Mapping[tuple[str, str], CheckedFile]
 ) -> dict[tuple[str, str], CheckedFile]:
-    """Returns the files with a finding more for each polygon that stands in another file, point by point.
+    """Returns the files with one more finding for each polygon that is in another file, point by point.
 
     In files of two scenes one of them is a copy (`keep_prev`, or paste): an error for both persons, unless
-    one has errors of its own and so is the copy. In two annotators' files of one scene it is a warning: they
-    should not have seen each other's.
+    one has errors of its own and is therefore the copy. In two annotators' files of one scene it is a
+    warning: they should not have seen each other's.
 
     Args:
         checked: by annotator and scene.
@@ -157,26 +146,17 @@ def without_copies(
             ]
             if not others:
                 continue
+            outlines = dict(result[key].outlines)
             where = f"{names[key]} {slot}"
             other = next((one for one in others if one[1] != key[1]), others[0])
+            found = f"a polygon that is point by point the same as in {names[other]}"
             if other[1] != key[1]:
-                finding = Finding(
-                    "polygon-copied",
-                    "error",
-                    where,
-                    f"a polygon that is point by point the same as in {names[other]}",
-                    hint="one of the two is a copy from another image: delete it and draw the person",
-                )
-                outlines = {name: one for name, one in result[key].outlines.items() if name != slot}
+                hint = "one of the two is a copy from another image: delete it and draw the person"
+                finding = Finding("polygon-copied", "error", where, found, hint=hint)
+                outlines.pop(slot, None)
             else:
-                finding = Finding(
-                    "polygon-shared",
-                    "warning",
-                    where,
-                    f"a polygon that is point by point the same as in {names[other]}",
-                    hint="two annotators draw a scene to be compared: neither should have the other's file",
-                )
-                outlines = dict(result[key].outlines)
+                hint = "two annotators draw a scene to be compared: neither should have the other's file"
+                finding = Finding("polygon-shared", "warning", where, found, hint=hint)
             findings = (*result[key].findings, finding)
             result[key] = replace(result[key], outlines=outlines, findings=findings)
     return result
@@ -213,61 +193,54 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
 
 def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
     """Checks one LabelMe file."""
-    problems = Problems(where)
+    findings = FileFindings(where)
     try:
-        file = read_pack_file(path, where, private_key=FILE_KEY)
+        file = read_file(path, where)
     except MaskpsError as error:
-        problems.add(
-            "file-unreadable",
-            "error",
-            "",
-            error.found,
-            expected=error.expected,
-            hint="'restore' brings back what was collected of it before",
-        )
-        return CheckedFile({}, tuple(problems.findings), frozenset(), False, {})
-    for note in file.notes:
-        problems.add("read-as", "info", "", note)
-    _check_heading(scene, file, problems)
-    if any(finding.code == "wrong-image" for finding in problems.findings):
-        is_done = bool(file.flags.get(DONE_FLAG))  # nothing in it is about this image
-        return CheckedFile({}, tuple(problems.findings), frozenset(), is_done, {})
-    slots = {slot.name for slot in scene.slots}
-    for label, bad in file.bad_shapes:
-        code = "too-few-points" if "points" in bad.expected and bad.found.isdigit() else "shape-invalid"
-        found = f"{bad.where.removeprefix(where).strip()}: {bad.found}"
-        hint = bad.hint or "draw it again, or delete it"
-        problems.add(
-            code,
-            "error",
-            label if label in slots else told(label),
-            found,
-            expected=bad.expected,
-            hint=hint,
-        )
-    rectangles: list[tuple[int, LabelMeShape, str]] = []
-    drawn: list[tuple[int, LabelMeShape]] = []
-    for index, shape in file.shapes:
-        slot = _slot_of_rectangle(scene, shape)
-        if slot is not None:
-            rectangles.append((index, shape, slot))
-        else:
-            drawn.append((index, shape))
-    check_boxes(scene, rectangles, problems)
-    rejected = unchanged_slots(scene, [shape for _, shape in drawn])
-    drawn = [(index, shape) for index, shape in drawn if slot_label(shape) not in rejected]
-    outlines = check_drawn(scene, drawn, file.version, problems)
-    names = [(shape, slot_label(shape)) for _, shape in drawn]
-    begun = {name for _, name in names if name in slots}
-    _check_complete(scene, file, begun, rejected, problems)
-    passing = {name: one for name, one in outlines.items() if not {"", name} & problems.blocked}
-    return CheckedFile(
-        passing,
-        tuple(problems.findings),
-        frozenset(begun),
-        bool(file.flags.get(DONE_FLAG)),
-        {digest: name for shape, name in names if name in slots and (digest := _digest(shape))},
+        hint = "'restore' brings back what was collected of it before"
+        findings.add("file-unreadable", "error", "", error.found, expected=error.expected, hint=hint)
+        return CheckedFile({}, tuple(findings.found), frozenset(), False, {})
+    is_done = bool(file.heading.flags.get(DONE_FLAG))
+    slots = {slot.name: slot for slot in scene.slots}
+    _check_heading(scene, file, findings)
+    if any(finding.code == "wrong-image" for finding in findings.found):  # nothing in it is about this image
+        return CheckedFile({}, tuple(findings.found), frozenset(), is_done, {})
+    add_notes(file, findings, slots=slots)
+    rectangles = {index: slot for index, shape in file.shapes if (slot := _slot_of_rectangle(scene, shape))}
+    drawn = [(index, shape) for index, shape in file.shapes if index not in rectangles]
+    check_boxes(
+        scene,
+        [(index, shape, rectangles[index]) for index, shape in file.shapes if index in rectangles],
+        findings,
     )
+
+    def person_of(index: int, shape: LabelMeShape) -> tuple[Hashable, str]:
+        name = _slot_label(shape)
+        return (name, name) if name in slots else (index, told(shape.label))
+
+    persons = group_shapes(drawn, person_of, findings)
+    rejected = {
+        str(person.key)
+        for person in persons
+        if person.key in slots.keys() - findings.blocked and is_unchanged(slots[str(person.key)], person)
+    }
+    persons = [person for person in persons if person.key not in rejected]
+    outlines = check_drawn(scene, persons, file.version, findings)
+    names = [(shape, name) for _, shape in drawn if (name := _slot_label(shape)) in slots.keys() - rejected]
+    begun = frozenset(name for _, name in names)
+    _check_complete(scene, file.heading.flags, begun, rejected, findings)
+    return CheckedFile(
+        {name: one for name, one in outlines.items() if not {"", name} & findings.blocked},
+        tuple(findings.found),
+        begun,
+        is_done,
+        {digest: name for shape, name in names if (digest := _digest(shape))},
+    )
+
+
+def _slot_label(shape: LabelMeShape) -> str:
+    """Returns the name of the slot that an annotator means: capitals and spaces around it do not count."""
+    return shape.label.strip().casefold()
 
 
 def _slot_of_rectangle(scene: PackedScene, shape: LabelMeShape) -> str | None:
@@ -289,60 +262,60 @@ def _slot_of_rectangle(scene: PackedScene, shape: LabelMeShape) -> str | None:
     return None
 
 
-def _check_heading(scene: PackedScene, file: ReadFile, problems: Problems) -> None:
+def _check_heading(scene: PackedScene, file: ReadFile, findings: FileFindings) -> None:
     """Checks that a file is about the image it is named after."""
     hint = "LabelMe saved it over the file of another image: 'restore' the file and draw this one again"
-    theirs = file.record.get("scene", scene.scene), file.record.get("sha256", scene.sha256)
-    image = file.image_path.replace("\\", "/").rpartition("/")[2]
+    record = file.record or {}
+    theirs = record.get("scene", scene.scene), record.get("sha256", scene.sha256)
+    image = file.heading.image_path.replace("\\", "/").rpartition("/")[2]
     if theirs != (scene.scene, scene.sha256):
         found = f"the file of {json.dumps(theirs[0], ensure_ascii=False)[:60]}"
         if theirs[0] == scene.scene:
             found = "a file made for another version of the image"
-        problems.add("wrong-image", "error", "", found, expected=f"that of {scene.scene}", hint=hint)
+        findings.add("wrong-image", "error", "", found, expected=f"that of {scene.scene}", hint=hint)
     elif image and image != scene.image:
-        found = f"imagePath {file.image_path[:80]!r}: LabelMe shows another image with it"
-        problems.add("wrong-image", "error", "", found, expected=scene.image, hint=hint)
-    if not file.record:
+        found = f"imagePath {file.heading.image_path[:80]!r}: LabelMe shows another image with it"
+        findings.add("wrong-image", "error", "", found, expected=scene.image, hint=hint)
+    if not record:
         found = "the record of the pack is not in the file"
         hint = "another program wrote it; check that it is about this image"
-        problems.add("record-lost", "warning", "", found, hint=hint)
+        findings.add("record-lost", "warning", "", found, hint=hint)
     if file.size is not None and file.size != scene.size:
         found = "{} x {} pixels".format(*file.size)
         hint = "it was drawn on an image of another size; draw it on the one of the pack"
-        problems.add("size-differs", "error", "", found, expected="{} x {}".format(*scene.size), hint=hint)
+        findings.add("size-differs", "error", "", found, expected="{} x {}".format(*scene.size), hint=hint)
     if file.embedded not in (None, scene.sha256):
         hint = "LabelMe shows the image in the file, not the one of the pack; save without image data"
-        problems.add("image-embedded", "warning", "", "another image inside the file", hint=hint)
+        findings.add("image-embedded", "warning", "", "another image inside the file", hint=hint)
 
 
 def _check_complete(
-    scene: PackedScene, file: ReadFile, begun: set[str], rejected: set[str], problems: Problems
+    scene: PackedScene,
+    flags: Mapping[str, bool],
+    begun: Collection[str],
+    rejected: Collection[str],
+    findings: FileFindings,
 ) -> None:
-    is_done, is_problem = bool(file.flags.get(DONE_FLAG)), bool(file.flags.get(PROBLEM_FLAG))
+    is_done, is_problem = bool(flags.get(DONE_FLAG)), bool(flags.get(PROBLEM_FLAG))
     if is_problem:
         found, hint = "the annotator marked a problem", "look at the image and talk to the annotator"
-        problems.add("problem-marked", "warning", "", found, hint=hint)
+        findings.add("problem-marked", "warning", "", found, hint=hint)
     if not begun and not is_done and not is_problem:
-        problems.add("not-begun", "info", "", f"none of {len(scene.slots)} persons is drawn")
+        findings.add("not-begun", "info", "", f"none of {len(scene.slots)} persons is drawn")
         return
+    is_final = is_done and not is_problem
     for slot in scene.slots:
         if slot.name in rejected:
             found = f"the outline is as it was rejected ({'; '.join(reason_text(slot).splitlines())})"
             hint = "mend it or draw it anew; mark 'problem' if it is right"
-            if is_done and not is_problem:
-                problems.add("still-rejected", "error", slot.name, found, hint=hint)
-            else:
-                problems.add("still-rejected", "warning", slot.name, found, hint=hint)
-        elif slot.name not in begun and slot.name not in problems.blocked:
+            findings.add("still-rejected", "error" if is_final else "warning", slot.name, found, hint=hint)
+        elif slot.name not in begun and slot.name not in findings.blocked:
             found = "no outline of the person in the box at ({:.1f}, {:.1f})".format(*slot.box[:2])
             hint = "draw what is visible of the person; mark 'problem' if nothing is"
-            if is_done and not is_problem:
-                problems.add("person-missing", "error", slot.name, found, hint=hint)
-            else:
-                problems.add("person-missing", "warning", slot.name, found, hint=hint)
-    if begun >= {slot.name for slot in scene.slots} and not is_done:
+            findings.add("person-missing", "error" if is_final else "warning", slot.name, found, hint=hint)
+    if all(slot.name in begun for slot in scene.slots) and not is_done:
         found, hint = "all persons are drawn, but the image is not marked", "tick the flag 'done'"
-        problems.add("not-done", "info", "", found, hint=hint)
+        findings.add("not-done", "info", "", found, hint=hint)
 
 
 def _digest(shape: LabelMeShape) -> bytes | None:

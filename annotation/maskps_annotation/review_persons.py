@@ -18,7 +18,6 @@ from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps_annotation.agreement import compare_outlines
-from maskps_annotation.check_reading import read_pack_file
 from maskps_annotation.checks import check_file, check_packs
 from maskps_annotation.collect_packs import (
     COLLECTED_NAME,
@@ -30,7 +29,8 @@ from maskps_annotation.collect_packs import (
 )
 from maskps_annotation.decisions import outline_key
 from maskps_annotation.pack_record import PackedScene, PackSet, Slot
-from maskps_annotation.packs import FILE_KEY, SLOT_KEY, is_prefilled
+from maskps_annotation.prefilled import SLOT_KEY, is_prefilled
+from maskps_annotation.reading import read_file
 from maskps_annotation.store import Store
 
 
@@ -249,7 +249,7 @@ def _scene_of_file(path: Path) -> PackedScene | None:
 
     A file of an earlier distribution has slots of its own, which the packs at hand do not tell.
     """
-    file = read_pack_file(path, path.name, private_key=FILE_KEY)
+    file = read_file(path, path.name)
     slots = {}
     try:
         for _, shape in file.shapes:
@@ -259,9 +259,10 @@ def _scene_of_file(path: Path) -> PackedScene | None:
                 slots[str(key["name"])] = Slot(
                     str(key["name"]), int(key["person"]), str(key["identity"]), (x0, y0, x1, y1)
                 )
-        scene, sha256 = str(file.record["scene"]), str(file.record["sha256"])
+        record = file.record or {}
+        scene, sha256 = str(record["scene"]), str(record["sha256"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if file.size is None:
         return None
-    return PackedScene(scene, file.image_path, sha256, file.size, tuple(slots.values()))
+    return PackedScene(scene, file.heading.image_path, sha256, file.size, tuple(slots.values()))

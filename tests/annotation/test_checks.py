@@ -247,6 +247,13 @@ CASES: list[tuple[str, tuple[LabelMeShape, ...], str, str, list[int]]] = [
         [0],
     ),
     (
+        "a child drawn again as part of the adult behind it",
+        (GOOD[0], drawn("p2", polygon(60, 30, 68, 55)), drawn("p3", polygon(60, 25, 87, 85))),
+        "error",
+        "persons-overlap",
+        [0],
+    ),
+    (
         "a hole outside its person",
         (*GOOD, drawn("p1", polygon(32, 40, 40, 50), flags={"hole": True})),
         "error",

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FILES = [REPOSITORY / "annotation" / "maskps_annotation" / name for name in ("checks.py", "check_shapes.py")]
+FOLDER = REPOSITORY / "annotation" / "maskps_annotation"
+FILES = [FOLDER / name for name in ("checks.py", "check_shapes.py", "drawn_persons.py")]
 PAGE = REPOSITORY / "docs" / "annotation_checks.md"
 
 
@@ -40,7 +41,7 @@ def findings_in_code() -> Iterator[tuple[str, str]]:
                 names.setdefault(name, set()).update(returned if is_code else texts(node.value, {}))
         for node in ast.walk(tree):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if isinstance(node, ast.Call) and called in ("Finding", "problems.add", "Finding.of_error"):
+            if isinstance(node, ast.Call) and called in ("Finding", "findings.add", "Finding.of_error"):
                 levels = {"error"} if called == "Finding.of_error" else texts(node.args[1], {})
                 yield from ((code, level) for code in texts(node.args[0], names) for level in levels)
 

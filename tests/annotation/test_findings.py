@@ -1,4 +1,4 @@
-"""Findings: all are told, errors stop."""
+"""Findings: all are listed, errors stop."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from maskps.errors import AnnotationError
 from maskps.findings import Finding, raise_on_errors
 
-WARNING = Finding("outline-missing", "warning", "a.json", "no outline")
-ERROR = Finding("outline-invalid", "error", "b.json shape 2", "a crossing", hint="draw it again")
+WARNING = Finding("person-missing", "warning", "a.json", "no outline")
+ERROR = Finding("self-crossing", "error", "b.json shape 2", "a crossing", hint="draw it again")
 
 
 def test_warnings_do_not_stop() -> None:
     raise_on_errors([])
-    raise_on_errors([WARNING, Finding("labelme-note", "info", "a.json", "old version")])
+    raise_on_errors([WARNING, Finding("read-as", "info", "a.json", "old version")])
 
 
 def test_errors_stop_with_the_first_and_the_number() -> None:

@@ -39,7 +39,7 @@ from maskps.findings import Finding
 from maskps.masks import read_labelme, write_labelme
 from maskps.structures import SceneTable
 from maskps_annotation.checks import check_file
-from maskps_annotation.collect import outlines_from_labelme
+from maskps_annotation.from_labelme import outlines_from_labelme
 from maskps_annotation.pack_record import PackedScene, Slot
 
 SECONDS = 5.0

@@ -62,27 +62,62 @@ def levels(findings: list[Finding]) -> list[str]:
 
 
 def test_the_private_box_tells_the_person_whatever_the_label(tmp_path: Path) -> None:
+    """Pid 7 is drawn where the unlabeled person stands."""
     shapes = [
-        drawn(0, "p7", extra={"maskps_box": [20, 0, 10, 30]}),
-        drawn(1, "x", extra={"maskps_box": [0, 0, 10, 30]}),
+        drawn(0, "p7", extra={"maskps_box": [0, 0, 10, 30]}),
+        drawn(2, "x", extra={"maskps_box": [20, 0, 10, 30]}),
     ]
     outlines, findings = collect(tmp_path, *shapes)
     assert {row: outline.bounds.tolist() for row, outline in outlines.items()} == {
-        1: [0, 0, 10, 30],
-        0: [20, 0, 30, 30],
+        0: [0, 0, 10, 30],
+        1: [23, 1, 33, 31],
     }
     assert findings == []
 
 
 @pytest.mark.parametrize("label", ["7", "p7"])
 def test_a_label_that_is_a_pid_tells_the_person(tmp_path: Path, label: str) -> None:
-    outlines, _ = collect(tmp_path, drawn(0, label))
-    assert outlines[1].bounds.tolist() == [0, 0, 10, 30]
+    outlines, _ = collect(tmp_path, drawn(2, label))
+    assert outlines[1].bounds.tolist() == [23, 1, 33, 31]
 
 
 def test_a_label_that_is_the_data_sets_identity_tells_the_person(tmp_path: Path) -> None:
-    outlines, _ = collect(tmp_path, drawn(0, "p107"), ids=IDS)
+    outlines, _ = collect(tmp_path, drawn(2, "p107"), ids=IDS)
     assert list(outlines) == [1]
+
+
+def test_a_drawing_named_after_a_person_whose_box_it_does_not_touch_is_an_error(tmp_path: Path) -> None:
+    outlines, findings = collect(tmp_path, drawn(0, "p7"))
+    assert outlines == {}
+    assert (findings[0].code, findings[0].level) == ("mask-off-box", "error")
+    assert findings[0].where == "a.json 'p7' (shape 0)"
+
+
+def test_two_drawings_of_one_identity_without_a_group_are_united_with_a_warning(tmp_path: Path) -> None:
+    parts = [LabelMeShape("p3", rectangle([0, 0, 10, 12])), LabelMeShape("p3", rectangle([0, 20, 10, 30]))]
+    outlines, findings = collect(tmp_path, *parts, drawn(1, "p7"))
+    assert outlines[0].area == 220
+    assert [(finding.code, finding.level) for finding in findings] == [("slot-twice", "warning")]
+
+
+def test_a_hole_outside_its_person_is_an_error(tmp_path: Path) -> None:
+    hole = LabelMeShape("p3", rectangle([40, 40, 50, 50]), flags={"hole": True})
+    outlines, findings = collect(tmp_path, drawn(0, "p3"), hole, drawn(1, "p7"))
+    assert list(outlines) == [1]
+    assert (findings[0].code, findings[0].level) == ("hole-outside-person", "error")
+
+
+def test_one_shape_that_makes_no_sense_does_not_hide_the_others(tmp_path: Path) -> None:
+    collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"))
+    content = json.loads((tmp_path / "a.json").read_text())
+    content["shapes"][0]["points"][0] = [1, None]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    outlines, findings = outlines_from_labelme(tmp_path, table(), scene_rows=np.array([0]))
+    assert list(outlines) == [1]
+    assert [(finding.code, finding.level) for finding in findings] == [
+        ("shape-invalid", "error"),
+        ("person-missing", "warning"),
+    ]
 
 
 def test_otherwise_the_boxes_tell_the_person(tmp_path: Path) -> None:
@@ -196,7 +231,7 @@ def test_a_mask_that_cannot_be_read_is_an_error_with_a_hint(tmp_path: Path, mask
     shape = LabelMeShape("p3", np.array([[0.0, 0.0], [9.0, 29.0]]), "mask", extra={"mask": mask})
     outlines, findings = collect(tmp_path, shape, drawn(1, "p7"))
     assert list(outlines) == [1]
-    assert (findings[0].code, findings[0].level) == ("outline-invalid", "error")
+    assert (findings[0].code, findings[0].level) == ("mask-unreadable", "error")
     assert findings[0].hint
 
 
@@ -213,7 +248,7 @@ def test_shapes_that_are_no_area_are_told_and_not_used(tmp_path: Path) -> None:
     line = LabelMeShape("p3", np.array([[0.0, 0.0], [5.0, 5.0]]), "line")
     outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), line)
     assert sorted(outlines) == [0, 1]
-    assert [finding.where for finding in findings] == ["a.json shape 2 ('p3')"]
+    assert [finding.where for finding in findings] == ["a.json 'p3' (shape 2)"]
 
 
 def test_a_polygon_that_crosses_itself_is_an_error_that_names_the_crossing(tmp_path: Path) -> None:
@@ -222,7 +257,7 @@ def test_a_polygon_that_crosses_itself_is_an_error_that_names_the_crossing(tmp_p
     assert list(outlines) == [1]
     assert findings[0].level == "error"
     assert "(5.0, 15.0)" in findings[0].found
-    assert findings[0].where == "a.json shape 0 ('p3')"
+    assert findings[0].where == "a.json 'p3' (shape 0)"
 
 
 def test_an_outline_that_fits_nobody_is_told(tmp_path: Path) -> None:
@@ -301,7 +336,7 @@ def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
 def test_a_private_box_that_is_none_is_an_error_with_a_hint(tmp_path: Path, box: object) -> None:
     _, findings = collect(tmp_path, drawn(0, "x", extra={"maskps_box": box}))
     (error,) = (finding for finding in findings if finding.level == "error")
-    assert error.code == "shape-names-nobody"
+    assert error.code == "box-unknown"
     assert error.hint
 
 
@@ -352,7 +387,7 @@ def test_a_drawing_that_cannot_be_used_stops_the_build(dataset: PersonSearchData
     write_labelme(tmp_path / "labelme" / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
     with pytest.raises(AnnotationError, match="1 more") as caught:
         build_subset_from_labelme(dataset, tmp_path / "out", tmp_path / "labelme", EVERY)
-    assert caught.value.where == "a.json shape 0 ('p103')"
+    assert caught.value.where == "a.json 'p103' (shape 0)"
     assert "draw the parts" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
