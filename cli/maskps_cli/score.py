@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from maskps.evaluation import METHODS, RULES
+from maskps.evaluation import METHODS, RULES, Method
 from maskps.protocols.protocol import SUBSET_KEYS
 from maskps.protocols.sets import Cameras
 from maskps_cli.options import force_option, json_option, quiet_option
@@ -55,62 +55,61 @@ class Printing:
             print_result_file(title, results)
 
 
-_PLAIN = [method.name for method in METHODS.values() if method.adjust is None]
-_WITH_A_FLAG = [method for method in METHODS.values() if method.adjust is not None]
+def _with_a_flag() -> list[Method]:
+    return [method for method in METHODS.values() if method.adjust is not None]
 
-_SCORING_OPTIONS = (
-    click.option(
-        "--gallery-size",
-        "gallery_sizes",
-        multiple=True,
-        type=GallerySizeType(),
-        metavar="N|all",
-        help="Which TestG protocol; all: every test scene but the query's own. May be repeated.  "
-        "[default: 100; all if the data set has no other]",
-    ),
-    click.option(
-        "--subset",
-        "subsets",
-        multiple=True,
-        type=click.Choice(list(SUBSET_KEYS), case_sensitive=False),
-        help="A test subset, with its own queries. May be repeated.",
-    ),
-    click.option(
-        "--camera",
-        "cameras",
-        multiple=True,
-        type=click.Choice(get_args(Cameras)),
-        help="PRW: search all gallery scenes (as the field does), those of the query's camera, or those of "
-        "the others. May be repeated.",
-    ),
-    click.option(
-        "--rules",
-        type=click.Choice(RULES),
-        default="oim",
-        show_default=True,
-        help="Matching rules: the released evaluator's, SeqNet's, or those of Sec. 4.1.",
-    ),
-    click.option(
-        "--distance",
-        type=click.Choice(_PLAIN),
-        default="cosine",
-        show_default=True,
-        help="What ranks: the cosine, or the Euclidean distance of the vectors as they are (Sec. 4.1).",
-    ),
-    *(
-        click.option(f"--{method.name}", method.name, is_flag=True, help=method.help)
-        for method in _WITH_A_FLAG
-    ),
-    click.option(
-        "--out", type=click.Path(path_type=Path), help="Also write the results, query by query, as JSON."
-    ),
-    click.option(
-        "--per-query", is_flag=True, help="With --json: also each query's average precision and hits."
-    ),
-    force_option,
-    json_option,
-    quiet_option,
-)
+
+def _options() -> list[Callable[[Command], Command]]:
+    return [
+        click.option(
+            "--gallery-size",
+            "gallery_sizes",
+            multiple=True,
+            type=GallerySizeType(),
+            metavar="N|all",
+            help="Which TestG protocol; all: every test scene but the query's own. May be repeated.  "
+            "[default: 100; all if the data set has no other]",
+        ),
+        click.option(
+            "--subset",
+            "subsets",
+            multiple=True,
+            type=click.Choice(list(SUBSET_KEYS), case_sensitive=False),
+            help="A test subset, with its own queries. May be repeated.",
+        ),
+        click.option(
+            "--camera",
+            "cameras",
+            multiple=True,
+            type=click.Choice(get_args(Cameras)),
+            help="PRW: search all gallery scenes (as the field does), those of the query's camera, or those "
+            "of the others. May be repeated.",
+        ),
+        click.option(
+            "--rules",
+            type=click.Choice(RULES),
+            default="oim",
+            show_default=True,
+            help="Matching rules: the released evaluator's, SeqNet's, or those of Sec. 4.1.",
+        ),
+        click.option(
+            "--distance",
+            type=click.Choice([one.name for one in METHODS.values() if one.adjust is None]),
+            default="cosine",
+            show_default=True,
+            help="What ranks: the cosine, or the Euclidean distance of the vectors as they are (Sec. 4.1).",
+        ),
+        *(click.option(f"--{one.name}", one.name, is_flag=True, help=one.help) for one in _with_a_flag()),
+        click.option(
+            "--out", type=click.Path(path_type=Path), help="Also write the results, query by query, as JSON."
+        ),
+        click.option(
+            "--per-query", is_flag=True, help="With --json: also each query's average precision and hits."
+        ),
+        force_option,
+        json_option,
+        quiet_option,
+    ]
 
 
 def scoring_options(command: Command) -> Command:
@@ -124,7 +123,7 @@ def scoring_options(command: Command) -> Command:
         printing = Printing(as_json, per_query, quiet)
         return command(scoring=_scoring(values), printing=printing, **values)
 
-    for option in reversed(_SCORING_OPTIONS):
+    for option in reversed(_options()):
         with_records = option(with_records)
     return with_records  # type: ignore[return-value]
 
@@ -134,9 +133,9 @@ def _scoring(values: dict[str, Any]) -> ScoringOptions:
     from maskps.evaluation.task import ScoringOptions
 
     distance = values.pop("distance")
-    with_a_flag = [method.name for method in _WITH_A_FLAG if values.pop(method.name)]
+    with_a_flag = [method.name for method in _with_a_flag() if values.pop(method.name)]
     if METHODS[distance].is_distance and with_a_flag:
-        names = " and ".join(f"--{method.name}" for method in _WITH_A_FLAG)
+        names = " and ".join(f"--{method.name}" for method in _with_a_flag())
         raise click.UsageError(f"{names} work on cosines; leave out --distance")
     return ScoringOptions(
         gallery_sizes=values.pop("gallery_sizes"),
