@@ -56,21 +56,42 @@ def check_packs(packs: PackSet, *, progress: Callable[[int, int], None] | None =
     Args:
         progress: called with (files checked, files to check).
     """
-    findings: list[Finding] = []
-    checked: dict[tuple[str, str], CheckedFile] = {}
-    done, total = 0, sum(len(pack.scenes) for pack in packs.packs)
-    for pack in packs.packs:
-        findings += check_folder(pack)
-        for scene in pack.scenes:
-            path = pack.folder / scene.file_name
-            if path.is_file():
-                checked[pack.annotator, scene.scene] = check_whole(pack, scene, path)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    for one in without_copies(packs, checked).values():
+    files = {
+        (pack.annotator, scene.scene): pack.folder / scene.file_name
+        for pack in packs.packs
+        for scene in pack.scenes
+    }
+    findings = [finding for pack in packs.packs for finding in check_folder(pack)]
+    for one in check_files(packs, files, progress=progress).values():
         findings += one.findings
     return findings
+
+
+def check_files(
+    packs: PackSet,
+    files: Mapping[tuple[str, str], Path],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[tuple[str, str], CheckedFile]:
+    """Returns the results by annotator and scene, with the images and copies checked as well.
+
+    Args:
+        files: annotator and scene -> where to read the file; missing files are skipped.
+        progress: called with (files checked, files to check).
+    """
+    checked: dict[tuple[str, str], CheckedFile] = {}
+    scenes = [(pack, scene) for pack in packs.packs for scene in pack.scenes]
+    for done, (pack, scene) in enumerate(scenes, start=1):
+        path = files.get((pack.annotator, scene.scene))
+        if path is not None and path.is_file():
+            one = _check(scene, path, f"{pack.annotator}/{scene.file_name}")
+            of_image = list(_check_image(pack, scene))
+            if of_image:
+                one = replace(one, outlines={}, findings=(*of_image, *one.findings))
+            checked[pack.annotator, scene.scene] = one
+        if progress is not None:
+            progress(done, len(scenes))
+    return _without_copies(packs, checked)
 
 
 def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list[Finding]]:
@@ -81,15 +102,6 @@ def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list
     checked = _check(scene, path, f"{path.parent.name}/{path.name}")
     persons = {slot.name: slot.person for slot in scene.slots}
     return {persons[name]: one for name, one in checked.outlines.items()}, list(checked.findings)
-
-
-def check_whole(pack: Pack, scene: PackedScene, path: Path) -> CheckedFile:
-    """Returns the result for one scene of a pack: its file, read from `path`, and its image."""
-    checked = _check(scene, path, f"{pack.annotator}/{scene.file_name}")
-    of_image = list(_check_image(pack, scene))
-    if of_image:
-        checked = replace(checked, outlines={}, findings=(*of_image, *checked.findings))
-    return checked
 
 
 def check_folder(pack: Pack) -> list[Finding]:
@@ -113,7 +125,7 @@ def check_folder(pack: Pack) -> list[Finding]:
     return findings
 
 
-def without_copies(
+def _without_copies(
     packs: PackSet, checked: Mapping[tuple[str, str], CheckedFile]
 ) -> dict[tuple[str, str], CheckedFile]:
     """Returns the files with one more finding for each polygon that is in another file, point by point.

@@ -16,6 +16,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,56 +24,29 @@ from typing import Any
 
 from maskps.errors import AnnotationError, InputFileError
 from maskps.findings import Finding
-from maskps.io.files import read_record, written_atomically
+from maskps.io.files import written_atomically
 from maskps.masks.mask_file import masks_of_scenes, read_mask_json, write_masks
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_subset, write_subset_record, write_targets
 from maskps.subset.build import MASKS_NAME, TARGETS_NAME
 from maskps.subset.manifest import RECORD_NAME
-from maskps_annotation.checks import CheckedFile, check_folder, check_whole, without_copies
+from maskps_annotation.checks import CheckedFile, check_files, check_folder
+from maskps_annotation.collected import (
+    COLLECTED_NAME,
+    SUBSET_OWNER,
+    CollectedPerson,
+    Drawing,
+    choose_drawing,
+    read_collected,
+    write_collected,
+)
 from maskps_annotation.decisions import outline_key
-from maskps_annotation.pack_record import PACK_NAME, PackSet, packs_content
+from maskps_annotation.pack_record import PACK_NAME, PackSet, check_packs_of, packs_content
 from maskps_annotation.store import Store
 
-COLLECTED_NAME = "collected.json"
-FORMAT = "maskps-collected"
-VERSION = 1
-SUBSET_OWNER = "subset"
-"""In the store, the owner of a masks.json that a collection changed."""
-
 _SCRATCH = ".collect."
-_EDITED = "do not edit it; without it, collect starts it anew"
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Where an outline comes from.
-
-    Attributes:
-        annotator, file: who drew it and where; `SUBSET_OWNER` and masks.json if the subset had it before.
-        sha256: of the file, under which the store has it.
-        packs: checksum of the distribution (packs.json) it belongs to.
-        outline: its `outline_key`; "" in records that were written before it was noted.
-    """
-
-    annotator: str
-    file: str
-    sha256: str
-    packs: str
-    outline: str = ""
-
-    def shows_the_same(self, other: Drawing) -> bool:
-        """Tells whether two drawings are the same outline, whatever else changed in the file."""
-        return self.sha256 == other.sha256 or (self.outline != "" and self.outline == other.outline)
-
-
-@dataclass(frozen=True)
-class CollectedPerson:
-    """One entry of collected.json: the drawing that is used, and the latest of each other annotator."""
-
-    used: Drawing
-    others: tuple[Drawing, ...] = ()
+_Key = tuple[str, str, str]  # annotator, scene, slot
 
 
 @dataclass(frozen=True)
@@ -152,22 +126,19 @@ def collect_packs(
         AnnotationError: packs or a subset of another data set.
         OutputError: another collection is at work, or a file cannot be written.
     """
-    if packs.fingerprint != dataset.fingerprint:
-        raise AnnotationError(
-            "packs.json",
-            expected=f"packs of {dataset.root} (fingerprint {dataset.fingerprint})",
-            found=f"packs of another data set (fingerprint {packs.fingerprint[:64]})",
-            hint="give the data set that the packs were made from",
-        )
+    check_packs_of(packs, dataset)
     subset = open_subset(subset_dir, dataset)
     rows = _person_rows(packs, subset, dataset)
     store = store_of(subset_dir)
     with store.locked():
-        shas, findings, stored = _store_all(packs, store, progress)
-        checked = _check_all(packs, store, shas, findings, progress)
+        shas, findings, stored = _store_all(packs, store, _half(progress, 0))
+        stored_files = {file: store.path(sha256) for file, sha256 in shas.items()}
+        checked = check_files(packs, stored_files, progress=_half(progress, 1))
         before = subset.masks.outlines
         record = read_collected(subset_dir / COLLECTED_NAME)
-        record, outlines = _choose(packs, rows, checked, shas, record, before, subset_dir / MASKS_NAME)
+        candidates = _candidates(packs, rows, checked, shas)
+        masks_sha256 = hashlib.sha256((subset_dir / MASKS_NAME).read_bytes()).hexdigest()
+        record, outlines = _choose(candidates, record, before, masks_sha256)
         conflicts = _conflicts(record, rows, packs)
         merged = {**before, **outlines}
         _write(subset_dir, subset, dataset, merged, record, packs, store)
@@ -178,9 +149,11 @@ def collect_packs(
         files=len(shas),
         stored=stored,
         persons=len(wanted),
-        passed=len({rows[key] for key in rows if key[2] in _outlines_of(checked, key)}),
+        passed=len(candidates),
         added=len(outlines.keys() - before.keys()),
-        changed=sum(row in before and not _same(before[row], outline) for row, outline in outlines.items()),
+        changed=sum(
+            outline_key(before[row]) != outline_key(outlines[row]) for row in outlines.keys() & before.keys()
+        ),
         kept=len((wanted & before.keys()) - outlines.keys()),
         conflicts=len(conflicts),
         present=len(merged),
@@ -189,7 +162,9 @@ def collect_packs(
     )
 
 
-_Key = tuple[str, str, str]  # annotator, scene, slot
+def _half(progress: Callable[[int, int], None] | None, half: int) -> Callable[[int, int], None] | None:
+    """Returns `progress` for the first (0) or second (1) half of the work."""
+    return None if progress is None else lambda done, total: progress(done + half * total, 2 * total)
 
 
 def _person_rows(packs: PackSet, subset: Subset, dataset: PersonSearchDataset) -> dict[_Key, int]:
@@ -217,7 +192,7 @@ def _store_all(
     packs: PackSet, store: Store, progress: Callable[[int, int], None] | None
 ) -> tuple[dict[tuple[str, str], str], list[Finding], int]:
     """Stores every file; returns the checksums by annotator and scene, and how many versions were new."""
-    total, done, stored = 2 * sum(len(pack.scenes) for pack in packs.packs), 0, 0
+    total, done, stored = sum(len(pack.scenes) for pack in packs.packs), 0, 0
     shas: dict[tuple[str, str], str] = {}
     findings: list[Finding] = []
     for pack in packs.packs:
@@ -242,128 +217,76 @@ def _store_all(
     return shas, findings, stored
 
 
-def _check_all(
-    packs: PackSet,
-    store: Store,
-    shas: Mapping[tuple[str, str], str],
-    findings: list[Finding],
-    progress: Callable[[int, int], None] | None,
-) -> dict[tuple[str, str], CheckedFile]:
-    done = sum(len(pack.scenes) for pack in packs.packs)
-    total = 2 * done
-    checked: dict[tuple[str, str], CheckedFile] = {}
-    for pack in packs.packs:
-        for scene in pack.scenes:
-            key = (pack.annotator, scene.scene)
-            if key in shas:
-                checked[key] = check_whole(pack, scene, store.path(shas[key]))
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    return without_copies(packs, checked)
-
-
-def _choose(
+def _candidates(
     packs: PackSet,
     rows: Mapping[_Key, int],
     checked: Mapping[tuple[str, str], CheckedFile],
     shas: Mapping[tuple[str, str], str],
+) -> dict[int, dict[Drawing, Outline]]:
+    """Returns person row -> drawings that pass, in pack order, and their outlines."""
+    distribution = hashlib.sha256(json.dumps(packs_content(packs)).encode()).hexdigest()
+    candidates: dict[int, dict[Drawing, Outline]] = defaultdict(dict)
+    for pack in packs.packs:
+        for scene in pack.scenes:
+            file = (pack.annotator, scene.scene)
+            for slot, outline in checked[file].outlines.items() if file in checked else ():
+                drawing = Drawing(
+                    pack.annotator, scene.file_name, shas[file], distribution, outline_key(outline)
+                )
+                candidates[rows[*file, slot]][drawing] = outline
+    return candidates
+
+
+def _choose(
+    candidates: Mapping[int, Mapping[Drawing, Outline]],
     record: Mapping[int, CollectedPerson],
     before: Mapping[int, Outline],
-    masks_path: Path,
+    masks_sha256: str,
 ) -> tuple[dict[int, CollectedPerson], dict[int, Outline]]:
-    """Returns the new record, and the outline of each person of whom a drawing is used."""
-    distribution = hashlib.sha256(json.dumps(packs_content(packs)).encode()).hexdigest()
-    files = {(pack.annotator, scene.scene): scene.file_name for pack in packs.packs for scene in pack.scenes}
-    candidates: dict[int, list[tuple[Drawing, Outline]]] = {}
-    for key, row in rows.items():
-        file = key[:2]
-        outlines = _outlines_of(checked, key)
-        if key[2] in outlines:
-            outline = outlines[key[2]]
-            drawing = Drawing(key[0], files[file], shas[file], distribution, outline_key(outline))
-            candidates.setdefault(row, []).append((drawing, outline))
-    result, chosen = dict(record), {}
-    earlier = Drawing(SUBSET_OWNER, MASKS_NAME, hashlib.sha256(masks_path.read_bytes()).hexdigest(), "")
+    """Returns the new record, and the outline of each person of whom a drawing is used.
+
+    Args:
+        candidates: person row -> drawings that pass, in pack order.
+        before: person row -> outline that the subset has.
+        masks_sha256: of the masks.json that holds `before`.
+    """
+    chosen: dict[int, CollectedPerson] = {}
+    outlines: dict[int, Outline] = {}
     for row, drawings in candidates.items():
         known = record.get(row)
-        usable = [one for one in drawings if known is None or _is_news(one[0], known)]
-        if not usable:
-            continue
-        same = [one for one in usable if known is not None and _owner(one[0]) == _owner(known.used)]
-        used, outline = (same or usable)[0]
-        if not same and known is not None and known.used.packs == distribution and row in before:
-            used, outline = (
-                known.used,
-                before[row],
-            )  # not handed in again, or with an error: no reason to change
-        others = {_owner(one): one for one in (known.others if known is not None else ())}
-        if known is not None and _owner(known.used) != _owner(used):
-            others[_owner(known.used)] = known.used
-        if known is None and row in before and not _same(before[row], outline):
-            others[_owner(earlier)] = replace(earlier, outline=outline_key(before[row]))
-        others |= {_owner(drawing): drawing for drawing, _ in drawings if drawing != used}
-        others.pop(_owner(used), None)
-        result[row] = CollectedPerson(used, tuple(others[key] for key in sorted(others)))
-        chosen[row] = outline
-    return dict(sorted(result.items())), chosen
-
-
-def _is_news(drawing: Drawing, known: CollectedPerson) -> bool:
-    """Tells whether a drawing may take the place of the one that is used.
-
-    Of a distribution that a later one replaced, only what its annotator has changed since may.
-    """
-    if drawing.packs == known.used.packs or all(drawing.packs != other.packs for other in known.others):
-        return True
-    earlier = [other for other in known.others if _owner(other) == _owner(drawing)]
-    return bool(earlier) and not drawing.shows_the_same(earlier[0])
-
-
-def _owner(drawing: Drawing) -> tuple[str, str]:
-    return drawing.packs, drawing.annotator
-
-
-def _outlines_of(checked: Mapping[tuple[str, str], CheckedFile], key: _Key) -> Mapping[str, Outline]:
-    one = checked.get(key[:2])
-    return {} if one is None else one.outlines
-
-
-def _same(first: Outline, second: Outline) -> bool:
-    return len(first.rings) == len(second.rings) and all(
-        one.shape == two.shape and bool((one == two).all())
-        for one, two in zip(first.rings, second.rings, strict=True)
-    )
+        if known is None and row in before:
+            known = CollectedPerson(
+                Drawing(SUBSET_OWNER, MASKS_NAME, masks_sha256, "", outline_key(before[row]))
+            )
+        person = choose_drawing(list(drawings), known, has_outline=row in before)
+        if person is not None:
+            chosen[row] = person
+            outlines[row] = drawings[person.used] if person.used in drawings else before[row]
+    return {**record, **chosen}, outlines
 
 
 def _conflicts(
     record: Mapping[int, CollectedPerson], rows: Mapping[_Key, int], packs: PackSet
 ) -> list[Finding]:
-    """Tells of whom there are several drawings; that a correction has replaced one goes without saying."""
-    findings = []
-    told = {
-        rows[pack.annotator, scene.scene, slot.name]
-        for pack in packs.packs
-        for scene in pack.scenes
-        for slot in scene.slots
-        if slot.correction is not None
-    }
-    for (_, scene_name, slot_name), row in rows.items():
-        person = record.get(row)
-        if person is None or not person.others or row in told:
-            continue
-        told.add(row)
-        others = ", ".join(f"{one.annotator} ({one.sha256[:12]})" for one in person.others)
-        findings.append(
-            Finding(
-                "drawn-by-several",
-                "info",
-                f"{scene_name} {slot_name}",
-                f"that of {person.used.annotator} ({person.used.sha256[:12]}) is used; also there: {others}",
-                hint="nothing is lost: 'restore' gives back any of them",
-            )
-        )
-    return findings
+    """Returns a finding for each person of whom there are several drawings, but not for corrections.
+
+    A correction always has the drawing that it replaced beside it.
+    """
+    findings: dict[int, Finding] = {}
+    for pack in packs.packs:
+        for scene in pack.scenes:
+            for slot in scene.slots:
+                row = rows[pack.annotator, scene.scene, slot.name]
+                person = record.get(row)
+                if slot.correction is not None or person is None or not person.others or row in findings:
+                    continue
+                where = f"{scene.scene} {slot.name}"
+                used = f"{person.used.annotator} ({person.used.sha256[:12]})"
+                others = ", ".join(f"{one.annotator} ({one.sha256[:12]})" for one in person.others)
+                found = f"that of {used} is used; also there: {others}"
+                hint = "nothing is lost: 'restore' gives back any of them"
+                findings[row] = Finding("drawn-by-several", "info", where, found, hint=hint)
+    return list(findings.values())
 
 
 def _write(
@@ -383,7 +306,7 @@ def _write(
             left.unlink()
     for scratch in store.folder.glob(f"{_SCRATCH}*"):
         shutil.rmtree(scratch)
-    _replace(folder / COLLECTED_NAME, lambda path: _write_collected(path, record, dataset), store)
+    _replace(folder / COLLECTED_NAME, lambda path: write_collected(path, record, dataset.train), store)
     _replace(
         folder / MASKS_NAME,
         lambda path: write_masks(
@@ -409,7 +332,7 @@ def _write(
 
 
 def _replace(path: Path, write: Callable[[Path], None], store: Store) -> None:
-    """Writes a file whole or not at all, and leaves it alone if its content would be the same."""
+    """Writes a file atomically; leaves it alone if its content would be the same."""
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=store.folder) as scratch:
         write(Path(scratch) / path.name)
         content = (Path(scratch) / path.name).read_bytes()
@@ -429,36 +352,3 @@ def _sizes(masks: Path, packs: PackSet, dataset: PersonSearchDataset) -> dict[in
     sizes |= {scene.scene: scene.size for pack in packs.packs for scene in pack.scenes}
     rows = dataset.train.rows_of(list(sizes)).tolist()
     return dict(zip(rows, sizes.values(), strict=True))
-
-
-def _write_collected(path: Path, record: Mapping[int, CollectedPerson], dataset: PersonSearchDataset) -> None:
-    train = dataset.train
-    scene_of_person = train.scene_of_person
-    persons = []
-    for row, person in record.items():
-        scene = int(scene_of_person[row])
-        place = {"row": row, "scene": str(train.names[scene]), "box_index": row - int(train.offsets[scene])}
-        persons.append(json.dumps(place | asdict(person), ensure_ascii=False))
-    head = f'{{"format": "{FORMAT}", "version": {VERSION}, "persons": [\n'
-    path.write_text(head + ",\n".join(persons) + "\n]}\n", encoding="utf-8")
-
-
-def read_collected(path: Path) -> dict[int, CollectedPerson]:
-    """Returns the entries of collected.json by person row of the training table; none if it is not there.
-
-    Raises:
-        InputFileError: it is damaged or of another kind.
-    """
-    if not path.exists():
-        return {}
-    what = "the record of a collection (collected.json)"
-    content = read_record(path, format=FORMAT, version=VERSION, what=what, hint=_EDITED)
-    try:
-        return {
-            int(person["row"]): CollectedPerson(
-                Drawing(**person["used"]), tuple(Drawing(**other) for other in person["others"])
-            )
-            for person in content["persons"]
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputFileError(path, expected=what, found=repr(error)[:90], hint=_EDITED) from error

@@ -19,7 +19,7 @@ from maskps.findings import Finding
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_subset
-from maskps_annotation.collect_packs import COLLECTED_NAME, read_collected
+from maskps_annotation.collected import COLLECTED_NAME, read_collected
 from maskps_annotation.decisions import Decision, Decisions, outline_key, read_decisions
 from maskps_annotation.pack_record import Correction, PackSet, check_annotators
 from maskps_annotation.packs import check_free, write_shares

@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from maskps.errors import ConfigError, InputFileError
+from maskps.errors import AnnotationError, ConfigError, InputFileError
 from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
+from maskps.structures import PersonSearchDataset
 
 PACKS_NAME = "packs.json"
 PACK_NAME = "pack.json"
@@ -148,6 +149,17 @@ def check_annotators(names: Sequence[str]) -> None:
             expected="each name once",
             found=", ".join(names)[:200],
             hint="name every annotator once; capitals alone make no difference",
+        )
+
+
+def check_packs_of(packs: PackSet, dataset: PersonSearchDataset) -> None:
+    """Raises AnnotationError if the packs were made from another data set."""
+    if packs.fingerprint != dataset.fingerprint:
+        raise AnnotationError(
+            PACKS_NAME,
+            expected=f"packs of {dataset.root} (fingerprint {dataset.fingerprint})",
+            found=f"packs of another data set (fingerprint {packs.fingerprint[:64]})",
+            hint="give the data set and the packs that belong together",
         )
 
 

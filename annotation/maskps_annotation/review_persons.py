@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskps.boxes import box_area
-from maskps.errors import AnnotationError, MaskpsError
+from maskps.errors import MaskpsError
 from maskps.findings import Finding
 from maskps.masks.mask_file import read_masks
 from maskps.masks.outlines import Outline
@@ -19,16 +19,16 @@ from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps_annotation.agreement import compare_outlines
 from maskps_annotation.checks import check_file, check_packs
-from maskps_annotation.collect_packs import (
+from maskps_annotation.collect_packs import store_of
+from maskps_annotation.collected import (
     COLLECTED_NAME,
     SUBSET_OWNER,
     CollectedPerson,
     Drawing,
     read_collected,
-    store_of,
 )
 from maskps_annotation.decisions import outline_key
-from maskps_annotation.pack_record import PackedScene, PackSet, Slot
+from maskps_annotation.pack_record import PackedScene, PackSet, Slot, check_packs_of
 from maskps_annotation.prefilled import SLOT_KEY, is_prefilled
 from maskps_annotation.reading import read_file
 from maskps_annotation.store import Store
@@ -145,13 +145,7 @@ def _told_by_packs(
     packs: PackSet, dataset: PersonSearchDataset, progress: Callable[[int, int], None] | None
 ) -> tuple[dict[int, list[Finding]], dict[int, list[str]]]:
     """Returns the findings by person row, the worst first, and who has each person to draw."""
-    if packs.fingerprint != dataset.fingerprint:
-        raise AnnotationError(
-            "packs.json",
-            expected=f"packs of {dataset.root} (fingerprint {dataset.fingerprint})",
-            found=f"packs of another data set (fingerprint {packs.fingerprint[:64]})",
-            hint="give the packs of this subset",
-        )
+    check_packs_of(packs, dataset)
     slots: dict[str, dict[str, int]] = {}  # "annotator/file" or "annotator" -> slot -> person row
     assigned: dict[int, list[str]] = defaultdict(list)
     for pack in packs.packs:
