@@ -15,6 +15,15 @@ def xywh_to_xyxy(boxes: NDArray) -> NDArray[np.float32]:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
+def xyxy_to_xywh(boxes: NDArray) -> NDArray[np.float64]:
+    """Returns (n, 4) float64 x, y, width, height of (n, 4) xyxy boxes.
+
+    The difference is taken in float64, so that adding it again gives the same float32 corners.
+    """
+    corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+
+
 def has_area(boxes: NDArray) -> NDArray[np.bool_]:
     """Returns (n,) bool: the xyxy boxes (n, 4) that have a width and a height.
 

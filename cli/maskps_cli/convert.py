@@ -7,6 +7,9 @@ from typing import Literal
 
 import click
 
+from maskps.datasets import open_dataset
+from maskps.datasets.convert import convert as convert_dataset
+from maskps.datasets.convert import target_kinds
 from maskps_cli.masks import export_coco_rle
 from maskps_cli.options import force_option, json_option, quiet_option
 from maskps_cli.output import print_json, progress_bar, say
@@ -21,7 +24,7 @@ from maskps_cli.output import print_json, progress_bar, say
 )
 @click.option(
     "--to",
-    type=click.Choice(["coco", "cuhk-sysu", "prw", "coco-rle"]),
+    type=click.Choice([*target_kinds(), "coco-rle"]),
     required=True,
     help="Format to write; coco holds everything.",
 )
@@ -50,7 +53,7 @@ from maskps_cli.output import print_json, progress_bar, say
 def convert(
     root: Path | None,
     masks: Path | None,
-    to: Literal["coco", "cuhk-sysu", "prw", "coco-rle"],
+    to: str,
     out: Path,
     persons: Literal["all", "present"] | None,
     images: Literal["link", "copy"] | None,
@@ -79,9 +82,6 @@ def convert(
         return
     if root is None or masks is not None or persons is not None:
         raise click.UsageError(f"--to {to} takes ROOT, and neither --masks nor --persons")
-    from maskps.datasets import open_dataset
-    from maskps.datasets.convert import convert as convert_dataset
-
     dataset = open_dataset(root)
     with progress_bar("images", quiet=quiet) as update:
         summary = convert_dataset(

@@ -1,41 +1,56 @@
-"""What a data set may be called: a published name only where the published counts agree."""
+"""What a data set may be called: a published name only if the published counts agree."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from maskps.datasets.cuhk_sysu.layout import SYNTHETIC_RECORD
+from maskps.datasets.dataset_format import Published
+from maskps.datasets.formats import FORMATS
 from maskps.structures import PersonSearchDataset, SceneTable
-from maskps_manifest import cuhk_sysu, prw
 from maskps_manifest.counts import Counts
-
-_SYNTHETIC = "synth.json"
-_LAYOUTS = {"cuhk-sysu": "CUHK-SYSU", "prw": "PRW", "coco": "COCO"}
 
 
 def data_name(dataset: PersonSearchDataset) -> str:
     """Returns what these data may be called; "CUHK-SYSU" or "PRW" only if their published counts agree.
 
-    A synthetic set has the counts of CUHK-SYSU, but its record beside the annotation, and other file names.
+    A synthetic set may have the counts of CUHK-SYSU, but it has a record and other file names.
     """
     name = dataset.root.resolve().name
     if has_synthetic_record(dataset.root):
         return f"synthetic data '{name}'"
-    found = (_counts(dataset.train), _counts(dataset.test), len(dataset.train_ids))
-    if dataset.kind == "prw" and found == (prw.TRAIN, prw.TEST, prw.TRAIN_IDENTITIES):
-        return "PRW"
-    wanted = (cuhk_sysu.TRAIN, cuhk_sysu.TEST, cuhk_sysu.TRAIN_IDENTITIES)
-    if dataset.kind == "cuhk-sysu" and found == wanted and _has_published_names(dataset):
-        return "CUHK-SYSU"
-    return f"'{name}' (layout: {_LAYOUTS.get(dataset.kind, dataset.kind)})"
+    one = FORMATS.get(dataset.kind)
+    if one is not None and one.published is not None and _is_published(dataset, one.published):
+        return one.published.name
+    return f"'{name}' (layout: {one.name if one else dataset.kind})"
 
 
 def has_synthetic_record(root: Path) -> bool:
-    """Whether the data set in this folder says of itself that its scenes are rendered."""
-    return (root / _SYNTHETIC).is_file()
+    """Whether the data set in this folder has the record of a synthetic one."""
+    return (root / SYNTHETIC_RECORD).is_file()
 
 
-def _has_published_names(dataset: PersonSearchDataset) -> bool:
-    return cuhk_sysu.published_names() == {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
+def published_like(dataset: PersonSearchDataset) -> Published:
+    """Returns the published data set to compare with: that of the format, or one of the same size.
+
+    The size is the number of training images. CUHK-SYSU if neither exists.
+    """
+    rows = [(one.kind, one.published) for one in FORMATS.values() if one.published is not None]
+    for kind, published in rows:
+        if kind == dataset.kind:
+            return published
+    for _, published in rows:
+        if published.train.images == len(dataset.train):
+            return published
+    return rows[0][1]
+
+
+def _is_published(dataset: PersonSearchDataset, published: Published) -> bool:
+    found = (_counts(dataset.train), _counts(dataset.test), len(dataset.train_ids))
+    if found != (published.train, published.test, published.train_identities):
+        return False
+    names = {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
+    return published.names is None or published.names() == names
 
 
 def _counts(table: SceneTable) -> Counts:

@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 
-from maskps.datasets.coco.reader import coco_protocol_names, read_coco_protocol
-from maskps.datasets.cuhk_sysu.layout import available_protocols, protocol_file
+from maskps.datasets.formats import FORMATS
 from maskps.datasets.parsed import cached_protocol
-from maskps.datasets.prw.reader import PRW_PROTOCOL, read_prw_protocol
 from maskps.errors import ConfigError
-from maskps.protocols.protocol import SearchProtocol, read_protocol
+from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
+
+WHOLE_TEST_SET = "all"
+_SIZED = re.compile(r"TestG(\d+)")
 
 
 def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
     """Returns the names of the data set's protocols.
 
-    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", those whose files are there. PRW: "all".
+    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", if their files are there. PRW: "all".
     COCO: those of its protocols.npz, and "all" if PRW's query_info.txt lies beside the two files.
 
     Raises:
         InputFileError: a protocols.npz that cannot be read.
     """
-    if dataset.kind == "cuhk-sysu":
-        return available_protocols(dataset.root)
-    return (PRW_PROTOCOL,) if dataset.kind == "prw" else coco_protocol_names(dataset.root)
+    return FORMATS[dataset.kind].protocol_names(dataset.root)
 
 
 def protocol_of_size(dataset: PersonSearchDataset, gallery_size: int | None = None) -> str:
     """Returns the name of the protocol with galleries of this size; without one, of the field's usual one.
 
-    That is "all" where the data set has it (each gallery is all test scenes), else TestG100.
+    That is "all" if the data set has it (each gallery is all test scenes), else TestG100.
     """
-    if gallery_size is None and PRW_PROTOCOL in protocol_names(dataset):
-        return PRW_PROTOCOL
+    if gallery_size is None and WHOLE_TEST_SET in protocol_names(dataset):
+        return WHOLE_TEST_SET
     return f"TestG{gallery_size or 100}"
 
 
 def open_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
-    """Returns the protocol of this name, from the cache where that saves time.
+    """Returns the protocol of this name, from the cache if that saves time.
 
     Raises:
-        ConfigError: the data set has none of this name.
+        ConfigError: the data set has no protocol of this name.
         InputFileError, AnnotationError: as the reader of the format.
     """
     names = protocol_names(dataset)
     if name not in names:
-        close = get_close_matches(name.lower(), [known.lower() for known in names], n=1, cutoff=0.5)
-        nearest = next((known for known in names if close and known.lower() == close[0]), None)
-        other = "choose one of these" if names else "see docs/coco.md for how protocols are written"
         raise ConfigError(
             f"test protocol '{name}'",
             expected=f"one of {', '.join(names)}" if names else "a data set with test protocols",
             found=f"none of this name in {dataset.root}",
-            hint=f"is it '{nearest}'?" if nearest else other,
+            hint=_hint(name, names),
         )
-    if dataset.kind == "cuhk-sysu":  # the others need no parsing to speak of
-        path = dataset.root / protocol_file(name)
-        return cached_protocol(name, [path], lambda: read_protocol(path))
-    return read_by_name(dataset, name)
+    protocol_file = FORMATS[dataset.kind].protocol_file
+    if protocol_file is None:
+        return read_by_name(dataset, name)
+    return cached_protocol(name, [protocol_file(dataset.root, name)], lambda: read_by_name(dataset, name))
 
 
 def read_by_name(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
@@ -67,8 +64,17 @@ def read_by_name(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
     Raises:
         InputFileError, AnnotationError: as the reader of the format.
     """
-    if dataset.kind == "cuhk-sysu":
-        return read_protocol(dataset.root / protocol_file(name))
-    if dataset.kind == "prw":
-        return read_prw_protocol(dataset.root, dataset)
-    return read_coco_protocol(dataset.root, dataset, name)
+    read = FORMATS[dataset.kind].read_protocol
+    assert read is not None, f"{dataset.kind} has names of protocols, but no reader"
+    return read(dataset, name)
+
+
+def _hint(name: str, names: tuple[str, ...]) -> str:
+    if not names:
+        return "see docs/coco.md for how protocols are written"
+    sizes = [match.group(1) for known in names if (match := _SIZED.fullmatch(known))]
+    if _SIZED.fullmatch(name) and sizes:
+        return f"choose a gallery size that the data set has: {', '.join(sizes)}"
+    close = get_close_matches(name.lower(), [known.lower() for known in names], n=1, cutoff=0.5)
+    nearest = next((known for known in names if close and known.lower() == close[0]), None)
+    return f"is it '{nearest}'?" if nearest else "choose one of these"

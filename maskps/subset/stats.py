@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.datasets.naming import data_name
+from maskps.datasets.naming import data_name, published_like
 from maskps.io.tables import Cell, Column, Shown, Table
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset.manifest import RECORD_NAME, SubsetRecord
 from maskps.subset.nested import FULL
 from maskps.subset.recorded import nested_rows
 from maskps.subset.select import expected_kept
-from maskps_manifest import cuhk_sysu, paper, prw
+from maskps_manifest import cuhk_sysu, paper
 from maskps_manifest.counts import Counts
 
 _COLUMNS = {"images": "Images", "labeled": "Labeled (LP)", "unlabeled": "Unlabeled (UP)"}
@@ -174,26 +174,21 @@ def totals_table(dataset: PersonSearchDataset, *, compare: bool = False) -> Coun
     """Returns images, identities and persons of both splits.
 
     Args:
-        compare: with the published totals: of PRW for data in its layout or of its size, else of CUHK-SYSU.
+        compare: with the published totals of `published_like`.
     """
-    is_prw = dataset.kind == "prw" or len(dataset.train) == prw.TRAIN.images
-    source = "PRW" if is_prw else "CUHK-SYSU"
-    published = {
-        "train": (prw.TRAIN, prw.TRAIN_IDENTITIES)
-        if is_prw
-        else (cuhk_sysu.TRAIN, cuhk_sysu.TRAIN_IDENTITIES),
-        # every query of CUHK-SYSU is an identity of its own; for PRW none is published
-        "test": (prw.TEST, None) if is_prw else (cuhk_sysu.TEST, cuhk_sysu.QUERIES),
+    published = published_like(dataset)
+    theirs = {
+        "train": {**asdict(published.train), "identities": published.train_identities},
+        "test": {**asdict(published.test), "identities": published.test_identities},
     }
     rows = []
     for part, head, table, identities in (
         ("train", "Training", dataset.train, len(dataset.train_ids)),
         ("test", "Test", dataset.test, len(dataset.test_ids)),
     ):
-        counts, their_identities = published[part]
-        theirs = {**asdict(counts), "identities": their_identities} if compare else None
-        rows.append(CountRow(part, head, {**asdict(_all(table)), "identities": identities}, theirs))
-    note = f"Published: {source}." if compare else ""
+        ours = {**asdict(_all(table)), "identities": identities}
+        rows.append(CountRow(part, head, ours, theirs[part] if compare else None))
+    note = f"Published: {published.name}." if compare else ""
     return CountTable("", f"Totals of {data_name(dataset)}", _TOTAL_COLUMNS, rows, note=note)
 
 

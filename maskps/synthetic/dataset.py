@@ -21,7 +21,7 @@ from PIL import Image
 from shapely import MultiPolygon
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.datasets.cuhk_sysu.layout import IMAGE_DIR
+from maskps.datasets.cuhk_sysu.layout import IMAGE_DIR, SYNTHETIC_RECORD
 from maskps.datasets.cuhk_sysu.writer import write_cuhk_sysu
 from maskps.errors import ConfigError, MaskpsError
 from maskps.io.files import folder_written_atomically, write_json
@@ -33,7 +33,6 @@ from maskps.synthetic.plan import SCALES, TRAIN, ScenePlan, SplitPlan, SynthScal
 from maskps.synthetic.protocols import plan_protocols
 from maskps.synthetic.scene import RenderedScene, place_people, render_scene
 
-RECORD = "synth.json"
 TRUTH_DIR = Path("truth/labelme")
 _HARD_BELOW = 0.6  # visible share under which a person counts as hard to recognise
 _CHUNK = 10  # scenes per job of a worker
@@ -104,7 +103,7 @@ def write_synthetic(
     for option, value, least in (("seed", seed, 0), ("jobs", jobs, 1)):
         if value < least:
             raise ConfigError(option, expected=f"a whole number, at least {least}", found=str(value))
-    with folder_written_atomically(out, record=RECORD, force=force) as folder:
+    with folder_written_atomically(out, record=SYNTHETIC_RECORD, force=force) as folder:
         splits = plan_splits(scale, seed=seed)
         total = sum(len(split.scenes) for split in splits)
         done = 0
@@ -145,7 +144,8 @@ def write_synthetic(
             test_unlabeled=int((~test.is_labeled).sum()),
             queries={name: protocol.num_queries for name, protocol in protocols.items()},
         )
-        write_json(folder / RECORD, {"format": "maskps-synthetic", "version": 1, **summary.to_dict()})
+        content = {"format": "maskps-synthetic", "version": 1, **summary.to_dict()}
+        write_json(folder / SYNTHETIC_RECORD, content)
     return summary
 
 

@@ -194,7 +194,7 @@ def test_an_existing_result_is_replaced_only_with_force(few_scenes: Path, tmp_pa
 
 @pytest.mark.parametrize("place", [".", ".."])
 def test_the_data_set_itself_is_no_place_for_the_result(few_scenes: Path, place: str) -> None:
-    with pytest.raises(ConfigError, match="the data set that is converted"):
+    with pytest.raises(ConfigError, match="the data set to convert"):
         convert(read_cuhk_sysu(few_scenes), "coco", few_scenes / place, force=True)
 
 
@@ -235,7 +235,7 @@ def test_a_name_that_leads_out_of_the_folder_is_not_copied(few_scenes: Path, tmp
 
 
 def test_an_unknown_format_is_refused(few_scenes: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="coco, cuhk-sysu, prw"):
+    with pytest.raises(ConfigError, match="cuhk-sysu, prw, coco"):
         convert(read_cuhk_sysu(few_scenes), "voc", tmp_path / "out")  # type: ignore[arg-type]
 
 

@@ -15,6 +15,7 @@ import pytest
 from maskps.datasets import open_dataset, read_cuhk_sysu
 from maskps.datasets.coco.reader import read_coco
 from maskps.datasets.coco.writer import write_coco
+from maskps.datasets.formats import FORMATS
 from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw.reader import prw_protocol, read_prw
 from maskps.datasets.prw.writer import write_prw
@@ -35,13 +36,8 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def fail(*_: object, **__: object) -> None:
             raise AssertionError("a file was read")
 
-        for reader in (
-            "cuhk_sysu.reader.read_cuhk_sysu",
-            "prw.reader.read_prw",
-            "coco.reader.read_coco",
-            "protocols.read_protocol",
-        ):
-            monkeypatch.setattr(f"maskps.datasets.{reader}", fail)
+        for kind, one in FORMATS.items():
+            monkeypatch.setitem(FORMATS, kind, replace(one, read=fail, read_protocol=fail))
 
     return forbid
 

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from maskps.datasets.verify import find_kind, verify
+from maskps.datasets.formats import find_format
+from maskps.datasets.verify import verify
 from maskps.findings import Finding
+
+
+def kind_of(path: Path) -> str | None:
+    one = find_format(path)
+    return None if one is None else one.kind
 
 
 def only_finding(path: Path) -> Finding:
@@ -18,7 +24,7 @@ def only_finding(path: Path) -> Finding:
 
 def test_cuhk_sysu_is_known_even_without_its_main_file(root: Path) -> None:
     (root / "annotation" / "Images.mat").unlink()
-    assert find_kind(root) == "cuhk-sysu"
+    assert kind_of(root) == "cuhk-sysu"
     assert verify(root)[0].code == "file-missing"
 
 
@@ -37,13 +43,13 @@ def test_a_folder_of_images_only_is_cuhk_sysu_without_annotation(tmp_path: Path)
 @pytest.mark.parametrize("entry", ["frame_train.mat", "frame_test.mat", "query_info.txt"])
 def test_prw_is_known_by_any_of_its_files(tmp_path: Path, entry: str) -> None:
     (tmp_path / entry).touch()
-    assert find_kind(tmp_path) == "prw"
+    assert kind_of(tmp_path) == "prw"
     assert any(one.level == "error" for one in verify(tmp_path, images=True))
 
 
 def test_a_folder_with_json_files_and_a_json_file_are_coco(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text(json.dumps({"images": [], "annotations": [], "categories": []}))
-    assert find_kind(tmp_path) == find_kind(tmp_path / "train.json") == "coco"
+    assert kind_of(tmp_path) == kind_of(tmp_path / "train.json") == "coco"
     assert any(one.code == "file-missing" for one in verify(tmp_path))
     assert isinstance(verify(tmp_path / "train.json", images=True), list)
 
@@ -51,7 +57,7 @@ def test_a_folder_with_json_files_and_a_json_file_are_coco(tmp_path: Path) -> No
 def test_coco_with_prws_query_file_is_coco_as_when_it_is_opened(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text("{}")
     (tmp_path / "query_info.txt").touch()
-    assert find_kind(tmp_path) == "coco"
+    assert kind_of(tmp_path) == "coco"
 
 
 def test_a_folder_of_data_sets_with_a_loose_file_is_none(root: Path) -> None:
@@ -70,6 +76,6 @@ def test_the_folder_above_or_below_is_proposed(root: Path) -> None:
 def test_what_is_no_data_set_at_all_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     assert only_finding(tmp_path / "none").found == "no such folder"
-    assert only_finding(tmp_path / "notes.txt").found == "a file that is no JSON"
-    assert only_finding(Path("/dev/null")).found == "a file that is no JSON"
+    assert only_finding(tmp_path / "notes.txt").found == "a file that is not JSON"
+    assert only_finding(Path("/dev/null")).found == "a file that is not JSON"
     assert only_finding(tmp_path).level == "error"

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.matching import first_equal
 from maskps.findings import Finding
+from maskps.structures import PersonSearchDataset
 
 _SHOWN = 5  # names or ids told of a longer list
 _FARTHEST = 1e38  # beyond, corners are infinite in float32
@@ -43,6 +45,22 @@ class RawScenes:
     def scene_of_person(self) -> NDArray[np.int64]:
         """(P,) int64: the row of the scene of each person."""
         return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+
+
+def scenes_of_dataset(dataset: PersonSearchDataset) -> RawScenes:
+    """Returns the scenes of both splits of a data set, without identities."""
+    tables = (dataset.train, dataset.test)
+    names = np.concatenate([table.names for table in tables]).tolist()
+    offsets = np.concatenate([dataset.train.offsets, dataset.train.offsets[-1] + dataset.test.offsets[1:]])
+    boxes = xyxy_to_xywh(np.concatenate([table.boxes for table in tables]))
+    sizes = [np.zeros((len(table), 2), np.int64) if table.size is None else table.size for table in tables]
+
+    def where(row: int) -> str:
+        scene = int(np.searchsorted(offsets, row, side="right")) - 1
+        return f"{dataset.image_path(names[scene])}, box {row - int(offsets[scene])}"
+
+    nobody = np.full(len(boxes), None, dtype=object)
+    return RawScenes(names, offsets, boxes, nobody, where, np.concatenate(sizes))
 
 
 def check_tables(scenes: RawScenes) -> list[Finding]:

@@ -82,7 +82,7 @@ def read_coco(root: Path) -> PersonSearchDataset:
     return PersonSearchDataset(
         root=root,
         kind="coco",
-        image_dir=coco_image_dir(root, train if len(train) else test),
+        image_dir=coco_image_dir(root, train, test),
         train=train,
         test=test,
         train_ids=train_ids,
@@ -167,10 +167,10 @@ def _by_number(identity: str) -> tuple[bool, int, str]:
     return not is_number, int(identity) if is_number else 0, identity
 
 
-def coco_image_dir(root: Path, table: SceneTable) -> Path:
-    """Returns the folder in which the image of the table's first scene lies; `IMAGE_DIR` if there is none."""
-    if len(table):
+def coco_image_dir(root: Path, train: SceneTable, test: SceneTable) -> Path:
+    """Returns the folder that holds the image of the first scene; `IMAGE_DIR` if no folder does."""
+    for first in [*train.names[:1], *test.names[:1]][:1]:
         for name in _IMAGE_DIRS:
-            if (root / name / str(table.names[0])).is_file():
+            if (root / name / str(first)).is_file():
                 return root / name
     return root / IMAGE_DIR

@@ -12,9 +12,6 @@ from maskps.findings import Finding
 from maskps.protocols.protocol import SearchProtocol
 from maskps_manifest import cuhk_sysu as published
 
-SYNTHETIC_RECORD = "synth.json"
-"""What `maskps-data synth` writes beside a data set of the same layout, and of the same size if asked to."""
-
 PUBLISHED_SHARE = 0.9
 """A data set is meant to be the published one if so many of its names are published ones ..."""
 
@@ -34,7 +31,7 @@ def is_meant_as_published(root: Path, names: Collection[str]) -> bool:
     Args:
         names: of the scenes in all files that could be read.
     """
-    if (root / SYNTHETIC_RECORD).exists():
+    if (root / layout.SYNTHETIC_RECORD).exists():
         return False
     known = len(set(names).intersection(published.scene_names()))
     return known >= PUBLISHED_LEAST and known >= PUBLISHED_SHARE * len(set(names))

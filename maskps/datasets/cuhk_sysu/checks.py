@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,26 +24,12 @@ from maskps.datasets.cuhk_sysu.check_published import (
     not_compared,
 )
 from maskps.datasets.cuhk_sysu.raw import RawImages
+from maskps.datasets.dataset_format import Checked
 from maskps.findings import Finding
 from maskps.protocols.protocol import SUBSET_KEYS, SearchProtocol
 
 
-@dataclass(frozen=True)
-class CuhkSysuCheck:
-    """What the doctor found, and the scenes for checks of the images.
-
-    Attributes:
-        findings: in the order of the checks.
-        scenes: of Images.mat, None if it could not be read.
-        is_published: it is meant to be the published data set.
-    """
-
-    findings: list[Finding]
-    scenes: RawScenes | None
-    is_published: bool
-
-
-def check_cuhk_sysu(root: Path) -> CuhkSysuCheck:
+def check_cuhk_sysu(root: Path) -> Checked:
     """Returns everything that is wrong or odd in the annotation of CUHK-SYSU below `root`; it never raises.
 
     Every file is read as far as that goes; each check runs if the files that it needs could be read.
@@ -79,7 +64,7 @@ def check_cuhk_sysu(root: Path) -> CuhkSysuCheck:
         findings += check_published_counts(root, counted(files, labels), files.protocols)
     elif files.names:
         findings.append(not_compared(root, len(files.names)))
-    return CuhkSysuCheck(findings, scenes, is_published)
+    return Checked(findings, scenes)
 
 
 def _raw_scenes(images: RawImages, labels: Labels) -> RawScenes:

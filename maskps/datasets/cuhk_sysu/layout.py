@@ -15,6 +15,9 @@ TRAIN_FILE = Path("annotation/test/train_test/Train.mat")
 GALLERY_DIR = Path("annotation/test/train_test")
 SUBSET_DIR = Path("annotation/test/subset")
 
+SYNTHETIC_RECORD = "synth.json"
+"""`maskps-data synth` writes it beside a data set of the same layout and, if asked to, of the same size."""
+
 
 def protocol_file(name: str) -> Path:
     """Returns where the protocol "TestG100", "Occlusion" or "Resolution" lies below the root."""

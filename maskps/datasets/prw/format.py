@@ -1,0 +1,61 @@
+"""PRW as a row of the table of formats.
+
+The format holds one protocol, whose galleries are all test scenes. Identities are whole numbers and images
+are .jpg files. It holds no hard marks and no image sizes; cameras only if the image names state them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from maskps.datasets.dataset_format import Checked, DatasetFormat, Published, Written
+from maskps.datasets.prw import files
+from maskps.datasets.prw.checks import check_prw
+from maskps.datasets.prw.reader import PRW_PROTOCOL, is_prw, prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.writer import write_prw
+from maskps.protocols.protocol import SearchProtocol
+from maskps.structures import PersonSearchDataset
+from maskps_manifest import prw as published
+
+_NO_QUERIES = "the source has no queries: query_info.txt is empty; copy the released one into its place"
+
+
+def _files(root: Path) -> list[Path]:
+    annotations = sorted((root / files.ANNOTATION_DIR).glob("*.mat"))
+    return [root / files.TRAIN_FILE, root / files.TEST_FILE, *annotations]
+
+
+def _write(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> Written:
+    name = PRW_PROTOCOL if PRW_PROTOCOL in protocols else next(iter(protocols), None)
+    if name is not None:
+        write_prw(root, dataset, protocols[name])
+        return Written({name: PRW_PROTOCOL})
+    without_queries = prw_protocol(
+        dataset.test,
+        dataset.test_ids,
+        query_scenes=np.zeros(0, np.int64),
+        query_boxes=np.zeros((0, 4), np.float32),
+        query_ids=np.zeros(0, np.str_),
+    )
+    write_prw(root, dataset, without_queries)
+    return Written({}, (_NO_QUERIES,))
+
+
+PRW = DatasetFormat(
+    kind="prw",
+    name="PRW",
+    main_file=files.TRAIN_FILE,
+    image_dir=files.IMAGE_DIR,
+    is_there=is_prw,
+    is_part=lambda path: (path / files.QUERY_FILE).exists() or (path / files.IMAGE_DIR).exists(),
+    files=_files,
+    read=read_prw,
+    check=lambda root: Checked(check_prw(root)),
+    write=_write,
+    protocol_names=lambda root: (PRW_PROTOCOL,),
+    read_protocol=lambda dataset, name: read_prw_protocol(dataset.root, dataset),
+    published=Published("PRW", published.TRAIN, published.TEST, published.TRAIN_IDENTITIES),
+)
