@@ -9,9 +9,9 @@ from maskps.datasets.formats import FORMATS
 from maskps.datasets.parsed import cached_protocol
 from maskps.errors import ConfigError
 from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.sets import WHOLE_TEST_SET
 from maskps.structures import PersonSearchDataset
 
-WHOLE_TEST_SET = "all"
 _SIZED = re.compile(r"TestG(\d+)")
 
 

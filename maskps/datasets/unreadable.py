@@ -10,24 +10,8 @@ from pathlib import Path
 
 from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding
+from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
 
-_COPY = "copy or download it again"
-_ARCHIVES = (
-    (0, b"PK\x03\x04", "zip"),
-    (0, b"\x1f\x8b", "gzip"),
-    (0, b"BZh", "bzip2"),
-    (0, b"\xfd7zXZ\x00", "xz"),
-    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
-    (0, b"Rar!", "rar"),
-    (257, b"ustar", "tar"),
-)
-_OTHER_KINDS = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"MATLAB 7.3", "a MATLAB 7.3 (HDF5) file"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"%PDF", "a PDF file"),
-)
 _ADDED = re.compile(
     r"( \(\d+\)| copy|\.part|\.crdownload|\.download|\.tmp|\.bak|\.old|\.\d+|~)+$", re.IGNORECASE
 )
@@ -60,40 +44,26 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
         error: of the reader.
         root, known: as for `missing_file`.
     """
-    where = str(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except FileNotFoundError:
-        return missing_file(path, what=error.expected, root=root, known=known)
-    except OSError as reason:
-        found = "a folder" if path.is_dir() else reason.strerror or str(reason)
-        hint = "check who may read it" if isinstance(reason, PermissionError) else _COPY
-        return Finding("file-unreadable", "error", where, found, error.expected, hint)
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start:
-        return Finding("file-empty", "error", where, "an empty file", error.expected, _COPY)
-    if start.startswith(b"version https://git-lfs"):
-        size = re.search(rb"\nsize (\d+)", head)
-        found = "a Git-LFS pointer" + (f" to {int(size.group(1)):,} bytes" if size else "")
-        return Finding("file-lfs-pointer", "error", where, found, error.expected, "run 'git lfs pull'")
-    if start.startswith(b"<"):
-        hint = "the download needs a login or another link"
-        return Finding("file-web-page", "error", where, "a web page (HTML or XML)", error.expected, hint)
-    for place, magic, kind in _ARCHIVES:
-        if head[place:].startswith(magic):
-            found = f"a {kind} archive"
-            return Finding("file-archive", "error", where, found, error.expected, "unpack it first")
-    for magic, kind in _OTHER_KINDS:
-        if head.startswith(magic):
-            return Finding("file-other-kind", "error", where, kind, error.expected, error.hint or _COPY)
     if isinstance(error, AnnotationError):
         return Finding.of_error("entry-invalid", error)
+    where, expected = str(path), error.expected
+    try:
+        with open(path, "rb") as file:
+            other = other_file(file.read(SNIFFED))
+    except FileNotFoundError:
+        return missing_file(path, what=expected, root=root, known=known)
+    except OSError as reason:
+        found = "a folder" if path.is_dir() else reason.strerror or str(reason)
+        hint = "check who may read it" if isinstance(reason, PermissionError) else COPY_AGAIN
+        return Finding("file-unreadable", "error", where, found, expected, hint)
+    if other is not None:
+        return Finding(other.code, "error", where, other.found, expected, other.hint)
     if error.found.startswith(("the variables", "no variable")):
         return Finding.of_error("variable-missing", error)
-    if "cut off" in error.found:
-        return Finding("file-truncated", "error", where, error.found, error.expected, error.hint or _COPY)
-    return Finding("file-damaged", "error", where, error.found, error.expected, error.hint or _COPY)
+    found, hint = error.found, error.hint or COPY_AGAIN
+    if "cut off" in found:
+        return Finding("file-truncated", "error", where, found, expected, hint)
+    return Finding("file-damaged", "error", where, found, expected, hint)
 
 
 def similar_file(
@@ -129,7 +99,7 @@ def _plain(name: str) -> str:
 
 
 def is_picture(name: str) -> bool:
-    """Returns whether this is the name of a picture."""
+    """Whether this is the name of a picture."""
     return _ADDED.sub("", name).lower().endswith((".jpg", ".jpeg", ".png", ".bmp"))
 
 

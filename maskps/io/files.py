@@ -15,6 +15,7 @@ from typing import Any
 from maskps.errors import InputFileError, OutputError, OutputExistsError
 
 _JSON_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
+_AGAIN = "the file may be damaged; copy or make it again"
 _HINTS = {
     errno.ENOSPC: "free some space, or choose a path on another disk",
     errno.EDQUOT: "free some space, or choose a path on another disk",
@@ -37,6 +38,33 @@ def write_errors_explained(path: Path) -> Iterator[None]:
             found=error.strerror or str(error),
             hint=_HINTS.get(error.errno or 0, "choose another path"),
         ) from error
+
+
+@contextmanager
+def explained_reading(path: Path, *, what: str, hint: str = "check the path") -> Iterator[None]:
+    """Turns a failure to read `path` into an InputFileError with a hint that fits the cause.
+
+    Causes: the file is missing, a folder, not readable for the user, on a broken disk, or not UTF-8 text.
+
+    Args:
+        what: what the file should be, for the error message, e.g. "the subset's record".
+        hint: what to try if the file is missing.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputFileError(path, expected=what, found="no such file", hint=hint) from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        found = "a folder" if path.is_dir() else "a path below a file"
+        raise InputFileError(path, expected=what, found=found, hint="check the path") from error
+    except OSError as error:
+        if error.errno is None:  # raised by a library about the content
+            raise
+        fits = "check who may read it" if isinstance(error, PermissionError) else _AGAIN
+        raise InputFileError(path, expected=what, found=error.strerror or str(error), hint=fits) from error
+    except UnicodeDecodeError as error:
+        found = f"not UTF-8 text ({error.reason} at byte {error.start})"
+        raise InputFileError(path, expected=what, found=found, hint=_AGAIN) from error
 
 
 @contextmanager
@@ -242,15 +270,14 @@ def read_json(path: Path, *, what: str) -> Any:
     Raises:
         InputFileError: the file is missing, not UTF-8, cut off, or not JSON.
     """
-    try:
+    with explained_reading(path, what=what):
         text = path.read_text(encoding="utf-8-sig")
+    try:
         content = json.loads(text)
         if "\\ud" in text or "\\uD" in text:
             # Half of a surrogate pair is valid JSON, but can be neither printed nor written again.
             json.dumps(content, ensure_ascii=False).encode("utf-8")
         return content
-    except FileNotFoundError as error:
-        raise InputFileError(path, expected=what, found="no such file", hint="check the path") from error
     except json.JSONDecodeError as error:
         raise InputFileError(
             path,
@@ -258,11 +285,6 @@ def read_json(path: Path, *, what: str) -> Any:
             found=f"{error.msg} at line {error.lineno}, column {error.colno}",
             hint="the file may be cut off; copy or make it again",
         ) from error
-    except (IsADirectoryError, NotADirectoryError) as error:
-        found = "a folder" if path.is_dir() else "a path below a file"
-        raise InputFileError(path, expected=what, found=found, hint="check the path") from error
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, a number of 5,000 digits
-        hint = "the file may be damaged; copy or make it again"
-        raise InputFileError(
-            path, expected=f"{what} as UTF-8 JSON", found=str(error)[:200], hint=hint
-        ) from error
+    except (ValueError, RecursionError) as error:  # ValueError: e.g. a number of 5,000 digits
+        found = str(error)[:200]
+        raise InputFileError(path, expected=f"{what} as UTF-8 JSON", found=found, hint=_AGAIN) from error

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from maskps.errors import InputFileError
+from maskps.io.files import explained_reading
+
+_MISSING = "copy the data set's images there again"
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -49,21 +52,15 @@ def image_orientation(path: Path) -> int:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Yields the image; what Pillow raises, then or while it is used, becomes an InputFileError."""
+    what = f"the image '{path.name}'"
     try:
-        with Image.open(path) as image:
+        with explained_reading(path, what=what, hint=_MISSING), Image.open(path) as image:
             yield image
-    except FileNotFoundError as error:
-        raise InputFileError(
-            path,
-            expected=f"the image '{path.name}'",
-            found="no such file",
-            hint="copy the data set's images there again",
-        ) from error
     # A broken PNG is a SyntaxError for Pillow, and a bomb neither OSError nor ValueError.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputFileError(
             path,
-            expected=f"the image '{path.name}', whole",
+            expected=f"{what}, whole",
             found=str(error),
             hint="the file is broken or cut off; copy it again",
         ) from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
+from maskps.io.files import explained_reading
 
 
 def read_npz(
@@ -20,19 +21,21 @@ def read_npz(
     Args:
         names: of the arrays wanted, where the file has them; only these are unpacked. All of them if None.
         what: what the file should be, for the error message, e.g. "detections".
-        hint: what to try if it is not.
+        hint: what to try if the file is of another kind, or damaged.
 
     Raises:
         InputFileError: missing, unreadable, not an .npz file, cut off, damaged, or pickled.
     """
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+        with (
+            explained_reading(path, what=what),
+            path.open("rb") as stream,
+            np.load(stream, allow_pickle=False) as content,
+        ):
             present = [name for name in (content.files if names is None else names) if name in content.files]
             arrays = {name: content[name] for name in present}
-    except FileNotFoundError as error:
-        raise InputFileError(path, expected=what, found="no such file", hint=hint) from error
-    except OSError as error:
-        raise InputFileError(path, expected=what, found=error.strerror or str(error), hint=hint) from error
+    except InputFileError:
+        raise
     except Exception as error:  # zipfile, zlib, tokenize, ...: damage shows itself in a dozen ways
         raise InputFileError(
             path,
@@ -42,5 +45,5 @@ def read_npz(
         ) from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # a member that is no array comes as its bytes
-            raise InputFileError(path, expected=what, found=f"'{name}' is no array", hint=hint)
+            raise InputFileError(path, expected=what, found=f"'{name}' is not an array", hint=hint)
     return arrays

@@ -13,6 +13,7 @@ from maskps.protocols.sets import (
     full_set,
     select_entries,
     select_queries,
+    whole_test_protocol,
 )
 from maskps.protocols.summary import Anomaly, ProtocolSummary, describe_protocol
 
@@ -28,4 +29,5 @@ __all__ = [
     "read_protocol",
     "select_entries",
     "select_queries",
+    "whole_test_protocol",
 ]

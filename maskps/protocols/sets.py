@@ -10,13 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import offsets_of, ragged_ranges
+from maskps.columns import offsets_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 from maskps.protocols.protocol import SearchProtocol
-from maskps.structures import PersonSearchDataset
+from maskps.structures import PersonSearchDataset, SceneTable
 
 Cameras = Literal["all", "same", "cross"]
 """Which gallery scenes PRW's queries are searched in: all, those of the query's camera, those of others."""
+
+WHOLE_TEST_SET = "all"
+"""Name of the protocol in which the gallery of every query is all test scenes but its own, as in PRW."""
 
 _logger = logging.getLogger(__name__)
 
@@ -59,6 +62,53 @@ def full_set(protocol: SearchProtocol) -> SearchProtocol:
         truth_positions=(scene[first] - (scene[first] > own_scenes)).astype(np.int32),
         truth_boxes=protocol.truth_boxes[first],
         truth_hard=protocol.truth_hard[first],
+    )
+
+
+def whole_test_protocol(
+    test: SceneTable,
+    test_ids: NDArray[np.str_],
+    *,
+    query_scenes: NDArray[np.int64],
+    query_boxes: NDArray[np.float32],
+    query_ids: NDArray[np.str_],
+) -> SearchProtocol:
+    """Returns the protocol in which every query searches the whole test set without the query's own scene.
+
+    As in PRW's released evaluators, scenes of the query's own camera belong to the gallery. If an identity
+    has two boxes in a scene, the first one is the true box (in PRW, this is so in 3 test scenes). Gallery
+    entries are in the order of the test set. A query whose identity is in no other scene has no true box.
+
+    Args:
+        test: the scenes; the protocol's `image_names` are theirs.
+        test_ids: (M,) str, the identity of pid i at [i - 1].
+        query_scenes: (Q,) int64, rows of `test`.
+        query_boxes: (Q, 4) float32, xyxy.
+        query_ids: (Q,) str.
+    """
+    own = query_scenes.astype(np.int32)[:, None]
+    entries = np.arange(max(len(test) - 1, 0), dtype=np.int32)[None]
+    galleries = entries + (entries >= own)
+
+    persons, first = _first_persons(test, len(test_ids))
+    query_pids = rows_of_names(test_ids, query_ids) + 1  # 0, a pid without persons, for an unknown id
+    counts = first[query_pids + 1] - first[query_pids]
+    truth_persons = persons[ragged_ranges(first[query_pids], counts)]
+    query_of_truth = np.repeat(np.arange(len(query_scenes)), counts)
+    scenes, own_scenes = test.scene_of_person[truth_persons], query_scenes[query_of_truth]
+    is_other = scenes != own_scenes
+    truths = np.bincount(query_of_truth[is_other], minlength=len(query_scenes))
+    return SearchProtocol(
+        image_names=test.names,
+        query_scenes=query_scenes.astype(np.int32),
+        query_boxes=query_boxes,
+        query_ids=query_ids,
+        query_hard=np.zeros(len(query_scenes), dtype=bool),
+        galleries=galleries,
+        truth_offsets=offsets_of(truths),
+        truth_positions=(scenes - (scenes > own_scenes))[is_other].astype(np.int32),
+        truth_boxes=test.boxes[truth_persons[is_other]],
+        truth_hard=test.is_hard[truth_persons[is_other]],
     )
 
 
@@ -136,3 +186,18 @@ def select_entries(protocol: SearchProtocol, is_kept: NDArray[np.bool_]) -> Sear
         truth_boxes=protocol.truth_boxes[stays],
         truth_hard=protocol.truth_hard[stays],
     )
+
+
+def _first_persons(test: SceneTable, pids_known: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the labeled persons by rising pid and scene, of a pid twice in a scene the first only.
+
+    The second array says where each of the pids 0..`pids_known` begins, and where the last one ends: pid p
+    has the persons [starts[p]:starts[p + 1]].
+    """
+    persons = np.flatnonzero(test.is_labeled)
+    persons = persons[np.argsort(test.pids[persons], kind="stable")]
+    pids, scenes = test.pids[persons], test.scene_of_person[persons]
+    is_first = np.ones(len(persons), dtype=bool)
+    is_first[1:] = (pids[1:] != pids[:-1]) | (scenes[1:] != scenes[:-1])
+    persons, pids = persons[is_first], pids[is_first]
+    return persons, np.searchsorted(pids, np.arange(pids_known + 2))

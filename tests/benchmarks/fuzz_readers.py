@@ -43,12 +43,12 @@ from maskps.datasets import read_cuhk_sysu
 from maskps.datasets.coco.reader import coco_protocol_names, read_coco, read_coco_protocol
 from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol, protocol_names
-from maskps.datasets.prw.reader import prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.reader import read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import MaskpsError
 from maskps.evaluation import Detections, read_detections, write_detections
 from maskps.masks import LabelMeFile, LabelMeShape, outline_from_polygons, read_labelme, write_labelme
-from maskps.protocols import SearchProtocol, read_protocol
+from maskps.protocols import SearchProtocol, read_protocol, whole_test_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import build_subset, open_subset, read_targets, select_subset
 from maskps.subset.names import read_name_list, select_named
@@ -257,7 +257,7 @@ def _prw_of(
     query_ids = np.array(
         [str(10 + dataset.test_ids.tolist().index(one)) for one in protocol.query_ids.tolist()]
     )
-    queries = prw_protocol(
+    queries = whole_test_protocol(
         numbered.test,
         ids["test_ids"],
         query_scenes=rows,
@@ -302,12 +302,12 @@ def _read_cuhk(root: Path) -> object:
 
 def _read_prw(root: Path) -> object:
     dataset = _checked(read_prw(root))
-    return dataset, read_prw_protocol(root, dataset)
+    return dataset, read_prw_protocol(dataset)
 
 
 def _read_coco(root: Path) -> object:
     dataset = _checked(read_coco(root))
-    return dataset, [read_coco_protocol(root, dataset, name) for name in coco_protocol_names(root)]
+    return dataset, [read_coco_protocol(dataset, name) for name in coco_protocol_names(root)]
 
 
 def _checked(dataset: PersonSearchDataset) -> PersonSearchDataset:

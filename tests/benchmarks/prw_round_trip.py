@@ -21,8 +21,9 @@ from scipy.io import loadmat
 
 from maskps.boxes import xywh_to_xyxy
 from maskps.columns import rows_of_names
-from maskps.datasets.prw.reader import cameras_of_names, prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.reader import cameras_of_names, read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
+from maskps.protocols import whole_test_protocol
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 from maskps_manifest import prw as published
@@ -62,7 +63,7 @@ def real_prw(
         & ~np.isin(test.scene_of_person, scenes)
     )
     others = candidates[:: max(1, len(candidates) // max(1, queries))][: queries - len(lines)]
-    protocol = prw_protocol(
+    protocol = whole_test_protocol(
         test,
         test_ids,
         query_scenes=np.concatenate([scenes, test.scene_of_person[others]]),
@@ -122,7 +123,7 @@ def main() -> None:
         written = time.perf_counter()
         again = read_prw(root)
         read = time.perf_counter()
-        protocol_again = read_prw_protocol(root, again)
+        protocol_again = read_prw_protocol(again)
         read_all = time.perf_counter()
         for path in sorted((root / "annotations").iterdir()):
             loadmat(path)

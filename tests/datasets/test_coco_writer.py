@@ -58,7 +58,7 @@ def test_protocols_are_read_back_equal_and_in_their_order(
     read = read_coco(tmp_path / "coco")
     assert coco_protocol_names(read.root) == tuple(protocols)
     for name, protocol in protocols.items():
-        assert same(read_coco_protocol(read.root, read, name), protocol), name
+        assert same(read_coco_protocol(read, name), protocol), name
 
 
 def test_pycocotools_reads_the_files(dataset: PersonSearchDataset, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_damaged_array_is_an_error(
         for name, content in members.items():
             archive.writestr(name, member if name == "TestG3/galleries.npy" else content)
     with pytest.raises(InputFileError, match=PROTOCOLS_FILE) as caught:
-        read_coco_protocol(tmp_path, dataset, "TestG3")
+        read_coco_protocol(replace(dataset, root=tmp_path), "TestG3")
     assert caught.value.hint
 
 
@@ -166,10 +166,10 @@ def test_arrays_of_another_kind_are_refused(small: Any, dataset: PersonSearchDat
         arrays: dict[str, Any] = {name: file[name] for name in file.files}
     np.savez(path, **arrays | {"TestG3/galleries": arrays["TestG3/galleries"].astype(float)})
     with pytest.raises(InputFileError, match="an array of float64"):
-        read_coco_protocol(tmp_path, dataset, "TestG3")
+        read_coco_protocol(replace(dataset, root=tmp_path), "TestG3")
     np.savez(path, **arrays | {"TestG3/galleries": arrays["TestG3/galleries"] + 9})
     with pytest.raises(AnnotationError, match="TestG3"):
-        read_coco_protocol(tmp_path, dataset, "TestG3")
+        read_coco_protocol(replace(dataset, root=tmp_path), "TestG3")
     np.savez(path, **arrays | {"version": np.array(2)})
     with pytest.raises(InputFileError, match="version 2"):
         coco_protocol_names(tmp_path)
@@ -180,4 +180,4 @@ def test_a_protocol_with_a_scene_that_the_test_file_lacks_is_refused(
 ) -> None:
     write_coco(tmp_path, replace(dataset, test=dataset.test.select([0, 1, 2])), small.protocols)
     with pytest.raises(AnnotationError, match=r"'s6\.jpg', one of 1"):
-        read_coco_protocol(tmp_path, read_coco(tmp_path), "TestG3")
+        read_coco_protocol(read_coco(tmp_path), "TestG3")

@@ -17,10 +17,10 @@ from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.compare import compare_datasets, compare_protocols
 from maskps.datasets.convert import RECORD, convert
 from maskps.datasets.protocols import open_protocol, protocol_names
-from maskps.datasets.prw.reader import prw_protocol, read_prw
+from maskps.datasets.prw.reader import read_prw
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputExistsError
-from maskps.protocols import SearchProtocol
+from maskps.protocols import SearchProtocol, whole_test_protocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
 
 
@@ -72,7 +72,7 @@ def prw(tmp_path: Path) -> PersonSearchDataset:
     dataset = PersonSearchDataset(
         tmp_path, "prw", tmp_path, train, test, np.array(["3", "932"]), np.array(["7", "40", "932"]), ""
     )
-    protocol = prw_protocol(
+    protocol = whole_test_protocol(
         test,
         dataset.test_ids,
         query_scenes=np.array([0, 1, 0]),

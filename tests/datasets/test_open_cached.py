@@ -17,10 +17,10 @@ from maskps.datasets.coco.reader import read_coco
 from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.formats import FORMATS
 from maskps.datasets.protocols import open_protocol, protocol_names
-from maskps.datasets.prw.reader import prw_protocol, read_prw
+from maskps.datasets.prw.reader import read_prw
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import InputFileError
-from maskps.protocols import SearchProtocol, read_protocol
+from maskps.protocols import SearchProtocol, read_protocol, whole_test_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
@@ -51,7 +51,7 @@ def prw(root: Path, tmp_path: Path) -> Path:
         replace(table, is_hard=np.zeros(table.num_persons, bool)) for table in (dataset.train, dataset.test)
     )
     numbered = replace(dataset, train=train, test=test, **ids)
-    queries = prw_protocol(
+    queries = whole_test_protocol(
         test,
         ids["test_ids"],
         query_scenes=np.array([0]),

@@ -187,21 +187,21 @@ def test_a_name_that_no_image_can_have_is_refused(root: Path, frame: str) -> Non
 
 def test_a_gallery_is_every_test_image_but_the_querys_own(root: Path) -> None:
     dataset = read_prw(root)
-    protocol = read_prw_protocol(root, dataset)
+    protocol = read_prw_protocol(dataset)
     assert protocol.image_names.tolist() == dataset.test.names.tolist()
     assert protocol.query_scenes.tolist() == [2, 0]
     assert protocol.galleries.tolist() == [[0, 1], [1, 2]]
 
 
 def test_of_an_id_twice_in_an_image_the_first_box_is_true(root: Path) -> None:
-    protocol = read_prw_protocol(root, read_prw(root))
+    protocol = read_prw_protocol(read_prw(root))
     assert protocol.truth_offsets.tolist() == [0, 2, 2]
     assert protocol.truth_positions.tolist() == [0, 1]
     assert protocol.truth_boxes.tolist() == [[200, 20, 230, 110], [60, 20, 90, 110]]
 
 
 def test_query_boxes_are_those_of_the_list(root: Path) -> None:
-    protocol = read_prw_protocol(root, read_prw(root))
+    protocol = read_prw_protocol(read_prw(root))
     assert protocol.query_boxes[0].tolist() == [160.25, 20, 190.25, 110]
     assert protocol.query_ids.tolist() == ["932", "1"]
 
@@ -209,7 +209,7 @@ def test_query_boxes_are_those_of_the_list(root: Path) -> None:
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
 def test_line_ends_do_not_matter(root: Path, end: str) -> None:
     (root / "query_info.txt").write_bytes((end.join(QUERIES)).encode())
-    assert read_prw_protocol(root, read_prw(root)).query_scenes.tolist() == [2, 0]
+    assert read_prw_protocol(read_prw(root)).query_scenes.tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_line_ends_do_not_matter(root: Path, end: str) -> None:
 def test_a_line_that_is_no_query_is_refused_with_its_number(root: Path, line: str) -> None:
     (root / "query_info.txt").write_text(f"{QUERIES[0]}\n\n{line}\n")
     with pytest.raises(AnnotationError, match=r"query_info\.txt, line 3") as error:
-        read_prw_protocol(root, read_prw(root))
+        read_prw_protocol(read_prw(root))
     assert error.value.hint
     assert len(str(error.value)) < 1000
 
@@ -228,7 +228,7 @@ def test_a_line_that_is_no_query_is_refused_with_its_number(root: Path, line: st
 def test_a_query_outside_the_test_set_is_refused(root: Path) -> None:
     (root / "query_info.txt").write_text("479 10 20 30 90 c1s1_000151\n")
     with pytest.raises(AnnotationError, match="line 1"):
-        read_prw_protocol(root, read_prw(root))
+        read_prw_protocol(read_prw(root))
 
 
 @pytest.mark.parametrize(
@@ -236,18 +236,18 @@ def test_a_query_outside_the_test_set_is_refused(root: Path) -> None:
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git-LFS"),
         (b"<!DOCTYPE html><html>", "web page"),
-        (b"\xff\xfe\x00", "no text"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (b"\r\n\r\n", "empty"),
     ],
 )
 def test_what_is_in_place_of_the_queries_is_said(root: Path, content: bytes, found: str) -> None:
     (root / "query_info.txt").write_bytes(content)
     with pytest.raises(InputFileError, match=found) as error:
-        read_prw_protocol(root, read_prw(root))
+        read_prw_protocol(read_prw(root))
     assert error.value.hint
 
 
 def test_queries_that_are_missing_are_named(root: Path) -> None:
     (root / "query_info.txt").unlink()
     with pytest.raises(InputFileError, match=r"query_info\.txt"):
-        read_prw_protocol(root, read_prw(root))
+        read_prw_protocol(read_prw(root))

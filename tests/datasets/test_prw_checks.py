@@ -242,7 +242,7 @@ def test_a_damaged_file_is_read_or_refused_and_always_checked(
         assert isinstance(check_prw(root), list)
         try:
             dataset = read_prw(root)
-            protocol = read_prw_protocol(root, dataset)
+            protocol = read_prw_protocol(dataset)
             assert protocol.gallery_size == max(0, len(dataset.test) - 1)
         except MaskpsError as error:
             assert error.where

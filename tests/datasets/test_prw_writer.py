@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from maskps.datasets.prw.reader import prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.reader import read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
 from maskps.errors import AnnotationError, OutputExistsError
+from maskps.protocols import whole_test_protocol
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
 
@@ -37,7 +38,7 @@ def table(*scenes: tuple[str, int, list[tuple[float, ...]], list[int]]) -> Scene
 def protocol_of(
     dataset: PersonSearchDataset, scenes: list[int], boxes: Any, ids: list[str]
 ) -> SearchProtocol:
-    return prw_protocol(
+    return whole_test_protocol(
         dataset.test,
         dataset.test_ids,
         query_scenes=np.array(scenes),
@@ -80,7 +81,7 @@ def test_tables_ids_and_protocol_come_back(
     assert columns(again.test) == columns(dataset.test)
     assert again.train_ids.tolist() == ["3", "479"]
     assert again.test_ids.tolist() == ["0", "932"]
-    assert columns(read_prw_protocol(tmp_path / "prw", again)) == columns(protocol)
+    assert columns(read_prw_protocol(again)) == columns(protocol)
 
 
 def test_scipy_reads_what_released_code_asks_for(
@@ -180,7 +181,7 @@ def test_real_images_and_queries_come_back(few_real: Any, tmp_path: Path) -> Non
     again = read_prw(tmp_path / "prw")
     assert columns(again.train) == columns(dataset.train)
     assert columns(again.test) == columns(dataset.test)
-    assert columns(read_prw_protocol(tmp_path / "prw", again)) == columns(protocol)
+    assert columns(read_prw_protocol(again)) == columns(protocol)
 
 
 @pytest.mark.real_data

@@ -48,7 +48,7 @@ def test_only_those_wanted_and_present_are_read(file: Path) -> None:
 def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="no such file"):
         read(tmp_path / "none.npz")
-    with pytest.raises(InputFileError, match="directory"):
+    with pytest.raises(InputFileError, match="a folder"):
         read(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_nothing_is_unpickled(file: Path) -> None:
 def test_a_member_that_is_no_array_is_refused(file: Path) -> None:
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("d.npy", b"hello")
-    with pytest.raises(InputFileError, match="'d' is no array"):
+    with pytest.raises(InputFileError, match="'d' is not an array"):
         read(file)
 
 

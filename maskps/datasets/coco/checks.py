@@ -161,7 +161,7 @@ def _check_protocols(root: Path, test: CocoColumns) -> list[Finding]:
         return [Finding.of_error("coco-protocols", error)]
     for name in names:
         try:
-            protocol = read_coco_protocol(root, dataset, name)
+            protocol = read_coco_protocol(dataset, name)
         except MaskpsError as error:
             findings.append(Finding.of_error("coco-protocols", error))
             continue

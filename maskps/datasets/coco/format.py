@@ -43,6 +43,6 @@ COCO = DatasetFormat(
     check=lambda path: Checked(check_coco(path)),
     write=_write,
     protocol_names=coco_protocol_names,
-    read_protocol=lambda dataset, name: read_coco_protocol(dataset.root, dataset, name),
+    read_protocol=read_coco_protocol,
     find_images=lambda dataset: coco_image_dir(dataset.root, dataset.train, dataset.test),
 )

@@ -18,10 +18,11 @@ from maskps.columns import check_unique, rows_of_names
 from maskps.datasets.coco.json_file import CocoColumns, read_columns
 from maskps.datasets.coco.protocols import PROTOCOLS_FILE, protocols_in, read_protocol_of
 from maskps.datasets.prw.files import QUERY_FILE
-from maskps.datasets.prw.reader import PRW_PROTOCOL, read_prw_protocol
+from maskps.datasets.prw.reader import read_prw_protocol
 from maskps.errors import AnnotationError, InputFileError
 from maskps.findings import raise_on_errors
 from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.sets import WHOLE_TEST_SET
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 
 _log = logging.getLogger(__name__)
@@ -101,20 +102,20 @@ def coco_protocol_names(root: Path) -> tuple[str, ...]:
     """
     path = root / PROTOCOLS_FILE
     names = protocols_in(path) if path.is_file() else ()
-    has_queries = PRW_PROTOCOL not in names and (root / QUERY_FILE).is_file()
-    return (*names, PRW_PROTOCOL) if has_queries else names
+    has_queries = WHOLE_TEST_SET not in names and (root / QUERY_FILE).is_file()
+    return (*names, WHOLE_TEST_SET) if has_queries else names
 
 
-def read_coco_protocol(root: Path, dataset: PersonSearchDataset, name: str) -> SearchProtocol:
+def read_coco_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
     """Returns the test protocol of this name, one of `coco_protocol_names`.
 
     Raises:
         InputFileError: no file of protocols, or none of this name in it.
         AnnotationError: a protocol that contradicts itself, or names a scene that `dataset.test` lacks.
     """
-    path = root / PROTOCOLS_FILE
-    if name == PRW_PROTOCOL and not (path.is_file() and name in protocols_in(path)):
-        return read_prw_protocol(root, dataset)
+    path = dataset.root / PROTOCOLS_FILE
+    if name == WHOLE_TEST_SET and not (path.is_file() and name in protocols_in(path)):
+        return read_prw_protocol(dataset)
     protocol = read_protocol_of(path, name)
     missing = np.flatnonzero(rows_of_names(dataset.test.names, protocol.image_names) < 0)
     if len(missing):

@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, InputFileError
+from maskps.io.files import explained_reading
 from maskps.io.matlab import open_mat
 from maskps.io.matlab.numbers import read_numbers
+from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
 
 IMAGE_DIR = Path("frames")
 ANNOTATION_DIR = Path("annotations")
@@ -37,7 +39,6 @@ IMAGE_SUFFIX = ".jpg"
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 
-_COPY = "copy or download it again"
 _LARGEST_ID = 2**31 - 1
 _LARGEST_PLACE = 1e6
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]+")
@@ -88,7 +89,10 @@ def read_frame_names(path: Path, key: str) -> list[str]:
     for index, name in enumerate(names):
         if not is_frame_name(name):
             raise AnnotationError(
-                _frame_place(path, 0, index), expected="the name of an image", found=repr(name), hint=_COPY
+                _frame_place(path, 0, index),
+                expected="the name of an image",
+                found=repr(name),
+                hint=COPY_AGAIN,
             )
     return [name + IMAGE_SUFFIX for name in names]
 
@@ -108,7 +112,7 @@ def read_persons(path: Path) -> NDArray[np.float64]:
             f"{path}, '{key}'",
             expected="5 columns: id, x, y, width, height",
             found=f"{rows.shape[0]} rows of {rows.shape[1]}",
-            hint=_COPY,
+            hint=COPY_AGAIN,
         )
     return rows
 
@@ -143,25 +147,15 @@ def read_query_text(path: Path) -> str:
     """Returns the content of query_info.txt, with its line ends as they are.
 
     Raises:
-        InputFileError: the file is missing, or no text.
+        InputFileError: the file is missing, empty, or not text.
     """
     wanted = "the queries of PRW: lines of id, x, y, width, height and image"
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        hint = "copy it from the released archive"
-        raise InputFileError(path, expected=wanted, found="no such file", hint=hint) from error
-    except OSError as error:
-        raise InputFileError(path, expected=wanted, found=error.strerror or str(error), hint=_COPY) from error
-    except UnicodeDecodeError as error:
-        raise InputFileError(path, expected=wanted, found="a file that is no text", hint=_COPY) from error
-    start = text.lstrip()[:40]
-    if start.startswith("version https://git-lfs"):
-        found, hint = "a Git-LFS pointer in place of the data", "run 'git lfs pull'"
-        raise InputFileError(path, expected=wanted, found=found, hint=hint)
-    if start.startswith("<"):
-        found, hint = "a web page (HTML or XML)", "the download needs a login or another link"
-        raise InputFileError(path, expected=wanted, found=found, hint=hint)
+    with explained_reading(path, what=wanted, hint="copy it from the released archive"):
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    other = other_file(content[:SNIFFED])
+    if other is not None:
+        raise InputFileError(path, expected=wanted, found=other.found, hint=other.hint)
     return text
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from maskps.datasets.dataset_format import Checked, DatasetFormat, Published, Written
 from maskps.datasets.prw import files
 from maskps.datasets.prw.checks import check_prw
-from maskps.datasets.prw.reader import PRW_PROTOCOL, is_prw, prw_protocol, read_prw, read_prw_protocol
+from maskps.datasets.prw.reader import is_prw, read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
 from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.sets import WHOLE_TEST_SET, whole_test_protocol
 from maskps.structures import PersonSearchDataset
 from maskps_manifest import prw as published
 
@@ -29,11 +30,11 @@ def _files(root: Path) -> list[Path]:
 
 
 def _write(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> Written:
-    name = PRW_PROTOCOL if PRW_PROTOCOL in protocols else next(iter(protocols), None)
+    name = WHOLE_TEST_SET if WHOLE_TEST_SET in protocols else next(iter(protocols), None)
     if name is not None:
         write_prw(root, dataset, protocols[name])
-        return Written({name: PRW_PROTOCOL})
-    without_queries = prw_protocol(
+        return Written({name: WHOLE_TEST_SET})
+    without_queries = whole_test_protocol(
         dataset.test,
         dataset.test_ids,
         query_scenes=np.zeros(0, np.int64),
@@ -55,7 +56,7 @@ PRW = DatasetFormat(
     read=read_prw,
     check=lambda root: Checked(check_prw(root)),
     write=_write,
-    protocol_names=lambda root: (PRW_PROTOCOL,),
-    read_protocol=lambda dataset, name: read_prw_protocol(dataset.root, dataset),
+    protocol_names=lambda root: (WHOLE_TEST_SET,),
+    read_protocol=lambda dataset, name: read_prw_protocol(dataset),
     published=Published("PRW", published.TRAIN, published.TEST, published.TRAIN_IDENTITIES),
 )

@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import has_area, xywh_to_xyxy
-from maskps.columns import check_unique, offsets_of, ragged_ranges, rows_of_names
+from maskps.columns import check_unique, rows_of_names
 from maskps.datasets.prw import files
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError
 from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.sets import whole_test_protocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
-
-PRW_PROTOCOL = "all"
-"""The one protocol of PRW: the gallery of every query is all test scenes but its own."""
 
 _CAMERA = re.compile(r"c(\d{1,9})s\d+_\d+\.jpg")
 
@@ -55,27 +53,17 @@ def read_prw(root: Path) -> PersonSearchDataset:
     )
 
 
-def read_prw_protocol(root: Path, dataset: PersonSearchDataset) -> SearchProtocol:
-    """Returns the protocol of query_info.txt, as `prw_protocol` builds it.
-
-    Args:
-        dataset: what `read_prw` returned.
+def read_prw_protocol(dataset: PersonSearchDataset) -> SearchProtocol:
+    """Returns the protocol of the query_info.txt at the data set's root, as `whole_test_protocol` builds it.
 
     Raises:
-        InputFileError: the file is missing or no text.
+        InputFileError: the file is missing, empty, or not text.
         AnnotationError: a line that is no query, or an image that is not in the test set.
     """
-    path = root / files.QUERY_FILE
+    path = dataset.root / files.QUERY_FILE
     queries, errors = files.query_lines(path, files.read_query_text(path))
     if errors:
         raise errors[0]
-    if not queries:
-        raise InputFileError(
-            path,
-            expected="lines of id, x, y, width, height and image",
-            found="an empty file",
-            hint="copy it from the released archive",
-        )
     scenes = rows_of_names(dataset.test.names, [query.name for query in queries])
     missing = np.flatnonzero(scenes < 0)
     if len(missing):
@@ -86,7 +74,7 @@ def read_prw_protocol(root: Path, dataset: PersonSearchDataset) -> SearchProtoco
             found=f"'{query.name}', which is not; {len(missing)} of {len(queries)} queries are like that",
             hint="the files may be of different versions; copy them again",
         )
-    return prw_protocol(
+    return whole_test_protocol(
         dataset.test,
         dataset.test_ids,
         query_scenes=scenes,
@@ -95,73 +83,11 @@ def read_prw_protocol(root: Path, dataset: PersonSearchDataset) -> SearchProtoco
     )
 
 
-def prw_protocol(
-    test: SceneTable,
-    test_ids: NDArray[np.str_],
-    *,
-    query_scenes: NDArray[np.int64],
-    query_boxes: NDArray[np.float32],
-    query_ids: NDArray[np.str_],
-) -> SearchProtocol:
-    """Returns the protocol whose galleries are the whole test set, each without the query's own scene.
-
-    As in the released evaluators, scenes of the query's own camera belong to the gallery, and where an id is
-    twice in a scene its first box is the true one (so in 3 test scenes). Gallery entries are in the order of
-    the test set. A query whose id is nowhere else has no true box.
-
-    Args:
-        test: the scenes; the protocol's `image_names` are theirs.
-        test_ids: (M,) str, the id of pid i at [i - 1].
-        query_scenes: (Q,) rows of `test`.
-        query_boxes: (Q, 4) float32 xyxy.
-        query_ids: (Q,) str.
-    """
-    own = query_scenes.astype(np.int32)[:, None]
-    entries = np.arange(max(len(test) - 1, 0), dtype=np.int32)[None]
-    galleries = entries + (entries >= own)
-
-    persons, first = _first_persons(test, len(test_ids))
-    query_pids = rows_of_names(test_ids, query_ids) + 1  # 0, a pid without persons, for an unknown id
-    counts = first[query_pids + 1] - first[query_pids]
-    truth_persons = persons[ragged_ranges(first[query_pids], counts)]
-    query_of_truth = np.repeat(np.arange(len(query_scenes)), counts)
-    scenes, own_scenes = test.scene_of_person[truth_persons], query_scenes[query_of_truth]
-    is_other = scenes != own_scenes
-    truths = np.bincount(query_of_truth[is_other], minlength=len(query_scenes))
-    return SearchProtocol(
-        image_names=test.names,
-        query_scenes=query_scenes.astype(np.int32),
-        query_boxes=query_boxes,
-        query_ids=query_ids,
-        query_hard=np.zeros(len(query_scenes), dtype=bool),
-        galleries=galleries,
-        truth_offsets=offsets_of(truths),
-        truth_positions=(scenes - (scenes > own_scenes))[is_other].astype(np.int32),
-        truth_boxes=test.boxes[truth_persons[is_other]],
-        truth_hard=test.is_hard[truth_persons[is_other]],
-    )
-
-
 def cameras_of_names(names: list[str]) -> NDArray[np.int64] | None:
     """Returns the (S,) camera numbers that these names give; None if a name gives none, or without names."""
     matches = [_CAMERA.fullmatch(name) for name in names]
     numbers = [int(match.group(1)) for match in matches if match]
     return np.array(numbers, dtype=np.int64) if numbers and len(numbers) == len(names) else None
-
-
-def _first_persons(test: SceneTable, pids_known: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the labeled persons by rising pid and scene, of a pid twice in a scene the first only.
-
-    The second array says where each of the pids 0..`pids_known` begins, and where the last one ends: pid p
-    has the persons [starts[p]:starts[p + 1]].
-    """
-    persons = np.flatnonzero(test.is_labeled)
-    persons = persons[np.argsort(test.pids[persons], kind="stable")]
-    pids, scenes = test.pids[persons], test.scene_of_person[persons]
-    is_first = np.ones(len(persons), dtype=bool)
-    is_first[1:] = (pids[1:] != pids[:-1]) | (scenes[1:] != scenes[:-1])
-    persons, pids = persons[is_first], pids[is_first]
-    return persons, np.searchsorted(pids, np.arange(pids_known + 2))
 
 
 def _read_set(root: Path, file: Path, key: str) -> tuple[SceneTable, NDArray[np.str_]]:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
 from maskps.datasets.prw import files
-from maskps.datasets.prw.reader import cameras_of_names, prw_protocol
+from maskps.datasets.prw.reader import cameras_of_names
 from maskps.errors import AnnotationError, OutputExistsError
 from maskps.io.files import folder_written_atomically, written_atomically
 from maskps.io.matlab import cell_matrix, char_matrix, write_mat
 from maskps.io.matlab.numbers import numbers_file
 from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.sets import whole_test_protocol
 from maskps.structures import BACKGROUND_PID, UNLABELED_PID, PersonSearchDataset, SceneTable
 
 
@@ -27,7 +28,7 @@ def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol
     and those of the queries.
 
     Args:
-        protocol: one that `prw_protocol` can build from its queries.
+        protocol: one that `whole_test_protocol` can build from its queries.
 
     Raises:
         AnnotationError: something that PRW's files cannot hold: an image that is not a ".jpg" or is in both
@@ -141,7 +142,7 @@ def _check_protocol(dataset: PersonSearchDataset, protocol: SearchProtocol) -> N
     expected = "galleries of all test scenes but the query's own, as PRW has"
     if not np.array_equal(protocol.image_names, dataset.test.names):
         raise _refusal("protocol", expected, "other scenes, or another order")
-    again = prw_protocol(
+    again = whole_test_protocol(
         dataset.test,
         dataset.test_ids,
         query_scenes=protocol.query_scenes.astype(np.int64),

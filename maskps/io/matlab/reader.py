@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
+from maskps.io.files import explained_reading
 from maskps.io.matlab.format import (
     CELL_CLASS,
     COMPRESSED,
@@ -29,22 +30,12 @@ from maskps.io.matlab.format import (
     STRUCT_CLASS,
 )
 from maskps.io.matlab.matrices import Matrices, split_fields
+from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
 
 _CHUNK = 4 * 2**20
 _READ = 2**18
 _HEAD = 2**16
-_COPY = "copy or download it again"
-_OTHER_FILES = (
-    (b"MATLAB 7.3", "a MATLAB 7.3 (HDF5) file", "save it in MATLAB with the option '-v7'"),
-    (b"\x89HDF", "an HDF5 file", "save it in MATLAB with the option '-v7'"),
-    (b"version https://git-lfs", "a Git-LFS pointer in place of the data", "run 'git lfs pull'"),
-    (b"\xff\xd8\xff", "a JPEG picture", _COPY),
-    (b"\x89PNG", "a PNG picture", _COPY),
-    (b"PK\x03\x04", "a zip archive", "unpack it first"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"<", "a web page (HTML or XML)", "the download needs a login or another link"),
-    (b"{", "a JSON file", _COPY),
-)
+_MISSING = "check the data set's folder, or copy its annotation files again"
 
 
 @dataclass(frozen=True)
@@ -162,34 +153,29 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
     """
     wanted = f"a MATLAB file with the variable '{key}'" if key else "a MATLAB file"
     names: list[str] = []
-    try:
-        with open(path, "rb") as file:
-            _check_header(path, file.read(HEADER_SIZE), wanted)
-            end = os.fstat(file.fileno()).st_size
-            offset = HEADER_SIZE
-            while offset < end:
-                head = b""
-                for piece in _unpacked(file, offset, path, _HEAD):
-                    head += piece
-                    if len(head) >= _HEAD:
-                        break
-                variable = _read_head(path, offset, head)
-                if key is None or variable.name == key:
-                    if not variable._is_array:
-                        raise InputFileError(
-                            path,
-                            expected=f"a struct or cell array '{variable.name}'",
-                            found="numbers or text",
-                            hint="compare the file with the released one",
-                        )
-                    return variable
-                names.append(variable.name)
-                file.seek(offset)
-                offset += 8 + struct.unpack("<II", file.read(8))[1]
-    except OSError as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        hint = "check the data set's folder, or copy its annotation files again"
-        raise InputFileError(path, expected=wanted, found=found, hint=hint) from error
+    with explained_reading(path, what=wanted, hint=_MISSING), open(path, "rb") as file:
+        _check_header(path, file.read(SNIFFED), wanted)
+        end = os.fstat(file.fileno()).st_size
+        offset = HEADER_SIZE
+        while offset < end:
+            head = b""
+            for piece in _unpacked(file, offset, path, _HEAD):
+                head += piece
+                if len(head) >= _HEAD:
+                    break
+            variable = _read_head(path, offset, head)
+            if key is None or variable.name == key:
+                if not variable._is_array:
+                    raise InputFileError(
+                        path,
+                        expected=f"a struct or cell array '{variable.name}'",
+                        found="numbers or text",
+                        hint="compare the file with the released one",
+                    )
+                return variable
+            names.append(variable.name)
+            file.seek(offset)
+            offset += 8 + struct.unpack("<II", file.read(8))[1]
     raise InputFileError(
         path,
         expected=wanted,
@@ -199,12 +185,12 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
 
 
 def _check_header(path: Path, header: bytes, wanted: str) -> None:
-    for start, found, hint in _OTHER_FILES:
-        if header.lstrip().startswith(start):
-            raise InputFileError(path, expected=wanted, found=found, hint=hint)
+    if other := other_file(header):
+        raise InputFileError(path, expected=wanted, found=other.found, hint=other.hint)
+    header = header[:HEADER_SIZE]
     if not header.startswith(HEADER_START):
-        found = f"something else, beginning with {header[:16]!r}" if header else "an empty file"
-        raise InputFileError(path, expected=wanted, found=found, hint=_COPY)
+        found = f"something else, beginning with {header[:16]!r}"
+        raise InputFileError(path, expected=wanted, found=found, hint=COPY_AGAIN)
     if len(header) < HEADER_SIZE:
         raise _cut_off(path, f"it ends after {len(header)} bytes")
     if not header.endswith(LITTLE_ENDIAN_END):
@@ -286,9 +272,9 @@ def _cut_off(path: Path, found: str) -> InputFileError:
         path,
         expected="a whole MATLAB file",
         found=f"it is cut off: {found}",
-        hint=_COPY,
+        hint=COPY_AGAIN,
     )
 
 
 def _damaged(path: Path, found: str) -> InputFileError:
-    return InputFileError(path, expected="a MATLAB file", found=f"it is damaged: {found}", hint=_COPY)
+    return InputFileError(path, expected="a MATLAB file", found=f"it is damaged: {found}", hint=COPY_AGAIN)
