@@ -1,8 +1,8 @@
 """The settings of a training run: one frozen, flat record whose defaults are the paper's values (Sec. 4.2).
 
-Where the paper says nothing, the default is that of the OIM release (Xiao et al. 2017), on which the
-paper builds; each setting names its source. A recipe is a TOML file with the keys that differ from the
-defaults; `key=value` overrides come on top. The resolved settings are saved with every run.
+Where the paper says nothing, the default is that of the OIM release (Xiao et al. 2017), on which the paper
+builds. Each setting names its source. A recipe is a TOML file with the keys that differ from the defaults;
+`key=value` overrides come on top. Every run saves its resolved settings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _setting(
     choices: tuple[str, ...] | None = None,
     rising: bool = False,
 ) -> Any:
-    """Returns a dataclass field whose value, or each entry of it, must be >= low, > above, <= high."""
+    """Returns a dataclass field whose value (or each of its entries) must be >= low, > above, <= high."""
     limits = {"low": low, "above": above, "high": high, "choices": choices, "rising": rising}
     return dataclasses.field(default=default, metadata=limits)
 
@@ -43,8 +43,8 @@ def _setting(
 class TrainConfig:
     """All settings of a run. Lengths are pixels of the resized image unless a comment says otherwise.
 
-    "[4.2]" is the paper's section; "[OIM]" the OIM release, where the paper is silent; "[ours]" a choice
-    of this project.
+    "[4.2]" is a section of the paper, "[OIM]" the OIM release where the paper is silent, "[ours]" a choice of
+    this project.
 
     Raises:
         ConfigError: a value of the wrong type or out of range.
@@ -58,11 +58,11 @@ class TrainConfig:
     embedding_dim: int = _setting(256, low=1)  # [3.2] d of f_id
     roi_pool: int = _setting(14, low=2)  # [3.2] RoIAlign output; res5 halves it to m = 7; masks are 2m x 2m
     mask_channels: int = _setting(256, low=1)  # Mask R-CNN, which [4.2] follows: of the mask branch
-    detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled from
+    detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled in it
 
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------
     shorter_side: int = _setting(600, low=16)  # [4.2]
-    longest_side: int = _setting(1000, low=16)  # [OIM] the limit that wins over shorter_side
+    longest_side: int = _setting(1000, low=16)  # [OIM] upper limit; shorter_side gives way to it
     flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; [ours] per image and epoch
 
     # -- region proposals -------------------------------------------------------------------------------
@@ -87,10 +87,10 @@ class TrainConfig:
     oim_temperature: float = _setting(0.1, above=0)  # [OIM] tau of Eq. (3)
     oim_momentum: float = _setting(0.5, low=0, high=1)  # [OIM] beta of Eq. (4)
     oim_queue_length: int = _setting(5000, low=0)  # [OIM] Q of Eq. (3)
-    masks: bool = _setting(True)  # False: the same run, the same data order, and no mask anywhere
+    masks: bool = _setting(True)  # False: the same run and data order without any mask
     mask_target: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
     mask_loss_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) has a sum
-    allow_missing_masks: bool = _setting(False)  # [ours] train although outlines of the subset are missing
+    allow_missing_masks: bool = _setting(False)  # [ours] train even if outlines of the subset are missing
     rpn_cls_weight: float = _setting(1.0, low=0)  # Eq. (7): every weight is 1
     rpn_reg_weight: float = _setting(1.0, low=0)
     rcnn_cls_weight: float = _setting(1.0, low=0)
@@ -101,29 +101,29 @@ class TrainConfig:
     # -- optimisation (Sec. 4.2) ------------------------------------------------------------------------
     epochs: int = _setting(12, low=1)  # [4.2]
     batch_size: int = _setting(1, low=1)  # [4.2] images per process and micro-batch
-    accumulate: int = _setting(1, low=1)  # [ours] micro-batches whose gradients make up one step
+    accumulate: int = _setting(1, low=1)  # [ours] micro-batches per step and process
     optimizer: str = _setting("sgd", choices=("sgd", "adamw"))  # [4.2] sgd
     precision: str = _setting("fp32", choices=("fp32", "bf16"))  # [ours] of the network; losses are fp32
     learning_rate: float = _setting(4e-4, above=0)  # [4.2]
     schedule: str = _setting("steps", choices=("steps", "cosine"))  # [4.2] steps; cosine: down to 0
     lr_steps: tuple[float, ...] = _setting((4.0, 8.0), above=0, rising=True)  # [4.2] epochs: "every 4"
     lr_factor: float = _setting(0.1, above=0, high=1)  # [4.2] at each of lr_steps
-    warmup_steps: int = _setting(0, low=0)  # [ours] none; otherwise the rate rises linearly over them
-    warmup_epochs: float = _setting(0.0, low=0)  # [ours] the same in epochs; only one of the two is given
+    warmup_steps: int = _setting(0, low=0)  # [ours] none; the rate rises linearly over these steps
+    warmup_epochs: float = _setting(0.0, low=0)  # [ours] the same in epochs; set at most one of the two
     momentum: float = _setting(0.9, low=0, high=1)  # [OIM] of sgd; adamw has torch's own betas
-    weight_decay: float = _setting(5e-4, low=0)  # [OIM] of weights; norms' scales and shifts have none
+    weight_decay: float = _setting(5e-4, low=0)  # [OIM] of weights; scales and shifts of norms do not decay
     bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] conv and linear biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0)  # [OIM] ... and do not decay
     gradient_clip: float = _setting(0.0, low=0)  # [ours] largest gradient norm; 0 = not limited
 
     # -- the run ----------------------------------------------------------------------------------------
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
-    num_workers: int = _setting(2, low=0)  # processes that load images; does not change any result
+    num_workers: int = _setting(2, low=0)  # processes that load images; no result depends on it
     checkpoint_every: int = _setting(1000, low=0)  # steps; 0 = at the end of every epoch only
     keep_checkpoints: int = _setting(2, low=1)  # the last ones; older ones are deleted
-    eval_every: int = _setting(0, low=0)  # epochs between evaluations that decide what is best; 0 = never
+    eval_every: int = _setting(0, low=0)  # epochs between evaluations, which choose best.pt; 0 = never
     eval_gallery_size: int = _setting(100, low=1)  # of those evaluations (Sec. 4.1)
-    tensorboard: bool = _setting(False)  # also write the curves and example images for TensorBoard
+    tensorboard: bool = _setting(False)  # also write curves and example images for TensorBoard
     image_every: int = _setting(500, low=1)  # steps between those example images
 
     def __post_init__(self) -> None:
@@ -158,9 +158,8 @@ def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     """Returns the settings of a recipe with `key=value` overrides on top; later overrides win.
 
     Args:
-        recipe: a name of `recipe_names()`, or the path of a TOML file (a `Path`, or text that
-            `is_recipe_file` takes for one).
-        overrides: values are read as TOML by the setting's type; text needs no quotes.
+        recipe: a name of `recipe_names()`, or the path of a TOML file (see `is_recipe_file`).
+        overrides: values are TOML of the setting's type; text needs no quotes.
 
     Raises:
         ConfigError: an unknown recipe, key or value.
@@ -195,7 +194,7 @@ def read_config(path: Path) -> TrainConfig:
 
     Raises:
         ConfigError: as `load_config`.
-        InputFileError: as `load_config`, or settings are missing: a default of today need not be the one that
+        InputFileError: as `load_config`, or settings are missing. Today's default may not be the value that
             the run was trained with.
     """
     config = load_config(path)
@@ -220,14 +219,8 @@ def write_config(path: Path, config: TrainConfig) -> None:
 
 
 def setting_text(value: bool | int | float | str | tuple[float, ...]) -> str:
-    """Returns a setting's value as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(setting_text(entry) for entry in value) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    """Returns a setting's value as TOML, which JSON is for these types, except for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def recipe_names() -> list[str]:
@@ -237,7 +230,7 @@ def recipe_names() -> list[str]:
 
 
 def is_recipe_file(recipe: str) -> bool:
-    """Whether this is meant as the path of a file: it ends in ".toml" or holds a path separator."""
+    """Whether this is the path of a file rather than a name: it ends in ".toml" or has a path separator."""
     return recipe.endswith(".toml") or "/" in recipe or "\\" in recipe
 
 
@@ -288,7 +281,7 @@ def _types() -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any, wanted: Any) -> Any:
-    """Returns `value` as `wanted`; whole numbers pass as floats, lists as tuples, nothing else."""
+    """Returns `value` as the type `wanted`. Converts only whole numbers to floats and lists to tuples."""
     if typing.get_origin(wanted) is tuple:
         if isinstance(value, list | tuple):
             return tuple(_checked(key, entry, typing.get_args(wanted)[0]) for entry in value)

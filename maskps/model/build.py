@@ -1,4 +1,4 @@
-"""From settings to a network: the only place that knows both."""
+"""From settings to a network; no other module knows both."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:
     """Returns the network of these settings, initialised from `config.seed`, on the CPU, in training mode.
 
-    The same settings give the same weights to the bit; torch's default generator is left as it was.
+    The same settings give the same weights to the bit. The state of torch's default generator stays the same.
 
     Args:
-        config: the settings of a run; those of the network and its losses are read.
+        config: the settings of a run.
         num_pids: labeled training identities, the rows of OIM's table.
 
     Raises:
@@ -64,7 +64,7 @@ def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:
             score_threshold=config.box_score_threshold,
             nms_threshold=config.box_nms,
             detections_per_image=config.detections_per_image,
-            # The settings check these names; mypy sees only that they are text.
+            # TrainConfig checks these names; for mypy they are plain text.
             detection_feature=cast(DetectionFeature, config.detection_feature),
             mask_target=cast(MaskTarget, config.mask_target),
             mask_reduction=cast(MaskReduction, config.mask_loss_reduction),

@@ -12,10 +12,10 @@ from maskps.model.stages import Res5, Stem
 
 
 def build_convnext_tiny() -> tuple[ConvNeXtStem, ConvNeXtRes5]:
-    """Returns the two parts with torchvision's random weights; together they have all but its last layer.
+    """Returns the two parts with torchvision's random weights; only its last layer is missing.
 
-    Without its stochastic depth: a block that is left out at random would make a step depend on how its
-    images are spread over processes.
+    Stochastic depth is off: it leaves out blocks at random, so a step would depend on how its images are
+    spread over processes.
     """
     network = torchvision.models.convnext_tiny(weights=None, stochastic_depth_prob=0.0)
     return ConvNeXtStem(network), ConvNeXtRes5(network)
@@ -24,9 +24,9 @@ def build_convnext_tiny() -> tuple[ConvNeXtStem, ConvNeXtRes5]:
 class ConvNeXtStem(Stem):
     """The first three stages, 384 channels, and the layer norm that follows them.
 
-    That norm is torchvision's first layer of the step to the last stage ("features.6.0"). It stands here so
-    that the RPN, too, sees normalised features; without one their size is whatever the sum of the blocks
-    came to, and detectors on ConvNeXt put norms of their own there.
+    In torchvision that norm is the first layer of the step to the last stage ("features.6.0"). Here it
+    belongs to the stem, so that the RPN gets normalised features, too. Other detectors on ConvNeXt add norms
+    of their own at this point.
     """
 
     def __init__(self, network: ConvNeXt) -> None:
@@ -48,7 +48,7 @@ class ConvNeXtStem(Stem):
 class ConvNeXtRes5(Res5):
     """The step to the last stage, that stage, 768 channels, and the norm of torchvision's classifier.
 
-    torchvision takes that norm after the mean over all cells; the mask branch needs the cells, so here it
+    torchvision applies that norm to the mean over all cells. The mask branch needs the cells, so here it
     normalises each of them.
     """
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 class MaskHead(nn.Module):
     """Predicts a mask of twice the features' size: (S, C, m, m) -> (S, 2m, 2m) logits.
 
-    "A similar architecture as in the Mask R-CNN" (Sec. 4.2): its head on a shared res5, that is a 2x2
-    deconvolution of stride 2, a ReLU, and a 1x1 convolution. One class: person.
+    "A similar architecture as in the Mask R-CNN" (Sec. 4.2). On a shared res5 that is a 2x2 deconvolution of
+    stride 2, a ReLU, and a 1x1 convolution. The only class is person.
     """
 
     def __init__(self, in_channels: int, channels: int = 256) -> None:

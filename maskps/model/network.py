@@ -23,13 +23,12 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 class MaskGuidedPersonSearch(nn.Module):
     """Detection, identification and segmentation on shared features (Sec. 3.2).
 
-    Image -> stem (conv1..res4) -> RPN -> RoIAlign -> res5 -> F_p, from which the box head, the embedding and
-    the mask branch are computed.
+    Image -> stem (conv1..res4) -> RPN -> RoIAlign -> res5 -> F_p -> box head, embedding and mask branch.
 
     Args:
         stem: first part of the backbone, (B, 3, H, W) -> (B, C4, H/16, W/16).
         rpn: proposals on these features.
-        roi_heads: everything after.
+        roi_heads: everything after RoIAlign.
     """
 
     image_mean: Tensor
@@ -40,7 +39,7 @@ class MaskGuidedPersonSearch(nn.Module):
         self.stem = stem
         self.rpn = rpn
         self.roi_heads = roi_heads
-        # Constants of the code, not of a run: they move with the model but are not saved.
+        # Constants: they move with the model to its device but are not saved.
         self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN)[:, None, None], persistent=False)
         self.register_buffer("image_std", torch.tensor(IMAGE_STD)[:, None, None], persistent=False)
 
@@ -54,14 +53,14 @@ class MaskGuidedPersonSearch(nn.Module):
             targets: per image, all in pixels of that (resized) image:
                 boxes (n, 4) float32 xyxy; pids (n,) int64, 1..N or `UNLABELED_PID`;
                 mask_present (n,) bool; mask_edges, a list of n (E, 4) float32 arrays of outline edges
-                (x0, y0, x1, y1), (0, 4) where there is no mask; and optionally seed, an int that decides
-                which anchors and RoIs of this image are sampled (without it torch's default generator does).
+                (x0, y0, x1, y1), (0, 4) for a person without mask; and optionally seed, an int from which
+                this image's anchors and RoIs are sampled (without it, torch's default generator decides).
                 n may be 0. Persons without area are ignored.
 
         Returns:
-            Training: the six scalars of `maskps.losses.LOSS_NAMES`, each the mean over the images of that
-            image's loss, all finite and with gradients for every kind of image. OIM's table and queue move
-            when `commit` is called, not here. Otherwise the detections of each image.
+            Training: the six scalars of `maskps.losses.LOSS_NAMES`, each the mean of its images' losses. All
+            are finite and have gradients, for every kind of image. OIM's table and queue move when `commit`
+            is called, not here. Otherwise: the detections of each image.
         """
         batch = self._batch(images)
         features = self.stem(batch.tensors)
@@ -113,9 +112,9 @@ class MaskGuidedPersonSearch(nn.Module):
     def detect_and_pool(
         self, images: Sequence[Tensor], boxes: Sequence[Tensor]
     ) -> tuple[list[RoIDetections], list[Tensor]]:
-        """Returns what `forward` detects and `pool_boxes` pools, from one pass through the stem.
+        """Returns the detections and the pooled features of given boxes, from one pass through the stem.
 
-        In evaluation mode only; arguments as `embed_boxes`.
+        For evaluation mode only. Arguments as `embed_boxes`.
         """
         batch = self._batch(images)
         features = self.stem(batch.tensors)
@@ -127,7 +126,7 @@ class MaskGuidedPersonSearch(nn.Module):
     def predict_masks(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, 14, 14) foreground probabilities of the masks in given boxes.
 
-        Not needed for search: the mask branch guides the training only. Arguments as `embed_boxes`.
+        Search does not need them: the mask branch only guides the training. Arguments as `embed_boxes`.
         """
         probabilities = self.roi_heads.mask_head(self._regions(images, boxes)).float().sigmoid()
         return list(probabilities.split([len(rows) for rows in boxes]))
@@ -140,7 +139,7 @@ class MaskGuidedPersonSearch(nn.Module):
         height = max(image.shape[1] for image in images)
         width = max(image.shape[2] for image in images)
         shape = (len(images), 3, _round_up(height, STRIDE), _round_up(width, STRIDE))
-        # Channels last is the faster layout: for convolutions, and for pooling, which then copies nothing.
+        # Channels last is faster for convolutions, and for RoIAlign, which then copies nothing.
         tensors = images[0].new_zeros(shape).contiguous(memory_format=torch.channels_last)
         for row, image in zip(tensors, images, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = (image - self.image_mean) / self.image_std

@@ -1,4 +1,4 @@
-"""What stays in float32 when the network runs under autocast."""
+"""Parts of the network that stay in float32 under autocast."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 
 class FullPrecisionLinear(nn.Linear):
-    """A linear layer that autocast leaves alone: (R, C) of any float dtype -> (R, D) in that of its weight.
+    """A linear layer that ignores autocast: (R, C) of any float dtype -> (R, D) in the dtype of its weight.
 
-    For the outputs that persons are compared, scored and placed by: bfloat16 has 8 significant bits, and
-    these layers are too small to be worth saving on.
+    Embeddings, scores and box deltas come from such layers. bfloat16 has only 8 significant bits, and the
+    layers are so small that it would save nothing.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -20,10 +20,10 @@ class FullPrecisionLinear(nn.Linear):
 
 
 class FullPrecisionAnchors(AnchorGenerator):
-    """torchvision's anchors, never narrower than float32.
+    """torchvision's anchors in float32 or wider.
 
-    torchvision gives them the dtype of the feature maps, under autocast bfloat16, in which the next number
-    after 512 is 516.
+    torchvision gives them the dtype of the feature maps. Under autocast that is bfloat16, in which the next
+    number after 512 is 516.
     """
 
     def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:

@@ -25,7 +25,7 @@ class ImageDetections(NamedTuple):
     Attributes:
         boxes: (n, 4) float32, xyxy, pixels of the original image, clipped at its border.
         scores: (n,) float32 in 0..1.
-        embeddings: (n, D) float32, L2-normalised unless the predictor was told otherwise.
+        embeddings: (n, D) float32, L2-normalised if the predictor's `unit_length` is on.
     """
 
     boxes: NDArray[np.float32]
@@ -36,17 +36,17 @@ class ImageDetections(NamedTuple):
 class Predictor:
     """Detects persons, and embeds given boxes, in images of any size.
 
-    The network is put to evaluation mode for each call and back into the mode it was in afterwards.
+    Each call runs the network in evaluation mode, and then restores the mode it was in.
 
     Args:
         model: the network; it is moved to `device`.
         shorter_side: pixels of the shorter side after resizing (Sec. 4.2), as in training.
         longest_side: limit of the longer side, as in training.
         device: where to compute.
-        feature: the vector that persons are compared by: "embedding" is f_id (256 numbers, Sec. 3.2),
-            "pooled" is f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper says both.
-        unit_length: divide features by their length, so that their products are cosines. f_id has length 1
-            as it is; f_p has not, and its Euclidean distances rank in another way then.
+        feature: the vector that search compares: "embedding" is f_id (256 numbers, Sec. 3.2), "pooled" is
+            f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper names both.
+        unit_length: divide features by their length, so that their products are cosines. f_id already has
+            length 1; for f_p this changes the ranking by Euclidean distance.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Predictor:
     def detect_and_embed(
         self, image: NDArray[np.uint8], boxes: NDArray[np.float32]
     ) -> tuple[ImageDetections, NDArray[np.float32]]:
-        """Returns what `detect` and `embed` return, for little more than the time of one of them."""
+        """Returns the results of `detect` and `embed`, in little more time than one of them."""
         tensor, scale = self._prepared(image)
         with self._evaluating():
             (found,), (pooled,) = self.model.detect_and_pool([tensor], [self._rows(boxes, scale)])

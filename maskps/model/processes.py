@@ -1,4 +1,4 @@
-"""The processes of a training run: one, or those that torchrun started, and what they tell each other."""
+"""The processes and devices of a run: one process, or those that torchrun started."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from maskps.errors import ConfigError, MaskpsError, TrainingError
 T = TypeVar("T")
 
 _PATIENCE = timedelta(days=1)
-"""How long a process waits for another: the first one's evaluations and checkpoints may take their time. A
-process that ended is noticed at once."""
+"""How long a process waits for another: an evaluation in the first one may take long. If a process has ended,
+the others notice at once."""
 
 
 class Processes:
-    """The processes that take the steps of a run together.
+    """The processes that take the steps of a run together: torchrun's, or a single one.
 
-    Under torchrun they are those that it started; otherwise there is one, and nothing here does anything.
+    With a single process, every method returns at once.
 
     Attributes:
         rank: this process's number, from 0.
@@ -38,11 +38,11 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes files, reports and evaluates."""
+        """Whether this process writes files, reports and evaluates."""
         return self.rank == 0
 
     def gather(self, value: T) -> list[T]:
-        """Returns every process's value, by rank. A value is anything that can be pickled; small.
+        """Returns every process's value, by rank. Values are small and can be pickled.
 
         Raises:
             TrainingError: another process has ended.
@@ -57,7 +57,7 @@ class Processes:
         return values  # type: ignore[return-value]  # all_gather_object has filled every place
 
     def any(self, flag: bool) -> bool:
-        """Returns on all processes whether it is so on any of them."""
+        """Whether the flag is set in any process; the answer is the same in all of them."""
         return any(self.gather(flag))
 
     def together(self, work: Callable[[], T]) -> T:
@@ -76,17 +76,18 @@ class Processes:
             raise failure
         for rank, text in enumerate(failures):
             if text is not None:
-                raise self._stopped(f"process {rank} could not go on: {text}")
+                raise self._stopped(f"process {rank} failed: {text}")
         return result
 
     def shared(self, error: MaskpsError) -> MaskpsError:
-        """Returns what each process is to raise of an error that all have found: the first one tells it."""
+        """Returns the error to raise here, if all processes found it: the whole error in process 0, a short
+        pointer to process 0 in the others."""
         if self.is_first:
             return error
         return self._stopped("stopped with the others; process 0 says why")
 
     def explained(self, error: RuntimeError) -> RuntimeError | MaskpsError:
-        """Returns what is to be raised for an error that may mean that another process has ended."""
+        """Returns the error to raise instead of this one: if another process has ended, one that says so."""
         text = str(error)
         if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in text or "Connection" in text):
             return self._stopped(f"another process has ended ({text.splitlines()[0]})")
@@ -95,9 +96,9 @@ class Processes:
     def _stopped(self, found: str) -> TrainingError:
         return TrainingError(
             f"process {self.rank} of {self.size}",
-            expected="all processes to go on",
+            expected="all processes to continue",
             found=found,
-            hint="see the message of that process; then the same command goes on (training: with --resume)",
+            hint="see the message of that process; then repeat the command (training: with --resume)",
         )
 
 
@@ -105,15 +106,15 @@ class Processes:
 def open_processes(device: torch.device) -> Iterator[Processes]:
     """Yields the processes of this run, connected if torchrun started them; disconnects them afterwards.
 
-    They talk by gloo on the CPU, and by NCCL about tensors on CUDA devices. A process group that the caller
-    has opened is used and left open.
+    They exchange CPU data by gloo, and tensors on CUDA devices by NCCL. If the caller has opened a process
+    group, that one is used and stays open.
     """
     is_ours = dist.is_torchelastic_launched() and not dist.is_initialized()
     if is_ours:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=_PATIENCE)
     yield Processes()
-    # Not after an error: a process that lacks a partner must end, not wait for it.
+    # Not after an error: a process whose partner is gone must end, not wait for it.
     if is_ours:
         dist.destroy_process_group()
 
@@ -122,7 +123,7 @@ def open_device(device: torch.device | str) -> torch.device:
     """Returns the device of that name; "auto" is a CUDA device if there is one, else the CPU.
 
     Raises:
-        ConfigError: torch does not know it, or it is not there.
+        ConfigError: torch does not know it, or this machine does not have it.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -138,7 +139,7 @@ def open_device(device: torch.device | str) -> torch.device:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Returns the device of this process: of "cuda" without a number, the one of its local rank.
+    """Returns the device of this process: for "cuda" without a number, the one of its local rank.
 
     Raises:
         ConfigError: there are more processes than devices.
@@ -151,12 +152,12 @@ def own_device(device: torch.device) -> torch.device:
             "torchrun --nproc-per-node",
             expected=f"at most {torch.cuda.device_count()}, the number of CUDA devices",
             found=f"process {local} (counted from 0) on this machine",
-            hint="start as many processes as there are devices",
+            hint="start one process per device",
         )
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
 
 
 def is_first_process() -> bool:
-    """Whether this process is the only one or torchrun's first: the one to talk to the user."""
+    """Whether this process is the only one or torchrun's first, and so reports to the user."""
     return not dist.is_torchelastic_launched() or os.environ["RANK"] == "0"

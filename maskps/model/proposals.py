@@ -1,4 +1,4 @@
-"""The region proposal network: torchvision's, put together for one feature map of stride 16."""
+"""The region proposal network: torchvision's, for one feature map of stride 16."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from maskps.model.sampling import BalancedSampler
 class ProposalHead(nn.Module):
     """A 3x3 convolution, then objectness and box deltas of every anchor.
 
-    torchvision's RPNHead, except that the width of the 3x3 convolution is free: 512 on the 1024 channels of
-    res4 in Faster R-CNN and in the OIM release.
+    As torchvision's RPNHead, but the width of the 3x3 convolution is free. Faster R-CNN and the OIM release
+    use 512 on the 1024 channels of res4.
     """
 
     def __init__(self, in_channels: int, channels: int, num_anchors: int) -> None:
@@ -35,7 +35,7 @@ class ProposalHead(nn.Module):
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns objectness (B, A, h, w) and deltas (B, 4 A, h, w) for each (B, C, h, w)."""
         hidden = [F.relu(self.conv(level)) for level in features]
-        # Boxes and their scores are computed in float32 also under autocast.
+        # Boxes and their scores are computed in float32, also under autocast.
         objectness = [self.objectness(level).float() for level in hidden]
         return objectness, [self.deltas(level).float() for level in hidden]
 
@@ -43,8 +43,8 @@ class ProposalHead(nn.Module):
 class ProposalNetwork(RegionProposalNetwork):
     """torchvision's RPN, whose losses are means over images of each image's loss (decision 8).
 
-    torchvision takes the mean over all sampled anchors of the batch, so that an image with fewer of them (a
-    small one, say) counts less than the others. With one image a batch both are the same.
+    torchvision takes the mean over all sampled anchors of the batch, so an image with fewer anchors (a small
+    one, for example) has less weight than the others. With one image per batch both are the same.
     """
 
     def compute_loss(
@@ -91,14 +91,14 @@ def build_rpn(
 ) -> ProposalNetwork:
     """Returns the RPN of Sec. 3.2, trained by Eq. (1) on objectness and Eq. (2) on the box deltas.
 
-    Anchors are positive from IoU 0.7 (and the best ones of each person), negative below 0.3; half of a
-    batch is positive at most. The paper gives none of these numbers: all are the OIM release's. As in the
-    release, Eq. (2) is used in its scaled form, quadratic below 1/9 (the release's "sigma 3"). Three things
-    differ, as in torchvision:
+    Anchors are positive from IoU 0.7 (and the best ones of each person), negative below 0.3. At most half of
+    a batch is positive. The paper gives none of these numbers; all are the OIM release's. As in the release,
+    Eq. (2) has its scaled form, quadratic below 1/9 (the release's "sigma 3"). Three things are torchvision's
+    and differ from the release:
 
     - anchors that cross the border take part; the release leaves them out of the training;
-    - small proposals stay; the release drops those below 16 pixels of the original scene, though labeled
-      persons go down to 12 x 34 pixels and unlabeled ones to 7 x 20;
+    - small proposals stay; the release drops those below 16 pixels of the original scene, although labeled
+      persons can be as small as 12 x 34 pixels and unlabeled ones 7 x 20;
     - anchors are centred at 0, 16, 32, ... pixels; the release's at 7.5, 23.5, 39.5, ...
 
     Args:
@@ -106,9 +106,9 @@ def build_rpn(
         anchor_sizes: square roots of the anchors' areas, in pixels of the resized image.
         anchor_ratios: height over width.
         batch_size: anchors per image in the two losses.
-        pre_nms_top_n: proposals that enter the suppression in (training, test).
-        post_nms_top_n: proposals that are kept in (training, test).
-        nms: IoU above which the lower-scored of two proposals goes.
+        pre_nms_top_n: proposals before NMS in (training, test).
+        post_nms_top_n: proposals after NMS in (training, test).
+        nms: of two proposals with a larger IoU, the one with the lower score is dropped.
     """
     anchors = FullPrecisionAnchors((tuple(anchor_sizes),), (tuple(anchor_ratios),))
     rpn = ProposalNetwork(

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 def resized_size(height: int, width: int, shorter_side: int, longest_side: int) -> tuple[int, int]:
     """Returns (height, width) after the shorter side became `shorter_side` pixels (Sec. 4.2).
 
-    The aspect ratio stays (up to rounding); if the longer side would exceed `longest_side`, that one
-    decides. The paper states no longest side; 1000 is the OIM release's.
+    The aspect ratio stays the same, up to rounding. If the longer side would exceed `longest_side`, the image
+    is made smaller until it fits. The paper states no longest side; 1000 is the OIM release's.
     """
     scale = min(shorter_side / min(height, width), longest_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -24,8 +24,8 @@ def resize_image(
 ) -> tuple[Tensor, tuple[float, float]]:
     """Returns the resized image as (3, h, w) float32 in 0..1, and its exact scale (sx, sy).
 
-    Bilinear with antialiasing, in uint8. A point (x, y) of the original lies at (sx x, sy y): sx and sy are
-    new over old size, not the wanted ratio, so that boxes and outlines stay on the pixels.
+    Bilinear with antialiasing, in uint8. A point (x, y) of the original moves to (sx x, sy y). sx and sy are
+    new size over old size after rounding, so that boxes and outlines stay on the pixels.
 
     Args:
         image: (H, W, 3) uint8, RGB.

@@ -1,9 +1,9 @@
 """RoIAlign as two matrix products.
 
 Bilinear sampling on a grid is separable: a pooled region is L F C^T, with one small interpolation matrix for
-its lines and one for its columns. BLAS does that faster than torchvision's CPU kernel, whose backward pass
-is serial (30 % of a training step of the `tiny` network); and no atomic additions are needed, so gradients
-are the same from run to run on every device.
+its lines and one for its columns. BLAS computes that faster than torchvision's CPU kernel, whose backward
+pass is serial (30 % of a training step of the `tiny` network). It needs no atomic additions, so gradients are
+the same from run to run on every device.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RegionGrid:
         sampling_ratio: int = 2,
     ) -> None:
         self.map_size = map_size
-        # Continuous coordinates, in which the centre of the first cell is 0: RoIAlign with aligned=True.
+        # Continuous coordinates with the centre of the first cell at 0: RoIAlign with aligned=True.
         corners = [rows.detach().float() * spatial_scale - 0.5 for rows in boxes]
         self.lines = [_weights(rows[:, 1], rows[:, 3], size, sampling_ratio, map_size[0]) for rows in corners]
         self.columns = [
@@ -72,10 +72,10 @@ class RegionGrid:
 
 
 def _weights(low: Tensor, high: Tensor, size: int, sampling_ratio: int, length: int) -> Tensor:
-    """Returns (R, size, length): what each cell of an axis weighs in each bin of the regions [low, high].
+    """Returns (R, size, length): the weight of each cell of an axis in each bin of the regions [low, high].
 
-    A bin is the mean of its samples. A sample between the centres of two cells weighs both linearly; up to
-    one cell outside of the outermost centres it takes the border's cell; further out it counts as zero.
+    A bin is the mean of its samples. A sample between the centres of two cells interpolates linearly. Up to
+    one cell outside the outermost centres it takes the value of the border's cell; further out it is zero.
     """
     samples = size * sampling_ratio
     steps = (torch.arange(samples, dtype=low.dtype, device=low.device) + 0.5) / samples

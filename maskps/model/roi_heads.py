@@ -38,7 +38,7 @@ class SampledRois:
     Attributes:
         boxes: per image (r, 4) float32, xyxy, pixels of the resized image.
         is_foreground: (R,) bool, IoU >= 0.5 with a person.
-        pids: (R,) int64, the pid of that person (labeled or not), `BACKGROUND_PID` if there is none.
+        pids: (R,) int64, the pid of that person (labeled or not); `BACKGROUND_PID` for background.
         persons: (R,) int64, that person's row among all persons of the batch; only for foreground.
         matched_boxes: (R, 4) float32, that person's box; the RoI's own for background.
     """
@@ -79,15 +79,14 @@ class RoIHeads(nn.Module):
         id_loss: OIM with its table and queue; its `lookup_table` sets the length of an embedding.
         mask_channels: width of the mask branch.
         rois_per_image: RoIs per image in training.
-        foreground_fraction: share of them that is foreground, at most. 0.25 in the OIM release.
+        foreground_fraction: largest share of foreground among them; 0.25 in the OIM release.
         roi_pool: cells per side of RoIAlign; a mask has as many.
         score_threshold: detections at or below this score are dropped.
-        nms_threshold: IoU above which the lower-scored of two detections goes.
-        detections_per_image: the best so many are kept.
-        detection_feature: where a detection's features are pooled: "proposal" is the proposal that it was
-            refined from (one pass, as in the OIM release); "detection" pools again from the refined box,
-            which is how query features are made, at the price of a second pass of res5 over the few
-            detections. The paper does not say.
+        nms_threshold: of two detections with a larger IoU, the one with the lower score is dropped.
+        detections_per_image: only this many are kept, the best.
+        detection_feature: where a detection's features are pooled. "proposal": in the proposal that it was
+            refined from (one pass, as in the OIM release). "detection": again in the refined box, as for
+            queries, which costs a second pass of res5 over the few detections. The paper does not say.
         mask_target: "binary" (covered area >= 0.5 of a cell) or "soft" (the covered fraction).
         mask_reduction: see `maskps.losses.mask.mask_loss`.
     """
@@ -111,8 +110,8 @@ class RoIHeads(nn.Module):
         super().__init__()
         self.res5 = res5
         self.id_loss = id_loss
-        # With one foreground class, the release's 8 class-specific box outputs hold 4 that never get a
-        # gradient; these are the other 4.
+        # The release has 8 class-specific box outputs. With one foreground class 4 of them never get a
+        # gradient, so they are left out here.
         self.classifier = FullPrecisionLinear(res5.out_channels, 2)
         self.regressor = FullPrecisionLinear(res5.out_channels, 4)
         self.embedding = FullPrecisionLinear(res5.out_channels, id_loss.lookup_table.shape[1])
@@ -147,11 +146,11 @@ class RoIHeads(nn.Module):
     ) -> dict[str, Tensor]:
         """Returns loss_rcnn_cls, loss_rcnn_reg, loss_id and loss_mask, each the mean of its images' losses.
 
-        OIM remembers the embeddings; its table and queue stay as they are (`OIMLoss.commit`).
+        OIM remembers the embeddings; its table and queue move only at `OIMLoss.commit`.
 
         Args:
             features: (B, C4, h, w), of res4.
-            proposals: per image (n, 4) float32; the persons' own boxes are added to them.
+            proposals: per image (n, 4) float32; the boxes of the persons are added to them.
             targets: per image a dict as for `MaskGuidedPersonSearch.forward`.
         """
         rois = self.sample(proposals, targets)
@@ -213,10 +212,8 @@ class RoIHeads(nn.Module):
     def sample(self, proposals: list[Tensor], targets: Sequence[dict[str, Any]]) -> SampledRois:
         """Returns the RoIs of a training step: a balanced choice of proposals and the persons' own boxes.
 
-        At most `rois_per_image` of an image.
-
-        A RoI is foreground from IoU 0.5 on, and belongs to the person that it overlaps most (the first on
-        ties); all other RoIs are background.
+        There are at most `rois_per_image` of an image. A RoI with IoU >= 0.5 is foreground and belongs to the
+        person that it overlaps most (the first on ties); all others are background.
         """
         candidates = [
             torch.cat([boxes, target["boxes"]]) for boxes, target in zip(proposals, targets, strict=True)
@@ -233,7 +230,7 @@ class RoIHeads(nn.Module):
             chosen = torch.cat([torch.where(positive)[0], torch.where(negative)[0]])
             match, rows = match[chosen], rows[chosen]
             is_foreground = match >= 0
-            # A last row stands for "nobody", so that images without persons need no case of their own.
+            # Background (-1) takes the added last row. So images without persons need no special case.
             pid_or_background = F.pad(target["pids"], (0, 1), value=BACKGROUND_PID)
             box_or_any = F.pad(target["boxes"], (0, 0, 0, 1))
             boxes.append(rows)
@@ -287,7 +284,7 @@ class RoIHeads(nn.Module):
 def proposals_with_mask(rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
     """Returns (R,) bool: the "proposals with mask" of Sec. 3.2, foreground RoIs of persons with a mask."""
     has_mask = torch.cat([target["mask_present"] for target in targets])
-    # Background may point at any row, also at the one before the first: a last row "nobody" takes those.
+    # Background may point at any row or be -1: the added last row keeps -1 valid.
     return F.pad(has_mask, (0, 1))[rois.persons] & rois.is_foreground
 
 
@@ -301,7 +298,7 @@ def proposal_masks(
 ) -> Tensor:
     """Returns the true masks of the proposals with mask, cut at the proposals: (S, size, size).
 
-    From the outlines themselves (`maskps.masks.coverage`), so nothing is resampled.
+    Computed from the outlines (`maskps.masks.coverage`), without resampling.
 
     Args:
         with_mask: (R,) bool, of `proposals_with_mask`; S are true.

@@ -1,4 +1,4 @@
-"""What the network asks of a backbone: two parts, cut before its last stage (Sec. 3.2)."""
+"""The interface of a backbone: two parts, cut before its last stage (Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Stem(nn.Module):
     """All stages but the last, of stride 16: conv1 to res4 of a ResNet.
 
     `forward` takes normalised images (B, 3, H, W), H and W multiples of 16, and returns features
-    (B, `out_channels`, H/16, W/16). Parameters carry torchvision's names, so that whatever was trained with
-    them loads.
+    (B, `out_channels`, H/16, W/16). Parameters have torchvision's names, so that its weight files load.
 
     Attributes:
-        groups: the modules in the order of the forward pass that `frozen_stages` freezes one after the other.
+        groups: all modules in the order of the forward pass, in four groups; `frozen_stages` freezes the
+            first of them.
     """
 
     out_channels: int
@@ -29,13 +29,13 @@ class Res5(nn.Module):
     """The last stage, res5 of a ResNet, which runs once per region.
 
     `forward` takes regions of the stem's features (R, C4, 14, 14) and returns F_p (R, `out_channels`, 7, 7).
-    Parameters carry torchvision's names; none of them is also one of the stem.
+    Parameters have torchvision's names; the stem has none of the same name.
     """
 
     out_channels: int
 
     def pool(self, features: Tensor, grid: RegionGrid) -> Tensor:
-        """Returns `self(grid.pool(features))`, up to rounding; a stage that knows a cheaper way overrides it.
+        """Returns `self(grid.pool(features))`, up to rounding; override it if there is a cheaper way.
 
         Args:
             features: (B, C4, h, w), of the stem.

@@ -1,6 +1,6 @@
-"""Checkpoints: weights, table and queue, optimiser and step of a run, in one file without pickled code.
+"""Checkpoints: weights, OIM's table and queue, optimiser and step of a run, in a file without pickled code.
 
-They lie in RUN/checkpoints: step_00001234.pt, the last few of them, and best.pt.
+RUN/checkpoints holds the last few, such as step_00001234.pt, and best.pt.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ def checkpoint_path(run_dir: Path, step: int) -> Path:
 
 
 def best_path(run_dir: Path) -> Path:
-    """Returns the file of the checkpoint that did best in the evaluations during the run."""
+    """Returns the file of the checkpoint with the best evaluation during the run."""
     return run_dir / FOLDER / "best.pt"
 
 
 def checkpoint_steps(run_dir: Path) -> list[int]:
-    """Returns the steps after which there are checkpoints, ascending; without best.pt."""
+    """Returns the steps of a run's checkpoints, ascending; best.pt does not count."""
     folder = run_dir / FOLDER
     names = (_NAME.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
     return sorted(int(name[1]) for name in names if name)
 
 
 def remove_other_checkpoints(run_dir: Path, *, step: int, keep: int) -> None:
-    """Removes all checkpoints but the last `keep` up to `step`.
+    """Removes all checkpoints except the last `keep` up to `step`.
 
-    Those after `step` go as well: the run has gone back before them, since they were damaged. So does what a
-    kill in the middle of writing has left.
+    Later ones are damaged: the run has been resumed from before them. Files that a kill left half-written are
+    removed, too.
     """
     steps = checkpoint_steps(run_dir)
     kept = [one for one in steps if one <= step][-keep:]
@@ -73,12 +73,12 @@ def remove_other_checkpoints(run_dir: Path, *, step: int, keep: int) -> None:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint, whole or not at all: a kill leaves the earlier one in place.
+    """Writes a checkpoint atomically: a kill leaves the earlier file in place.
 
     Raises:
-        OutputError: it cannot be written, for want of space, say.
+        OutputError: it cannot be written; the disk may be full.
     """
-    buffer = io.BytesIO()  # torch tells of a full disk in words of its own
+    buffer = io.BytesIO()  # torch.save to a full disk raises an error of its own
     torch.save({"format": FORMAT, "version": VERSION, **vars(checkpoint)}, buffer)
     with written_atomically(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
@@ -88,17 +88,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Returns a checkpoint with its tensors on the CPU. Nothing in the file is executed.
 
     Raises:
-        InputFileError: no such file, cut off, pickled code in it, or not a checkpoint of ours.
+        InputFileError: the file does not exist, is cut off, holds pickled code, or is not our checkpoint.
     """
-    hint = "the file is broken or another program's; use another checkpoint, or train anew with --force"
+    hint = "the file is broken or another program's; use another checkpoint, or start over with --force"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputFileError(path, expected="a checkpoint", found="no such file") from error
-    # Of a file that is no checkpoint torch's unpickler may raise anything, IndexError for one.
+    # On a file that is not a checkpoint torch's unpickler may raise anything, such as IndexError.
     except Exception as error:
         first_line = (str(error).splitlines() or [""])[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch advises to execute the file
+        if isinstance(error, pickle.UnpicklingError):  # torch's text advises to execute the file
             first_line = "not a file of tensors and numbers"
         raise InputFileError(
             path,

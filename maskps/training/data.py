@@ -1,9 +1,9 @@
-"""Training batches: which images, in which order, resized and flipped together with boxes and outlines.
+"""Training batches: their images and order, resized and flipped together with boxes and outlines.
 
 A step sees `images_per_step` images. Each process takes its share of them, in micro-batches of `batch_size`.
 
-Everything random is drawn from (seed, epoch, scene), never from a state that runs on: the same batches
-come whatever the number of worker processes and wherever a run is resumed, with masks and without.
+Every random number comes from (seed, epoch, scene) alone. So the batches are the same with any number of
+loader processes, after a resumption, and with or without masks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from maskps.subset import Subset
 from maskps.training.interrupts import ignore_signals, signals_held_back
 
 _ORDER, _SCENE = 1, 2
-"""First entry of the seeds of the two kinds of random draws, so that they are independent."""
+"""First entry of the two kinds of seeds, so that their random numbers are independent."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Batch:
         names: names of the scenes.
         images: (3, h, w) float32, 0..1, RGB, each of its own size.
         targets: per image a dict of "boxes" (n, 4) float32 xyxy in the resized image, "pids" (n,) int64,
-            "mask_edges" (n tensors of (E, 4) float32, in the resized image; (0, 4) where there is no mask),
+            "mask_edges" (n tensors of (E, 4) float32, in the resized image; (0, 4) without a mask),
             "mask_present" (n,) bool, and "seed", the int from which anchors and RoIs are sampled.
         share: the part of its step's images that these are; their mean loss has this weight in the step's. 0
             for an image that only keeps a process busy when the last step of an epoch has none left for it.
@@ -70,15 +70,15 @@ class Batch:
 
 
 class SceneDataset(Dataset[Batch]):
-    """The training scenes of a data set; an item is one (epoch, scene row) as a batch of one image.
+    """The training scenes of a data set; the item (epoch, scene row) is a batch of one image.
 
-    All training scenes are in it, also those without a labeled person and without any person.
+    It holds all training scenes, also those without labeled persons or without any person.
 
     Args:
         subset: the mask subset; None trains without masks, as `config.masks = False` does.
 
     Raises:
-        AnnotationError: a person whose box has no width or no height, or no training scene at all.
+        AnnotationError: a box without width or height, or no training scene at all.
         TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
     """
 
@@ -139,7 +139,7 @@ class SceneDataset(Dataset[Batch]):
                 path,
                 expected=f"{scene.size[0]} x {scene.size[1]} pixels, as the annotation says",
                 found=f"{found[0]} x {found[1]}",
-                hint="the boxes refer to the released image; do not resize or turn it",
+                hint="the boxes refer to the released image; do not resize or rotate it",
             )
         return pixels
 
@@ -152,10 +152,10 @@ def mask_edges(
 ) -> dict[int, NDArray[np.float64]]:
     """Returns the outline of every person with a mask as (E, 4) edges, by person row of `dataset.train`.
 
-    Empty when `config.masks` is off: no person has a mask then, and everything else is the same.
+    With `config.masks` off it is empty.
 
     Raises:
-        ConfigError: masks are on and there is no subset.
+        ConfigError: masks are on, but there is no subset.
         TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
     """
     if not config.masks:
@@ -176,8 +176,8 @@ def mask_edges(
             expected=f"an outline of each of its {wanted} labeled persons",
             found=f"{len(missing)} persons without one, in {len(scenes)} images, the first of them "
             f"'{dataset.train.names[scenes[0]]}'",
-            hint="draw them and build the subset again with --labelme, train with --no-masks, or accept it "
-            "with --set allow_missing_masks=true: they then count as persons without mask",
+            hint="draw them and build the subset again with --labelme, train with --no-masks, or train with "
+            "--set allow_missing_masks=true: they then count as persons without mask",
         )
     present = np.flatnonzero(subset.masks.states == MaskState.PRESENT)
     return {int(row): subset.masks.outlines[int(row)].edges() for row in present}
@@ -189,20 +189,22 @@ def images_per_step(config: TrainConfig, processes: int = 1) -> int:
 
 
 def steps_per_epoch(num_scenes: int, images: int) -> int:
-    """Returns the number of steps an epoch has, of that many images; the last one has what is left."""
+    """Returns the number of steps in an epoch, of `images` images each; the last may have fewer."""
     return -(-num_scenes // images)
 
 
 def shares(
     rows: list[int], *, batch_size: int, rank: int = 0, size: int = 1
 ) -> list[tuple[list[int], float]]:
-    """Returns the micro-batches of one process in a step, and the part of the step's images that each is.
+    """Returns the micro-batches of one process in a step, each with its share of the step's images.
 
-    The step's images go micro-batch after micro-batch, and within one process after process. All processes
-    have equally many micro-batches. One for which nothing is left takes the step's first image, as part 0.
+    A step's images are cut into groups of `batch_size` per process, and each group is spread over the
+    processes in order. All processes have the same number of micro-batches. A process for which no image is
+    left takes the step's first one, with share 0.
 
     Args:
         rows: the scenes of the step, in their order; at least one.
+        rank, size: the number of this process, and how many there are.
     """
     own = []
     for start in range(0, len(rows), batch_size * size):
@@ -213,7 +215,7 @@ def shares(
 
 
 def epoch_order(num_scenes: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Returns the (num_scenes,) order of an epoch's scene rows, from the seed and the epoch alone."""
+    """Returns (num_scenes,): an epoch's scene rows in their order, which depends on seed and epoch alone."""
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(num_scenes)
 
 

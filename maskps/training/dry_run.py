@@ -1,4 +1,4 @@
-"""What a run would be: its settings, network, data and steps, and the memory and time that it will take."""
+"""A dry run: settings, network, data and steps of a run, and the memory and time to expect."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from maskps.training.schedule import build_optimizer, learning_rate
 from maskps.training.step import Stepper, autocast_for, memory_error
 
 _MEASURED = 5
-"""Steps that are measured, after a first one that is not: it allocates, and loads kernels."""
+"""Steps that are measured. The first step does not count: it allocates memory and loads kernels."""
 
 _SECONDS = 60.0
-"""No further step is begun after these."""
+"""After this time no further step starts."""
 
 
 class Parameters(NamedTuple):
-    """How many numbers of a part of the network train, and how many are frozen."""
+    """Numbers in a part of the network: those that train, and those that are frozen."""
 
     trained: int
     frozen: int
@@ -47,13 +47,11 @@ class DryRun:
 
     Attributes:
         parameters: by part of the network: stem, rpn, res5, heads (box and embedding), mask.
-        info: what the run would train on, and its steps.
+        info: the data and the steps of the run.
         labeled, unlabeled: training persons with and without an identity.
         missing: labeled persons of the mask subset without an outline.
-        seconds_per_step: median over the steps that were measured, images included.
-        steps_measured: how many.
-        peak_bytes: of the device's memory on CUDA, else of this process, up to the last step.
-        device: where.
+        seconds_per_step: median over `steps_measured` steps, loading of images included.
+        peak_bytes: largest memory up to the last step, of the device on CUDA, else of this process.
     """
 
     config: TrainConfig
@@ -73,14 +71,14 @@ class DryRun:
 
     @property
     def seconds(self) -> float:
-        """Of the whole run at the pace measured; evaluations and checkpoints come on top."""
+        """Seconds of the whole run at that speed, without evaluations and checkpoints."""
         return self.seconds_per_step * self.info.steps
 
     def text(self, recipe: TrainConfig | None = None) -> str:
-        """Returns all of it as lines for a person.
+        """Returns all of it as human-readable lines.
 
         Args:
-            recipe: settings that those of the run began as; where they differ, both are shown.
+            recipe: the settings before any override; both values are shown where they differ.
         """
         blocks = [
             ("settings", _settings_lines(self.config, recipe or self.config)),
@@ -117,14 +115,12 @@ class DryRun:
 
     def _expected_lines(self) -> list[str]:
         kind = (
-            "of the device"
-            if self.device.type == "cuda"
-            else "this process; those that load images come on top"
+            "of the device" if self.device.type == "cuda" else "this process, without those that load images"
         )
         return [
             f"{self.seconds_per_step:.3g} s a step, {self.images_per_second:.3g} images/s "
             f"({self.steps_measured} steps on {self.device})",
-            f"{_duration(self.seconds)} in all, without evaluations and checkpoints",
+            f"{_duration(self.seconds)} for the whole run, without evaluations and checkpoints",
             f"{self.peak_bytes / 2**30:.2f} GiB of memory ({kind})",
         ]
 
@@ -136,9 +132,9 @@ def dry_run(
     *,
     device: torch.device | str = "cpu",
 ) -> DryRun:
-    """Returns what a run of these settings would be, after a few real steps of it; writes nothing.
+    """Takes a few real steps of a run with these settings, and returns what was found; writes nothing.
 
-    One process, also where torchrun would start several. The caller's random state is left as it was.
+    Uses one process, even where torchrun starts several. The caller's random state does not change.
 
     Raises:
         ConfigError, InputFileError, TrainingError: as `maskps.training.train`, before any step or in one.
@@ -191,7 +187,7 @@ def count_parameters(model: MaskGuidedPersonSearch) -> dict[str, Parameters]:
 def _take_steps(
     model: MaskGuidedPersonSearch, scenes: SceneDataset, info: RunInfo, device: torch.device
 ) -> list[float]:
-    """Returns the seconds of the steps measured."""
+    """Returns the seconds of each measured step."""
     config = scenes.config
     is_cuda = device.type == "cuda"
     if is_cuda:

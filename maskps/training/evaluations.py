@@ -1,7 +1,7 @@
 """Evaluations during a run: every so many epochs, to keep the best checkpoint.
 
-They use the test protocol, as the field does. A checkpoint that is chosen by the test scenes looks better
-than it is: report the last one, or say how the best was chosen.
+They use the test protocol, as is common in the field. A checkpoint that is chosen on the test scenes looks
+better than it is: report the last one, or say how the best was chosen.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Evaluations:
     """Evaluates a run every `eval_every` epochs; the results are lines of evaluations.jsonl.
 
     Args:
-        step: steps that are done. Lines of later ones are cut off.
+        step: steps that are done. Lines of later steps are dropped.
 
     Raises:
         ConfigError: the data set has no protocol of `eval_gallery_size`.
-        InputFileError: images of the protocol are not there, or evaluations.jsonl is broken.
+        InputFileError: images of the protocol are missing, or evaluations.jsonl is broken.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Evaluations:
         self._lines = [line for line in self._read() if line["step"] <= step] if step else []
 
     def is_due(self, step: int) -> bool:
-        """Whether the network is to be evaluated after this step and has not been."""
+        """Whether an evaluation after this step is wanted and not done yet."""
         epoch, rest = divmod(step, self._steps_per_epoch)
         is_wanted = rest == 0 and epoch > 0 and epoch % self._config.eval_every == 0
         return is_wanted and all(line["step"] != step for line in self._lines)
@@ -65,9 +65,9 @@ class Evaluations:
     def run(
         self, predictor: Predictor, checkpoint: Checkpoint, *, progress: Callable[[int, int], None]
     ) -> None:
-        """Evaluates the network, keeps the checkpoint if it is the best so far, and notes the result.
+        """Evaluates the network, keeps the checkpoint if it is the best so far, and writes the result.
 
-        A kill at any moment leaves both files such that the evaluation can be done again.
+        After a kill at any moment the evaluation can be repeated.
 
         Args:
             checkpoint: of this network.
@@ -91,7 +91,7 @@ class Evaluations:
         _logger.info("evaluation after step %d: mAP %.4f, top-1 %.4f", step, result.mAP, result.top1)
 
     def _best_mAP(self) -> float:
-        """Returns the mAP of best.pt; -1 if there is none, or if its evaluation is not among the lines."""
+        """Returns the mAP of best.pt; -1 if there is no such file or no line about it."""
         try:
             best = read_checkpoint(best_path(self._run_dir)).step
         except InputFileError:
@@ -112,5 +112,5 @@ class Evaluations:
             path,
             expected="one JSON object with step and mAP per line",
             found="something else",
-            hint="the file was edited; put it back, or delete it: the evaluations start over",
+            hint="the file was edited; restore it, or delete it to evaluate from now on",
         )

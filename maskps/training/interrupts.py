@@ -59,12 +59,12 @@ def signals_held_back() -> Iterator[None]:
 
 
 def ignore_signals(worker: int) -> None:
-    """Takes a loader process out of the process group; torch calls it first thing in each of them.
+    """Takes a loader process out of the process group; torch calls it first in each of them.
 
-    Ctrl-C and `kill` of the group then leave it alone, and it still loads the images of a step that the main
-    process wants to finish. The main process ends its loaders itself, and they end when it is gone.
+    Ctrl-C and `kill` of the group then do not reach it, so it still loads the images of the step that the
+    main process is finishing. The main process ends its loaders, and they end themselves if it has died.
     """
     os.setpgrp()
     while signal.sigtimedwait(_STOPPING, 0) is not None:
-        pass  # it came before that, and was meant for the group
+        pass  # sent to the group before this process left it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)

@@ -1,13 +1,12 @@
-"""Makes the backbone that comes with maskps for the recipe `tiny`; run as a module.
+"""Makes the backbone that maskps ships for the recipe `tiny`; run it as a module.
 
     python -m maskps.training.pretrain_tiny WORK
 
-A narrow ResNet learns little from 300 scenes in a few minutes. This script gives it a start that owes
-nothing to the scenes it is later tried on. It renders a larger synthetic set from a seed of its own (other
-people, other cameras), and trains on it, without any mask, first the whole network of the recipe from random
-weights, then conv1..res5 alone to tell the people apart in windows around their boxes, as large as the
-recipe shows them, with windows of background as one more class. Only the backbone is kept: proposals, box
-head, embedding and mask branch start fresh in every run.
+A narrow ResNet learns little from 300 scenes in a few minutes, so it gets a start on other scenes. This
+script renders a larger synthetic set from its own seed (other people, other cameras) and trains on it,
+without any mask, in two parts: first the whole network of the recipe from random weights, then conv1..res5
+alone, as a classifier of the people in windows around their boxes, with background as one more class. Only
+the backbone is kept: RPN, box head, embedding and mask branch start from random weights in every run.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from maskps.training.run import RECORD
 from maskps.training.trained import load_run
 
 SEED = 20_200_827
-"""Of the scenes to pretrain on. `maskps-data synth` with any other seed shares no person and no camera."""
+"""Of the scenes. `maskps-data synth` with any other seed shares no person and no camera with them."""
 
 SCALE = SynthScale(
     400,
@@ -53,7 +52,7 @@ SCALE = SynthScale(
     low_resolution=2,
     subset_gallery=50,
 )
-"""Four labeled persons a scene, six scenes a person: identities are what a backbone learns most from."""
+"""Four labeled persons per scene, six scenes per person: a backbone learns most from identities."""
 
 SCENE_SETTINGS = (
     "pretrained=none",
@@ -73,21 +72,21 @@ SCENE_SETTINGS = (
     "learning_rate=0.03",
     "warmup_steps=200",
 )
-"""Of the first part, on top of the recipe `tiny`; scenes of their own size, since all of each is computed."""
+"""Of the first part, on top of the recipe `tiny`. Scenes keep their rendered size."""
 
 MARGIN = 16  # pixels of the resized scene around a box
-ROUNDS = (8, 4)  # epochs of each: the rate falls to 0, and the classifier begins anew
+ROUNDS = (8, 4)  # epochs of each; in each the rate falls to 0 and the classifier starts over
 BATCH = 64
 RATE = 1e-3
 WARMUP = 100  # steps
 COSINE_SCALE = 16.0
-HEIGHT_STEP, WIDTH_STEP = 64, 32  # pixels: few different sizes, for oneDNN compiles its kernels for each
-CHUNK = 24  # batches whose windows are sorted by size, so that little is padding
+HEIGHT_STEP, WIDTH_STEP = 64, 32  # pixels; oneDNN compiles kernels for each size, so there are few
+CHUNK = 24  # batches; windows are sorted by size within a chunk, to need little padding
 
 
 @dataclass(frozen=True)
 class Window:
-    """A person (or background) with some surroundings: pixels (3, h, w) uint8, box (4,) in it, class."""
+    """A person, or background, with a margin: pixels (3, h, w) uint8, the box (4,) in them, the class."""
 
     pixels: Tensor
     box: Tensor
@@ -114,8 +113,7 @@ def main(work: Path, jobs: int) -> None:
         train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1, epochs=epochs, rng=rng)
     target = pretrained_path(config.backbone, "shipped")
     with written_atomically(target) as temporary:
-        state = {name: value.contiguous() for name, value in backbone_state(stem, res5).items()}
-        safetensors.torch.save_file(state, temporary)
+        safetensors.torch.save_file(backbone_state(stem, res5), temporary)
     click.echo(f"wrote {target}, {target.stat().st_size / 1e6:.1f} MB")
 
 
@@ -150,8 +148,8 @@ def train_on_windows(
 ) -> None:
     """Trains both parts to classify the windows: cosine softmax on the pooled features f_p.
 
-    The classifier begins at the mean features of every class: from random prototypes, most of the time goes
-    into finding these, and the features suffer meanwhile.
+    The prototypes start at the mean features of each class. Random ones would take most of the time to get
+    there, and would harm the features meanwhile.
     """
     neck = nn.BatchNorm1d(res5.out_channels, affine=False)
     prototypes = nn.Parameter(_mean_features(stem, res5, neck, windows, classes, rng))
@@ -188,8 +186,8 @@ def _mean_features(
     classes: int,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Returns (classes, C) unit vectors: of each class the mean of its normalised features, as `neck` gives
-    them once its statistics, set here, are those of the windows."""
+    """Sets the statistics of `neck` to those of the windows; returns (classes, C) unit vectors, the mean
+    normalised features of each class."""
     stem.eval()
     res5.eval()
     parts = [_pooled(stem, res5, [windows[i] for i in members], rng) for members in _batches(windows, rng)]
@@ -220,7 +218,7 @@ def _window(pixels: Tensor, box: NDArray, label: int) -> Window:
 
 
 def _empty_box(boxes: NDArray, width: int, height: int, rng: np.random.Generator) -> NDArray | None:
-    """Returns a box of a person's shape that holds nobody, None if ten tries find none."""
+    """Returns a random box of a person's shape without a person in it, or None after ten tries."""
     for _ in range(10):
         tall = rng.uniform(60, 200)
         wide = tall * rng.uniform(0.3, 0.5)
@@ -232,7 +230,7 @@ def _empty_box(boxes: NDArray, width: int, height: int, rng: np.random.Generator
 
 
 def _batches(windows: list[Window], rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Returns the batches of an epoch in random order, each of windows of about the same size."""
+    """Returns the batches of an epoch in random order; the windows of a batch have about the same size."""
     heights, widths = np.array([window.pixels.shape[1:] for window in windows]).T
     rows = np.ceil(heights / HEIGHT_STEP)
     batches = []
@@ -243,7 +241,7 @@ def _batches(windows: list[Window], rng: np.random.Generator) -> list[NDArray[np
 
 
 def _joined(windows: list[Window], rng: np.random.Generator) -> tuple[Tensor, list[Tensor], Tensor]:
-    """Returns images (B, 3, H, W), boxes, and labels (B,), each window lit and flipped at random."""
+    """Returns images (B, 3, H, W), boxes and labels (B,), with random light, flip and box for each."""
     height = math.ceil(max(window.pixels.shape[1] for window in windows) / HEIGHT_STEP) * HEIGHT_STEP
     width = math.ceil(max(window.pixels.shape[2] for window in windows) / WIDTH_STEP) * WIDTH_STEP
     images = torch.zeros(len(windows), 3, height, width).to(memory_format=torch.channels_last)

@@ -106,7 +106,7 @@ class MetricsFile:
                 path,
                 expected=f"the {step} steps that the checkpoint holds, one line each",
                 found=f"{len(lines)} whole lines",
-                hint="the file was cut or edited; put it back, or train anew with --force",
+                hint="the file was cut or edited; restore it, or start over with --force",
             )
         os.truncate(path, sum(map(len, lines)))
         self._file = path.open("a", encoding="utf-8", newline="\n")
@@ -134,10 +134,10 @@ class MetricsFile:
 
 @dataclass
 class Pace:
-    """What a number of steps took.
+    """Images and time of a number of steps.
 
     Attributes:
-        waiting: seconds, of `seconds`, spent waiting for images.
+        waiting: the part of `seconds` that was spent waiting for images.
     """
 
     steps: int = 0

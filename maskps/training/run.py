@@ -1,10 +1,10 @@
-"""The folder of a training run, and the trained network in it.
+"""The folder of a training run.
 
-RUN/run.json                what was trained on what: `RunInfo`
+RUN/run.json                the data it trains on: `RunInfo`
 RUN/config.toml             every setting
-RUN/metrics.jsonl           one line per step: losses and rate, the same bytes for the same seed
-RUN/timing.jsonl            one line per epoch: seconds, how many of them waiting for images
-RUN/evaluations.jsonl       one line per evaluation during the run, if `eval_every` asks for them
+RUN/metrics.jsonl           one line per step: losses and rate; the same bytes for the same seed
+RUN/timing.jsonl            one line per epoch: seconds, and how many of them were spent waiting for images
+RUN/evaluations.jsonl       one line per evaluation during the run, with `eval_every`
 RUN/checkpoints/step_*.pt   weights, OIM table and queue, optimiser; the last `keep_checkpoints`
 RUN/checkpoints/best.pt     the one of the best evaluation
 """
@@ -46,18 +46,18 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run trains on; the content of run.json.
+    """The data and the steps of a run; the content of run.json.
 
     Attributes:
-        dataset: kind of the data set, e.g. "cuhk-sysu".
+        dataset: format of the data set, e.g. "cuhk-sysu".
         fingerprint: of its training annotation.
         num_pids: training identities, the rows of OIM's table.
         scenes: training scenes.
-        persons_with_mask: persons whose outline takes part; 0 without masks.
+        persons_with_mask: persons with an outline in the training; 0 without masks.
         masks_sha256: of those outlines.
         images_per_step: over all micro-batches and processes.
-        steps_per_epoch, steps: of the whole run.
-        versions: of maskps, Python, torch and torchvision that started it.
+        steps: of the whole run.
+        versions: of maskps, Python, torch and torchvision when the run started.
     """
 
     dataset: str
@@ -73,7 +73,7 @@ class RunInfo:
 
     @classmethod
     def of(cls, scenes: SceneDataset, *, processes: int = 1) -> RunInfo:
-        """Returns what a run of that many processes on these scenes trains on."""
+        """Returns the data and steps of a run on these scenes with that many processes."""
         digest = hashlib.sha256()
         for row, edges in sorted(scenes.edges.items()):
             digest.update(f"{row} {edges.shape}".encode())
@@ -106,10 +106,10 @@ def write_run_files(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:
 
 
 def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
-    """Returns what run.json and config.toml of a run say.
+    """Returns the content of run.json and config.toml.
 
     Raises:
-        InputFileError: they are missing, broken, or of another kind.
+        InputFileError: one of them is missing, broken, or another kind of file.
         ConfigError: settings that this version does not know.
     """
     if not (run_dir / RECORD).is_file():
@@ -134,7 +134,7 @@ def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
         run_dir / RECORD,
         expected=", ".join(f"{name} ({_TYPE_NAMES.get(wanted, 'names')})" for name, wanted in types.items()),
         found=found,
-        hint="the record was edited, or comes from another version of maskps; put it back, or train anew",
+        hint="the record was edited, or comes from another version of maskps; restore it, or train again",
     )
 
 
@@ -150,13 +150,13 @@ def _is_of_type(value: Any, wanted: Any) -> bool:
 
 
 def read_newest_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
-    """Returns the checkpoint to resume a run from, None if it has none yet.
+    """Returns the checkpoint to resume a run from; None if it has none yet.
 
-    That is the newest one that can be read. A damaged one is passed over with a warning: the steps between
-    are done again, and come out the same.
+    It is the newest that can be read. A damaged one is skipped with a warning; the run repeats the steps in
+    between, with the same result.
 
     Raises:
-        InputFileError: all of them are broken, or they are of another run.
+        InputFileError: all are broken, or one belongs to another run.
     """
     damage: InputFileError | None = None
     for step in reversed(checkpoint_steps(run_dir)):
@@ -193,7 +193,7 @@ def load_weights(model: MaskGuidedPersonSearch, checkpoint: Checkpoint, path: Pa
     """Puts a checkpoint's weights, table and queue into the network.
 
     Raises:
-        InputFileError: they are those of another network than the run's settings describe.
+        InputFileError: they belong to another network than the run's settings describe.
     """
     try:
         model.load_state_dict(checkpoint.model)
@@ -220,7 +220,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint, pat
             path,
             expected="the optimiser's state for this network",
             found=f"another one: {error}",
-            hint="it comes from another version of maskps; use that one, or train anew with --force",
+            hint="it comes from another version of maskps; use that one, or start over with --force",
         ) from error
 
 
@@ -277,7 +277,7 @@ _HARMLESS = {
 
 
 def differing_settings(first: TrainConfig, second: TrainConfig) -> list[str]:
-    """Returns "name: old -> new" of every setting that differs and changes results."""
+    """Returns "name: old -> new" of every setting that differs and affects results."""
     differences: list[str] = []
     for field in dataclasses.fields(TrainConfig):
         old: Any = getattr(first, field.name)

@@ -22,19 +22,19 @@ from maskps.training.report import StepReport
 FOLDER = "tensorboard"
 
 _SHOWN_SCORE = 0.5
-"""Detections are shown from this score on: the one that search counts from."""
+"""Detections with at least this score are shown, as search uses them."""
 
 
 class TensorBoardLog:
-    """Writes RUN/tensorboard: the losses, the rate and the speed of every step, and now and then an image.
+    """Writes RUN/tensorboard: losses, rate and speed of every step, and an example image at intervals.
 
     Open it with `tensorboard --logdir RUN`.
 
     Args:
         run_dir: folder of the run.
         config: its settings; `image_every` is read.
-        step: steps that are done. 0 begins anew; otherwise the curves that are there go on, and whatever was
-            written of later steps, which no checkpoint holds, is hidden.
+        step: steps that are done. 0 starts new curves. Otherwise the old ones continue, and their points
+            after this step, which no checkpoint holds, are hidden.
 
     Raises:
         ConfigError: the package tensorboard is not installed.
@@ -50,7 +50,7 @@ class TensorBoardLog:
         with write_errors_explained(folder):
             if step == 0:
                 shutil.rmtree(folder, ignore_errors=True)
-            # Handed to the system every few seconds, so that a kill loses little of the curves.
+            # Flushed every few seconds, so that a kill loses little of the curves.
             self._writer = SummaryWriter(str(folder), purge_step=step + 1, flush_secs=10)
 
     def step(self, report: StepReport) -> None:
@@ -66,31 +66,27 @@ class TensorBoardLog:
             self._writer.add_scalar(name, value, report.step)
 
     def wants_images(self, step: int) -> bool:
-        """Says whether an image is due after this step, counted from 1: the first one, and then regularly."""
+        """Whether an image is due after this step, counted from 1: after the first, and then regularly."""
         return step == 1 or step % self._image_every == 0
 
     def images(
         self, step: int, model: MaskGuidedPersonSearch, batch: Batch, device: torch.device | str
     ) -> None:
-        """Writes an image of the batch as the network sees it now: one with masks if there is one.
+        """Writes an image of the batch with the network's current results; one with masks if there is any.
 
-        Nothing about the training changes: the network is left in the mode it was in.
+        The training does not change, and the network stays in its mode.
         """
         row = next((i for i, one in enumerate(batch.targets) if bool(one["mask_present"].any())), 0)
         sheet = training_sheet(training_picture(model, batch, row, torch.device(device)))
         self._writer.add_image("example", np.asarray(sheet), step, dataformats="HWC")
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes everything that is still buffered."""
         self._writer.close()
 
 
 def check_tensorboard() -> None:
-    """Looks for the package.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
+    """Raises a ConfigError if the package tensorboard is not installed."""
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
@@ -106,7 +102,7 @@ def check_tensorboard() -> None:
 def training_picture(
     model: MaskGuidedPersonSearch, batch: Batch, row: int, device: torch.device
 ) -> TrainingPicture:
-    """Returns image `row` of the batch with the network's detections and its masks of the true boxes."""
+    """Returns image `row` of the batch with the network's detections, and its masks in the true boxes."""
     target = batch.targets[row]
     image, boxes = batch.images[row].to(device), target["boxes"].to(device)
     masked = torch.where(target["mask_present"])[0].tolist()

@@ -33,12 +33,10 @@ from maskps.training.run import (
 
 @dataclass(frozen=True)
 class Run:
-    """A trained network and how it came about.
+    """A trained network, its settings and its data.
 
     Attributes:
         model: on `device`, in evaluation mode.
-        config: the settings it was trained with.
-        info: what it was trained on.
         step: the step after which its weights were saved; `info.steps` when the run is finished.
     """
 
@@ -49,7 +47,7 @@ class Run:
     device: torch.device
 
     def predictor(self, *, feature: Feature = "embedding", unit_length: bool = True) -> Predictor:
-        """Returns the network with the image sizes it was trained for; the rest as for `Predictor`."""
+        """Returns a predictor with the image sizes of the training; arguments as `Predictor`."""
         config = self.config
         return Predictor(
             self.model,
@@ -62,7 +60,7 @@ class Run:
 
     @property
     def recipe(self) -> str | None:
-        """The recipe of maskps with these settings, seed and masks apart; None if there is none."""
+        """The name of maskps's recipe with these settings, apart from seed and masks; else None."""
         for name in recipe_names():
             one = dataclasses.replace(load_config(name), seed=self.config.seed, masks=self.config.masks)
             if not differing_settings(one, self.config):
@@ -80,14 +78,14 @@ def load_run(
     """Returns the network of a run folder.
 
     Args:
-        checkpoint: "last"; "best", of the evaluations during the run; or a step (the number, or its digits)
-            after which there is one.
-        allow_unfinished: also take the last checkpoint of a run that has not reached its end; "best" and a
-            step are taken in any case.
+        checkpoint: "last"; "best", of the evaluations during the run; or the step of a checkpoint, as a
+            number or as text.
+        allow_unfinished: accept the last checkpoint of a run that has not reached its end. "best" and a step
+            are always accepted.
 
     Raises:
-        ConfigError: `checkpoint` is none of these.
-        InputFileError: no such folder, or its files are missing, broken or do not belong together.
+        ConfigError: no such checkpoint.
+        InputFileError: the folder does not exist, or files are missing, broken or do not belong together.
         TrainingError: the run was interrupted before its end, or before its first checkpoint.
     """
     place = open_device(device)
@@ -110,7 +108,7 @@ def load_run(
 
 
 def _checkpoint_of(run_dir: Path, name: str | int) -> Path | None:
-    """Returns the file of "last", "best" or a step; None for "last" of a run that has none yet."""
+    """Returns the file of "last", "best" or a step; None for "last" if the run has no checkpoint yet."""
     steps = checkpoint_steps(run_dir)
     if name == "last":
         return checkpoint_path(run_dir, steps[-1]) if steps else None
@@ -121,7 +119,7 @@ def _checkpoint_of(run_dir: Path, name: str | int) -> Path | None:
             best_path(run_dir),
             expected="the checkpoint of the run's best evaluation",
             found="no such file",
-            hint="train with --set eval_every=1, or take the last checkpoint",
+            hint="train with --set eval_every=1, or use the last checkpoint",
         )
     if str(name).isdecimal() and int(name) in steps:
         return checkpoint_path(run_dir, int(name))
@@ -129,7 +127,7 @@ def _checkpoint_of(run_dir: Path, name: str | int) -> Path | None:
     raise ConfigError(
         f"checkpoint '{name}' of {run_dir}",
         expected=f"one of {', '.join(known)}",
-        found="none of that name or step",
+        found="no checkpoint of that name or step",
         hint="older ones are deleted; keep more with --set keep_checkpoints=N",
     )
 
@@ -137,14 +135,14 @@ def _checkpoint_of(run_dir: Path, name: str | int) -> Path | None:
 def initial_predictor(
     config: TrainConfig, dataset: PersonSearchDataset, *, device: torch.device | str = "cpu"
 ) -> Predictor:
-    """Returns the untrained network, with the weights that a run of these settings starts from."""
+    """Returns the untrained network, with the weights that a run with these settings starts from."""
     place = open_device(device)
     model = build_model(config, dataset.num_train_ids).to(place).eval()
     return Predictor(model, config.shorter_side, config.longest_side, place)
 
 
 def _read_own_checkpoint(path: Path, run_dir: Path, info: RunInfo) -> Checkpoint:
-    """Returns a checkpoint of the run; if it is damaged, the error names one that may be used instead."""
+    """Returns a checkpoint of the run. If it is damaged, the error names another one to use."""
     try:
         checkpoint = read_checkpoint(path)
     except InputFileError as error:
@@ -154,7 +152,7 @@ def _read_own_checkpoint(path: Path, run_dir: Path, info: RunInfo) -> Checkpoint
                 path,
                 expected=error.expected,
                 found=error.found,
-                hint=f"take another one, --checkpoint {others[-1]}, or go on from it with --resume",
+                hint=f"use another one, --checkpoint {others[-1]}, or continue from it with --resume",
             )
         raise error from error.__cause__
     check_belongs(checkpoint, path, info)
