@@ -290,7 +290,11 @@ def _checked(key: str, value: Any, wanted: Any) -> Any:
             return float(value)
     elif type(value) is wanted:
         return value
-    raise ConfigError(key, expected=_type_name(wanted), found=_toml_or_repr(value))
+    raise ConfigError(
+        key,
+        expected=_type_name(wanted),
+        found=setting_text(value) if isinstance(value, bool | str) else repr(value),
+    )
 
 
 def _parsed(key: str, text: str, wanted: Any) -> Any:
@@ -332,7 +336,3 @@ def _type_name(wanted: Any) -> str:
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(
         wanted, "a list of numbers, as in [4, 8]"
     )
-
-
-def _toml_or_repr(value: Any) -> str:
-    return setting_text(value) if isinstance(value, bool | int | float | str) else repr(value)
