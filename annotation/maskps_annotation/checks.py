@@ -22,9 +22,15 @@ from maskps.masks.labelme_file import LabelMeShape, told
 from maskps.masks.outlines import Outline
 from maskps_annotation.check_shapes import check_boxes, check_drawn, is_unchanged
 from maskps_annotation.drawn_persons import FileFindings, add_notes, group_shapes
-from maskps_annotation.labelme_config import CONFIG_NAME, DONE_FLAG, PROBLEM_FLAG
+from maskps_annotation.pack_files import (
+    CONFIG_NAME,
+    DONE_FLAG,
+    PROBLEM_FLAG,
+    SLOT_KEY,
+    is_prefilled,
+    reason_text,
+)
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
-from maskps_annotation.prefilled import SLOT_KEY, is_prefilled, reason_text
 from maskps_annotation.reading import ReadFile, read_file
 from maskps_annotation.shape_geometry import polygon_of_shape
 
@@ -38,15 +44,11 @@ class CheckedFile:
     Attributes:
         outlines: slot -> outline of each person who passes.
         findings: everything that was noticed.
-        drawn: slots for which something was drawn.
-        is_done: marked as done.
         digests: checksum of the corners of each polygon -> its slot, to find copies.
     """
 
     outlines: Mapping[str, Outline]
     findings: tuple[Finding, ...]
-    drawn: frozenset[str]
-    is_done: bool
     digests: Mapping[bytes, str]
 
 
@@ -211,12 +213,11 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
     except MaskpsError as error:
         hint = "'restore' brings back what was collected of it before"
         findings.add("file-unreadable", "error", "", error.found, expected=error.expected, hint=hint)
-        return CheckedFile({}, tuple(findings.found), frozenset(), False, {})
-    is_done = bool(file.heading.flags.get(DONE_FLAG))
+        return CheckedFile({}, tuple(findings.found), {})
     slots = {slot.name: slot for slot in scene.slots}
     _check_heading(scene, file, findings)
     if any(finding.code == "wrong-image" for finding in findings.found):  # nothing in it is about this image
-        return CheckedFile({}, tuple(findings.found), frozenset(), is_done, {})
+        return CheckedFile({}, tuple(findings.found), {})
     add_notes(file, findings, slots=slots)
     rectangles = {index: slot for index, shape in file.shapes if (slot := _slot_of_rectangle(scene, shape))}
     drawn = [(index, shape) for index, shape in file.shapes if index not in rectangles]
@@ -239,13 +240,11 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
     persons = [person for person in persons if person.key not in rejected]
     outlines = check_drawn(scene, persons, file.version, findings)
     names = [(shape, name) for _, shape in drawn if (name := _slot_label(shape)) in slots.keys() - rejected]
-    begun = frozenset(name for _, name in names)
+    begun = {name for _, name in names}
     _check_complete(scene, file.heading.flags, begun, rejected, findings)
     return CheckedFile(
         {name: one for name, one in outlines.items() if not {"", name} & findings.blocked},
         tuple(findings.found),
-        begun,
-        is_done,
         {digest: name for shape, name in names if (digest := _digest(shape))},
     )
 

@@ -20,11 +20,9 @@ from maskps.errors import AnnotationError
 from maskps.findings import Finding, Level
 from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape, told
 from maskps.masks.outlines import Outline, outline_from_parts
+from maskps_annotation.pack_files import ACCESSORY_FLAG, UNSURE_FLAG
 from maskps_annotation.reading import ReadFile
 from maskps_annotation.shape_geometry import geometry_of_shape, polygon_of_shape
-
-ACCESSORY_FLAG = "accessory"
-UNSURE_FLAG = "unsure"
 
 HOLE_OUTSIDE, FAR_HOLE_OUTSIDE = 0.25, 0.5
 """Share of a hole outside its person: a warning from the first on, an error from the second on."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from maskps.errors import ConfigError, InputFileError, MaskpsError
 from maskps.findings import Finding
-from maskps_annotation.labelme_config import CONFIG_NAME
+from maskps_annotation.pack_files import CONFIG_NAME
 from maskps_annotation.pack_record import read_pack
 
 OLDEST, TOO_NEW = 6, 8

@@ -25,8 +25,7 @@ from maskps.io.files import check_output, folder_written_atomically, write_json
 from maskps.masks.labelme_file import read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_record
-from maskps_annotation.correction_page import correction_section
-from maskps_annotation.labelme_config import CONFIG_NAME, labelme_config
+from maskps_annotation.pack_files import CONFIG_NAME, is_untouched, labelme_config, prefilled
 from maskps_annotation.pack_images import pack_image, pack_image_names
 from maskps_annotation.pack_record import (
     PACK_NAME,
@@ -39,28 +38,10 @@ from maskps_annotation.pack_record import (
     check_annotators,
     pack_content,
     packs_content,
-    read_pack,
     read_packs,
 )
-from maskps_annotation.prefilled import FILE_KEY, SLOT_KEY, is_prefilled, is_untouched, prefilled
-from maskps_annotation.rules_page import RULES_NAME, rules_page
+from maskps_annotation.rules_page import RULES_NAME, correction_section, rules_page
 from maskps_annotation.sharding import share_scenes
-
-__all__ = [
-    "FILE_KEY",
-    "SLOT_KEY",
-    "Pack",
-    "PackSet",
-    "PackedScene",
-    "Slot",
-    "is_prefilled",
-    "is_untouched",
-    "prefilled",
-    "read_pack",
-    "read_packs",
-    "write_packs",
-    "write_shares",
-]
 
 
 def write_packs(

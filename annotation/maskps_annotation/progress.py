@@ -12,9 +12,8 @@ from maskps.errors import MaskpsError
 from maskps.findings import Finding
 from maskps.masks.labelme_file import read_labelme
 from maskps.masks.outlines import Outline
-from maskps_annotation.labelme_config import DONE_FLAG, PROBLEM_FLAG
+from maskps_annotation.pack_files import DONE_FLAG, PROBLEM_FLAG, is_untouched
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet
-from maskps_annotation.prefilled import is_untouched
 
 PAUSE = 30 * 60.0
 """Seconds without a finished image that count as a pause, not as work."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from maskps.errors import AnnotationError
 from maskps.masks.labelme_file import LabelMeFile, LabelMeShape, read_content, read_heading, read_shape
-from maskps_annotation.prefilled import FILE_KEY
+from maskps_annotation.pack_files import FILE_KEY
 
 
 @dataclass(frozen=True)

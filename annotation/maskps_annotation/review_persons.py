@@ -28,8 +28,8 @@ from maskps_annotation.collected import (
     read_collected,
 )
 from maskps_annotation.decisions import outline_key
+from maskps_annotation.pack_files import SLOT_KEY, is_prefilled
 from maskps_annotation.pack_record import PackedScene, PackSet, Slot, check_packs_of
-from maskps_annotation.prefilled import SLOT_KEY, is_prefilled
 from maskps_annotation.reading import read_file
 from maskps_annotation.store import Store
 

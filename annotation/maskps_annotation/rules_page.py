@@ -1,10 +1,24 @@
-"""rules.html: what an annotator has to know, on one page with pictures; it needs no network."""
+"""rules.html: what an annotator has to know, on one page with pictures; it needs no network.
+
+In a pack of corrections, its first section shows whom to draw again, and why.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
 from functools import cache
 from html import escape
+from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from maskps.io.images import read_image
+from maskps.masks.outlines import Outline
+from maskps.pictures.drawing import INK, crop_tile, draw_frame, paint_outline
+from maskps_annotation.pack_files import reason_text
+from maskps_annotation.pack_record import Pack, Slot
 from maskps_annotation.rules_pictures import SIZE, examples
 
 RULES_NAME = "rules.html"
@@ -49,6 +63,17 @@ _LAST = (
     "Tick 'unsure' at a polygon that somebody should look at again.",
     "Do not rename, move or delete files, and leave 'Keep Previous Annotation' off.",
     "Do not let lines of one polygon cross. 20 to 60 points are enough for most persons.",
+)
+
+_WIDTH, _HEIGHT = 180, 240  # pixels of the picture of a person to correct
+
+_CONTEXT = 0.15  # of the region's sides, around it
+
+_HOW = (
+    "Somebody looked at these outlines and did not accept them. Each image opens with the outline as it is: "
+    "move, add and delete points, or delete the polygon and draw the person again. The reason also stands in "
+    "the description of the rectangle. An outline that stays as it is counts as not done; if you think that "
+    "it is right, tick 'problem'. Leave everybody without a rectangle alone."
 )
 
 _STYLE = f"""
@@ -97,3 +122,57 @@ def _rules() -> str:
         )
     last = "\n".join(f"<li>{escape(line)}</li>" for line in _LAST)
     return f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and always</h2>\n<ul>\n{last}\n</ul>\n"
+
+
+def correction_section(pack: Pack, folder: Path) -> str:
+    """Returns HTML with image, slot, reasons and a picture of every person to correct; "" if there is none.
+
+    Args:
+        folder: where the images of the pack are.
+
+    Raises:
+        InputFileError: an image is missing or broken.
+    """
+    figures = []
+    for scene in pack.scenes:
+        slots = [slot for slot in scene.slots if slot.correction is not None]
+        picture = Image.fromarray(read_image(folder / scene.image)) if slots else None
+        figures += [_correction_figure(scene.image, slot, picture) for slot in slots if picture is not None]
+    if not figures:
+        return ""
+    return (
+        f'<h2>What to correct</h2>\n<p>{escape(_HOW)}</p>\n<div class="pair">\n'
+        + "\n".join(figures)
+        + "\n</div>\n"
+    )
+
+
+def _correction_figure(image: str, slot: Slot, picture: Image.Image) -> str:
+    packed = io.BytesIO()
+    _correction_picture(slot, picture).save(packed, "JPEG", quality=80)
+    data = base64.b64encode(packed.getvalue()).decode("ascii")
+    name = escape(slot.name)
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{data}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'alt="{name} as it is now"><figcaption><b>{name}</b> in <bdi>{escape(image)}</bdi>'
+        f'<div class="reasons" dir="auto">{escape(reason_text(slot))}</div></figcaption></figure>'
+    )
+
+
+def _correction_picture(slot: Slot, picture: Image.Image) -> Image.Image:
+    """Returns a picture of the person's box, dark, and of the rejected outline."""
+    outline = slot.correction.outline if slot.correction is not None else Outline(())
+    box = np.array(slot.box)
+    around = box if outline.is_empty else np.array([box, outline.bounds])
+    region = np.concatenate(
+        [around.reshape(-1, 4)[:, :2].min(axis=0), around.reshape(-1, 4)[:, 2:].max(axis=0)]
+    )
+    tile, place = crop_tile(picture, region, (_WIDTH, _HEIGHT), context=_CONTEXT)
+    scale = (place[2:] - place[:2]) / (region[2:] - region[:2])
+
+    def moved(points: np.ndarray) -> np.ndarray:
+        return (points - region[:2]) * scale + place[:2]
+
+    paint_outline(tile, Outline(tuple(moved(ring) for ring in outline.rings)))
+    draw_frame(tile, moved(box.reshape(2, 2)).reshape(-1).tolist(), INK, width=2)
+    return tile

@@ -208,7 +208,7 @@ def progress(packs: Path, as_json: bool, quiet: bool) -> None:
       maskps-data annotate progress packs
     """
     from maskps_annotation.checks import check_file
-    from maskps_annotation.packs import read_packs
+    from maskps_annotation.pack_record import read_packs
     from maskps_annotation.progress import packs_progress, total_progress
 
     with progress_bar("files", quiet=quiet) as update:

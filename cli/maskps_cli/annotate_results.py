@@ -35,7 +35,7 @@ def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> No
       maskps-data annotate check packs
     """
     from maskps_annotation.checks import check_packs
-    from maskps_annotation.packs import read_packs
+    from maskps_annotation.pack_record import read_packs
 
     opened = read_packs(packs)
     with progress_bar("files", quiet=quiet) as update:
@@ -69,7 +69,7 @@ def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet
       maskps-data annotate collect packs --into subset
     """
     from maskps_annotation.collect_packs import collect_packs
-    from maskps_annotation.packs import read_packs
+    from maskps_annotation.pack_record import read_packs
 
     opened = read_packs(packs)
     dataset = dataset_of_subset(subset, images)
@@ -150,7 +150,7 @@ def agreement(packs: Path, as_json: bool) -> None:
     """
     from maskps_annotation.agreement import NOISE, noise_of_cells
     from maskps_annotation.agreement import agreement as agreement_of
-    from maskps_annotation.packs import read_packs
+    from maskps_annotation.pack_record import read_packs
 
     report = agreement_of(read_packs(packs))
     if as_json:

@@ -35,7 +35,7 @@ def review(
     Example:
       maskps-data annotate review subset --packs packs --out review.html
     """
-    from maskps_annotation.packs import read_packs
+    from maskps_annotation.pack_record import read_packs
     from maskps_annotation.review import write_review
 
     opened = None if packs is None else read_packs(packs)

@@ -12,7 +12,8 @@ import pytest
 from maskps.errors import AnnotationError
 from maskps.masks import LabelMeShape, outline_from_polygons, write_labelme
 from maskps_annotation.agreement import NOISE, agreement, compare_outlines, noise_of_cells
-from maskps_annotation.packs import Pack, PackedScene, PackSet, Slot, prefilled
+from maskps_annotation.pack_files import prefilled
+from maskps_annotation.pack_record import Pack, PackedScene, PackSet, Slot
 
 BOX = (0.0, 0.0, 28.0, 56.0)
 

@@ -17,8 +17,9 @@ from PIL import Image
 from maskps.findings import Finding
 from maskps.masks import LabelMeShape, Outline, write_labelme
 from maskps_annotation.checks import check_file, check_packs
+from maskps_annotation.pack_files import prefilled
 from maskps_annotation.pack_images import pack_image
-from maskps_annotation.packs import Pack, PackedScene, PackSet, Slot, prefilled
+from maskps_annotation.pack_record import Pack, PackedScene, PackSet, Slot
 
 BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 70.0, 70.0), (60.0, 20.0, 90.0, 90.0)]
 

@@ -20,7 +20,8 @@ from maskps.masks import outline_from_polygons
 from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset, read_subset_record, read_targets
 from maskps_annotation.collect_packs import CollectReport, collect_packs, store_of
-from maskps_annotation.packs import PackSet, read_packs, write_packs
+from maskps_annotation.pack_record import PackSet, read_packs
+from maskps_annotation.packs import write_packs
 
 
 @pytest.fixture

@@ -27,7 +27,9 @@ from maskps_annotation.checks import check_file, check_packs
 from maskps_annotation.collect_packs import COLLECTED_NAME, collect_packs, read_collected, store_of
 from maskps_annotation.corrections import write_corrections
 from maskps_annotation.decisions import outline_key
-from maskps_annotation.packs import PackedScene, PackSet, is_untouched, prefilled, read_packs, write_packs
+from maskps_annotation.pack_files import is_untouched, prefilled
+from maskps_annotation.pack_record import PackedScene, PackSet, read_packs
+from maskps_annotation.packs import write_packs
 from maskps_annotation.progress import packs_progress
 from maskps_cli.annotate import annotate
 

@@ -29,9 +29,10 @@ from maskps.structures import PersonSearchDataset
 from maskps.subset import build_subset, open_subset, select_subset
 from maskps_annotation.checks import check_packs
 from maskps_annotation.collect_packs import collect_packs
-from maskps_annotation.labelme_config import DONE_FLAG, SHAPE_FLAGS
 from maskps_annotation.launch import find_labelme
-from maskps_annotation.packs import FILE_KEY, SLOT_KEY, Pack, PackedScene, PackSet, is_prefilled, write_packs
+from maskps_annotation.pack_files import DONE_FLAG, FILE_KEY, SHAPE_FLAGS, SLOT_KEY, is_prefilled
+from maskps_annotation.pack_record import Pack, PackedScene, PackSet
+from maskps_annotation.packs import write_packs
 from maskps_annotation.shape_geometry import geometry_of_shape
 from maskps_cli.annotate import annotate
 

@@ -9,7 +9,6 @@ import pytest
 
 from maskps.errors import ConfigError, InputFileError, MaskpsError
 from maskps.io.files import write_json
-from maskps_annotation.labelme_config import CONFIG_NAME, labelme_config
 from maskps_annotation.launch import (
     LabelMeProgram,
     check_surroundings,
@@ -17,6 +16,7 @@ from maskps_annotation.launch import (
     labelme_command,
     run_labelme,
 )
+from maskps_annotation.pack_files import CONFIG_NAME, labelme_config
 from maskps_annotation.pack_record import Pack, pack_content
 
 ANY = LabelMeProgram(("labelme",), "6.3.1")

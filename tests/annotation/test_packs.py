@@ -15,16 +15,9 @@ from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputExists
 from maskps.masks.labelme_file import BOX_KEY, LabelMeShape, read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset
 from maskps.subset import build_subset, select_subset
-from maskps_annotation.packs import (
-    FILE_KEY,
-    SLOT_KEY,
-    PackSet,
-    is_prefilled,
-    is_untouched,
-    read_pack,
-    read_packs,
-    write_packs,
-)
+from maskps_annotation.pack_files import FILE_KEY, SLOT_KEY, is_prefilled, is_untouched
+from maskps_annotation.pack_record import PackSet, read_pack, read_packs
+from maskps_annotation.packs import write_packs
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from maskps.findings import Finding
 from maskps.masks.labelme_file import LabelMeShape, read_labelme, write_labelme
 from maskps.masks.outlines import Outline
+from maskps_annotation.pack_files import is_prefilled, prefilled
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet, Slot
-from maskps_annotation.packs import is_prefilled, prefilled
 from maskps_annotation.progress import packs_progress, total_progress, working_rate
 
 SQUARE = np.array([[0.0, 0.0], [8.0, 0.0], [8.0, 8.0], [0.0, 8.0]])

@@ -22,7 +22,8 @@ from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset, read_targets
 from maskps_annotation.collect_packs import collect_packs
 from maskps_annotation.decisions import outline_key
-from maskps_annotation.packs import PackSet, write_packs
+from maskps_annotation.pack_record import PackSet
+from maskps_annotation.packs import write_packs
 from maskps_annotation.review import write_review
 from maskps_annotation.review_persons import review_persons
 from maskps_annotation.review_pictures import frame_of_person, picture_of_frame

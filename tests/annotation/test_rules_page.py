@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from maskps_annotation.labelme_config import IMAGE_FLAGS, SHAPE_FLAGS, labelme_config
+from maskps_annotation.pack_files import IMAGE_FLAGS, SHAPE_FLAGS, labelme_config
 from maskps_annotation.rules_page import rules_page
 from maskps_annotation.rules_pictures import examples
 

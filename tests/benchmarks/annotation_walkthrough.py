@@ -33,7 +33,7 @@ from maskps.masks.coverage import THRESHOLD
 from maskps.structures import MaskState
 from maskps.subset import open_subset
 from maskps_annotation.decisions import outline_key
-from maskps_annotation.packs import PackSet, read_packs
+from maskps_annotation.pack_record import PackSet, read_packs
 
 Person = tuple[str, int]
 """Scene, and index of the box in it."""

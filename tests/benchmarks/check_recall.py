@@ -20,7 +20,8 @@ from maskps.findings import LEVELS, Finding
 from maskps.subset import build_subset, select_subset
 from maskps.synthetic import SCALES
 from maskps_annotation.checks import check_packs
-from maskps_annotation.packs import PackSet, write_packs
+from maskps_annotation.pack_record import PackSet
+from maskps_annotation.packs import write_packs
 
 ANNOTATORS = ("ann", "bob", "cem")
 REMARKS = {"not-done"}  # the only remark that is the point of a mistake

@@ -27,7 +27,9 @@ from maskps.masks import LabelMeShape, write_labelme
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import build_subset, open_subset, select_subset
 from maskps_annotation.collect_packs import collect_packs, store_of
-from maskps_annotation.packs import PackSet, prefilled, read_packs, write_packs
+from maskps_annotation.pack_files import prefilled
+from maskps_annotation.pack_record import PackSet, read_packs
+from maskps_annotation.packs import write_packs
 
 BOX = (10.0, 10.0, 30.0, 70.0)
 CHILD = """

@@ -21,7 +21,8 @@ from maskps.masks import LabelMeFile, LabelMeShape, Outline, write_labelme
 from maskps.masks.outlines import outline_from_shapely
 from maskps.masks.rasterising import outline_to_mask
 from maskps.masks.tracing import mask_to_outline
-from maskps_annotation.packs import Pack, PackedScene, PackSet, is_prefilled, prefilled
+from maskps_annotation.pack_files import is_prefilled, prefilled
+from maskps_annotation.pack_record import Pack, PackedScene, PackSet
 
 Truth = Mapping[str, Mapping[int, Outline]]
 """Scene -> index of the box in it -> true outline, of labeled and unlabeled persons."""

@@ -14,7 +14,8 @@ from command_line import invoke
 from maskps.datasets import open_dataset
 from maskps.masks import LabelMeShape, read_labelme, write_labelme
 from maskps.subset import build_subset, open_subset, select_subset
-from maskps_annotation.packs import read_packs, write_packs
+from maskps_annotation.pack_record import read_packs
+from maskps_annotation.packs import write_packs
 from maskps_cli.annotate_results import agreement, check, collect, restore
 from maskps_cli.options import MaskpsGroup
 

@@ -12,7 +12,8 @@ from PIL import Image
 from maskps.masks import LabelMeShape, Outline, write_labelme
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import build_subset, select_subset
-from maskps_annotation.packs import PackSet, prefilled
+from maskps_annotation.pack_files import prefilled
+from maskps_annotation.pack_record import PackSet
 
 BOXES = [(10.0, 10.0, 30.0, 70.0), (50.0, 10.0, 80.0, 70.0)]
 """Of the first and the second person of every image."""
