@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test mutants lint clean
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
 	@echo "make demo   create .venv, install maskps, run the main job into demo/ (under 10 minutes on 2 cores)"
 	@echo "make test   create .venv if it is missing, install maskps[dev], run the tests"
 	@echo "make lint   ruff and mypy"
+	@echo "make mutants  break 200 operators, one at a time, and see whether the tests notice"
 	@echo "make clean  remove .venv, demo/ and the caches"
 
 $(BIN)/python:
@@ -38,6 +39,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@echo "== running the tests"
 	$(BIN)/python -m pytest -n 2
+
+mutants: $(VENV)/.installed-dev
+	@echo "== breaking 200 operators, one at a time (up to an hour; an interrupted run resumes)"
+	$(BIN)/python tests/mutants.py --count 200
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
