@@ -1,18 +1,20 @@
-"""The search evaluator against a literal loop: time, growth with the gallery, memory.
+"""The search evaluator beside the loop of a released one: time, growth with the gallery, memory.
 
-    python tests/benchmarks/bench_search.py                         # full size: 2,900 queries, 6,978 images
-    python tests/benchmarks/bench_search.py --queries 100 --images 500 --sizes 50,100
+    python tests/benchmarks/bench_search.py TestG100.mat
+    python tests/benchmarks/bench_search.py TestG100.mat --detections 5000 --dim 32 --sizes 200 --rounds 1
 
-Random protocols of CUHK-SYSU's shape, 1 to 4 true boxes a query, about 8 detections an image, and unit
-embeddings. The loop is the released evaluator told again (tests/evaluation/literal_search.py): one product,
-one sort and one list an image, scikit-learn's average precision. At gallery sizes where all queries would
-take too long it gets some of them, and its time is multiplied; both must give the same numbers. Reading files
-is in neither time.
+TestG100.mat is the released file, or one of the same size from `maskps-data synth --scale cuhk-sysu`. The
+detections are random: every true box once, a little off, and other boxes, with unit embeddings. The loop is
+SeqNet's evaluator retold: for each query it reads the cells of its gallery, and for each image there it makes
+one product, one sort and one list; then scikit-learn computes the average precision. Loop and evaluator take
+turns and must give the same numbers; reading files is in neither time. Larger galleries are those of TestG100
+with other test scenes drawn at random, as the released TestG500 to TestG4000 are.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import platform
 import resource
 import statistics
@@ -22,62 +24,82 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
 
 from maskps.evaluation import Detections, evaluate_search, evaluate_searches
-from maskps.protocols import SearchProtocol
-from maskps.protocols.sets import select_queries
+from maskps.protocols import SearchProtocol, read_protocol
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
-from literal_search import literal_oim
-
-SUBSETS = {"Occlusion": (187, 100), "Resolution": (290, 100)}
+from literal_search import kept_detections, labelled, scored
 
 
-def random_search(
-    queries: int, images: int, sizes: list[int], *, dim: int, seed: int = 0
-) -> tuple[dict[int, SearchProtocol], Detections]:
-    """Returns a protocol of each gallery size, with the same queries, and detections of all images."""
+def released_loop(cells: np.ndarray, detections: Detections) -> tuple[list[float], list[list[bool]]]:
+    """Returns APs and top-1, 5, 10 of every query, as SeqNet's evaluator computes them.
+
+    Args:
+        cells: the variable of TestG100.mat, as `scipy.io.loadmat` returns it.
+    """
+    found = kept_detections(detections, 0.5)
+    aps, hits = [], []
+    for query, gallery in enumerate(cells["Gallery"]):
+        similarities: dict[str, np.ndarray] = {}
+        truths: dict[str, np.ndarray | None] = {}
+        count_gt, count_tp = 0, 0
+        for cell in gallery.squeeze():
+            name = str(cell[0][0])
+            truth = cell[1][0].astype(np.float64) if cell[1].size else None
+            count_gt += truth is not None
+            if name not in found or name in similarities:
+                continue
+            similarities[name] = found[name][1].dot(detections.query_embeddings[query][:, None]).ravel()
+            truths[name] = None if truth is None else np.concatenate([truth[:2], truth[:2] + truth[2:]])
+        y_true: list[int] = []
+        y_score: list[np.float32] = []
+        for name, similarity in similarities.items():
+            label, ordered = labelled(similarity, found[name][0], truths[name])
+            count_tp += int(label.sum())
+            y_true.extend(label)
+            y_score.extend(ordered)
+        ap, top = scored(y_true, y_score, count_tp, count_gt)
+        aps.append(ap)
+        hits.append(top)
+    return aps, hits
+
+
+def random_detections(protocol: SearchProtocol, count: int, dim: int, seed: int = 0) -> Detections:
+    """Returns every true box of the protocol, a little off, and random boxes in all of its images."""
     rng = np.random.default_rng(seed)
-    names = np.sort(np.array([f"s{i}.jpg" for i in range(images)]))
-    truths = np.minimum(rng.choice([1, 2, 3, 4], queries, p=[0.52, 0.28, 0.12, 0.08]), min(sizes))
-    order = np.argsort(rng.random((queries, images)), axis=1)[:, : max(sizes)].astype(np.int32)
-    corner = rng.uniform(0, 500, (truths.sum(), 2))
-    boxes = np.concatenate([corner, corner + rng.uniform((40, 100), (120, 300), corner.shape)], axis=1)
-    protocols = {
-        size: SearchProtocol(
-            image_names=names,
-            query_scenes=rng.integers(0, images, queries).astype(np.int32),
-            query_boxes=np.tile(np.array([10, 20, 90, 220], np.float32), (queries, 1)),
-            query_ids=np.array([f"p{i}" for i in range(queries)]),
-            query_hard=np.zeros(queries, bool),
-            galleries=order[:, :size],
-            truth_offsets=np.concatenate([[0], np.cumsum(truths)]).astype(np.int64),
-            truth_positions=np.concatenate([np.arange(count) for count in truths]).astype(np.int32),
-            truth_boxes=boxes.astype(np.float32),
-            truth_hard=np.zeros(len(boxes), bool),
-        )
-        for size in sizes
-    }
-    truth_images = protocols[sizes[0]].truth_scenes
-    query_embeddings = unit(rng.normal(size=(queries, dim)))
-    counts = rng.poisson(7, images)
-    found, embeddings = [], []
-    by_image = np.argsort(truth_images, kind="stable")
-    bounds = np.searchsorted(truth_images[by_image], np.arange(images + 1))
-    query_of_truth = protocols[sizes[0]].query_of_truth
-    for image in range(images):
-        here = by_image[bounds[image] : bounds[image + 1]]
-        corner = rng.uniform(0, 500, (counts[image], 2))
-        other = np.concatenate([corner, corner + rng.uniform((40, 100), (120, 300), corner.shape)], axis=1)
-        found.append(np.concatenate([boxes[here] + rng.normal(0, 4, (len(here), 4)), other]))
-        alike = query_embeddings[query_of_truth[here]] + rng.normal(size=(len(here), dim)) / dim**0.5
-        embeddings.append(unit(np.concatenate([alike, rng.normal(size=(counts[image], dim))])))
-    scores = [rng.uniform(0.5, 1, len(one)) for one in found]
-    return protocols, Detections.from_images(list(names), found, scores, embeddings, query_embeddings)
+    images, truths = len(protocol.image_names), len(protocol.truth_boxes)
+    queries = unit(rng.normal(size=(protocol.num_queries, dim)))
+    corner = rng.uniform(0, 500, (count - truths, 2))
+    size = rng.uniform((40, 100), (120, 300), corner.shape)
+    near = protocol.truth_boxes + rng.normal(0, 4, protocol.truth_boxes.shape)
+    near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
+    boxes = np.concatenate([near, np.concatenate([corner, corner + size], axis=1)])
+    alike = queries[protocol.query_of_truth] + rng.normal(size=(truths, dim)) / dim**0.5
+    embeddings = unit(np.concatenate([alike, rng.normal(size=(count - truths, dim))]))
+    image = np.concatenate([protocol.truth_scenes, rng.integers(0, images, count - truths)])
+    order = np.argsort(image, kind="stable")
+    return Detections(
+        image_names=protocol.image_names,
+        offsets=np.searchsorted(image[order], np.arange(images + 1)),
+        boxes=boxes[order].astype(np.float32),
+        scores=rng.uniform(0.5, 1, count).astype(np.float32),
+        embeddings=embeddings[order].astype(np.float32),
+        query_embeddings=queries.astype(np.float32),
+    )
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def larger(protocol: SearchProtocol, size: int, seed: int = 0) -> SearchProtocol:
+    """Returns the protocol with other scenes, drawn at random, after those of its galleries."""
+    draw = np.random.default_rng(seed).random((protocol.num_queries, len(protocol.image_names)))
+    np.put_along_axis(draw, protocol.galleries, np.inf, axis=1)
+    more = np.argsort(draw, axis=1)[:, : size - protocol.gallery_size].astype(np.int32)
+    return dataclasses.replace(protocol, galleries=np.concatenate([protocol.galleries, more], axis=1))
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -87,91 +109,67 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def middle(values: list[float], form: str) -> str:
-    """Returns the median, and in brackets the least and the largest."""
+    """Returns the median, and in brackets the smallest and the largest."""
     least, median, largest = (format(of(values), form) for of in (min, statistics.median, max))
     return median if len(values) == 1 else f"{median} ({least} - {largest})"
 
 
-def compare(protocol: SearchProtocol, detections: Detections, rounds: int, loop_entries: int) -> str:
-    """Returns a row: the loop on as many queries as make `loop_entries` gallery entries, and ours on all.
-
-    Both are timed in turns, and their ratio is taken round by round: what disturbs the machine meets both.
-    """
-    some = np.arange(min(protocol.num_queries, max(loop_entries // protocol.gallery_size, 20)))
-    part = select_queries(protocol, some)
-    own = Detections(**{**vars(detections), "query_embeddings": detections.query_embeddings[: len(some)]})
-    aps, accs = literal_oim(part, own)
-    result = evaluate_search(protocol, detections)
-    # The loop's float32 products may order nearly equal similarities in another way.
-    difference = float(np.abs(result.average_precisions[some] - aps).max())
-    same_hits = bool((result.hits[some] == accs).all())
+def compare(path: Path, protocol: SearchProtocol, detections: Detections, rounds: int) -> str:
+    """Returns the row of the released loop and ours; their ratio is taken round by round."""
+    (cells,) = (value for name, value in loadmat(path).items() if not name.startswith("__"))
+    cells = cells.squeeze()
     loop, ours = [], []
     for _ in range(rounds):
-        loop.append(seconds(lambda: literal_oim(part, own)) * protocol.num_queries / len(some))
-        ours.append(seconds(lambda: evaluate_search(protocol, detections)))
+        begin = time.perf_counter()
+        aps, hits = released_loop(cells, detections)
+        loop.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        result = evaluate_search(protocol, detections, rules="seqnet")
+        ours.append(time.perf_counter() - begin)
+    # The loop's float32 products may order nearly equal similarities in another way.
+    difference = float(np.abs(result.average_precisions - aps).max())
+    same_hits = "yes" if result.hits.tolist() == hits else "no"
     ratios = [one / other for one, other in zip(loop, ours, strict=True)]
-    size = protocol.gallery_size
     return (
-        f"| {size:,} | {statistics.median(loop):.1f}"
-        f"{'' if len(some) == protocol.num_queries else f' ({len(some)} queries)'} "
-        f"| {middle(ours, '.3f')} | {middle(ratios, '.0f')} "
-        f"| {1e3 * statistics.median(ours) / protocol.num_queries:.3f} "
-        f"| {difference:.1e} | {'yes' if same_hits else 'no'} |"
+        f"| {middle(loop, '.1f')} | {middle(ours, '.2f')} | {middle(ratios, '.0f')} "
+        f"| {difference:.1e} | {same_hits} |"
     )
+
+
+def peak_memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--queries", type=int, default=2900)
-    parser.add_argument("--images", type=int, default=6978)
+    parser.add_argument("protocol", type=Path, help="TestG100.mat")
+    parser.add_argument("--detections", type=int, default=36_547)
     parser.add_argument("--dim", type=int, default=256)
-    parser.add_argument("--sizes", default="50,100,500,1000,2000,4000")
+    parser.add_argument("--sizes", default="1000,4000", help="of the larger galleries")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--loop-entries", type=int, default=290_000, help="gallery entries that the loop gets"
-    )
     given = parser.parse_args()
-    sizes = [int(size) for size in given.sizes.split(",")]
-    protocols, detections = random_search(given.queries, given.images, sizes, dim=given.dim)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    protocol = read_protocol(given.protocol)
+    detections = random_detections(protocol, given.detections, given.dim)
     print(
-        f"{given.queries:,} queries, {given.images:,} images, {len(detections):,} detections, {given.dim} "
-        f"dimensions; numpy {np.__version__}, Python {platform.python_version()}\n"
+        f"{protocol.num_queries:,} queries, {len(protocol.image_names):,} images, {len(detections):,} "
+        f"detections, {given.dim} dimensions; numpy {np.__version__}, Python {platform.python_version()}\n"
     )
-    several = {f"TestG{size}": protocol for size, protocol in protocols.items()}
-    for name, (count, size) in SUBSETS.items():
-        base = protocols[min(sizes, key=lambda known: abs(known - size))]
-        several[name] = select_queries(base, np.arange(min(count, given.queries)))
-    # Subsets have query lists of their own: the detections say which query each row is.
-    boxes = np.arange(given.queries, dtype=np.float32)[:, None] + protocols[sizes[0]].query_boxes
-    several = {
-        name: SearchProtocol(
-            **{
-                **vars(protocol),
-                "query_boxes": boxes[: protocol.num_queries],
-                "query_scenes": protocols[sizes[0]].query_scenes[: protocol.num_queries],
-            }
+    sizes = [int(size) for size in given.sizes.split(",")]
+    protocols = {protocol.gallery_size: protocol} | {size: larger(protocol, size) for size in sizes}
+    print("| gallery | ours, s | ms a query |\n|---|---|---|")
+    for size, one in protocols.items():
+        times = [seconds(lambda one=one: evaluate_search(one, detections)) for _ in range(given.rounds)]
+        print(
+            f"| {size:,} | {middle(times, '.2f')} | {1e3 * statistics.median(times) / one.num_queries:.3f} |"
         )
-        for name, protocol in several.items()
-    }
-    named = Detections(
-        **{
-            **vars(detections),
-            "query_names": protocols[sizes[0]].image_names[protocols[sizes[0]].query_scenes],
-            "query_boxes": boxes,
-        }
-    )
-    together = seconds(lambda: evaluate_searches(several, named))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-    print("| gallery | loop, s | ours, s | times faster | ms a query | largest AP difference | same top-k |")
-    print("|---|---|---|---|---|---|---|")
-    for protocol in protocols.values():
-        print(compare(protocol, detections, given.rounds, given.loop_entries), flush=True)
-    print(f"\n{' + '.join(several)} together: {together:.1f} s.")
-    print(f"Memory at most {peak:,.0f} MB, of which {before:,.0f} MB before the first search.")
+    together = seconds(lambda: evaluate_searches(protocols, detections))
+    print(f"\nAll of these galleries in one call: {together:.1f} s.")
+    print(f"Memory of this process at most {peak_memory_mb():,.0f} MB.\n")
+    print("| released loop, s | ours, s | times faster | largest AP difference | same top-k |")
+    print("|---|---|---|---|---|")
+    print(compare(given.protocol, protocol, detections, given.rounds), flush=True)
 
 
 if __name__ == "__main__":
