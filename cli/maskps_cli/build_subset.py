@@ -1,17 +1,14 @@
-"""`maskps-data build-subset`: which images get masks, and the outlines that are there."""
+"""`maskps-data build-subset`: which images get masks, and the outlines drawn so far."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from maskps_cli.options import force_option, quiet_option, root_argument, seed_option, wrong_value
 from maskps_cli.output import progress_bar, say
-
-if TYPE_CHECKING:
-    from maskps.subset.select import Order
 
 _OF_A_DRAW = ("portion_size", "per_portion", "order")
 _NOT_WITH = {"names": _OF_A_DRAW, "from_labelme": _OF_A_DRAW, "record": (*_OF_A_DRAW, "seed", "proportion")}
@@ -34,7 +31,7 @@ _SHOWN = 10  # findings
 @click.option(
     "--record",
     type=click.Path(path_type=Path),
-    help="Instead of a draw: the images of this subset.json, somebody else's for example.",
+    help="Instead of a draw: the images of this subset.json, such as a colleague's.",
 )
 @click.option(
     "--labelme",
@@ -67,19 +64,7 @@ _SHOWN = 10  # findings
 @force_option
 @quiet_option
 def build_subset(
-    root: Path,
-    out: Path,
-    names: Path | None,
-    from_labelme: Path | None,
-    record: Path | None,
-    labelme: Path | None,
-    seed: int,
-    portion_size: int,
-    per_portion: int,
-    order: Order,
-    proportion: str | None,
-    force: bool,
-    quiet: bool,
+    root: Path, out: Path, labelme: Path | None, force: bool, quiet: bool, **choice: Any
 ) -> None:
     """Choose the mask subset of the data set at ROOT: the images that get outlines.
 
@@ -92,56 +77,29 @@ def build_subset(
       maskps-data build-subset scenes --out subset --labelme scenes/truth/labelme
     """
     from maskps.datasets import open_dataset
-    from maskps.subset import (
-        labelme_name_list,
-        parse_proportions,
-        read_name_list,
-        read_subset_record,
-        select_named,
-        select_subset,
-        selection_of_record,
-        with_proportions,
-    )
-    from maskps.subset.stats import draw_note
+    from maskps.subset import choose_images, remarks_on
     from maskps_annotation import build_subset_from_labelme
 
     _check_usage(click.get_current_context())
-    if per_portion > portion_size:
-        raise click.UsageError(
-            f"--per-portion {per_portion} is more than the {portion_size} of --portion-size"
-        )
-    if proportion is not None:
-        with wrong_value("--proportion"):
-            parse_proportions(proportion)
-    listed = read_name_list(names) if names else labelme_name_list(from_labelme) if from_labelme else None
     dataset = open_dataset(root)
-    if record is not None:
-        selection = selection_of_record(dataset, record)
-    elif listed is not None:
-        selection = select_named(dataset, listed, seed=seed)
-    else:
-        selection = select_subset(
-            dataset.train, portion_size=portion_size, per_portion=per_portion, order=order, seed=seed
-        )
-    if proportion is not None:
-        selection = with_proportions(dataset.train, selection, proportion)
+    selection = choose_images(dataset, **choice)
     with progress_bar("outlines", quiet=quiet) as update:
-        made, findings = build_subset_from_labelme(
-            dataset, out, labelme or from_labelme, selection, force=force, progress=update
+        record, findings = build_subset_from_labelme(
+            dataset, out, labelme or choice["from_labelme"], selection, force=force, progress=update
         )
     for finding in findings[:_SHOWN]:
         say(str(finding), quiet=quiet)
     if len(findings) > _SHOWN:
         say(f"... and {len(findings) - _SHOWN:,} more findings", quiet=quiet)
-    say(f"wrote {out}: {made.summary()}", quiet=quiet)
-    if record is not None:
-        say(made.compared_with(read_subset_record(record)), quiet=quiet)
-    if note := draw_note(dataset.train, made):
-        say(note, quiet=quiet)
+    say(f"wrote {out}: {record.summary()}", quiet=quiet)
+    for remark in remarks_on(record, dataset.train, earlier=choice["record"]):
+        say(remark, quiet=quiet)
 
 
 def _check_usage(context: click.Context) -> None:
-    """Raises UsageError for two ways of choosing images, or options that belong to another way."""
+    """Raises UsageError for values and options that do not go together: two ways of choosing images, ..."""
+    from maskps.subset import parse_proportions
+
     given = {
         name
         for name in context.params
@@ -152,6 +110,14 @@ def _check_usage(context: click.Context) -> None:
         for other in (*ways, *_NOT_WITH[way]):
             if other != way and other in given:
                 raise click.UsageError(f"{_option(other)} does not go with {_option(way)}")
+    per_portion, portion_size = context.params["per_portion"], context.params["portion_size"]
+    if per_portion > portion_size:
+        raise click.UsageError(
+            f"--per-portion {per_portion} is more than the {portion_size} of --portion-size"
+        )
+    if context.params["proportion"] is not None:
+        with wrong_value("--proportion"):
+            parse_proportions(context.params["proportion"])
 
 
 def _option(name: str) -> str:

@@ -2,6 +2,7 @@
 
 select          portions and the draw
 names, recorded the other ways to choose: a list of names, an earlier record
+choose          one function for all ways
 nested          the smaller subsets of Table 4
 build           the subset's folder, written and opened; manifest is its record, targets its 14x14 targets
 import_masks    masks of other sources into a subset
@@ -9,12 +10,13 @@ stats           Table 1 and totals; distributions are what the plots show
 """
 
 from maskps.subset.build import Subset, build_subset, open_subset
+from maskps.subset.choose import choose_images
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
 from maskps.subset.names import NameList, labelme_name_list, read_name_list, select_named
 from maskps.subset.nested import parse_proportion, parse_proportions, with_proportions
 from maskps.subset.recorded import nested_rows, open_record, recorded_root, selection_of_record
 from maskps.subset.select import SubsetSelection, expected_kept, select_subset
-from maskps.subset.stats import Table1, subset_table, table1, totals_table
+from maskps.subset.stats import Table1, remarks_on, subset_table, table1, totals_table
 from maskps.subset.targets import MaskTargets, read_targets, targets_of, write_targets
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "SubsetSelection",
     "Table1",
     "build_subset",
+    "choose_images",
     "expected_kept",
     "labelme_name_list",
     "nested_rows",
@@ -36,6 +39,7 @@ __all__ = [
     "read_subset_record",
     "read_targets",
     "recorded_root",
+    "remarks_on",
     "select_named",
     "select_subset",
     "selection_of_record",

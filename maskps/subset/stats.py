@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from maskps.datasets.naming import data_name, published_like
 from maskps.io.tables import Cell, Column, Shown, Table
 from maskps.structures import PersonSearchDataset, SceneTable
-from maskps.subset.manifest import RECORD_NAME, SubsetRecord
+from maskps.subset.manifest import RECORD_NAME, SubsetRecord, read_subset_record
 from maskps.subset.nested import FULL
 from maskps.subset.recorded import nested_rows
 from maskps.subset.select import expected_kept
@@ -192,8 +192,18 @@ def totals_table(dataset: PersonSearchDataset, *, compare: bool = False) -> Coun
     return CountTable("", f"Totals of {data_name(dataset)}", _TOTAL_COLUMNS, rows, note=note)
 
 
+def remarks_on(record: SubsetRecord, train: SceneTable, *, earlier: Path | None = None) -> list[str]:
+    """Returns what a user should know about a subset that was just built.
+
+    Args:
+        earlier: the record that it was built from, if any.
+    """
+    remarks = [] if earlier is None else [record.compared_with(read_subset_record(earlier))]
+    return [*remarks, *filter(None, [draw_note(train, record)])]
+
+
 def draw_note(train: SceneTable, record: SubsetRecord) -> str:
-    """Returns what has to be said of a seeded draw on a training set of the published size; else "".
+    """Returns a note about a seeded draw on a training set of the published size; else "".
 
     The paper's 1,833 images are about 7 standard deviations below what its own description gives.
     """
