@@ -137,7 +137,8 @@ class SceneTable:
         if not -len(self) <= index < len(self):
             raise IndexError(f"scene {index} of {len(self)}")
         index %= len(self)
-        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        persons = self.persons_of(index)
+        rows = slice(persons.start, persons.stop)
         return Scene(
             name=str(self.names[index]),
             boxes=self.boxes[rows],
@@ -150,6 +151,17 @@ class SceneTable:
     @property
     def num_persons(self) -> int:
         return len(self.pids)
+
+    def persons_of(self, scene: int) -> range:
+        """Returns the person rows of a scene."""
+        return range(int(self.offsets[scene]), int(self.offsets[scene + 1]))
+
+    def person_name(self, row: int) -> str:
+        """Returns a person row for messages, e.g. "s1.jpg box 2 (pid 7)"."""
+        if not 0 <= row < self.num_persons:
+            return f"person row {row} of {self.num_persons}"
+        scene = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        return f"{self.names[scene]} box {row - int(self.offsets[scene])} (pid {self.pids[row]})"
 
     @property
     def is_labeled(self) -> NDArray[np.bool_]:

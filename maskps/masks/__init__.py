@@ -1,12 +1,12 @@
-"""Outlines of persons, exact mask targets cut from them, and the files they live in.
+"""Outlines of persons, exact mask targets cut from them, and their files.
 
-outlines        the polygons of a person, and the one convention for pixels
+outlines        the polygons of a person, and the pixel convention
 coverage        exact mask targets: the covered share of every cell of a box
 mask_file       masks.json (COCO)
-labelme_file    LabelMe's files
+labelme_file    LabelMe files
 rle, coco_rle   run lengths, for other readers
 rasterising, tracing    bitmaps of outlines, outlines of bitmaps
-imports         masks of other sources; assignment finds whose they are
+imports         masks of other sources; assignment finds their persons
 """
 
 from maskps.masks.coverage import coverage, mask_targets, pad_edges

@@ -1,4 +1,4 @@
-"""Whose mask is it? Masks of other sources find their persons: by identity, or by boxes."""
+"""Assigns masks of other sources to persons: by identity, or by boxes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FoundMask:
     """A mask of another source.
 
     Attributes:
-        where: file, and entry of it, for messages.
+        where: file and entry, for messages.
         scene: row of the training table.
         outline: not empty.
-        person: person row of the table, where the source tells whose it is.
+        person: person row of the table; None if the source does not name the person.
         box: (4,) xyxy, the box that the source gives the person, if any.
     """
 
@@ -39,13 +39,13 @@ class FoundMask:
 
 @dataclass(frozen=True)
 class AssignedMasks:
-    """Masks that found their persons.
+    """Masks and their persons.
 
     Attributes:
         outlines: person row -> outline; labeled persons only.
-        named: how many of these the source named.
-        fitted: how many were found by their boxes.
-        unlabeled: masks of unlabeled persons, which are not used (Sec. 3.1).
+        named: number of outlines whose person the source named.
+        fitted: number of outlines assigned by their boxes.
+        unlabeled: number of masks of unlabeled persons, which are not used (Sec. 3.1).
         findings: "error": a mask contradicts the annotation; "warning": worth a look.
     """
 
@@ -59,10 +59,10 @@ class AssignedMasks:
 def assign_masks(found: Iterable[FoundMask], train: SceneTable) -> AssignedMasks:
     """Returns the masks by person.
 
-    A mask whose person the source names goes to that person, and must touch the person's box. The others of a
-    scene go to the persons left, by the assignment of greatest total IoU of boxes, each at least `MIN_FIT`;
-    unlabeled persons take part, so that their masks do not go to a labeled neighbour. The box of a mask is
-    the smallest around it or the one that the source gives, whichever fits better.
+    A mask whose person the source names goes to that person, and must overlap the person's box. The other
+    masks of a scene go to its remaining persons, by the assignment with the greatest total IoU of boxes, each
+    IoU at least `MIN_FIT`. Unlabeled persons take part, so that their masks do not go to a labeled neighbour.
+    The box of a mask is the smallest around it or the one that the source gives, whichever fits better.
     """
     outlines: dict[int, Outline] = {}
     findings: list[Finding] = []
@@ -70,7 +70,7 @@ def assign_masks(found: Iterable[FoundMask], train: SceneTable) -> AssignedMasks
     by_scene = sorted(found, key=lambda mask: mask.scene)
     for scene, group in groupby(by_scene, key=lambda mask: mask.scene):
         masks = list(group)
-        persons = np.arange(train.offsets[scene], train.offsets[scene + 1])
+        persons = np.array(train.persons_of(scene), dtype=np.int64)
         taken: dict[int, str] = {}
         for mask in masks:
             if mask.person is None or not _is_credible(mask, taken, train, findings):
@@ -95,10 +95,13 @@ def assign_masks(found: Iterable[FoundMask], train: SceneTable) -> AssignedMasks
 
 
 def best_fit(fit: NDArray[np.float64], *, least: float = MIN_FIT) -> list[int | None]:
-    """Returns for each row of (n, m) IoUs its column in the assignment of greatest total, None if below."""
+    """Returns each row's column in the assignment with the greatest total of (n, m) IoUs.
+
+    The column is None if the IoU is below `least`, or if there is no column left.
+    """
     columns: list[int | None] = [None] * len(fit)
     if fit.size:
-        from scipy.optimize import linear_sum_assignment  # half a second to import, and seldom needed
+        from scipy.optimize import linear_sum_assignment  # half a second to import, and rarely needed
 
         allowed = np.where(fit >= least, fit, 0.0)
         for row, column in zip(*linear_sum_assignment(allowed, maximize=True), strict=True):
@@ -121,10 +124,10 @@ def _rows(boxes: Sequence[ArrayLike]) -> NDArray[np.float64]:
 def _is_credible(
     mask: FoundMask, taken: Mapping[int, str], train: SceneTable, findings: list[Finding]
 ) -> bool:
-    """Whether the mask can be of the person whom the source names; says so if not."""
+    """Whether the mask can be of the person that the source names; adds a finding if it is doubtful."""
     assert mask.person is not None
     x0, y0, x1, y1 = box = train.boxes[mask.person].astype(np.float64)
-    name = _name(mask.person, train)
+    name = train.person_name(mask.person)
     if mask.person in taken:
         found = f"a second mask of {name}, after {taken[mask.person]}"
         hint = "put the parts of a person into one entry, or name the right person"
@@ -132,12 +135,12 @@ def _is_credible(
         return False
     left, top, right, bottom = mask.outline.bounds
     if min(right, x1) <= max(left, x0) or min(bottom, y1) <= max(top, y0):
-        found = f"said to be of {name}, but lies wholly outside that person's box"
+        found = f"named as {name}, but lies wholly outside that person's box"
         hint = "check the identity, and that the masks are of images of the same size"
         findings.append(Finding("mask-off-box", "error", mask.where, found, hint=hint))
         return False
     if _fit([mask], box[None].astype(np.float32))[0, 0] < MIN_FIT:
-        found = f"said to be of {name}, but fits that person's box badly"
+        found = f"named as {name}, but fits that person's box badly"
         findings.append(Finding("mask-fits-badly", "warning", mask.where, found, hint="have a look at it"))
     return True
 
@@ -146,8 +149,3 @@ def _fits_nobody(mask: FoundMask, train: SceneTable) -> Finding:
     found = f"fits the box of no other person of {train.names[mask.scene]}; not used"
     hint = "expected for persons whom the data set does not annotate"
     return Finding("mask-fits-nobody", "warning", mask.where, found, hint=hint)
-
-
-def _name(person: int, train: SceneTable) -> str:
-    scene = int(train.scene_of_person[person])
-    return f"{train.names[scene]} box {person - int(train.offsets[scene])} (pid {train.pids[person]})"

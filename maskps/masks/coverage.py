@@ -1,19 +1,19 @@
 """Exact mask targets: the covered fraction of every cell of a grid in a box, without a bitmap.
 
-Only cells that an edge crosses are touched. In cell units of the box, each edge is cut where it crosses a
+Only cells that an edge crosses are computed. In cell units of the box, each edge is cut where it crosses a
 row line, and each part again where it crosses a column line. Rings with the orientation of
-`maskps.masks.outlines` walk down on the right of the covered area and up on its left, so a piece that walks
-down by dy takes away, and one that walks up adds,
+`maskps.masks.outlines` go down on the right of the covered area and up on its left, so a piece that goes
+down by dy subtracts, and one that goes up adds,
 
     |dy| m   in its own cell, where m is the mean share of the cell's width on the right of the piece,
     |dy|     in every cell on the right of that.
 
-Both are noted as steps between neighbouring cells of a row; the running sum along the row is the coverage
-(docs/decisions/0007). What lies left of the box counts in full for the whole row, what lies right of it not
-at all: boxes may cut the person anywhere.
+Both are stored as steps between neighbouring cells of a row; the running sum along the row is the coverage
+(docs/decisions/0007). A piece left of the box counts in full for the whole row, one right of it not at all:
+boxes may cut the person anywhere.
 
-One text for numpy and torch; torch is never imported here. All is done in float64, whatever comes in: the
-pieces are few. The result carries no gradient.
+The same code runs on numpy arrays and torch tensors; torch is never imported here. Computation is float64:
+there are few pieces, so it is cheap. The result carries no gradient.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ THRESHOLD = 0.5 - 1e-6
 """A cell belongs to a binary target from this coverage on: half of it, up to rounding."""
 
 SMALLEST_SIDE = 1e-6
-"""A box narrower or lower than this, in the unit of the edges, covers nothing that could be told."""
+"""A box with a side below this, in the unit of the edges, has no cells that could be covered."""
 
 _UNIT = 2.0**48
 """Tensors are summed in whole numbers of 1 / _UNIT: accelerators add in any order, which must not matter."""
@@ -40,7 +40,7 @@ def coverage(edges: Any, boxes: Any, size: int = 14) -> Any:
 
     Args:
         edges: (N, E, 4) x0, y0, x1, y1 per edge, numpy or torch, one outline per box (`pad_edges`), or
-            (E, 4): one outline for all boxes. Zero-length edges count nothing.
+            (E, 4): one outline for all boxes. Zero-length edges change nothing.
         boxes: (N, 4) xyxy in the frame of the edges, anywhere in it.
 
     Returns:
@@ -60,8 +60,8 @@ def coverage(edges: Any, boxes: Any, size: int = 14) -> Any:
 def mask_targets(edges: Any, boxes: Any, *, size: int = 14, soft: bool = False) -> Any:
     """Returns the mask targets (Sec. 4.2) of proposals: bool (N, size, size), or the coverage if soft.
 
-    The paper says only that ground truth masks are resized to 14 x 14. We cut at the proposal and take the
-    cells of which half or more is covered; arguments as of `coverage`.
+    The paper says only that ground truth masks are resized to 14 x 14. We crop at the proposal and take the
+    cells of which half or more is covered. The arguments are those of `coverage`.
     """
     fractions = coverage(edges, boxes, size)
     return fractions if soft else fractions >= THRESHOLD
@@ -70,14 +70,16 @@ def mask_targets(edges: Any, boxes: Any, *, size: int = 14, soft: bool = False) 
 def coverage_in_chunks(
     edges: Sequence[NDArray[np.float64]], boxes: NDArray[np.float32], size: int = 14, *, chunk: int = 64
 ) -> NDArray[np.float64]:
-    """Returns `coverage` of many outlines, some at a time, so that memory stays small.
+    """Returns `coverage` of many outlines, computed in chunks to save memory.
 
     Args:
         edges: N arrays (E_i, 4).
         boxes: (N, 4) xyxy.
     """
     result = np.zeros((len(edges), size, size))
-    order = np.argsort([len(part) for part in edges], kind="stable")  # alike in length: little padding
+    order = np.argsort(
+        [len(part) for part in edges], kind="stable"
+    )  # similar lengths together
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
         result[rows] = coverage(pad_edges([edges[row] for row in rows]), boxes[rows], size)
@@ -85,9 +87,9 @@ def coverage_in_chunks(
 
 
 def pad_edges(edges: Sequence[Any]) -> Any:
-    """Returns (N, Emax, 4) of N edge arrays (E_i, 4), filled up with zero-length edges; numpy or torch.
+    """Returns (N, Emax, 4) of N edge arrays (E_i, 4), padded with zero-length edges; numpy or torch.
 
-    For N = 0 it is an empty numpy array (0, 0, 4) float64.
+    For N = 0 the result is an empty numpy array (0, 0, 4) float64.
     """
     if not len(edges):
         return np.zeros((0, 0, 4))
@@ -110,7 +112,7 @@ def _coverage(edges: Any, boxes: Any, size: int, xp: Any) -> Any:
     (u0, v0), (u1, v1) = [((edges[..., i : i + 2] - corner) / cell).reshape(-1, 2).T for i in (0, 2)]
     box = _repeat(_numbers(count, edges, xp), edges.shape[1], xp)
 
-    # An edge that is level, above, below or right of the box, or has no box, counts nothing.
+    # An edge that is level, above, below or right of the box, or has no box, changes nothing.
     top, bottom, left = xp.minimum(v0, v1), xp.maximum(v0, v1), xp.minimum(u0, u1)
     counts = (top < bottom) & (bottom > 0) & (top < size) & (left < size) & is_box[box, 0]
     u0, v0, u1, v1, top, bottom, box = [one[counts] for one in (u0, v0, u1, v1, top, bottom, box)]
@@ -121,7 +123,7 @@ def _coverage(edges: Any, boxes: Any, size: int, xp: Any) -> Any:
     ua, ub = [u0 + run * ((level - v0) / rise) for level in (begin, end)]
     dy, row = (end - begin) * xp.sign(rise), box[edge] * size + row
 
-    # The piece of each part inside each cell; all that is left of the box is one piece, taken to its border.
+    # The piece of each part inside each cell; whatever is left of the box is one piece, moved to its border.
     left, right = xp.minimum(ua, ub), xp.maximum(ua, ub)
     part, column, begin, end = _cut(left, right, size, xp)
     width = (right - left)[part]
@@ -129,7 +131,7 @@ def _coverage(edges: Any, boxes: Any, size: int, xp: Any) -> Any:
     column = xp.clip(column, 0, None)
     own = dy * xp.clip(column + 1 - (begin + end) / 2, 0, 1)
 
-    # Steps from cell to cell along the rows; two more columns take what is right of the box.
+    # Steps from cell to cell along the rows; two more columns hold what is right of the box.
     place = row[part] * (size + 2) + column
     place, step = xp.concatenate([place, place + 1]), xp.concatenate([own, dy - own])
     steps = _sum_at(place, step, count * size * (size + 2), xp).reshape(count, size, size + 2)
@@ -137,10 +139,10 @@ def _coverage(edges: Any, boxes: Any, size: int, xp: Any) -> Any:
 
 
 def _cut(low: Any, high: Any, size: int, xp: Any) -> tuple[Any, Any, Any, Any]:
-    """Cuts the intervals low..high at 0, 1, ..., size; what is beyond stays in one piece.
+    """Cuts the intervals low..high at 0, 1, ..., size; what lies beyond stays in one piece.
 
     Returns:
-        Of each piece its interval, the whole number below it (-1 for all below 0, `size` for all above),
+        For each piece its interval, the whole number below it (-1 for all below 0, `size` for all above),
         and its two ends.
     """
     first = xp.clip(xp.floor(low), -1, size)
@@ -155,7 +157,7 @@ def _cut(low: Any, high: Any, size: int, xp: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _sum_at(place: Any, values: Any, count: int, xp: Any) -> Any:
-    """Returns (count,) the sums of the values at each place, bit for bit the same in every run."""
+    """Returns (count,) the sum of the values at each place, the same to the bit in every run."""
     if xp is np:
         return np.bincount(place, values, count)
     whole = _whole(xp.round(values * _UNIT))

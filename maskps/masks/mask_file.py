@@ -8,13 +8,12 @@
                  outline has holes
     categories   1: person
 
-Every person of every image of the subset is listed, in the order of the scene; other images are not. The
-segmentation holds the outer rings with every digit. COCO polygons know no holes (a ring inside a ring is a
-union), so holes stand under `maskps_holes`: for each outer ring the list of the rings in it. Readers that
-know only COCO see the persons with their holes filled; reading back here is lossless. `area` is that of the
-outline, holes taken off, where there is one, else that of the box. An image whose size is not known gets
-the smallest whole size that holds its boxes and outlines, and "maskps_size": "extent". What other readers
-make of the file stands in docs/masks.md.
+The file lists every person of every image of the subset, in the order of the scene, and no other image. The
+segmentation holds the outer rings with every digit. COCO polygons cannot have holes (a ring inside a ring is
+a union), so `maskps_holes` holds, for each outer ring, the list of the rings in it. Readers that know only
+COCO see the persons with their holes filled; our reader loses nothing. `area` is that of the outline minus
+its holes, or of the box if there is no outline. An image of unknown size gets the smallest whole size that
+holds its boxes and outlines, and "maskps_size": "extent". docs/masks.md shows what other readers see.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ HOLES_KEY = "maskps_holes"
 CATEGORIES = ({"id": 1, "name": "person", "supercategory": "person"},)
 
 _WHAT = "a mask file (masks.json)"
-_HINT = "give the masks.json that build-subset made"
+_HINT = "give the masks.json that build-subset wrote"
 _EDITED = "do not edit masks.json by hand; change the LabelMe files and build the subset again"
 
 
 @dataclass(frozen=True)
 class PersonMasks:
-    """What is known of the mask of every person of a training table.
+    """State and outline of the mask of every person of a training table.
 
     Attributes:
         states: (P,) int8, a `MaskState` per person row of the table.
@@ -89,14 +88,14 @@ def masks_of_scenes(
     for row, outline in outlines.items():
         if outline.is_empty:
             raise AnnotationError(
-                _name_of(train, row),
+                train.person_name(row),
                 expected="an outline with an area",
                 found="an empty one",
                 hint="leave it out: the mask is then MISSING",
             )
         if not 0 <= row < len(states) or not wanted[row]:
             raise AnnotationError(
-                _name_of(train, row),
+                train.person_name(row),
                 expected="outlines of labeled persons in images of the subset",
                 found="an outline of a person who needs none",
             )
@@ -113,12 +112,12 @@ def write_masks(
     scene_rows: NDArray[np.int64] | None = None,
     sizes: Mapping[int, tuple[int, int]] | None = None,
 ) -> None:
-    """Writes masks.json, whole or not at all; the same masks give the same bytes.
+    """Writes masks.json, atomically; the same masks give the same bytes.
 
     Args:
         train: the table whose person rows the masks are keyed by.
         scene_rows: (K,) scenes to list; by default those with a mask that is PRESENT or MISSING.
-        sizes: scene row -> (width, height) in pixels, where known; `train.size` is the next source.
+        sizes: scene row -> (width, height) in pixels, where known; otherwise `train.size` counts.
     """
     scene_of_person = train.scene_of_person
     box_areas = box_area(train.boxes)
@@ -127,12 +126,11 @@ def write_masks(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scene_rows.tolist(), start=1):
-        first, last = int(train.offsets[scene]), int(train.offsets[scene + 1])
         image = {"id": image_id, "file_name": str(train.names[scene])}
         images.append(image | _size(train, masks, scene, sizes))
-        for row in range(first, last):
+        for box_index, row in enumerate(train.persons_of(scene)):
             annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": 1}
-            annotations.append(annotation | _person(train, masks, row, row - first, float(box_areas[row])))
+            annotations.append(annotation | _person(train, masks, row, box_index, float(box_areas[row])))
     content = {
         "info": [
             '"description": "maskps: outlines of the labeled persons of a mask subset"',
@@ -174,9 +172,8 @@ def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMask
                 hint=_EDITED,
             ) from error
         if seen[row]:
-            raise AnnotationError(
-                where, expected="every person once", found=_name_of(train, row) + " twice", hint=_EDITED
-            )
+            found = f"{train.person_name(row)} twice"
+            raise AnnotationError(where, expected="every person once", found=found, hint=_EDITED)
         seen[row] = True
         states[row] = state
         if outline is not None:
@@ -197,7 +194,7 @@ def read_mask_images(path: Path, train: SceneTable, *, fingerprint: str) -> dict
 
 
 def read_mask_json(path: Path) -> dict[str, Any]:
-    """Returns masks.json as it is, with its lists "images" and "annotations"; entries are not looked at.
+    """Returns the content of masks.json with its lists "images" and "annotations"; entries are not checked.
 
     Raises:
         InputFileError: missing, cut off, not a mask file, of a newer version.
@@ -213,10 +210,10 @@ def read_mask_json(path: Path) -> dict[str, Any]:
 
 
 def outline_of_annotation(annotation: Mapping[str, Any], where: str) -> Outline:
-    """Returns the outline of an annotation of masks.json, ring by ring as it was written.
+    """Returns the outline of an annotation of masks.json, ring by ring.
 
     Raises:
-        AnnotationError: no ring, rings that are none or of the wrong orientation, holes that fit no ring.
+        AnnotationError: no ring, an invalid ring or one of the wrong orientation, holes that fit no ring.
     """
     segmentation, holes = annotation.get("segmentation"), annotation.get(HOLES_KEY)
     if not isinstance(segmentation, list) or not segmentation:
@@ -235,6 +232,24 @@ def outline_of_annotation(annotation: Mapping[str, Any], where: str) -> Outline:
     for outer, inner in zip(segmentation, holes, strict=True):
         rings += [_read_ring(outer, +1, where), *(_read_ring(hole, -1, where) for hole in inner)]
     return Outline(tuple(rings))
+
+
+def points_of_polygon(numbers: Any, where: str, *, hint: str) -> NDArray[np.float64]:
+    """Returns the (K, 2) float64 points of a COCO polygon, [x, y, x, y, ...].
+
+    Raises:
+        AnnotationError: not numbers, fewer than 3 points, or a coordinate that is not finite or is beyond
+            `FARTHEST`.
+    """
+    try:
+        points = np.array(numbers if isinstance(numbers, list) else None, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        points = np.zeros((0, 0))
+    # NaN and infinity fail the comparison as well.
+    if points.ndim != 1 or len(points) % 2 or len(points) < 6 or not (np.abs(points) <= FARTHEST).all():
+        expected = f"polygons as [x, y, x, y, ...] of 3 points or more, in pixels, none beyond {FARTHEST:.0e}"
+        raise AnnotationError(where, expected=expected, found=repr(numbers)[:60], hint=hint)
+    return points.reshape(-1, 2)
 
 
 def _check_fingerprint(content: Mapping[str, Any], fingerprint: str, path: Path) -> None:
@@ -278,7 +293,7 @@ def _size(
     elif train.size is not None:
         width, height = train.size[scene].tolist()
     else:
-        rows = range(int(train.offsets[scene]), int(train.offsets[scene + 1]))
+        rows = train.persons_of(scene)
         corners = [train.boxes[row, 2:].astype(np.float64) for row in rows]
         corners += [masks.outlines[row].bounds[2:] for row in rows if row in masks.outlines]
         extent = np.ceil(np.max(corners, axis=0, initial=1.0)) if corners else np.ones(2)
@@ -287,7 +302,7 @@ def _size(
 
 
 def json_by_lines(content: Mapping[str, list[str]]) -> str:
-    """One record per line: quick to write, and two files compare line by line."""
+    """Returns JSON with one record per line: quick to write, and easy to compare line by line."""
     blocks = []
     for key, lines in content.items():
         left, right = "{}" if key == "info" else "[]"
@@ -312,53 +327,35 @@ def _read_images(images: list[Any], train: SceneTable, path: Path) -> dict[int, 
 def _read_person(
     annotation: Any, scenes: Mapping[int, int], train: SceneTable, where: str
 ) -> tuple[int, MaskState, Outline | None]:
-    scene = scenes[annotation["image_id"]]
-    box_index = int(annotation["box_index"])
-    row = int(train.offsets[scene]) + box_index
-    if box_index < 0 or row >= train.offsets[scene + 1]:
-        raise AnnotationError(
-            where,
-            expected=f"a box_index below {train.offsets[scene + 1] - train.offsets[scene]}",
-            found=str(box_index),
-            hint=_EDITED,
-        )
-    if annotation["person_id"] != train.pids[row]:
-        raise AnnotationError(
-            where, expected=f"person_id {train.pids[row]}", found=repr(annotation["person_id"]), hint=_EDITED
-        )
-    name = annotation["mask_state"]
-    if name not in MaskState.__members__:
-        states = ", ".join(MaskState.__members__)
-        raise AnnotationError(
-            where, expected=f"a mask_state out of {states}", found=repr(name)[:60], hint=_EDITED
-        )
-    state = MaskState[name]
-    if (state is MaskState.NOT_APPLICABLE) == bool(train.is_labeled[row]):
-        raise AnnotationError(
-            where,
-            expected="PRESENT or MISSING for a labeled person, NOT_APPLICABLE for an unlabeled one",
-            found=f"{state.name} for pid {train.pids[row]}",
-            hint=_EDITED,
-        )
+    persons = train.persons_of(scenes[annotation["image_id"]])
+    box_index, person_id, name = (
+        int(annotation["box_index"]),
+        annotation["person_id"],
+        annotation["mask_state"],
+    )
+    expected, found = "", ""
+    if not 0 <= box_index < len(persons):
+        expected, found = f"a box_index below {len(persons)}", str(box_index)
+    elif person_id != train.pids[persons[box_index]]:
+        expected, found = f"person_id {train.pids[persons[box_index]]}", repr(person_id)[:60]
+    elif name not in MaskState.__members__:
+        expected, found = f"a mask_state out of {', '.join(MaskState.__members__)}", repr(name)[:60]
+    elif (name == "NOT_APPLICABLE") == bool(train.is_labeled[persons[box_index]]):
+        expected = "PRESENT or MISSING for a labeled person, NOT_APPLICABLE for an unlabeled one"
+        found = f"{name} for pid {person_id}"
+    if expected:
+        raise AnnotationError(where, expected=expected, found=found, hint=_EDITED)
+    row, state = persons[box_index], MaskState[name]
     if state is not MaskState.PRESENT:
         return row, state, None
     return row, state, outline_of_annotation(annotation, where)
 
 
 def _read_ring(numbers: Any, sign: int, where: str) -> NDArray[np.float64]:
-    try:
-        ring = np.array(numbers, dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError, OverflowError):
-        ring = np.zeros((0, 2))
-    # NaN and infinity fail the comparison as well.
-    if len(ring) < 3 or not (np.abs(ring) <= FARTHEST).all() or ring_area(ring) * sign <= 0:
-        raise AnnotationError(
-            where,
-            expected=f"rings of 3 points or more, none beyond {FARTHEST:.0e} pixels; the shoelace area of "
-            "outer rings is positive, of holes negative",
-            found=f"{len(ring)} points" if len(ring) < 3 else f"{ring.tolist()!s:.60}...",
-            hint=_EDITED,
-        )
+    ring = points_of_polygon(numbers, where, hint=_EDITED)
+    if ring_area(ring) * sign <= 0:
+        expected = "a shoelace area that is positive for outer rings, negative for holes"
+        raise AnnotationError(where, expected=expected, found=f"{ring.tolist()!s:.60}...", hint=_EDITED)
     return ring
 
 
@@ -371,13 +368,6 @@ def _check_complete(
         raise AnnotationError(
             path,
             expected="every person of every listed image",
-            found=f"{len(absent)} persons absent, the first: {_name_of(train, int(absent[0]))}",
+            found=f"{len(absent)} persons absent, the first: {train.person_name(int(absent[0]))}",
             hint="the file was edited or cut; build the subset again",
         )
-
-
-def _name_of(train: SceneTable, row: int) -> str:
-    if not 0 <= row < train.num_persons:
-        return f"person row {row} of {train.num_persons}"
-    scene = int(train.scene_of_person[row])
-    return f"{train.names[scene]} box {row - int(train.offsets[scene])} (pid {train.pids[row]})"

@@ -1,9 +1,9 @@
-"""Outlines: the vector shape of one person's visible part, with holes, in several parts where it is cut.
+"""Outlines: the vector shape of the visible part of one person, with holes, in several parts if it is cut.
 
 The pixel convention is decided here. The frame is continuous, x to the right, y down, (0, 0) at the outer
 corner of the first pixel: pixel (row i, column j) covers [j, j+1) x [i, i+1), and the mirror image of x is
 width - x. LabelMe's canvas, COCO polygons and the boxes of the data sets use the same frame, so nothing is
-ever shifted by half a pixel.
+shifted by half a pixel.
 
 A ring encloses the shoelace area sum(x_i y_{i+1} - x_{i+1} y_i) / 2: positive for outer rings, negative for
 holes. Everything that uses an orientation (`maskps.masks.coverage`) relies on this one definition.
@@ -26,7 +26,7 @@ REPAIR_LIMIT = 0.005
 """A polygon whose repair changes its area by more than this share is an error, not a silent repair."""
 
 FARTHEST = 1e6
-"""Coordinates beyond this many pixels are a mistake: no image is so large, and areas would overflow."""
+"""Coordinates beyond this many pixels are errors: no image is so large, and areas would overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Outline:
 
     @property
     def area(self) -> float:
-        """Area in square pixels, holes taken off."""
+        """Area in square pixels, without the holes."""
         return float(sum(ring_area(ring) for ring in self.rings))
 
     @property
@@ -71,13 +71,13 @@ class Outline:
     def flipped(self, width: float) -> Outline:
         """Returns the outline in the left-right mirrored image of this width: x becomes width - x.
 
-        The rings are walked backwards, so that outer rings stay positive. Twice is nothing, up to the
-        rounding of width - x.
+        The rings are reversed, so that outer rings stay positive. Flipping twice restores the outline, up to
+        the rounding of width - x.
         """
         return Outline(tuple((ring * (-1, 1) + (width, 0))[::-1] for ring in self.rings))
 
     def clipped(self, box: ArrayLike) -> Outline:
-        """Returns what lies inside a box, (4,) xyxy; nothing for one without a positive width and height."""
+        """Returns the part inside a box, (4,) xyxy; empty for a box without a positive width and height."""
         corners, around = np.asarray(box, dtype=np.float64), self.bounds
         low, high = np.maximum(corners[:2], around[:2]), np.minimum(corners[2:], around[2:])
         if not (low < high).all():
@@ -87,7 +87,7 @@ class Outline:
         return outline_from_shapely(shapely.intersection(self.to_shapely(), shapely.box(*low, *high)))
 
     def parts(self) -> Iterator[tuple[NDArray[np.float64], list[NDArray[np.float64]]]]:
-        """Yields each outer ring with the holes in it."""
+        """Yields each outer ring with its holes."""
         outer: NDArray[np.float64] | None = None
         holes: list[NDArray[np.float64]] = []
         for ring in self.rings:
@@ -107,7 +107,7 @@ class Outline:
 
 def ring_area(ring: NDArray[np.float64]) -> float:
     """Returns the signed shoelace area of a (K, 2) ring, which need not be closed."""
-    x, y = (ring - ring[0]).T  # from its first point on: exact for small rings far from the origin
+    x, y = (ring - ring[0]).T  # relative to its first point: exact for small rings far from the origin
     return float(np.dot(x, np.roll(y, -1)) - np.dot(np.roll(x, -1), y)) / 2
 
 
@@ -117,12 +117,11 @@ def outline_from_polygons(
     """Returns the union of the polygons without the holes, as valid, disjoint, oriented rings.
 
     A polygon that crosses itself is repaired if that changes its area by at most `REPAIR_LIMIT` (a spike, a
-    loop at a corner); otherwise nobody knows what was meant. A single valid polygon keeps its vertices as
-    they are.
+    loop at a corner); otherwise its meaning is unclear. A single valid polygon keeps its vertices.
 
     Args:
         polygons: each (K, 2), x, y, pixels, in either direction, closed or not.
-        holes: likewise; cut out of every polygon, but for one that lies wholly inside the hole: an island.
+        holes: likewise; cut out of every polygon except those that lie wholly inside the hole (islands).
         where: file and shape, for the error message.
 
     Raises:
@@ -152,14 +151,14 @@ def outline_from_parts(parts: Sequence[Any], *, holes: Sequence[Any] = (), where
         raise AnnotationError(
             where,
             expected="a polygon with an area",
-            found="nothing that its holes leave" if parts else "no polygon",
+            found="the holes cover the whole polygon" if parts else "no polygon",
             hint="check which shapes are marked as holes" if parts else "draw the person",
         )
     return outline
 
 
 def polygon_from_points(polygon: ArrayLike, where: str) -> Any:
-    """Returns one ring of points as a valid shapely polygon, or several where it was repaired.
+    """Returns one ring of points as a valid shapely polygon, or as several if a repair split it.
 
     Args:
         polygon: (K, 2), x, y, pixels, in either direction, closed or not.
@@ -215,7 +214,7 @@ def outline_from_shapely(geometry: Any) -> Outline:
             outer = _oriented(polygon.exterior, +1)
             holes = [_oriented(hole, -1) for hole in polygon.interiors]
             if ring_area(outer) > 0:
-                # A hole as thin as the rounding has no orientation: `parts` would take it for an outer ring.
+                # A hole as thin as the rounding error has no orientation: `parts` would see an outer ring.
                 rings += [outer, *(hole for hole in holes if ring_area(hole) < 0)]
     return Outline(tuple(rings))
 
@@ -223,7 +222,7 @@ def outline_from_shapely(geometry: Any) -> Outline:
 def flip_edges(edges: Any, width: float) -> Any:
     """Returns (..., 4) edges mirrored left-right: x becomes width - x.
 
-    The end points are swapped, so that the orientation of the rings stays. numpy or torch.
+    The end points are swapped, to keep the orientation of the rings. numpy or torch.
     """
     flipped = edges[..., [2, 3, 0, 1]]
     flipped[..., 0::2] = width - flipped[..., 0::2]

@@ -1,6 +1,6 @@
-"""From an outline to its mask, a bitmap of full size: for readers that know nothing else.
+"""From an outline to its mask, a bitmap of the whole image, for readers that need one.
 
-Our own targets never take this way (`maskps.masks.coverage`): a bitmap moves the border by half a pixel.
+Our own targets are cut from outlines (`maskps.masks.coverage`): a bitmap moves the border by half a pixel.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def outline_to_mask(outline: Outline, width: int, height: int) -> NDArray[np.boo
     """Returns the (height, width) bool mask of the pixels whose centre lies inside the outline.
 
     Pixel (i, j) has its centre at x = j + 0.5, y = i + 0.5. A centre exactly on the border belongs to the
-    area on its right or below it, so that neighbours share no pixel and leave none out. What lies outside
-    the image is cut off.
+    area on its right or below it, so that two neighbours cover each pixel once. What lies outside the image
+    is cut off.
     """
     mask = np.zeros((height, width), dtype=np.bool_)
     x0, y0, x1, y1 = outline.edges().T
@@ -32,7 +32,7 @@ def outline_to_mask(outline: Outline, width: int, height: int) -> NDArray[np.boo
     x = x0[edge] + way * (x1 - x0)[edge]
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
 
-    # The ring walks up on the left of its area, down on its right.
+    # The ring goes up on the left of its area, down on its right.
     top, left = int(first.min()), int(column.min())
     shape = (int(last.max()) - top, int(column.max()) - left + 1)
     step = np.zeros(shape, dtype=np.int32)

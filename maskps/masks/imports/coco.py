@@ -15,7 +15,7 @@ from maskps.io.files import read_json
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_rle import RLE_FORMAT
 from maskps.masks.imports.scenes import ImportScenes
-from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation
+from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation, points_of_polygon
 from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
 from maskps.masks.tracing import mask_to_outline
@@ -219,27 +219,12 @@ def _outline(annotation: Mapping[str, Any], size: tuple[int, int] | None, where:
     rings = (
         [ring for part in holes if isinstance(part, list) for ring in part] if isinstance(holes, list) else []
     )
+    hint = "a box of 4 numbers is not a polygon; write the annotation again"
     return outline_from_polygons(
-        [_points(polygon, where) for polygon in segmentation],
-        holes=[_points(ring, where) for ring in rings],
+        [points_of_polygon(polygon, where, hint=hint) for polygon in segmentation],
+        holes=[points_of_polygon(ring, where, hint=hint) for ring in rings],
         where=where,
     )
-
-
-def _points(numbers: Any, where: str) -> np.ndarray:
-    try:
-        points = np.array(numbers if isinstance(numbers, list) else None, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        points = np.zeros((0, 0))
-    # NaN and infinity fail the comparison as well.
-    if points.ndim != 1 or len(points) % 2 or len(points) < 6 or not (np.abs(points) < FARTHEST).all():
-        raise AnnotationError(
-            where,
-            expected="polygons as [x, y, x, y, ...] of 3 points or more, in pixels",
-            found=repr(numbers)[:60],
-            hint="a box of 4 numbers is no polygon; write the annotation again",
-        )
-    return points.reshape(-1, 2)
 
 
 def _person(
