@@ -48,6 +48,15 @@ class MaskpsError(Exception):
         return _rebuild, (type(self), self.where, self.expected, self.found, self.hint)
 
 
+def shown_value(value: object) -> str:
+    """Returns a value from a file for a message: at most 60 characters, however large, deep or odd it is."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # ValueError: a number of 5,000 digits
+        text = type(value).__name__
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _rebuild(cls: type[MaskpsError], where: str, expected: str, found: str, hint: str) -> MaskpsError:
     return cls(where, expected=expected, found=found, hint=hint)
 

@@ -10,9 +10,9 @@ import numpy as np
 import shapely
 
 from maskps.boxes import box_iou
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, shown_value
 from maskps.masks.assignment import MIN_FIT
-from maskps.masks.labelme_file import LabelMeShape, told
+from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
 from maskps_annotation.drawn_persons import DrawnPerson, FileFindings, corner, outline_of_person
 from maskps_annotation.pack_record import PackedScene, Slot
@@ -57,7 +57,7 @@ def check_boxes(
             hint = "nothing is lost; undo it if you want to see the box in its place"
             findings.add("box-moved", "warning", name, found, hint=hint, shape=index)
         if shape.label != name:
-            found = f"its rectangle was renamed {told(shape.label)}"
+            found = f"its rectangle was renamed {shown_value(shape.label)}"
             findings.add("box-renamed", "warning", name, found, hint=f"name it {name} again", shape=index)
     for name in slots:
         if name not in seen:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from maskps.errors import MaskpsError
+from maskps.errors import MaskpsError, shown_value
 from maskps.findings import Finding
 from maskps.io.images import image_orientation, image_size
-from maskps.masks.labelme_file import LabelMeShape, told
+from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
 from maskps_annotation.check_shapes import check_boxes, check_drawn, is_unchanged
 from maskps_annotation.drawn_persons import FileFindings, add_notes, group_shapes
@@ -229,7 +229,7 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
 
     def person_of(index: int, shape: LabelMeShape) -> tuple[Hashable, str]:
         name = _slot_label(shape)
-        return (name, name) if name in slots else (index, told(shape.label))
+        return (name, name) if name in slots else (index, shown_value(shape.label))
 
     persons = group_shapes(drawn, person_of, findings)
     rejected = {

@@ -16,9 +16,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, shown_value
 from maskps.findings import Finding, Level
-from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape, told
+from maskps.masks.labelme_file import HOLE_FLAG, LabelMeShape
 from maskps.masks.outlines import Outline, outline_from_parts
 from maskps_annotation.pack_files import ACCESSORY_FLAG, UNSURE_FLAG
 from maskps_annotation.reading import ReadFile
@@ -111,7 +111,7 @@ def add_notes(file: ReadFile, findings: FileFindings, *, slots: Collection[str] 
         findings.add("read-as", "info", "", note)
     for label, bad in file.bad_shapes:
         code = "too-few-points" if "points" in bad.expected and bad.found.isdigit() else "shape-invalid"
-        name = label if label in slots else told(label)
+        name = label if label in slots else shown_value(label)
         found = f"{bad.where.removeprefix(findings.where).strip()}: {bad.found}"
         hint = bad.hint or "draw it again, or delete it"
         findings.add(code, "error", name, found, expected=bad.expected, hint=hint)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.errors import MaskpsError
+from maskps.errors import MaskpsError, shown_value
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.assignment import FoundMask, assign_masks
-from maskps.masks.labelme_file import BOX_KEY, LabelMeShape, told
+from maskps.masks.labelme_file import BOX_KEY, LabelMeShape
 from maskps.masks.outlines import FARTHEST, Outline
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, Scene, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
@@ -151,12 +151,12 @@ def _masks_of_scene(
     """Returns the outlines of a file; `person` is the index of the box in the scene, where it is named."""
 
     def person_of(index: int, shape: LabelMeShape) -> tuple[Hashable, str] | None:
-        name = told(shape.label)
+        name = shown_value(shape.label)
         person = _person_by_identity(shape.label, scene, pid_of_id)
         if BOX_KEY in shape.extra:
             person = _person_by_box(shape.extra[BOX_KEY], scene)
             if person is None:
-                found = f"{BOX_KEY} is {told(shape.extra[BOX_KEY])}"
+                found = f"{BOX_KEY} is {shown_value(shape.extra[BOX_KEY])}"
                 expected = (
                     f"{BOX_KEY} as [x, y, width, height], one of the {len(scene.boxes)} boxes of the scene"
                 )

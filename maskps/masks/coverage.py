@@ -77,9 +77,7 @@ def coverage_in_chunks(
         boxes: (N, 4) xyxy.
     """
     result = np.zeros((len(edges), size, size))
-    order = np.argsort(
-        [len(part) for part in edges], kind="stable"
-    )  # similar lengths together
+    order = np.argsort([len(part) for part in edges], kind="stable")  # similar lengths together
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
         result[rows] = coverage(pad_edges([edges[row] for row in rows]), boxes[rows], size)

@@ -1,8 +1,8 @@
-"""LabelMe files, read and written by our own codec: tolerant in, strict out.
+"""LabelMe files: the reader is tolerant, the writer strict.
 
-Files of LabelMe 3 to 7 and of tools that write its dialect are read; what had to be put right is told in
-`LabelMeFile.notes`. What is written opens in LabelMe 6 and 7. Keys we do not know survive. LabelMe itself is
-never imported: it is a GUI program without a Python interface.
+The reader takes files of LabelMe 3 to 7 and of tools that write its dialect, and lists in `LabelMeFile.notes`
+what it had to correct. LabelMe 6 and 7 open what we write. Keys that we do not know survive. LabelMe itself
+is never imported: it is a GUI program without a Python interface.
 
 Points are x, y in the continuous frame of LabelMe's canvas, (0, 0) at the outer corner of the first pixel:
 the frame of `maskps.structures`.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,17 +20,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError, InputFileError, shown_value
 from maskps.io.files import read_json, write_json
 
 LABELME_VERSION = "6.3.1"
 """Version that written files carry: the format of LabelMe 6, which 7 reads as well."""
 
 BOX_KEY = "maskps_box"
-"""Private key of a shape: the box [x, y, width, height], in pixels, of the person it belongs to."""
+"""Private key of a shape: the box [x, y, width, height], in pixels, of its person."""
 
 HOLE_FLAG = "hole"
-"""Flag of a shape that is cut out of its person instead of added."""
+"""Flag of a shape that is cut out of its person, not added."""
 
 _POINTS_NEEDED = {
     "polygon": (3, None),
@@ -45,11 +44,10 @@ _POINTS_NEEDED = {
     "mask": (2, 2),
 }
 _FOUR_CORNERS = ("rotation", "quadrilateral")
-"""Polygons of four points by the names of X-AnyLabeling, which LabelMe 7 refuses."""
+"""Names that X-AnyLabeling gives to polygons of four points; LabelMe 7 refuses them."""
 
 _FILE_KEYS = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _SHAPE_KEYS = ("label", "points", "group_id", "shape_type", "flags")
-
 
 _EDITED = "the file was edited or damaged: draw it again in LabelMe, or go back to a copy"
 
@@ -59,13 +57,13 @@ class LabelMeShape:
     """One drawn shape.
 
     Attributes:
-        label: what the annotator called it.
+        label: the annotator's name for it.
         points: (K, 2) float64, x, y in pixels of the image; K >= 3 for a polygon, 2 opposite corners for a
             rectangle.
         shape_type: "polygon", "rectangle", ...
         group_id: shapes with the same label and group are one instance; None: on its own.
-        flags: ticked or unticked marks, e.g. {"hole": True}.
-        extra: all other keys of the shape, e.g. "description", "mask" (base64), private ones of ours.
+        flags: marks, each ticked or not, e.g. {"hole": True}.
+        extra: all other keys of the shape, e.g. "description", "mask" (base64), our private ones.
     """
 
     label: str
@@ -81,12 +79,12 @@ class LabelMeFile:
     """The annotation of one image.
 
     Attributes:
-        image_path: as written in the file, relative to it. Never followed by us: images are found by name.
-        width, height: size of the image in pixels, None where the file does not tell.
+        image_path: as in the file, relative to it. We never follow it: images are found by name.
+        width, height: size of the image in pixels; None if the file does not state it.
         shapes: in drawing order.
         flags: marks of the whole image, e.g. {"done": True}.
         extra: all other top-level keys. Embedded pixels (`imageData`) are not kept.
-        notes: what the reader had to put right; not written.
+        notes: what the reader had to correct; not written.
     """
 
     image_path: str
@@ -102,13 +100,13 @@ def read_labelme(path: Path) -> LabelMeFile:
     """Returns the content of a LabelMe file.
 
     Accepted with a note: no `shape_type` (LabelMe before 3.6.12: a polygon), a number as label, a `group_id`
-    such as "3" or 3.0; of X-AnyLabeling an upright rectangle of four points, a rotation and a quadrilateral
+    such as "3" or 3.0; from X-AnyLabeling an upright rectangle of four points, a rotation and a quadrilateral
     (polygons). Accepted silently: a byte-order mark, missing sizes, missing or null flags. docs/labelme.md
     lists what is refused.
 
     Raises:
         InputFileError: missing, cut off, not JSON, or not a LabelMe file.
-        AnnotationError: a shape that cannot be meant; the message names its index.
+        AnnotationError: a shape that makes no sense; the message names its index.
     """
     content = read_content(path)
     notes: list[str] = []
@@ -119,7 +117,7 @@ def read_labelme(path: Path) -> LabelMeFile:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Returns what a LabelMe file holds as JSON: an object with a list "shapes", of whatever content.
+    """Returns the JSON of a LabelMe file: an object with a list "shapes", of any content.
 
     Raises:
         InputFileError: missing, cut off, not JSON, or not a LabelMe file.
@@ -130,25 +128,27 @@ def read_content(path: Path) -> dict[str, Any]:
         raise InputFileError(
             path,
             expected="a LabelMe file: an object with a list 'shapes'",
-            found=f"an object with the keys {told(sorted(content))}" if is_object else told(content),
+            found=f"an object with the keys {shown_value(sorted(content))}"
+            if is_object
+            else shown_value(content),
             hint="is it a file of another program? Give the folder with the files that LabelMe saved",
         )
     return content
 
 
 def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
-    """Returns what a LabelMe file tells of the whole image, without its shapes.
+    """Returns the part of a LabelMe file about the whole image, without its shapes.
 
     Args:
         content: as `read_content` returns it.
         where: names the file in messages.
 
     Raises:
-        AnnotationError: a flag, a size or a path that cannot be meant.
+        AnnotationError: a flag, a size or a path that makes no sense.
     """
     image_path = content.get("imagePath")
     if image_path is not None and not isinstance(image_path, str):
-        raise AnnotationError(where, expected="imagePath as text", found=told(image_path), hint=_EDITED)
+        raise _edited(where, "imagePath as text", image_path)
     return LabelMeFile(
         image_path=image_path or "",
         width=_read_size(content, "imageWidth", where),
@@ -160,7 +160,7 @@ def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
 
 
 def write_labelme(path: Path, file: LabelMeFile) -> None:
-    """Writes a file that LabelMe 6 and 7 open, whole or not at all.
+    """Writes a file that LabelMe 6 and 7 open, atomically.
 
     Raises:
         AnnotationError: a shape that LabelMe would refuse or misread: too few or too many points for its
@@ -172,7 +172,7 @@ def write_labelme(path: Path, file: LabelMeFile) -> None:
         )
     shapes = []
     for index, shape in enumerate(file.shapes):
-        where = f"{path} shape {index} ({told(shape.label)})"
+        where = f"{path} shape {index} ({shown_value(shape.label)})"
         points = np.asarray(shape.points, dtype=np.float64)
         _check_points(points, shape.shape_type, where)
         extra = dict(shape.extra)
@@ -206,17 +206,17 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
 
     Args:
         where: names the shape in messages.
-        notes: gets a line for what had to be put right.
+        notes: gets a line for each correction.
 
     Raises:
-        AnnotationError: it cannot be meant.
+        AnnotationError: the shape makes no sense.
     """
     if not isinstance(shape, dict):
         raise AnnotationError(
             where, expected="an object", found=f"a JSON {type(shape).__name__}", hint=_EDITED
         )
     label = _read_label(shape.get("label"), where, notes)
-    where = f"{where} ({told(label)})"
+    where = f"{where} ({shown_value(label)})"
     shape_type = shape.get("shape_type")
     if shape_type is None:
         shape_type = "polygon"
@@ -245,18 +245,17 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
     )
 
 
-def told(value: object) -> str:
-    """Returns a value of a file for messages: in few words, however large, deep or odd it is."""
-    return reprlib.repr(value)[:60]
+def _edited(where: str, expected: str, found: object) -> AnnotationError:
+    return AnnotationError(where, expected=expected, found=shown_value(found), hint=_EDITED)
 
 
 def _read_label(label: Any, where: str, notes: list[str]) -> str:
     if isinstance(label, str):
         return label
     if isinstance(label, (int, float)) and not isinstance(label, bool):
-        notes.append(f"{where}: the label is the number {told(label)}, taken as text")
+        notes.append(f"{where}: the label is the number {shown_value(label)}, taken as text")
         return str(label)
-    raise AnnotationError(where, expected="a label as text", found=told(label), hint=_EDITED)
+    raise _edited(where, "a label as text", label)
 
 
 def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
@@ -264,11 +263,9 @@ def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
         return group
     is_whole = isinstance(group, float) and group.is_integer()
     if not is_whole and not (isinstance(group, str) and re.fullmatch(r"-?\d{1,18}", group)):
-        raise AnnotationError(
-            where, expected="group_id as a whole number or null", found=told(group), hint=_EDITED
-        )
+        raise _edited(where, "group_id as a whole number or null", group)
     number = int(group)
-    notes.append(f"{where}: group_id {told(group)} taken as {number}")
+    notes.append(f"{where}: group_id {shown_value(group)} taken as {number}")
     return number
 
 
@@ -276,9 +273,7 @@ def _read_flags(flags: Any, where: str) -> dict[str, bool]:
     if flags is None:
         return {}
     if not isinstance(flags, dict) or not all(isinstance(value, bool) for value in flags.values()):
-        raise AnnotationError(
-            where, expected="flags as names with true or false", found=told(flags), hint=_EDITED
-        )
+        raise _edited(where, "flags as names with true or false", flags)
     return flags
 
 
@@ -287,9 +282,7 @@ def _read_size(content: Mapping[str, Any], key: str, where: str) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
-        raise AnnotationError(
-            where, expected=f"{key} as a whole number above 0", found=told(size), hint=_EDITED
-        )
+        raise _edited(where, f"{key} as a whole number above 0", size)
     return size
 
 
@@ -298,7 +291,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
         raise AnnotationError(
             where,
             expected="a list of [x, y] points",
-            found="none" if not points else told(points),
+            found="none" if not points else shown_value(points),
             hint=_EDITED,
         )
     for index, point in enumerate(points):
@@ -308,12 +301,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
             or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in point)
             or not all(abs(value) < 1e9 for value in point)  # NaN and infinity fail this as well
         ):
-            raise AnnotationError(
-                f"{where} point {index}",
-                expected="[x, y] in pixels",
-                found=told(point),
-                hint=_EDITED,
-            )
+            raise _edited(f"{where} point {index}", "[x, y] in pixels", point)
     return np.array(points, dtype=np.float64)
 
 
@@ -325,7 +313,7 @@ def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> N
             expected=f"4 points for a {shape_type}"
             if is_corners
             else f"a shape_type out of {', '.join(_POINTS_NEEDED)}",
-            found=f"{len(points)}" if is_corners else told(shape_type),
+            found=f"{len(points)}" if is_corners else shown_value(shape_type),
             hint="draw it again as a polygon, or delete it",
         )
     low, high = _POINTS_NEEDED[shape_type]
@@ -350,7 +338,7 @@ def _upright_corners(points: NDArray[np.float64], where: str) -> NDArray[np.floa
         raise AnnotationError(
             where,
             expected="two opposite corners, or the four corners of an upright rectangle",
-            found=told(points.tolist()),
+            found=shown_value(points.tolist()),
             hint="draw it as a polygon",
         )
     return np.stack([low, high])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.datasets.coco.problems import LONGEST_ID, NOT_IN_NAMES, Problems, shown_value
-from maskps.errors import InputFileError
+from maskps.datasets.coco.problems import LONGEST_ID, NOT_IN_NAMES, Problems
+from maskps.errors import InputFileError, shown_value
 from maskps.io.files import check_format
 
 FORMAT = "maskps-coco"

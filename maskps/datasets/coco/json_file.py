@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from maskps.datasets.coco.ids import WHAT, read_declared_ids, read_ids
 from maskps.datasets.coco.images import CocoImages, read_images
-from maskps.datasets.coco.problems import FARTHEST, Problems, shown_value
+from maskps.datasets.coco.problems import FARTHEST, Problems
 from maskps.datasets.unreadable import file_finding
-from maskps.errors import InputFileError
+from maskps.errors import InputFileError, shown_value
 from maskps.findings import Finding
 from maskps.io.files import read_json
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from maskps.errors import shown_value
 from maskps.findings import Finding, Level
 
 LONGEST_NAME = 1000  # characters; one name of a megabyte would make a column of names gigabytes large
@@ -49,11 +50,3 @@ class Problems:
         text = found.format(shown_value(value))
         where = f"{self.path}, {what} {first}"
         self.findings.append(Finding(code, level, where, f"{text}, in {share}", expected, hint))
-
-
-def shown_value(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # ValueError: a number of 5,000 digits
-        text = type(value).__name__
-    return text if len(text) <= 60 else text[:57] + "..."
