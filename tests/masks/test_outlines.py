@@ -231,7 +231,7 @@ def test_what_is_no_polygon_is_an_error(points: list, what: str) -> None:
 
 
 def test_holes_that_leave_nothing_are_an_error() -> None:
-    with pytest.raises(AnnotationError, match="nothing"):
+    with pytest.raises(AnnotationError, match="the holes cover the whole polygon"):
         outline_from_polygons([SQUARE], holes=[SQUARE - (5, 0), SQUARE + (5, 0)], where="shape 0")
 
 
