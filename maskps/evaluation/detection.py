@@ -1,8 +1,8 @@
-"""Pedestrian detection measured: recall and AP at IoU 0.5 against annotated persons."""
+"""Pedestrian detection: recall and AP at IoU 0.5 against annotated persons."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,16 @@ IOU_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """Recall and AP of a detector, with the thresholds without which they mean nothing.
+    """Recall and AP of a detector, with the thresholds that they depend on.
 
     Attributes:
-        recall: found persons / annotated persons.
+        recall: found persons / persons.
         average_precision: AP over all detections, multiplied by the recall (as the released evaluator does).
-        persons: annotated persons that were looked for.
+        persons: annotated persons.
         detections: detections at or above the score threshold.
-        scenes: scenes looked at.
+        scenes: scenes evaluated.
         score_threshold: 0.5 in the first release; later code bases use 0.01 and are not comparable.
-        iou_threshold: IoU that counts as found.
+        iou_threshold: a person counts as found from this IoU on.
         labeled_only: whether unlabeled persons were left out. Detections of them then count as wrong, as in
             the released evaluators, so that only the recall means something.
     """
@@ -44,17 +44,8 @@ class DetectionResult:
     labeled_only: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the numbers as plain values, fractions at full precision."""
-        return {
-            "recall": self.recall,
-            "AP": self.average_precision,
-            "persons": self.persons,
-            "detections": self.detections,
-            "scenes": self.scenes,
-            "score_threshold": self.score_threshold,
-            "iou_threshold": self.iou_threshold,
-            "labeled_only": self.labeled_only,
-        }
+        """Returns the numbers as plain values, fractions at full precision; the AP as "AP"."""
+        return {"AP" if name == "average_precision" else name: value for name, value in asdict(self).items()}
 
 
 def evaluate_detection(
@@ -64,15 +55,15 @@ def evaluate_detection(
     score_threshold: float = 0.5,
     labeled_only: bool = False,
 ) -> DetectionResult:
-    """Returns recall and AP of the detections in these scenes, of all persons or of labeled ones only.
+    """Returns recall and AP of the detections in these scenes, for all persons or for labeled ones only.
 
-    A detection is right if a person is its best overlap, it is that person's best overlap, and their IoU
-    is at least 0.5 (first of equals): the rule of the released evaluator, with IoU in float32 as there.
-    Scenes without a person count their detections as wrong (the released code fails on them); with
-    `labeled_only`, scenes without a labeled person are left out, as in the released code.
+    A detection is right if it and a person are each other's best overlap (the first of equals) with an IoU of
+    at least 0.5: the rule of the released evaluator, which also computes the IoU in float32. All detections
+    in a scene without a person are wrong (the released code fails there). `labeled_only` leaves out scenes
+    without a labeled person, as the released code does.
 
     Raises:
-        AnnotationError: a scene that the detections lack; no person in any scene.
+        AnnotationError: the detections lack a scene, or no scene has a person.
     """
     is_person = scenes.is_labeled if labeled_only else np.ones(scenes.num_persons, dtype=np.bool_)
     if not is_person.any():
@@ -108,7 +99,7 @@ def evaluate_detection(
 
 
 def mutual_best(iou: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Returns (m,) bool: the detections that are the best of their best person, at IoU >= 0.5.
+    """Returns (m,) bool: whether each detection is the best overlap of its best person, at IoU >= 0.5.
 
     Args:
         iou: (n, m) of n persons with m detections; either may be 0.

@@ -1,4 +1,4 @@
-"""Detections of many scenes as columns, and their file: how any code base's detections get scored."""
+"""Detections of many scenes as columns, and their file, which any code base can write."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _OPTIONAL_DTYPES: dict[str, type] = {"query_names": np.str_, "query_boxes": np.f
 
 @dataclass(frozen=True)
 class Detections:
-    """What a network found in M scenes, and its embeddings of a protocol's Q queries.
+    """A network's detections in M scenes, and its embeddings of a protocol's Q queries.
 
-    The detections of image i are the rows `offsets[i]:offsets[i + 1]` of the three detection columns;
-    an image without detections has none.
+    The detections of image i are the rows `offsets[i]:offsets[i + 1]` of the three detection columns; there
+    may be none.
 
     Attributes:
         image_names: (M,) str, unique.
         offsets: (M + 1,) int64, from 0 to N, never decreasing.
         boxes: (N, 4) float32, xyxy, pixels of the original scene.
         scores: (N,) float32, the detector's confidence, from 0 to 1.
-        embeddings: (N, D) float32; L2-normalised, so that their dot product is the cosine.
-        query_embeddings: (Q, D) float32, likewise, in the order of the protocol's queries; in any order if
-            the next two are there.
-        query_names: (Q,) str, the scene of each query, or None. With `query_boxes` it says which query each
-            row is, so that one file serves every protocol whose queries are among them.
+        embeddings: (N, D) float32, L2-normalised, so that their dot product is the cosine.
+        query_embeddings: (Q, D) float32, likewise. In the order of the protocol's queries, or in any order
+            with the next two.
+        query_names: (Q,) str, the scene of each query, or None. With `query_boxes` it identifies the query of
+            each row, so that one file serves every protocol whose queries are among them.
         query_boxes: (Q, 4) float32, xyxy, the query's box in that scene, or None.
 
     Raises:
-        AnnotationError: shapes that do not fit together, a doubled name, a number that is not finite,
-            a box whose corners are the wrong way round, a score that is no confidence.
+        AnnotationError: shapes that do not fit together, a name that occurs twice, a number that is not
+            finite, a box with reversed corners, a score outside 0 to 1.
     """
 
     image_names: NDArray[np.str_]
@@ -210,7 +210,7 @@ class Detections:
 
 
 def write_detections(path: Path, detections: Detections) -> None:
-    """Writes the detections as .npz, whole or not at all; the same detections give the same bytes."""
+    """Writes the detections as .npz, atomically; the same detections give the same bytes."""
     columns = {name: getattr(detections, name) for name in (*_DTYPES, *_OPTIONAL_DTYPES)}
     columns = {name: column for name, column in columns.items() if column is not None}
     with written_atomically(path) as temporary, temporary.open("wb") as file:
@@ -218,19 +218,20 @@ def write_detections(path: Path, detections: Detections) -> None:
 
 
 def read_detections(path: Path) -> Detections:
-    """Returns the detections of an .npz file that we or any other code base wrote.
+    """Returns the detections in an .npz file that this or any other code base wrote.
 
-    Needed are the first six arrays of `Detections`, under these names; other float widths are converted.
-    `format` and `version` may be missing: `np.savez` with the six arrays is all that other code has to do.
+    The file must have the first six arrays of `Detections`, under their names; other float widths are
+    converted. `format` and `version` may be missing: other code only has to call `np.savez` with six arrays.
 
     Raises:
-        InputFileError: no such file, cut off, no .npz, pickled, a missing array, another format.
+        InputFileError: missing, cut off, not an .npz file, pickled, without one of the arrays, or of another
+            format or version.
         AnnotationError: the arrays contradict each other (see `Detections`).
     """
     arrays = read_npz(
         path,
         what="detections as .npz (zip of arrays, no pickles)",
-        hint="copy or make it again: names as an array of str, ragged lists as one array with offsets",
+        hint="copy it or write it again: names as an array of str, ragged lists as one array with offsets",
     )
     found_format = str(arrays.get("format", FORMAT))
     found_version = str(arrays.get("version", VERSION))
@@ -239,7 +240,7 @@ def read_detections(path: Path) -> Detections:
             path,
             expected=f"format {FORMAT}, version {VERSION}",
             found=f"format {found_format}, version {found_version}",
-            hint="the file is another one, or comes from a newer maskps",
+            hint="give a file of detections; a newer maskps may have written this one",
         )
     missing = [name for name in _DTYPES if name not in arrays]
     if missing:
@@ -266,5 +267,5 @@ def _converted(path: Path, name: str, array: NDArray, dtype: type) -> NDArray:
     allowed = {np.str_: "US", np.int64: "iu", np.float32: "fiu"}[dtype]
     if array.dtype.kind not in allowed:
         raise InputFileError(path, expected=f"{name} as {dtype.__name__}", found=f"an array of {array.dtype}")
-    with np.errstate(over="ignore"):  # infinite, then, and told as that
+    with np.errstate(over="ignore"):  # overflow becomes inf, which Detections reports
         return array.astype(dtype)

@@ -103,7 +103,7 @@ class ImagePlan:
 
 
 def _images(protocols: Sequence[SearchProtocol], query_images: bool) -> dict[str, bool]:
-    """Returns all images of galleries and queries, with whether persons are to be detected there."""
+    """Returns all images of galleries and queries, and whether persons are detected there."""
     is_detected: dict[str, bool] = {}
     for protocol in protocols:
         in_gallery = np.zeros(len(protocol.image_names), dtype=np.bool_)

@@ -1,8 +1,8 @@
 """Which detections are right answers.
 
-A gallery image that holds the query's person at box g has one right answer at most: the first of its
-detections, in order of falling similarity, whose IoU with g is enough (`maskps.evaluation.rules` says how
-much that is). Every other detection is wrong, also a second one on the same person.
+A gallery image that shows the query's person at box g has at most one right answer: its most similar
+detection whose IoU with g is large enough (see `maskps.evaluation.rules`). Every other detection is wrong,
+even a second one on the same person.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class GalleryIndex:
     counts: NDArray[np.int64]
 
     def block(self, protocol: SearchProtocol, queries: NDArray[np.int64]) -> GalleryBlock:
-        """Returns the galleries of these queries (n,), one after another. -1 pads and contributes nothing.
+        """Returns the galleries of these (n,) queries, one after another. -1, which pads, adds nothing.
 
-        An image that is listed twice contributes its detections twice.
+        An image that a gallery lists twice adds its detections twice.
         """
         galleries = protocol.galleries[queries]
         is_entry = galleries >= 0
@@ -58,15 +58,15 @@ class GalleryIndex:
 
 @dataclass(frozen=True)
 class GalleryBlock:
-    """The galleries of some queries: their entries, and the detections of all entries, in order.
+    """The galleries of some queries: their entries, and the detections of all entries in the same order.
 
     Attributes:
         queries: (n,) int64, rows of the protocol's queries.
         offsets: (n + 1,) int64; the detections of query i of the block are `offsets[i]:offsets[i + 1]`.
-        entry_offsets: (n + 1,) int64, likewise of its entries.
+        entry_offsets: (n + 1,) int64; the entries of query i are `entry_offsets[i]:entry_offsets[i + 1]`.
         images: (E,) int32, rows of `SearchProtocol.image_names`.
         begins: (E,) int64, where the detections of each entry begin.
-        counts: (E,) int64, how many it has.
+        counts: (E,) int64, how many detections each entry has.
     """
 
     queries: NDArray[np.int64]
@@ -88,11 +88,11 @@ class GalleryBlock:
 
 @dataclass(frozen=True)
 class TruthCandidates:
-    """For each truth of a protocol, the detections in its image that overlap it enough.
+    """For each true box of a protocol, the detections in its image that overlap it enough.
 
     Attributes:
-        offsets: (T + 1,) int64; candidates of truth t are `numbers[offsets[t]:offsets[t + 1]]`.
-        numbers: (C,) int64, which of the image's detections, from 0; rising within a truth.
+        offsets: (T + 1,) int64; the candidates of true box t are `numbers[offsets[t]:offsets[t + 1]]`.
+        numbers: (C,) int64, numbers of detections within the image, from 0; rising for each true box.
     """
 
     offsets: NDArray[np.int64]
@@ -120,8 +120,8 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
     """Returns the detections with score >= `score_threshold`, grouped by the protocol's images.
 
     Raises:
-        AnnotationError: a gallery image that the detections do not know. (An image in which nothing was
-            found must be listed, without rows: an image that was never looked at must not pass for one.)
+        AnnotationError: the detections do not list a gallery image. (They must list images in which nothing
+            was found, without rows: an image that the detector never saw must not pass as an empty one.)
     """
     is_wanted = np.zeros(len(protocol.image_names) + 1, dtype=np.bool_)
     is_wanted[protocol.galleries] = True  # -1, which pads, marks the surplus last element
@@ -147,7 +147,7 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
 
 
 def truth_candidates(ruled: RuledProtocol, detections: Detections, index: GalleryIndex) -> TruthCandidates:
-    """Returns, for each truth, the detections in its gallery image that overlap it enough."""
+    """Returns the detections in each true box's gallery image that overlap it enough."""
     truth, numbers, overlap = truth_overlaps(ruled.protocol, detections, index)
     thresholds = ruled.iou_thresholds[truth]
     is_enough = overlap > thresholds if ruled.is_strict else overlap >= thresholds
@@ -158,7 +158,7 @@ def truth_candidates(ruled: RuledProtocol, detections: Detections, index: Galler
 def truth_overlaps(
     protocol: SearchProtocol, detections: Detections, index: GalleryIndex
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Returns all pairs of a truth and a detection in its image: truth, number of the detection, IoU."""
+    """Returns all pairs of a true box and a detection in its image: true box, number of detection, IoU."""
     images = protocol.truth_scenes
     counts = index.counts[images]
     places = ragged_ranges(index.starts[images], counts)
@@ -174,11 +174,11 @@ def rank_gallery(
     index: GalleryIndex,
     candidates: TruthCandidates,
 ) -> Ranking:
-    """Returns one query's whole ranking, equal similarities in the order of the released evaluator.
+    """Returns one query's whole ranking, with equal similarities in the order of the released evaluator.
 
-    That order is `numpy.argsort(similarities)[::-1]`, first within each image that holds the person, then
-    over the concatenation of the gallery. numpy does not promise an order of ties; asking it the same
-    question about the same array is the only way to give the released answer.
+    That order is `numpy.argsort(similarities)[::-1]`, first within each image that shows the person, then
+    over the whole gallery. numpy promises no order of ties, so only the same call on the same array gives
+    the released answer.
 
     Args:
         similarities: (n,) float32, of the query with its gallery's detections, in the gallery's order.
@@ -213,7 +213,7 @@ def paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
 
 
 def _naming_hint(missing: NDArray[np.str_], given: NDArray[np.str_]) -> str:
-    """Returns what to try: names that differ by folder or ending only are pointed out."""
+    """Returns a hint, which points out names that differ only by folder or ending."""
     stems = {PurePosixPath(name).stem: name for name in given.tolist()}
     same = next((name for name in missing.tolist() if PurePosixPath(name).stem in stems), None)
     if same is not None:

@@ -13,12 +13,12 @@ def average_precision(is_match: NDArray[np.bool_], similarities: NDArray[np.floa
     """Returns the AP of n scored candidates, without interpolation, equal scores as one threshold.
 
     This is scikit-learn's `average_precision_score`: the sum over the distinct scores, from the highest,
-    of (rise of recall) x (precision). It knows nothing of persons that were never detected; the caller
-    multiplies by the recall. Without a match, and for n = 0, the AP is 0.
+    of (rise of recall) x (precision). It ignores persons that were never detected; the caller multiplies by
+    the recall. Without a match, and for n = 0, the AP is 0.
 
     Args:
         is_match: (n,) bool.
-        similarities: (n,) float; only the order and the ties count.
+        similarities: (n,) float; only their order and ties matter.
     """
     is_match = np.asarray(is_match, dtype=np.bool_)
     matches = similarities[is_match]
@@ -34,15 +34,16 @@ def average_precisions(
     *,
     rankings: int,
 ) -> NDArray[np.float64]:
-    """Returns the same AP of each of several rankings, told by their m matches alone.
+    """Returns the (rankings,) APs of several rankings, as `average_precision`, from their m matches alone.
 
-    Of a match it needs the number of candidates that are at least as similar; of these, the matches of the
-    same ranking are its hits, and hits / candidates is the precision at its score. AP is the mean of that.
+    For each match it needs the number of candidates that are at least as similar. The matches among them are
+    the hits, and hits / candidates is the precision at its score. The AP of a ranking is the mean of these.
 
     Args:
-        ranking_of_match: (m,) int64 below `rankings`.
+        ranking_of_match: (m,) int64, the ranking of each match, below `rankings`.
         match_similarities: (m,) float.
-        at_least: (m,) int64, candidates of the same ranking, matches included, with at least its similarity.
+        at_least: (m,) int64, how many candidates of the same ranking, the match included, are at least as
+            similar as the match.
     """
     order = np.lexsort((-match_similarities, ranking_of_match))
     ranking, similarity = ranking_of_match[order], match_similarities[order]

@@ -10,18 +10,18 @@ from maskps.evaluation.detections_file import Detections
 from maskps.protocols.protocol import SearchProtocol
 
 BOX_TOLERANCE = 0.5
-"""Pixels by which a query's box may differ from the protocol's: some code bases round to whole pixels."""
+"""Pixels by which each side of a query's box may differ from the protocol's: some code bases round."""
 
 
 def query_rows(protocol: SearchProtocol, detections: Detections) -> NDArray[np.int64]:
-    """Returns the (Q,) row of `query_embeddings` of each of the protocol's queries.
+    """Returns (Q,) int64, the row of `query_embeddings` of each of the protocol's queries.
 
-    Detections that name their queries serve any protocol whose queries are among them: the row is that of
-    the same scene with the nearest box, no corner more than half a pixel away. Without names the rows are
-    taken to be in the protocol's order, and their number must be the protocol's.
+    Detections that name their queries serve any protocol whose queries are among them. The row is then that
+    of the same scene with the nearest box, at most `BOX_TOLERANCE` away. Without names, the rows must be the
+    protocol's queries in the protocol's order.
 
     Raises:
-        AnnotationError: a query that the detections lack, or another number of queries.
+        AnnotationError: the detections lack a query, or have another number of queries.
     """
     if detections.query_names is None or detections.query_boxes is None:
         if len(detections.query_embeddings) != protocol.num_queries:
@@ -29,8 +29,8 @@ def query_rows(protocol: SearchProtocol, detections: Detections) -> NDArray[np.i
                 "detections, query_embeddings",
                 expected=f"one row for each of the protocol's {protocol.num_queries} queries, in its order",
                 found=f"{len(detections.query_embeddings)} rows",
-                hint="the subsets have query lists of their own; embed the queries of this very protocol, or "
-                "say which query each row is with query_names and query_boxes",
+                hint="the subsets have other queries; embed the queries of this protocol, or name the query "
+                "of each row with query_names and query_boxes",
             )
         return np.arange(protocol.num_queries)
     names = protocol.image_names[protocol.query_scenes]
@@ -50,7 +50,7 @@ def query_rows(protocol: SearchProtocol, detections: Detections) -> NDArray[np.i
         raise AnnotationError(
             f"detections, query '{protocol.query_ids[first]}'",
             expected=f"a row for box {protocol.query_boxes[first].tolist()} in '{names[first]}'",
-            found=f"none; {len(missing)} of the protocol's {protocol.num_queries} queries are not there",
+            found=f"no such row; {len(missing)} of the protocol's {protocol.num_queries} queries are missing",
             hint="embed the queries of this protocol too",
         )
     return rows

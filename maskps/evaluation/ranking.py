@@ -1,4 +1,4 @@
-"""One query's ranking: its first gallery detections, and which of them are right."""
+"""One query's ranking: its first gallery detections, each right or wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RankedHit:
         image_name: the gallery image.
         box: (4,) float32, xyxy, pixels of the original scene.
         similarity: with the query; minus the distance, if the method has `is_distance`.
-        is_match: whether the matching rule accepts it as a right answer.
+        is_match: whether it is a right answer by the rules.
     """
 
     image_name: str
@@ -44,10 +44,10 @@ def ranked_results(
     rules: Rules = "oim",
     method: Method = COSINE,
 ) -> list[RankedHit]:
-    """Returns the first k gallery detections of one query, best first; fewer where there are fewer.
+    """Returns the first k gallery detections of one query, best first, or all if there are fewer.
 
     Raises:
-        AnnotationError: as `evaluate_search`; a query that the protocol does not have.
+        AnnotationError: as `evaluate_search`, or the protocol has no such query.
     """
     if not 0 <= query < protocol.num_queries:
         raise AnnotationError(

@@ -1,13 +1,13 @@
-"""The three rules of the search metric: what a gallery is, which truths count, how much a box must overlap.
+"""The rules of the search metric: what a gallery is, which true boxes count, how much a box must overlap.
 
-`oim`     The released CUHK-SYSU evaluator (Xiao et al. 2017), which most of the field uses: a scene that a
-          gallery lists twice counts twice, in the ranking and among the true boxes; the query's own scene
-          stays where the protocol lists it; a right answer's IoU reaches min(0.5, w h / ((w + 10) (h + 10)))
-          of the true box.
-`seqnet`  SeqNet and the code bases made from it: a scene's second entry is skipped, but its true box still
-          counts, so that it can only be missed. All else is `oim`.
-`paper`   What Sec. 4.1 says: IoU above 0.5 whatever the size of the box. A scene is in a gallery once, with
-          one true box, the first that is given for it, and the query's own scene is not in its gallery.
+`oim`     The released CUHK-SYSU evaluator (Xiao et al. 2017), which most of the field uses. A scene that a
+          gallery lists twice counts twice, in the ranking and among the true boxes. The query's own scene
+          stays if the protocol lists it. A right answer's IoU reaches min(0.5, w h / ((w + 10) (h + 10))) of
+          the true box.
+`seqnet`  SeqNet and its descendants. A scene's second entry is skipped, but its true box still counts, so
+          that it can only be missed. All else is `oim`.
+`paper`   Sec. 4.1: IoU above 0.5, whatever the size of the box. A gallery has each scene once, with the first
+          true box given for it, and never the query's own scene.
 
 All three multiply the average precision by the recall (right answers / true boxes that count).
 """
@@ -36,9 +36,10 @@ class RuledProtocol:
 
     Attributes:
         protocol: the galleries without the entries that the rule skips.
-        truths: (Q,) int64, true boxes that count for the recall; under `seqnet` perhaps more than there are.
+        truths: (Q,) int64, how many true boxes count for the recall; under `seqnet`, entries that were
+            skipped count too.
         iou_thresholds: (T,) float64, what the IoU with each true box must reach.
-        is_strict: whether it must be above that threshold rather than at it.
+        is_strict: whether the IoU must exceed the threshold, not only reach it.
     """
 
     protocol: SearchProtocol
@@ -51,7 +52,7 @@ def apply_rules(protocol: SearchProtocol, rules: Rules) -> RuledProtocol:
     """Returns the protocol as this rule reads it.
 
     Raises:
-        ConfigError: a rule of another name.
+        ConfigError: there is no such rule.
     """
     if rules not in RULES:
         raise ConfigError("rules", expected=f"one of {', '.join(RULES)}", found=f"'{rules}'")
@@ -85,7 +86,7 @@ def _each_scene_once(protocol: SearchProtocol, *, moves_truths: bool) -> SearchP
     """Returns the protocol without the second entries of scenes.
 
     Args:
-        moves_truths: give a true box of a second entry to the first one where that has none.
+        moves_truths: give the true box of a second entry to the first, if that has none.
     """
     ordered = np.sort(protocol.galleries, axis=1)
     doubled = np.flatnonzero(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1))
@@ -109,9 +110,9 @@ def _each_scene_once(protocol: SearchProtocol, *, moves_truths: bool) -> SearchP
 
 
 def _with_positions(protocol: SearchProtocol, positions: NDArray[np.int32]) -> SearchProtocol:
-    """Returns the protocol with its true boxes at other positions; of several at one, the first stays."""
+    """Returns the protocol with its true boxes at other positions; the first of several at one stays."""
     query = protocol.query_of_truth
-    order = np.lexsort((positions, query))  # stable: of one position, the box listed first comes first
+    order = np.lexsort((positions, query))  # stable: the box listed first comes first
     is_first = np.ones(len(order), dtype=np.bool_)
     is_first[1:] = (np.diff(query[order]) != 0) | (np.diff(positions[order]) != 0)
     kept = order[is_first]

@@ -29,20 +29,20 @@ BELOW_THRESHOLD = "below score threshold"
 IOU_TOO_LOW = "IoU too low"
 WRONG_FIRST = "wrong person first"
 FAILURES = (NOT_DETECTED, BELOW_THRESHOLD, IOU_TOO_LOW, WRONG_FIRST)
-"""Why a query's first answer is wrong, from the worst to the least bad."""
+"""Why a query's first answer is wrong, from the worst cause to the least bad."""
 
 NEAR_IOU = 0.1
-"""An IoU below it is no attempt at the person (as in TIDE, Bolya et al. 2020)."""
+"""A detection with a lower IoU is not counted as near the person (as in TIDE, Bolya et al. 2020)."""
 
 
 @dataclass
 class Search:
-    """One protocol's queries and detections, ready to be scored, and the scores so far.
+    """One protocol's queries and detections, and their scores so far.
 
     Attributes:
         ruled: the protocol as the rules read it.
         index: the detections above the score threshold.
-        candidates: those that overlap each truth enough.
+        candidates: the detections that overlap each true box enough.
         rows: (Q,) int64, the row of `query_embeddings` of each query.
         score_threshold: detections below it are left out.
         average_precisions: (Q,) float64.
@@ -111,10 +111,9 @@ class Search:
     def failures(self, detections: Detections) -> dict[str, int]:
         """Returns how many queries have a wrong first answer, by cause; each such query has one.
 
-        The cause is the nearest thing to success that any of the query's true boxes came to: an accepted
-        detection above the score threshold that ranks behind a wrong one; such a detection whose score is
-        too low; a detection above the threshold that overlaps by `NEAR_IOU` at least, but not enough;
-        nothing of these.
+        The cause is the nearest that any of the query's true boxes came to success: a right answer that
+        ranks behind a wrong one; a detection that overlaps enough, but whose score is too low; a detection
+        above the score threshold that overlaps by at least `NEAR_IOU`, but not enough; none of these.
         """
         causes = np.zeros(len(self.rows), dtype=np.int64)
         if not self.is_found.all():
@@ -135,9 +134,9 @@ def prepare_search(
     """Returns the protocol ready to be scored.
 
     Raises:
-        AnnotationError: the detections were made for another protocol: gallery images or queries that they
-            lack; a protocol without queries, or with a query that has no true box under these rules.
-        ConfigError: no such rules.
+        AnnotationError: the detections lack gallery images or queries; the protocol has no query, or a query
+            without a true box under these rules.
+        ConfigError: there are no such rules.
     """
     ruled = apply_rules(protocol, rules)
     rows = query_rows(protocol, detections)
@@ -161,7 +160,7 @@ def prepare_search(
 def _truths_of(
     protocol: SearchProtocol, queries: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the truths of these queries, and for each its query's place among them."""
+    """Returns the true boxes of these queries, and the place of each one's query among `queries`."""
     counts = np.diff(protocol.truth_offsets)[queries]
     truths = ragged_ranges(protocol.truth_offsets[queries], counts)
     return truths, np.repeat(np.arange(len(queries)), counts)

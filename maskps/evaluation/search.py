@@ -1,4 +1,4 @@
-"""Person search measured: mAP and top-k of detections under a test protocol."""
+"""Person search: mAP and top-k of detections under a test protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCORE_THRESHOLD = 0.5
 
 _QUERIES_AT_ONCE = 256
 _PAIRS_AT_ONCE = 4_000_000
-_SPARSE_COST = 4  # a product of selected pairs costs about this much more per pair than one of all pairs
+_SPARSE_COST = 4  # comparing selected pairs costs about this much more per pair than comparing all pairs
 _UNIT_NORM_TOLERANCE = 1e-3
 
 _logger = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What the search of one protocol's queries reached.
+    """The result of searching one protocol's Q queries.
 
     Attributes:
         average_precisions: (Q,) float64, each multiplied by the query's recall.
-        hits: (Q, 3) bool: a right answer among the first 1, 5, 10.
+        hits: (Q, 3) bool, whether a right answer is among the first 1, 5, 10.
         gallery_size: longest gallery of the protocol, in images.
         score_threshold: detections below it were left out.
-        rules: "oim", "seqnet" or "paper" (see `maskps.evaluation.rules`).
+        rules: see `maskps.evaluation.rules`.
         failures: how many queries have a wrong first answer, by cause (see `maskps.evaluation.scoring`).
         query_ids: (Q,), the data set's own identity of each query.
     """
@@ -75,7 +75,11 @@ class SearchResult:
         return float(np.mean(self.hits[:, 2]))
 
     def to_dict(self, *, per_query: bool = False) -> dict[str, Any]:
-        """Returns the numbers as plain values, fractions at full precision; each query's too if asked for."""
+        """Returns the numbers as plain values, fractions at full precision.
+
+        Args:
+            per_query: also return the id, AP and hits of each query.
+        """
         numbers: dict[str, Any] = {
             "rules": self.rules,
             "gallery_size": self.gallery_size,
@@ -105,10 +109,11 @@ def evaluate_search(
 ) -> SearchResult:
     """Returns mAP, top-1, 5, 10 and the causes of failures under one of the three rules.
 
-    Per query: candidates are the detections with score >= `score_threshold` in the images of its gallery;
-    the right ones follow `maskps.evaluation.matching` and `rules`; AP is that of `maskps.evaluation.metrics`
-    times (right answers) / (true boxes), so that a person who was not found counts. Top-k looks at the
-    first k candidates, equal ones in the order of the released evaluator.
+    A query's candidates are the detections with score >= `score_threshold` in the images of its gallery.
+    `maskps.evaluation.matching` and `rules` decide which of them are right. The AP is that of
+    `maskps.evaluation.metrics`, multiplied by (right answers) / (true boxes), so that a person who was not
+    found counts. Top-k is whether a right answer is among the first k candidates, with equal similarities
+    in the order of the released evaluator.
 
     Args:
         normalize: divide every embedding by its length first. The default takes embeddings as they are, as
@@ -116,9 +121,9 @@ def evaluate_search(
         method: what ranks the candidates, one of `maskps.evaluation.METHODS` or your own.
 
     Raises:
-        AnnotationError: the detections were made for another protocol: gallery images or queries that they
-            lack; a protocol without queries, or with a query without a true box.
-        ConfigError: no such rules.
+        AnnotationError: the detections lack gallery images or queries; the protocol has no query, or a query
+            without a true box under these rules.
+        ConfigError: there are no such rules.
     """
     return evaluate_searches(
         {"": protocol},
@@ -139,10 +144,10 @@ def evaluate_searches(
     normalize: bool = False,
     method: Method = COSINE,
 ) -> dict[Name, SearchResult]:
-    """Returns what `evaluate_search` returns, for several protocols that share their products.
+    """Returns what `evaluate_search` returns, for several protocols that share their similarities.
 
     Args:
-        protocols: by any name; the detections have to know the queries and galleries of all.
+        protocols: by any name; the detections must have the queries and gallery images of all.
     """
     if normalize:
         detections = detections.normalized()

@@ -189,7 +189,8 @@ def _check_header(path: Path, header: bytes, wanted: str) -> None:
         raise InputFileError(path, expected=wanted, found=other.found, hint=other.hint)
     header = header[:HEADER_SIZE]
     if not header.startswith(HEADER_START):
-        found = f"something else, beginning with {header[:16]!r}"
+        is_json = header.lstrip()[:1] in (b"{", b"[")
+        found = "a JSON file" if is_json else f"something else, beginning with {header[:16]!r}"
         raise InputFileError(path, expected=wanted, found=found, hint=COPY_AGAIN)
     if len(header) < HEADER_SIZE:
         raise _cut_off(path, f"it ends after {len(header)} bytes")
