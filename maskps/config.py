@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.io.files import written_atomically
+from maskps.io.files import explained_reading, written_atomically
 
 
 def _setting(
@@ -236,17 +236,9 @@ def is_recipe_file(recipe: str) -> bool:
 
 def _recipe_text(recipe: str | Path) -> tuple[str, str]:
     if isinstance(recipe, Path) or is_recipe_file(recipe):
-        try:
+        hint = f"the recipes that come with maskps are named {', '.join(recipe_names())}"
+        with explained_reading(Path(recipe), what="a TOML file of settings", hint=hint):
             return str(recipe), Path(recipe).read_text(encoding="utf-8-sig")
-        except FileNotFoundError as error:
-            raise InputFileError(
-                recipe,
-                expected="a TOML file of settings",
-                found="no such file",
-                hint=f"the recipes that come with maskps are named {', '.join(recipe_names())}",
-            ) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputFileError(recipe, expected="a TOML file in UTF-8", found=str(error)) from error
     names = recipe_names()
     if recipe not in names:
         raise ConfigError(

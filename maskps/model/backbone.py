@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torchvision.models import ConvNeXt_Tiny_Weights, ResNet50_Weights, ResNet101_Weights, WeightsEnum
@@ -18,6 +16,7 @@ from maskps.model.convnext import build_convnext_tiny
 from maskps.model.freezing import freeze
 from maskps.model.resnet import build_resnet
 from maskps.model.stages import Res5, Stem
+from maskps.model.tensor_files import read_tensors
 
 
 class Backbone(NamedTuple):
@@ -116,11 +115,16 @@ def load_backbone(stem: Stem, res5: Res5, path: Path) -> None:
     Raises:
         InputFileError: no such file, not a file of weights, or not of this architecture.
     """
-    if not path.is_file():
-        raise InputFileError(
-            path, expected="the weights of the backbone", found="no such file", hint=_where_to_get(path)
-        )
-    state = _read_weights(path)
+    state = read_tensors(
+        path,
+        what="the weights of a backbone, as .safetensors or as .pth of tensors",
+        if_missing=_where_to_get(path),
+        if_broken="the file may be cut off; copy it again",
+    )
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputFileError(path, expected="a mapping of names to tensors", found=type(state).__name__)
     parts = {**stem.state_dict(keep_vars=True), **res5.state_dict(keep_vars=True)}
     for key, value in parts.items():
         if key not in state and not key.endswith("num_batches_tracked"):
@@ -143,28 +147,6 @@ def backbone_state(stem: Stem, res5: Res5) -> dict[str, Tensor]:
     torchvision's names."""
     state = {**stem.state_dict(), **res5.state_dict()}
     return {key: value.contiguous() for key, value in state.items()}
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, safetensors.SafetensorError) as error:
-        raise InputFileError(
-            path,
-            expected="weights as .safetensors, or as .pth of tensors",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            hint="the file may be cut off; copy it again",
-        ) from error
-    except Exception as error:
-        # On a file that is not a checkpoint the unpickler may raise anything.
-        raise InputFileError(path, expected="a .pth file of tensors", found=type(error).__name__) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputFileError(path, expected="a mapping of names to tensors", found=type(content).__name__)
-    return content
 
 
 def _where_to_get(path: Path) -> str:

@@ -68,7 +68,7 @@ class Predictor:
 
     def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
         """Returns the persons in an image (H, W, 3) uint8 RGB."""
-        tensor, scale = self._prepared(image)
+        tensor, scale = self._resized(image)
         with self._evaluating():
             (found,) = self.model([tensor])
         return self._detections(found, scale, image)
@@ -77,11 +77,11 @@ class Predictor:
         self, image: NDArray[np.uint8], boxes: NDArray[np.float32]
     ) -> tuple[ImageDetections, NDArray[np.float32]]:
         """Returns the results of `detect` and `embed`, in little more time than one of them."""
-        tensor, scale = self._prepared(image)
+        tensor, scale = self._resized(image)
         with self._evaluating():
-            (found,), (pooled,) = self.model.detect_and_pool([tensor], [self._rows(boxes, scale)])
-            features = self.model.roi_heads.embed(pooled) if self.feature == "embedding" else pooled
-        return self._detections(found, scale, image), self._features(features)
+            (found,), (pooled,) = self.model.detect_and_pool([tensor], [self._scaled(boxes, scale)])
+            features = self._features(pooled)
+        return self._detections(found, scale, image), features
 
     def embed(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the (n, D) float32 features of persons at known boxes, as for queries.
@@ -90,30 +90,23 @@ class Predictor:
             image: (H, W, 3) uint8, RGB.
             boxes: (n, 4) xyxy, pixels of the original image; n may be 0.
         """
-        tensor, scaled = self._scaled(image, boxes)
+        tensor, scale = self._resized(image)
         with self._evaluating():
-            if self.feature == "embedding":
-                (features,) = self.model.embed_boxes([tensor], [scaled])
-            else:
-                (features,) = self.model.pool_boxes([tensor], [scaled])
-        return self._features(features)
+            (pooled,) = self.model.pool_boxes([tensor], [self._scaled(boxes, scale)])
+            return self._features(pooled)
 
     def masks(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the (n, 14, 14) foreground probabilities within given boxes; arguments as `embed`."""
-        tensor, scaled = self._scaled(image, boxes)
+        tensor, scale = self._resized(image)
         with self._evaluating():
-            (masks,) = self.model.predict_masks([tensor], [scaled])
+            (masks,) = self.model.predict_masks([tensor], [self._scaled(boxes, scale)])
         return _numpy(masks)
 
-    def _prepared(self, image: NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
+    def _resized(self, image: NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
         tensor, scale = resize_image(image, self.shorter_side, self.longest_side)
         return tensor.to(self.device), scale
 
-    def _scaled(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-        tensor, scale = self._prepared(image)
-        return tensor, self._rows(boxes, scale)
-
-    def _rows(self, boxes: NDArray[np.float32], scale: tuple[float, float]) -> Tensor:
+    def _scaled(self, boxes: NDArray[np.float32], scale: tuple[float, float]) -> Tensor:
         rows = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array(scale * 2, dtype=np.float32)
         return torch.from_numpy(rows).to(self.device)
 
@@ -123,11 +116,12 @@ class Predictor:
         boxes = _numpy(found.boxes) / np.array(scale * 2, dtype=np.float32)
         height, width = image.shape[:2]
         features = found.embeddings if self.feature == "embedding" else found.pooled
-        return ImageDetections(
-            clip_boxes(boxes, width, height), _numpy(found.scores), self._features(features)
-        )
+        return ImageDetections(clip_boxes(boxes, width, height), _numpy(found.scores), self._unit(features))
 
-    def _features(self, found: Tensor) -> NDArray[np.float32]:
+    def _features(self, pooled: Tensor) -> NDArray[np.float32]:
+        return self._unit(self.model.roi_heads.embed(pooled) if self.feature == "embedding" else pooled)
+
+    def _unit(self, found: Tensor) -> NDArray[np.float32]:
         features = _numpy(found)
         if not self.unit_length:
             return features

@@ -6,7 +6,6 @@ RUN/checkpoints holds the last few, such as step_00001234.pt, and best.pt.
 from __future__ import annotations
 
 import io
-import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 
 from maskps.errors import InputFileError
 from maskps.io.files import written_atomically
+from maskps.model.tensor_files import read_tensors
 
 FORMAT = "maskps-checkpoint"
 VERSION = 1
@@ -90,24 +90,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         InputFileError: the file does not exist, is cut off, holds pickled code, or is not our checkpoint.
     """
+    what = f"a checkpoint ({FORMAT})"
     hint = "the file is broken or another program's; use another checkpoint, or start over with --force"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputFileError(path, expected="a checkpoint", found="no such file") from error
-    # On a file that is not a checkpoint torch's unpickler may raise anything, such as IndexError.
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch's text advises to execute the file
-            first_line = "not a file of tensors and numbers"
-        raise InputFileError(
-            path,
-            expected=f"a checkpoint ({FORMAT})",
-            found=f"{type(error).__name__}: {first_line}",
-            hint=hint,
-        ) from error
+    content = read_tensors(path, what=what, if_missing="check the path", if_broken=hint)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputFileError(path, expected=f"a checkpoint ({FORMAT})", found="another file", hint=hint)
+        raise InputFileError(path, expected=what, found="another file", hint=hint)
     if content.get("version") != VERSION or set(content) != _KEYS:
         raise InputFileError(
             path,
