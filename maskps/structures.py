@@ -231,6 +231,8 @@ class PersonSearchDataset:
         train_ids: (N,) str, the data set's own identity of training pid i at [i - 1].
         test_ids: (M,) str, likewise for `test`.
         fingerprint: sha256 (hex) of the training annotation's content: names, boxes and pids.
+        warnings: what the reader left out or decided, one sentence each, with the file's name.
+            `open_dataset` logs them.
     """
 
     root: Path
@@ -241,6 +243,7 @@ class PersonSearchDataset:
     train_ids: NDArray[np.str_]
     test_ids: NDArray[np.str_]
     fingerprint: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def num_train_ids(self) -> int:

@@ -1,25 +1,22 @@
 """Parsed annotation, kept in the user's cache folder so that it is parsed only once.
 
-A cache file is an .npz of columns, read without pickle and safe to delete at any time. It answers only while
-every file that it was parsed from is the same one, unchanged, and so is the code that parsed it: same size,
-times of modification and of change, and inode. Whatever is wrong with a cache file or with the folder, the
-annotation is parsed as if there were none.
+A cache file is an .npz of columns. It is read without pickle, and the user may delete it at any time. It is
+used only while every file that it was parsed from, and the code that parsed it, have the same size, times of
+modification and change, and inode. If anything is wrong with a cache file or the folder, the annotation is
+parsed again.
 
-Two processes that open the same data set at once both parse it, and the later one replaces the file of the
-earlier: a cache file is renamed into place whole.
+Two processes that open the same data set at once both parse it. The later one replaces the file of the
+earlier one, atomically.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,25 +32,25 @@ VARIABLE = "MASKPS_CACHE"
 """Environment variable that names another cache folder."""
 
 FORMAT = "maskps-cache"
-VERSION = 1
+VERSION = 2
 
 _SETTLED = 2.0
-"""Seconds. A file changed twice within a tick of its file system's clock looks the same: a file that was
-changed less than this ago is not cached. The coarsest clock in use (FAT) ticks every 2 seconds."""
+"""Seconds from the last change of a file until it may be cached. A file that changes twice within one tick of
+its file system's clock looks the same, and the coarsest clock in use (FAT) ticks every 2 seconds."""
 
-_HEADER = "maskps"  # the array that holds the header; columns have names of their own
-_CODE = ("", "matlab", "evaluation", "datasets")  # folders of maskps that decide what is parsed
+_STAMP = "maskps"  # name of the array that holds the stamp's digest; columns have other names
+_CODE = ("*.py", "io/**/*.py", "protocols/*.py", "datasets/**/*.py")  # what decides how files are parsed
 
 _log = logging.getLogger(__name__)
-_readers = logging.getLogger("maskps.datasets")
 
 T = TypeVar("T")
 Columns = Mapping[str, NDArray[Any]]
 
 
 def cache_dir() -> Path | None:
-    """Returns the folder of the cache files, which need not exist: $MASKPS_CACHE, else `maskps` in the user's
-    cache folder; None if the user has no home.
+    """Returns the folder of the cache files, which may not exist yet; None if the user has no home.
+
+    It is $MASKPS_CACHE, else `maskps` in the user's cache folder.
     """
     given = os.environ.get(VARIABLE)
     try:
@@ -78,17 +75,14 @@ def cached(
     pack: Callable[[T], Columns],
     unpack: Callable[[Columns], T],
 ) -> T:
-    """Returns what `read` returns, from the cache if that has it.
-
-    Warnings that `read` logs below "maskps.datasets" are logged again when the cache answers; they name the
-    files as they are given now. Errors are not kept: `read` raises them each time.
+    """Returns what `read` returns, from the cache if it has that. Errors are not kept.
 
     Args:
         key: what is read, e.g. "cuhk-sysu"; the same sources may be read as different things.
-        sources: all files that `read` reads, in an order that is always the same.
+        sources: all files that `read` reads, always in the same order.
         read: reads them.
-        pack: makes columns of the value: arrays of numbers, bools or text, by name.
-        unpack: makes an equal value of the same columns again.
+        pack: turns the value into columns: arrays of numbers, bools or text, by name.
+        unpack: turns the columns into an equal value.
     """
     folder, stamp = cache_dir(), _stamp_of(key, sources)
     if folder is None or stamp is None:
@@ -96,27 +90,21 @@ def cached(
     path = folder / f"{stamp.name}.npz"
     found = _load(path, stamp, unpack)
     if found is not None:
-        value, warnings = found
-        for logger, text in warnings:
-            logging.getLogger(logger).warning("%s", _with_paths(text, sources))
-        return value
-    with _warnings_collected() as records:
-        value = read()
+        return found[0]
+    value = read()
     if stamp.is_settled and stamp == _stamp_of(key, sources):
-        is_heard = _readers.isEnabledFor(logging.WARNING)
-        texts = [(record.name, _without_paths(record.getMessage(), sources)) for record in records]
-        _store(path, stamp, texts if is_heard else None, pack(value))
+        _store(path, stamp, pack(value))
     return value
 
 
 @dataclass(frozen=True)
 class _Stamp:
-    """What tells one state of some files from another.
+    """The state of some files.
 
     Attributes:
-        name: of the cache file; the same for all states of the same files.
-        digest: sha256 of everything that must be unchanged for the cache to answer.
-        is_settled: no file was changed just now.
+        name: name of the cache file; the same for all states of the same files.
+        digest: sha256 of everything that must be unchanged for the cache file to be used.
+        is_settled: whether the last change is at least `_SETTLED` ago.
     """
 
     name: str
@@ -145,77 +133,35 @@ def _stamp_of(key: str, sources: Sequence[Path]) -> _Stamp | None:
 
 @lru_cache(maxsize=1)
 def _code_state() -> str:
-    """Returns the state of the code that parses: an update of maskps parses anew."""
-    package = Path(__file__).parents[1]
-    files = [file for folder in _CODE for file in sorted((package / folder).glob("*.py"))]
-    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    """Returns the state of the code that parses: after an update of maskps, files are parsed again."""
+    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _code_files()]
     return repr((FORMAT, VERSION, sys.byteorder, np.__version__, states))
 
 
-def _load(
-    path: Path, stamp: _Stamp, unpack: Callable[[Columns], T]
-) -> tuple[T, Sequence[tuple[str, str]]] | None:
-    """Returns the value and the warnings in a cache file, None if it cannot answer."""
+def _code_files() -> list[Path]:
+    package = Path(__file__).parents[1]
+    return [file for pattern in _CODE for file in sorted(package.glob(pattern))]
+
+
+def _load(path: Path, stamp: _Stamp, unpack: Callable[[Columns], T]) -> tuple[T] | None:
+    """Returns the value in a cache file, None if the file cannot be used."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            header = json.loads(str(content[_HEADER]))
-            if header["stamp"] != stamp.digest:
+            if str(content[_STAMP]) != stamp.digest:
                 return None
-            warnings = header["warnings"]
-            if warnings is None and _readers.isEnabledFor(logging.WARNING):
-                return None  # made by a process that had them silenced
-            columns = {name: content[name] for name in content.files if name != _HEADER}
-            return unpack(columns), [(logger, text) for logger, text in warnings or ()]
+            return (unpack({name: content[name] for name in content.files if name != _STAMP}),)
     except FileNotFoundError:
         return None
-    except Exception as error:  # it is only a copy: whatever is wrong with it, the sources are read
+    except Exception as error:  # only a copy: whatever is wrong with it, the sources are read
         _log.debug("%s: not used: %r", path, error)
         return None
 
 
-def _store(path: Path, stamp: _Stamp, warnings: list[tuple[str, str]] | None, columns: Columns) -> None:
-    """Writes a cache file; that it cannot be written is no error."""
-    header = json.dumps({"stamp": stamp.digest, "warnings": warnings})
-    arrays: dict[str, Any] = {_HEADER: np.array(header), **columns}
+def _store(path: Path, stamp: _Stamp, columns: Columns) -> None:
+    """Writes a cache file; if it cannot be written, nothing happens."""
+    arrays: dict[str, Any] = {_STAMP: np.array(stamp.digest), **columns}
     try:
         with written_atomically(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)
     except OutputError as error:
         _log.debug("not cached: %s", error)
-
-
-class _Collector(logging.Handler):
-    """Keeps the warnings that this thread logs."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.records: list[logging.LogRecord] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.records.append(record)
-
-
-@contextmanager
-def _warnings_collected() -> Iterator[list[logging.LogRecord]]:
-    collector = _Collector()
-    _readers.addHandler(collector)
-    try:
-        yield collector.records
-    finally:
-        _readers.removeHandler(collector)
-
-
-def _without_paths(text: str, sources: Sequence[Path]) -> str:
-    """Returns the text with numbers in place of the sources' paths, which may be spelled otherwise later."""
-    text = text.replace("\0", "")
-    for index, source in enumerate(sources):
-        text = text.replace(str(source), f"\0{index}\0")
-    return text
-
-
-def _with_paths(text: str, sources: Sequence[Path]) -> str:
-    pieces = text.split("\0")
-    pieces[1::2] = [str(sources[int(index)]) for index in pieces[1::2]]
-    return "".join(pieces)

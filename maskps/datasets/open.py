@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from maskps.errors import InputFileError
 from maskps.structures import PersonSearchDataset
 
 _SHOWN = 8
+_log = logging.getLogger(__name__)
 
 
 def open_dataset(path: Path) -> PersonSearchDataset:
@@ -18,7 +20,7 @@ def open_dataset(path: Path) -> PersonSearchDataset:
 
     A folder with `annotation/Images.mat` is CUHK-SYSU, one with `frame_train.mat` or `frame_test.mat` is PRW,
     one with `train.json` or `train_pid.json` (or test) is COCO-style. `maskps.datasets.cache` keeps what the
-    reader of the format returns in the user's cache folder.
+    reader of the format returns in the user's cache folder. The data set's warnings are logged.
 
     Raises:
         InputFileError: the folder is missing, or holds no data set in a known format.
@@ -36,6 +38,8 @@ def open_dataset(path: Path) -> PersonSearchDataset:
             hint="give a folder that you may read",
         ) from error
     dataset = cached_dataset(one.kind, path, one.files(path), lambda: one.read(path))
+    for warning in dataset.warnings:
+        _log.warning("%s: %s", path, warning)
     # The images may have been copied to another place since the data set was cached.
     return dataset if one.find_images is None else replace(dataset, image_dir=one.find_images(dataset))
 

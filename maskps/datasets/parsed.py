@@ -42,6 +42,7 @@ def cached_dataset(
             train_ids=columns["train_ids"],
             test_ids=columns["test_ids"],
             fingerprint=str(columns["fingerprint"]),
+            warnings=tuple(columns["warnings"].tolist()),
         )
 
     return cached(kind, sources, read, pack=_dataset_columns, unpack=unpack)
@@ -66,6 +67,7 @@ def _dataset_columns(dataset: PersonSearchDataset) -> dict[str, NDArray[Any]]:
     columns |= {name: getattr(dataset, name) for name in _IDS}
     columns["image_dir"] = np.array(os.path.relpath(dataset.image_dir, dataset.root))
     columns["fingerprint"] = np.array(dataset.fingerprint)
+    columns["warnings"] = np.array(dataset.warnings, np.str_)
     return columns
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,8 +18,6 @@ from maskps.datasets import cache
 from maskps.datasets.cache import Columns, cache_dir, cached
 from maskps.errors import InputFileError
 
-_log = logging.getLogger("maskps.datasets.some_reader")
-
 
 @dataclass
 class Reader:
@@ -26,7 +25,6 @@ class Reader:
 
     path: Path
     key: str = "numbers"
-    warning: str = ""
     during: Callable[[], object] | None = None
     reads: list[Path] = field(default_factory=list)
 
@@ -38,8 +36,6 @@ class Reader:
             raise InputFileError(self.path, found="no such file", hint="-") from error
         if self.during is not None:
             self.during()
-        if self.warning:
-            _log.warning("%s: %s", self.path, self.warning)
         return values
 
     def open(self, path: Path | None = None) -> list[int]:
@@ -231,30 +227,15 @@ def test_two_that_open_at_once_both_get_the_value(reader: Reader, cache_folder: 
     assert not reader.reads
 
 
-def test_warnings_are_logged_again_with_the_path_as_given(
-    reader: Reader, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader.warning, path = "1 % of it is odd\0", reader.path
-    reader.open()
-    monkeypatch.chdir(path.parent)
-    reader.open(Path("./source"))
-    assert len(reader.reads) == 1
-    assert caplog.messages[1] == "source: 1 % of it is odd"
-    assert caplog.messages[0].startswith(f"{path}: 1 %")
-    assert {record.name for record in caplog.records} == {_log.name}
-
-
-def test_warnings_that_were_silenced_are_not_lost(reader: Reader, caplog: pytest.LogCaptureFixture) -> None:
-    reader.warning = "odd"
-    with caplog.at_level(logging.ERROR, logger="maskps"):
-        reader.open()
-        reader.open()
-        assert len(reader.reads) == 1
-    for _ in range(2):
-        caplog.clear()
-        reader.open()
-        assert [message.rsplit(" ")[-1] for message in caplog.messages] == ["odd"]
-    assert len(reader.reads) == 2
+def test_an_update_of_any_module_that_reads_counts() -> None:
+    package = Path(cache.__file__).parents[1]
+    code = (
+        "import sys, maskps.datasets; print(*(getattr(one, '__file__', '') for one in sys.modules.values()))"
+    )
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    ours = {Path(file) for file in loaded if file.startswith(str(package))}
+    assert len(ours) > 40 and ours <= set(cache._code_files())
 
 
 def test_the_cache_folder_is_the_variable_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,18 @@ def test_a_protocol_with_smaller_galleries_is_noticed(root: Path) -> None:
         open_dataset(root)
 
 
+def test_warnings_are_logged_on_every_opening(
+    coco: Path, caplog: pytest.LogCaptureFixture, no_reading: Callable[[], None]
+) -> None:
+    path = coco / "train.json"
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 1', 1))
+    open_dataset(coco)
+    no_reading()
+    open_dataset(coco)
+    assert len(caplog.messages) == 2 and caplog.messages[0] == caplog.messages[1]
+    assert caplog.messages[0].startswith(f"{coco}: train.json, annotation 0: iscrowd 1, left out")
+
+
 def test_images_copied_later_are_found(coco: Path) -> None:
     first = open_dataset(coco)
     (coco / "frames").mkdir()

@@ -6,7 +6,6 @@ the test protocols in `protocols.npz`) are described in docs/coco.md.
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -24,8 +23,6 @@ from maskps.findings import raise_on_errors
 from maskps.protocols.protocol import SearchProtocol
 from maskps.protocols.sets import WHOLE_TEST_SET
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
-
-_log = logging.getLogger(__name__)
 
 FILES = (("train.json", "test.json"), ("train_pid.json", "test_pid.json"))
 """Names of the two files: ours, and those that other code bases use."""
@@ -70,8 +67,9 @@ def read_coco(root: Path) -> PersonSearchDataset:
                 found="no such file",
                 hint='copy it again; a part without images is {"images": [], "annotations": []}',
             )
-    train, train_ids = _read_table(train_path)
-    test, test_ids = _read_table(test_path)
+    warnings: list[str] = []
+    train, train_ids = _read_table(train_path, warnings)
+    test, test_ids = _read_table(test_path, warnings)
     both = np.intersect1d(train.names, test.names)
     if len(both):
         raise AnnotationError(
@@ -89,6 +87,7 @@ def read_coco(root: Path) -> PersonSearchDataset:
         train_ids=train_ids,
         test_ids=test_ids,
         fingerprint=train.fingerprint(),
+        warnings=tuple(warnings),
     )
 
 
@@ -128,19 +127,19 @@ def read_coco_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtoco
     return protocol
 
 
-def _read_table(path: Path) -> tuple[SceneTable, NDArray[np.str_]]:
+def _read_table(path: Path, warnings: list[str]) -> tuple[SceneTable, NDArray[np.str_]]:
     columns, findings = read_columns(path)
     raise_on_errors(findings)
-    for finding in findings:
-        _log.warning("%s: %s", finding.where, finding.found)
+    warnings += [f"{finding.where}: {finding.found}".removeprefix(f"{path.parent}/") for finding in findings]
     hint = "list every image once, and give its annotations its id"
     check_unique(path, columns.names, expected="every file_name once", hint=hint)
     ids, pids = _numbered(columns)
     boxes = xywh_to_xyxy(columns.boxes)
     is_kept = has_area(boxes)
     if not is_kept.all():
-        first = columns.where(int(np.argmin(is_kept)))
-        _log.warning("%s: no width or height; %d boxes are left out", first, np.count_nonzero(~is_kept))
+        first = columns.where(int(np.argmin(is_kept))).removeprefix(f"{path.parent}/")
+        count = np.count_nonzero(~is_kept)
+        warnings.append(f"{first}: no width or height; {count:,} such boxes are left out")
     table = SceneTable(
         names=np.array(columns.names, np.str_),
         offsets=np.concatenate([[0], np.cumsum(is_kept)])[columns.offsets],

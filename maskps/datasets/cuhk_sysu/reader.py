@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from maskps.errors import AnnotationError
 from maskps.protocols.protocol import read_protocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 
-_log = logging.getLogger(__name__)
-
 
 def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
     """Returns the data set below `root`; the images themselves are not opened.
@@ -29,8 +26,8 @@ def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
     by exact equality with a box of Images.mat, the first one of equal ones; test identities are those of the
     queries, from the protocol with the smallest galleries. Training scenes are all that are not in pool.mat,
     sorted as text (the released code takes them from a Python set, in no order); test scenes are in the
-    order of pool.mat. Appearances that match no box, and boxes that are given two identities (the later one
-    stays), are logged as warnings.
+    order of pool.mat. `warnings` names appearances that match no box, and boxes with two identities (the
+    later one stays).
 
     Training pid i is row i - 1 of Train.mat; test pid i is the i-th query, counting every identity once.
 
@@ -48,8 +45,9 @@ def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
     train_rows = np.flatnonzero(~is_test)
     train_rows = train_rows[np.argsort(images.names[train_rows])]
 
-    train_ids, train_pids = _read_train(root / layout.TRAIN_FILE, images)
-    test_ids, test_pids = _read_test(root, images)
+    warnings: list[str] = []
+    train_ids, train_pids = _read_train(root / layout.TRAIN_FILE, images, warnings)
+    test_ids, test_pids = _read_test(root, images, warnings)
     train, test = images.table(train_rows, train_pids), images.table(test_rows, test_pids)
     return PersonSearchDataset(
         root=root,
@@ -60,6 +58,7 @@ def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
         train_ids=train_ids,
         test_ids=test_ids,
         fingerprint=train.fingerprint(),
+        warnings=tuple(warnings),
     )
 
 
@@ -96,7 +95,12 @@ class _Images:
         return rows
 
     def matched_pids(
-        self, scenes: NDArray[np.int64], boxes: NDArray[np.float32], pids: NDArray[np.int64], where: Path
+        self,
+        scenes: NDArray[np.int64],
+        boxes: NDArray[np.float32],
+        pids: NDArray[np.int64],
+        where: str,
+        warnings: list[str],
     ) -> NDArray[np.int64]:
         """Returns the (P,) int64 pid of every person, -1 where no appearance matches.
 
@@ -104,7 +108,8 @@ class _Images:
             scenes: (A,) rows of the scenes in which an identity appears.
             boxes: (A, 4) xyxy, its box there.
             pids: (A,) its pid.
-            where: file that lists the appearances, for the warnings.
+            where: the file that lists the appearances, for the warnings.
+            warnings: what does not fit is added here.
         """
         scene_of_person = np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
         matches = match_boxes(scene_of_person, self.boxes, scenes, boxes, pids)
@@ -116,10 +121,9 @@ class _Images:
             (matches.retaken, "give a box another identity than an earlier one; the later stays"),
         ):
             if len(rows):
-                _log.warning(
-                    "%s: %d of %d appearances %s, the first in %s",
-                    where, len(rows), len(pids), what, self.names[scenes[rows[0]]],
-                )  # fmt: skip
+                first = self.names[scenes[rows[0]]]
+                count = f"{len(rows)} of {len(pids)} appearances"
+                warnings.append(f"{where}: {count} {what}, the first in {first}")
         return result
 
 
@@ -137,13 +141,15 @@ def _read_images(path: Path) -> _Images:
     )
 
 
-def _read_train(path: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+def _read_train(
+    path: Path, images: _Images, warnings: list[str]
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Returns the training identities, and the pids of all persons of Images.mat."""
     raw = read_raw_train(path)
     check_unique(path, raw.ids, expected="every identity once")
     scenes = images.rows_of(raw.names, path)
-    matched = images.matched_pids(scenes, _corners(raw.boxes), raw.identity + 1, path)
-    return np.array(raw.ids, dtype=np.str_), matched
+    boxes, pids = _corners(raw.boxes), raw.identity + 1
+    return np.array(raw.ids, np.str_), images.matched_pids(scenes, boxes, pids, path.name, warnings)
 
 
 def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -151,7 +157,9 @@ def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
         return xywh_to_xyxy(boxes)
 
 
-def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+def _read_test(
+    root: Path, images: _Images, warnings: list[str]
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Returns the test identities, and the pids of all persons of Images.mat."""
     galleries = [name for name in available_protocols(root) if name.startswith("TestG")]
     path = root / layout.protocol_file(galleries[0] if galleries else "TestG50")
@@ -164,6 +172,7 @@ def _read_test(root: Path, images: _Images) -> tuple[NDArray[np.str_], NDArray[n
         rows[np.concatenate([protocol.query_scenes, protocol.truth_scenes])],
         np.concatenate([protocol.query_boxes, protocol.truth_boxes]),
         np.concatenate([query_pids, query_pids[protocol.query_of_truth]]),
-        path,
+        path.name,
+        warnings,
     )
     return ids[np.argsort(first)], matched
