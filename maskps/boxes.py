@@ -24,6 +24,11 @@ def xyxy_to_xywh(boxes: NDArray) -> NDArray[np.float64]:
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
 
 
+def box_text(box: NDArray) -> str:
+    """Returns the numbers of a (4,) box for messages, e.g. "[1, 2.5, 30, 90]"."""
+    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"
+
+
 def has_area(boxes: NDArray) -> NDArray[np.bool_]:
     """Returns (n,) bool: the xyxy boxes (n, 4) that have a width and a height.
 

@@ -17,6 +17,17 @@ def ragged_ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArr
     return np.repeat(starts - (ends - counts), counts) + np.arange(total)
 
 
+def owners_of(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the (P,) int64 owner of each row: owner i has the rows offsets[i]:offsets[i + 1]."""
+    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+
+
+def owner_of(offsets: NDArray[np.int64], row: int) -> tuple[int, int]:
+    """Returns the owner of a row, and the row's place among the owner's rows, from 0."""
+    owner = int(np.searchsorted(offsets, row, side="right")) - 1
+    return owner, row - int(offsets[owner])
+
+
 def rows_of_names(names: NDArray[np.str_], wanted: ArrayLike) -> NDArray[np.int64]:
     """Returns the (n,) int64 row of each wanted name in `names`, -1 where it is not there.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import check_offsets, check_unique, offsets_of, ragged_ranges, rows_of_names
+from maskps.columns import check_offsets, check_unique, offsets_of, owners_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
 
 UNLABELED_PID = -1
@@ -171,7 +171,7 @@ class SceneTable:
     @property
     def scene_of_person(self) -> NDArray[np.int64]:
         """(P,) int64: the scene row of each person."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
+        return owners_of(self.offsets)
 
     @property
     def labeled_per_scene(self) -> NDArray[np.int64]:

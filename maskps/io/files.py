@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maskps.errors import InputFileError, OutputError, OutputExistsError
+from maskps.errors import InputFileError, OutputError, OutputExistsError, shown_value
 
 _JSON_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _AGAIN = "the file may be damaged; copy or make it again"
@@ -256,7 +256,7 @@ def json_field(content: Mapping[str, Any], key: str, kind: type, path: Path, *, 
     """
     value = content.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):
-        found = repr(value)[:60] if key in content else "no such key"
+        found = shown_value(value) if key in content else "no such key"
         raise InputFileError(path, expected=f"'{key}' as {_JSON_KINDS[kind]}", found=found, hint=hint)
     return value
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.columns import check_offsets, check_unique, offsets_of, ragged_ranges
+from maskps.columns import check_offsets, check_unique, offsets_of, owners_of, ragged_ranges
 from maskps.errors import AnnotationError
 from maskps.io.matlab import Chunk, MatVariable, open_mat
 
@@ -109,7 +109,7 @@ class SearchProtocol:
     @property
     def query_of_truth(self) -> NDArray[np.int64]:
         """(T,) int64: the query of each true box."""
-        return np.repeat(np.arange(self.num_queries, dtype=np.int64), np.diff(self.truth_offsets))
+        return owners_of(self.truth_offsets)
 
     @property
     def truth_scenes(self) -> NDArray[np.int32]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import box_text, xyxy_to_xywh
 from maskps.protocols.protocol import SearchProtocol
 
 DOUBLED_IMAGE = "doubled-gallery-image"
@@ -129,5 +130,4 @@ def _true_boxes(protocol: SearchProtocol, query: int, scene: int) -> NDArray[np.
 
 
 def _xywh(box: NDArray[np.float32]) -> str:
-    x, y, right, bottom = box.tolist()
-    return f"[{x:g}, {y:g}, {right - x:g}, {bottom - y:g}]"
+    return box_text(xyxy_to_xywh(box)[0])

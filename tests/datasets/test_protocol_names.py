@@ -40,7 +40,12 @@ def test_coco_with_prws_query_file_has_prws_protocol(root: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("testg3", "is it 'TestG3'"), ("x", "TestG2, TestG3, Occlusion")]
+    ("name", "words"),
+    [
+        ("testg3", "is it 'TestG3'"),
+        ("x", "TestG2, TestG3, Occlusion"),
+        ("TestG77", "a gallery size that the data set has: 2, 3"),
+    ],
 )
 def test_an_unknown_name_is_an_error_with_the_known_ones(root: Path, name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

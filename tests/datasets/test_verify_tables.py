@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.datasets.checks.integers import check_integers
 from maskps.datasets.checks.tables import (
     RawScenes,
     check_boxes_in_images,
@@ -18,6 +17,7 @@ from maskps.datasets.checks.tables import (
     check_tables,
     check_unlabeled_marks,
 )
+from maskps.datasets.cuhk_sysu.checks import check_integers
 from maskps.findings import Finding
 
 Person = tuple[float, float, float, float, str | None]

@@ -2,6 +2,5 @@
 
 tables      the columns as the files give them: boxes, identities, names
 protocols   test protocols
-integers    boxes in integers that overflow
 images      the image files
 """

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import box_text
 from maskps.datasets.checks.tables import RawScenes
 from maskps.findings import Finding
 from maskps.protocols.protocol import SearchProtocol
@@ -153,12 +154,8 @@ def check_query_box(
             "query-box-differs",
             "warning",
             where,
-            f"box {_box_text(box)} (x, y, width, height)",
-            f"{_box_text(scenes.boxes[rows[best]])}, the box of id {identity} in '{scenes.names[scene]}'",
+            f"box {box_text(box)} (x, y, width, height)",
+            f"{box_text(scenes.boxes[rows[best]])}, the box of id {identity} in '{scenes.names[scene]}'",
             "the files may be of different versions; copy them again",
         )
     ]
-
-
-def _box_text(box: NDArray[np.float64]) -> str:
-    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import xyxy_to_xywh
+from maskps.boxes import box_text, xyxy_to_xywh
+from maskps.columns import owner_of, owners_of
 from maskps.datasets.matching import first_equal
 from maskps.findings import Finding
 from maskps.structures import PersonSearchDataset
@@ -44,7 +45,7 @@ class RawScenes:
     @property
     def scene_of_person(self) -> NDArray[np.int64]:
         """(P,) int64: the row of the scene of each person."""
-        return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+        return owners_of(self.offsets)
 
 
 def scenes_of_dataset(dataset: PersonSearchDataset) -> RawScenes:
@@ -56,8 +57,8 @@ def scenes_of_dataset(dataset: PersonSearchDataset) -> RawScenes:
     sizes = [np.zeros((len(table), 2), np.int64) if table.size is None else table.size for table in tables]
 
     def where(row: int) -> str:
-        scene = int(np.searchsorted(offsets, row, side="right")) - 1
-        return f"{dataset.image_path(names[scene])}, box {row - int(offsets[scene])}"
+        scene, place = owner_of(offsets, row)
+        return f"{dataset.image_path(names[scene])}, box {place}"
 
     nobody = np.full(len(boxes), None, dtype=object)
     return RawScenes(names, offsets, boxes, nobody, where, np.concatenate(sizes))
@@ -97,7 +98,7 @@ def check_boxes_in_images(scenes: RawScenes) -> list[Finding]:
     findings = []
     for row in np.flatnonzero(usable & (over > 0)).tolist():
         size = "" if np.isinf(limits[row]).any() else " of {:g} x {:g}".format(*limits[row])
-        found = f"box {_text(scenes.boxes[row])} (x, y, width, height)"
+        found = f"box {box_text(scenes.boxes[row])} (x, y, width, height)"
         if outside[row]:
             findings.append(
                 Finding(
@@ -233,7 +234,7 @@ def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
             "box-not-finite",
             "error",
             scenes.where(row),
-            f"box {_text(scenes.boxes[row])}",
+            f"box {box_text(scenes.boxes[row])}",
             "four finite numbers",
             "correct or delete it",
         )
@@ -244,7 +245,7 @@ def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
             "box-empty",
             "warning",
             scenes.where(row),
-            f"box {_text(scenes.boxes[row])} (x, y, width, height) without area",
+            f"box {box_text(scenes.boxes[row])} (x, y, width, height) without area",
             "width and height above 0",
             "readers of the field leave it out; correct it if a person is there",
         )
@@ -255,7 +256,7 @@ def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
             "box-wide",
             "warning",
             scenes.where(row),
-            f"box {_text(scenes.boxes[row])} (x, y, width, height) is wider than tall",
+            f"box {box_text(scenes.boxes[row])} (x, y, width, height) is wider than tall",
             hint="people who stand are taller than wide; look at the image, or check the order of numbers",
         )
         for row in np.flatnonzero(wide).tolist()
@@ -283,7 +284,7 @@ def _doubled_boxes(scenes: RawScenes) -> list[Finding]:
                 "box-doubled",
                 "warning",
                 scenes.where(row),
-                f"box {_text(scenes.boxes[row])} is the same as that of {earlier}{whose}",
+                f"box {box_text(scenes.boxes[row])} is the same as that of {earlier}{whose}",
                 "every person once",
                 "delete one of them",
             )
@@ -303,7 +304,7 @@ def _doubled_ids(scenes: RawScenes) -> list[Finding]:
             "warning",
             scenes.where(int(labeled[row])),
             f"{scenes.ids[labeled[row]]} is already in this image: boxes "
-            f"{_text(scenes.boxes[labeled[first[row]]])} and {_text(scenes.boxes[labeled[row]])}",
+            f"{box_text(scenes.boxes[labeled[first[row]]])} and {box_text(scenes.boxes[labeled[row]])}",
             "a person once in an image",
             "one of the boxes is of somebody else, or a mirror or a picture of the same person",
         )
@@ -316,7 +317,3 @@ def counted(names: list[str], one: str, many: str = "") -> str:
     more = ", ..." if len(names) > _SHOWN else ""
     what = one if len(names) == 1 else many or f"{one}s"
     return f"{len(names):,} {what} ({', '.join(names[:_SHOWN])}{more})"
-
-
-def _text(box: NDArray[np.float64]) -> str:
-    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.checks.protocols import check_protocol, check_query_box
 from maskps.datasets.checks.tables import (
     RawScenes,
@@ -173,8 +174,7 @@ def _check_protocols(root: Path, test: CocoColumns) -> list[Finding]:
 def _check_queries(where: str, protocol: SearchProtocol, test: RawScenes) -> list[Finding]:
     """Returns the queries whose box is not their person's. All their images are among these scenes."""
     scene_of = {name: scene for scene, name in enumerate(test.names)}
-    boxes = protocol.query_boxes.astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
+    boxes = xyxy_to_xywh(protocol.query_boxes)
     findings = []
     for query, image in enumerate(protocol.image_names[protocol.query_scenes].tolist()):
         identity = str(protocol.query_ids[query])

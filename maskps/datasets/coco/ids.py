@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.datasets.coco.problems import LONGEST_ID, NOT_IN_NAMES, Problems
+from maskps.datasets.coco.entries import LONGEST_ID, NOT_IN_NAMES, EntryFindings
 from maskps.errors import InputFileError, shown_value
 from maskps.io.files import check_format
 
@@ -23,7 +23,7 @@ def read_ids(
     scene: NDArray[np.int64],
     declared_ids: list[str] | None,
     marks: dict[str, int],
-    problems: Problems,
+    problems: EntryFindings,
 ) -> NDArray[np.object_]:
     """Returns the (n,) identities as text, None for unlabeled persons; docs/coco.md says which is which.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.datasets.coco.problems import FARTHEST, LONGEST_NAME, NOT_IN_NAMES, Problems
+from maskps.datasets.coco.entries import FARTHEST, LONGEST_NAME, NOT_IN_NAMES, EntryFindings
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class CocoImages:
     cameras: NDArray[np.int64] | None
 
 
-def read_images(entries: list[Any], problems: Problems) -> CocoImages:
+def read_images(entries: list[Any], problems: EntryFindings) -> CocoImages:
     """Returns the images of a file's list; of several with one id, the first has it."""
     names: list[str] = []
     kept: list[dict[str, Any]] = []
@@ -62,7 +62,7 @@ def read_images(entries: list[Any], problems: Problems) -> CocoImages:
     return CocoImages(names, row_of_id, _read_sizes(kept, problems), _read_cameras(kept, problems))
 
 
-def _read_sizes(images: list[dict[str, Any]], problems: Problems) -> NDArray[np.int64] | None:
+def _read_sizes(images: list[dict[str, Any]], problems: EntryFindings) -> NDArray[np.int64] | None:
     sizes = [(image.get("width"), image.get("height")) for image in images]
     good = [_is_size(width) and _is_size(height) for width, height in sizes]
     bad = [
@@ -83,7 +83,7 @@ def _is_size(value: Any) -> bool:
     return type(value) is int and 0 < value < FARTHEST
 
 
-def _read_cameras(images: list[dict[str, Any]], problems: Problems) -> NDArray[np.int64] | None:
+def _read_cameras(images: list[dict[str, Any]], problems: EntryFindings) -> NDArray[np.int64] | None:
     cameras = [image.get("camera") for image in images]
     good = [type(camera) is int and abs(camera) < FARTHEST for camera in cameras]
     is_stated = any(good)

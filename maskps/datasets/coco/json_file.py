@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.columns import owner_of, owners_of
+from maskps.datasets.coco.entries import FARTHEST, EntryFindings
 from maskps.datasets.coco.ids import WHAT, read_declared_ids, read_ids
 from maskps.datasets.coco.images import CocoImages, read_images
-from maskps.datasets.coco.problems import FARTHEST, Problems
 from maskps.datasets.unreadable import file_finding
 from maskps.errors import InputFileError, shown_value
 from maskps.findings import Finding
@@ -61,11 +62,11 @@ class CocoColumns:
     @property
     def scene_of_person(self) -> NDArray[np.int64]:
         """(P,) int64: the image of each person."""
-        return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+        return owners_of(self.offsets)
 
     def where(self, person: int) -> str:
         """Returns the place of a person row, for messages."""
-        image = int(np.searchsorted(self.offsets, person, side="right")) - 1
+        image, _ = owner_of(self.offsets, person)
         return f"{self.path}, annotation {self.entries[person]} ({self.names[image]})"
 
 
@@ -80,7 +81,7 @@ def read_columns(path: Path) -> tuple[CocoColumns, list[Finding]]:
         InputFileError: the file is missing, not JSON, or holds no lists `images` and `annotations`.
     """
     content = _read_content(path)
-    problems = Problems(path)
+    problems = EntryFindings(path)
     images = read_images(content["images"], problems)
     declared_ids = read_declared_ids(content, path)
     annotations = _read_annotations(content, images, problems)
@@ -135,7 +136,7 @@ class _Annotations:
     repeated_ids: int
 
 
-def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Problems) -> _Annotations:
+def _read_annotations(content: dict[str, Any], images: CocoImages, problems: EntryFindings) -> _Annotations:
     annotations: list[Any] = content["annotations"]
     no_objects = [(row, entry) for row, entry in enumerate(annotations) if not isinstance(entry, dict)]
     entries = [(row, entry) for row, entry in enumerate(annotations) if isinstance(entry, dict)]
@@ -177,7 +178,7 @@ def _is_in(value: Any, values: Iterable[Any]) -> bool:
     return any(type(value) is type(other) and value == other for other in values)
 
 
-def _person_categories(categories: Any, problems: Problems) -> list[Any] | None:
+def _person_categories(categories: Any, problems: EntryFindings) -> list[Any] | None:
     """Returns the ids of the category "person"; None if all annotations are persons."""
     if not isinstance(categories, list) or len(categories) < 2:
         return None
@@ -199,7 +200,7 @@ def _person_categories(categories: Any, problems: Problems) -> list[Any] | None:
 
 
 def _read_boxes(
-    annotations: _Annotations, images: CocoImages, problems: Problems
+    annotations: _Annotations, images: CocoImages, problems: EntryFindings
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Returns the image row and box (x, y, width, height) of every annotation, and which have both."""
     entries, total = annotations.entries, len(annotations.entries)
@@ -274,7 +275,7 @@ def _area(entry: dict[str, Any]) -> float:
     return float("nan") if entry.get("segmentation") else _number(entry.get("area"))
 
 
-def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: Problems) -> NDArray[np.bool_]:
+def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: EntryFindings) -> NDArray[np.bool_]:
     values = [entry.get("ishard", 0) for _, entry in entries]
     bad = [
         (row, value)

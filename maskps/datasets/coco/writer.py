@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.coco.ids import FORMAT, VERSION
 from maskps.datasets.coco.protocols import PROTOCOLS_FILE, write_protocols
 from maskps.datasets.coco.reader import FILES
@@ -85,9 +86,7 @@ def _extents(table: SceneTable) -> NDArray[np.int64]:
 
 
 def _annotation_entries(table: SceneTable) -> Iterable[dict[str, object]]:
-    # Differences in float64, so that adding them again gives the same float32 corners.
-    boxes = table.boxes.astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
+    boxes = xyxy_to_xywh(table.boxes)
     has_hard = bool(table.is_hard.any())
     listed = boxes.astype(np.int64).tolist() if (boxes == np.rint(boxes)).all() else boxes.tolist()
     rows = zip(

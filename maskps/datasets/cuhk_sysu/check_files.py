@@ -10,10 +10,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.cuhk_sysu import layout
 from maskps.datasets.cuhk_sysu.check_published import PUBLISHED_QUERIES
 from maskps.datasets.cuhk_sysu.raw import (
-    Problems,
+    EntryErrors,
     RawImages,
     RawTrain,
     read_raw_images,
@@ -84,10 +85,10 @@ def read_annotation(root: Path) -> Annotation:
 
 
 def _attempt(
-    root: Path, file: Path, read: Callable[[Path, Problems], _T], findings: list[Finding]
+    root: Path, file: Path, read: Callable[[Path, EntryErrors], _T], findings: list[Finding]
 ) -> _T | None:
     """Returns what is read from a file, None if it cannot be read; impossible entries are left out."""
-    problems: Problems = []
+    problems: EntryErrors = []
     if file in _HELD and not (root / file).exists():
         findings.append(missing_file(root / file, what=_HELD[file], root=root, known=_KNOWN_FILES))
         return None
@@ -102,6 +103,4 @@ def _attempt(
 
 def truth_boxes(protocol: SearchProtocol) -> NDArray[np.float64]:
     """Returns x, y, width, height of the queries' boxes, then of the true ones."""
-    boxes = np.concatenate([protocol.query_boxes, protocol.truth_boxes]).astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
-    return boxes
+    return xyxy_to_xywh(np.concatenate([protocol.query_boxes, protocol.truth_boxes]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import xywh_to_xyxy
+from maskps.boxes import box_text, xywh_to_xyxy
 from maskps.columns import rows_of_names
 from maskps.datasets.cuhk_sysu import layout
 from maskps.datasets.cuhk_sysu.check_files import Annotation, truth_boxes
@@ -75,7 +75,7 @@ def _matched(
         first, last = np.searchsorted(scene_of_box, [scenes[row], scenes[row] + 1])
         if last > first:
             near = with_area[first + _nearest(corners[first:last], wanted[row])]
-            nearest = f"the nearest there is {_text(images.boxes[near])}"
+            nearest = f"the nearest there is {box_text(images.boxes[near])}"
         else:
             nearest = "there is none in that scene"
         findings.append(
@@ -83,7 +83,7 @@ def _matched(
                 "appearance-unmatched",
                 "warning",
                 f"{path}, {ids[row]}, {names[row]}",
-                f"box {_text(boxes[row])} is no box of Images.mat; {nearest}",
+                f"box {box_text(boxes[row])} is no box of Images.mat; {nearest}",
                 "a box of Images.mat, equal in all four numbers",
                 "the person stays without this identity there; correct one of the boxes",
             )
@@ -101,7 +101,7 @@ def _matched(
                     "box-two-ids",
                     "warning",
                     f"{path}, {ids[row]}, {names[row]}",
-                    f"box {_text(boxes[row])} also belongs to {ids[before]}",
+                    f"box {box_text(boxes[row])} also belongs to {ids[before]}",
                     "one identity per box",
                     "readers keep the later one; look at the image and delete the wrong one",
                 )
@@ -112,7 +112,7 @@ def _matched(
                     "appearance-doubled",
                     "warning",
                     f"{path}, {ids[row]}, {names[row]}",
-                    f"box {_text(boxes[row])} is listed twice for this person",
+                    f"box {box_text(boxes[row])} is listed twice for this person",
                     "every appearance once",
                     "it counts once; delete the second",
                 )
@@ -123,7 +123,3 @@ def _matched(
 def _nearest(boxes: NDArray[np.float32], wanted: NDArray[np.float32]) -> int:
     with np.errstate(invalid="ignore"):  # infinite numbers are told elsewhere
         return int(np.abs(boxes - wanted).sum(axis=1).argmin())
-
-
-def _text(box: NDArray[np.float64]) -> str:
-    return f"[{', '.join(f'{value:g}' for value in box.tolist())}]"

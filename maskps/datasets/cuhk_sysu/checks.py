@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from maskps.datasets.checks.integers import check_integers
+from maskps.boxes import box_text
+from maskps.columns import owner_of
 from maskps.datasets.checks.protocols import check_protocol, check_same_queries
 from maskps.datasets.checks.tables import RawScenes, check_tables
 from maskps.datasets.cuhk_sysu import layout
-from maskps.datasets.cuhk_sysu.check_counts import counted
-from maskps.datasets.cuhk_sysu.check_files import read_annotation, truth_boxes
+from maskps.datasets.cuhk_sysu.check_files import Annotation, read_annotation, truth_boxes
 from maskps.datasets.cuhk_sysu.check_labels import Labels, label_boxes
 from maskps.datasets.cuhk_sysu.check_lists import check_ids, check_lists
 from maskps.datasets.cuhk_sysu.check_published import (
+    PUBLISHED_COUNTS,
     check_names,
     check_published_counts,
     check_split,
@@ -27,6 +29,8 @@ from maskps.datasets.cuhk_sysu.raw import RawImages
 from maskps.datasets.dataset_format import Checked
 from maskps.findings import Finding
 from maskps.protocols.protocol import SUBSET_KEYS, SearchProtocol
+
+_INTEGER_LIMITS = (2**8 - 1, 2**16 - 1)
 
 
 def check_cuhk_sysu(root: Path) -> Checked:
@@ -61,10 +65,67 @@ def check_cuhk_sysu(root: Path) -> Checked:
     if is_published:
         if files.pool is not None:
             findings += check_split(root / layout.POOL_FILE, files.pool)
-        findings += check_published_counts(root, counted(files, labels), files.protocols)
+        findings += check_published_counts(root, _counted(files, labels), files.protocols)
     elif files.names:
         findings.append(not_compared(root, len(files.names)))
     return Checked(findings, scenes)
+
+
+def check_integers(path: Path, boxes: NDArray[np.float64]) -> list[Finding]:
+    """Boxes whose right or lower edge does not fit the integers that MATLAB stores them in.
+
+    MATLAB stores whole numbers in the smallest of 8 and 16 bits that holds all four, and other code reads
+    them so: x + width then wraps around.
+    """
+    with np.errstate(invalid="ignore"):
+        is_whole = ((boxes >= 0) & (boxes % 1 == 0)).all(axis=1)
+        largest = boxes.max(axis=1, initial=0)
+        edge = (boxes[:, :2] + boxes[:, 2:]).max(axis=1, initial=0)
+    limit = np.select([largest <= limit for limit in _INTEGER_LIMITS], _INTEGER_LIMITS, np.inf)
+    rows = np.flatnonzero(is_whole & (edge > limit))
+    if not len(rows):
+        return []
+    first = boxes[rows[0]]
+    bits = 8 if limit[rows[0]] == _INTEGER_LIMITS[0] else 16
+    return [
+        Finding(
+            "box-overflow",
+            "warning",
+            str(path),
+            f"in {len(rows):,} of {len(boxes):,} boxes x + width or y + height does not fit the integer type "
+            f"in which MATLAB stores them, first {box_text(first)} in {bits} bits",
+            hint="we add in 64 bits; other code must convert boxes before it adds",
+        )
+    ]
+
+
+def _counted(files: Annotation, labels: Labels | None) -> dict[str, int | None]:
+    """Returns what `PUBLISHED_COUNTS` lists, counted as the reader counts; None where a file is missing."""
+    counts: dict[str, int | None] = dict.fromkeys(PUBLISHED_COUNTS)
+    images, pool, train = files.images, files.pool, files.train
+    if pool is not None:
+        counts["test images"] = len(set(pool))
+    if train is not None:
+        counts["training identities"] = len(train.ids)
+        counts["appearances in Train.mat"] = len(train.names)
+    if images is None:
+        return counts
+    counts["images"] = len(images.names)
+    if pool is None or labels is None:
+        return counts
+    is_test = np.isin(np.array(images.names, dtype=np.str_), np.array(pool, dtype=np.str_))
+    counts["training images"] = int((~is_test).sum())
+    scene = images.scene_of_person
+    for split, column, chosen in (("training", labels.train, ~is_test), ("test", labels.test, is_test)):
+        if column is not None:
+            labeled = (column != None) & chosen[scene]  # noqa: E711
+            counts[f"labeled {split} persons"] = int(labeled.sum())
+            counts[f"unlabeled {split} persons"] = int((images.has_area & chosen[scene] & ~labeled).sum())
+            if split == "training":
+                per_scene = np.bincount(scene[labeled], minlength=len(images.names))
+                without = (per_scene == 0) & chosen
+                counts["training images without a labeled person"] = int(without.sum())
+    return counts
 
 
 def _raw_scenes(images: RawImages, labels: Labels) -> RawScenes:
@@ -76,8 +137,8 @@ def _raw_scenes(images: RawImages, labels: Labels) -> RawScenes:
 
 
 def _box_place(images: RawImages, row: int) -> str:
-    scene = int(np.searchsorted(images.offsets, row, side="right")) - 1
-    return f"{images.path}, {images.names[scene]}, box {row - int(images.offsets[scene])}"
+    scene, place = owner_of(images.offsets, row)
+    return f"{images.path}, {images.names[scene]}, box {place}"
 
 
 def _check_gallery_size(path: Path, name: str, protocol: SearchProtocol) -> list[Finding]:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import has_area, xywh_to_xyxy
-from maskps.columns import offsets_of
+from maskps.columns import offsets_of, owners_of
 from maskps.errors import AnnotationError
 from maskps.io.matlab import open_mat
 
-Problems = list[AnnotationError]
+EntryErrors = list[AnnotationError]
 Where = Callable[[int], str]
 _T = TypeVar("_T")
 
@@ -57,7 +57,7 @@ class RawImages:
     @property
     def scene_of_person(self) -> NDArray[np.int64]:
         """(P,) int64: the row of the scene of each box."""
-        return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+        return owners_of(self.offsets)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RawTrain:
     boxes: NDArray[np.float64]
 
 
-def read_raw_images(path: Path, problems: Problems | None = None) -> RawImages:
+def read_raw_images(path: Path, problems: EntryErrors | None = None) -> RawImages:
     """Returns the scenes and boxes of Images.mat.
 
     Raises:
@@ -120,7 +120,7 @@ def read_raw_images(path: Path, problems: Problems | None = None) -> RawImages:
     )
 
 
-def read_raw_pool(path: Path, problems: Problems | None = None) -> list[str]:
+def read_raw_pool(path: Path, problems: EntryErrors | None = None) -> list[str]:
     """Returns the names of the test scenes in pool.mat; the file may list one twice.
 
     Raises:
@@ -133,7 +133,7 @@ def read_raw_pool(path: Path, problems: Problems | None = None) -> list[str]:
     return names
 
 
-def read_raw_train(path: Path, problems: Problems | None = None) -> RawTrain:
+def read_raw_train(path: Path, problems: EntryErrors | None = None) -> RawTrain:
     """Returns the identities of Train.mat and their appearances.
 
     Raises:
@@ -170,7 +170,7 @@ def _read(
     read: Callable[..., _T],
     rows: NDArray[np.int64],
     where: Where,
-    problems: Problems | None,
+    problems: EntryErrors | None,
     *choices: object,
 ) -> tuple[NDArray[np.int64], _T]:
     """Returns which of the rows can be read, and what is read from these.
@@ -193,7 +193,7 @@ def _readable(
     read: Callable[..., object],
     rows: NDArray[np.int64],
     where: Where,
-    problems: Problems,
+    problems: EntryErrors,
     choices: Sequence[object],
 ) -> Iterator[NDArray[np.int64]]:
     """Yields which of the rows can be read, in order: what cannot is halved, down to single rows."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.columns import check_unique, offsets_of, rows_of_names
+from maskps.columns import check_unique, offsets_of, owners_of, rows_of_names
 from maskps.datasets.cuhk_sysu import layout
 from maskps.datasets.cuhk_sysu.layout import available_protocols
 from maskps.datasets.cuhk_sysu.raw import read_raw_images, read_raw_pool, read_raw_train
@@ -111,8 +111,7 @@ class _Images:
             where: the file that lists the appearances, for the warnings.
             warnings: what does not fit is added here.
         """
-        scene_of_person = np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
-        matches = match_boxes(scene_of_person, self.boxes, scenes, boxes, pids)
+        matches = match_boxes(owners_of(self.offsets), self.boxes, scenes, boxes, pids)
         result = np.full(len(self.boxes), UNLABELED_PID, dtype=np.int64)
         is_matched = matches.persons >= 0
         result[matches.persons[is_matched]] = pids[is_matched]  # of several, the last stays

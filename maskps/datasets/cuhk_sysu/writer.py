@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.cuhk_sysu import layout
 from maskps.errors import AnnotationError
 from maskps.io.matlab.writer import (
@@ -157,13 +158,8 @@ def _person_elements(table: SceneTable, ids: NDArray[np.str_]) -> list[bytes]:
 
 
 def _box_matrices(boxes: NDArray[np.float32]) -> list[bytes]:
-    """Returns the (1, 4) matrix x, y, width, height of each xyxy box.
-
-    The difference is taken in float64, so that adding it again gives the same float32 corner.
-    """
-    corners = boxes.astype(np.float64)
-    corners[:, 2:] -= corners[:, :2]
-    return [number_matrix(box) for box in corners.tolist()]
+    """Returns the (1, 4) matrix x, y, width, height of each xyxy box."""
+    return [number_matrix(box) for box in xyxy_to_xywh(boxes).tolist()]
 
 
 def _check_tables(

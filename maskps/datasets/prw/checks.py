@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import offsets_of
+from maskps.columns import offsets_of, owner_of
 from maskps.datasets.checks.tables import (
     RawScenes,
     check_counts,
@@ -23,7 +23,7 @@ from maskps.datasets.prw import files
 from maskps.datasets.prw.check_queries import check_queries, identities_of, line_ends
 from maskps.datasets.prw.files import QueryLine
 from maskps.datasets.unreadable import file_finding, missing_file
-from maskps.errors import InputFileError, MaskpsError
+from maskps.errors import MaskpsError
 from maskps.findings import Finding
 from maskps_manifest import prw as published
 
@@ -84,7 +84,7 @@ def _image_names(root: Path, file: Path, key: str, findings: list[Finding]) -> l
     try:
         names = files.read_frame_names(path, key)
     except MaskpsError as error:
-        findings.append(_unreadable(path, error, root))
+        findings.append(file_finding(path, error, root=root, known=_KNOWN_FILES))
         return None
     if not names:
         findings.append(
@@ -100,12 +100,6 @@ def _image_names(root: Path, file: Path, key: str, findings: list[Finding]) -> l
     return names
 
 
-def _unreadable(path: Path, error: MaskpsError, root: Path) -> Finding:
-    if isinstance(error, InputFileError) and error.found.startswith(("the variables", "no variable")):
-        return Finding.of_error("variable-missing", error)
-    return file_finding(path, error, root=root, known=_KNOWN_FILES)
-
-
 def _persons(root: Path, names: list[str], findings: list[Finding]) -> dict[str, NDArray[np.float64]]:
     """Returns the rows of the images whose annotation file can be read, by name."""
     folder = root / files.ANNOTATION_DIR
@@ -117,7 +111,7 @@ def _persons(root: Path, names: list[str], findings: list[Finding]) -> dict[str,
             persons[name] = files.read_persons(path)
         except MaskpsError as error:
             if os.path.lexists(path):
-                findings.append(_unreadable(path, error, root))
+                findings.append(file_finding(path, error, root=root, known=_KNOWN_FILES))
             else:
                 missing.append(path)
     if len(missing) <= _MISSING_ONE_BY_ONE and folder.is_dir():
@@ -195,8 +189,8 @@ def _set(
 
 
 def _place(root: Path, names: list[str], offsets: NDArray[np.int64], row: int) -> str:
-    scene = int(np.searchsorted(offsets, row, side="right")) - 1
-    return files.person_place(files.annotation_path(root, names[scene]), row - int(offsets[scene]))
+    scene, place = owner_of(offsets, row)
+    return files.person_place(files.annotation_path(root, names[scene]), place)
 
 
 def _shared_ids(train: _Set, test: _Set, where: str) -> list[Finding]:
@@ -220,7 +214,7 @@ def _queries(root: Path, findings: list[Finding]) -> list[QueryLine] | None:
     try:
         text = files.read_query_text(path)
     except MaskpsError as error:
-        findings.append(_unreadable(path, error, root))
+        findings.append(file_finding(path, error, root=root, known=_KNOWN_FILES))
         return None
     lines, errors = files.query_lines(path, text)
     findings += [Finding.of_error("query-line-invalid", error) for error in errors]

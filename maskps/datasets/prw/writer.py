@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import xywh_to_xyxy
+from maskps.boxes import xywh_to_xyxy, xyxy_to_xywh
 from maskps.datasets.prw import files
 from maskps.datasets.prw.reader import cameras_of_names
 from maskps.errors import AnnotationError, OutputExistsError
@@ -50,7 +50,7 @@ def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol
         )
     with folder_written_atomically(target, record=files.TRAIN_FILE.name) as folder:
         for table, ids, _, _ in sets:
-            rows = np.column_stack([_written_ids(table.pids, ids), _xywh(table.boxes)])
+            rows = np.column_stack([_written_ids(table.pids, ids), xyxy_to_xywh(table.boxes)])
             for scene, name in enumerate(table.names.tolist()):
                 part = rows[table.offsets[scene] : table.offsets[scene + 1]]
                 content = numbers_file(part, files.ANNOTATION_KEYS[0])
@@ -74,16 +74,9 @@ def _written_ids(pids: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.f
     return numbers[np.where(pids == UNLABELED_PID, len(ids), pids - 1)]
 
 
-def _xywh(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns x, y, width, height; the difference is taken in float64, so that adding it gives the corner."""
-    corners = boxes.astype(np.float64)
-    corners[:, 2:] -= corners[:, :2]
-    return corners
-
-
 def _query_text(test: SceneTable, protocol: SearchProtocol) -> str:
     """Returns the lines of query_info.txt: with 4 decimals, as released, wherever these give the same box."""
-    boxes, exact = protocol.query_boxes, _xywh(protocol.query_boxes)
+    boxes, exact = protocol.query_boxes, xyxy_to_xywh(protocol.query_boxes)
     corner = np.round(exact[:, :2], 4)
     short = np.column_stack([corner, np.round(boxes[:, 2:].astype(np.float64) - corner, 4)])
     is_short = (xywh_to_xyxy(short) == boxes).all(axis=1)

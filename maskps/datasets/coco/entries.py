@@ -16,7 +16,7 @@ FARTHEST = 2.0**24  # pixels; beyond, float32 cannot tell one pixel from the nex
 NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class Problems:
+class EntryFindings:
     """Collects one finding per kind of problem: how many entries have it, and the first of them."""
 
     def __init__(self, path: Path) -> None:
