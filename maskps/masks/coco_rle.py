@@ -2,8 +2,8 @@
 
 The file is COCO like masks.json, entry by entry, with info format "maskps-masks-rle". A segmentation is
 {"size": [height, width], "counts": [...]}, uncompressed, of the pixels whose centre lies inside the outline;
-`area` is their number. Persons without an outline have the segmentation [], or are left out. It is for other
-programs; ours read masks.json.
+`area` is their number. Persons without an outline have the segmentation [], or are left out. The file is for
+other programs; ours read masks.json.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskps.errors import AnnotationError
-from maskps.io.files import check_output_file, written_atomically
+from maskps.errors import AnnotationError, shown_value
+from maskps.io.files import check_output_file
 from maskps.masks.mask_file import (
-    CATEGORIES,
     HOLES_KEY,
-    json_by_lines,
     outline_of_annotation,
     read_mask_json,
+    write_mask_json,
 )
 from maskps.masks.outlines import Outline
 from maskps.masks.rasterising import outline_to_mask
@@ -71,21 +70,21 @@ def masks_to_coco_rle(
     """Writes a masks.json with run-length encodings, atomically.
 
     Args:
-        masks: a masks.json of ours.
+        masks: a masks.json of maskps.
         persons: "all", as in masks.json; "present": only those with an outline, for readers that require a
             mask of every annotation. They see the other persons as background.
         force: replace `out`, if it is a file that this function wrote.
         progress: called with (annotations done, annotations).
 
     Raises:
-        OutputExistsError: `out` exists, or is not ours to replace.
+        OutputExistsError: `out` exists, or was not written by this function.
         InputFileError: `masks` is missing, cut off, or not a mask file.
-        AnnotationError: an image without a size, an outline that is damaged.
+        AnnotationError: an image without a size, a damaged outline.
     """
     check_output_file(out, mark=json.dumps(RLE_FORMAT).encode(), force=force)
     content = read_mask_json(masks)
     sizes = _sizes(content["images"], masks)
-    lines: list[str] = []
+    written: list[Any] = []
     masks_written = with_holes = 0
     annotations = content["annotations"]
     for index, annotation in enumerate(annotations):
@@ -98,22 +97,14 @@ def masks_to_coco_rle(
             with_holes += bool(annotation.get(HOLES_KEY))
             masks_written += 1
             kept = {key: value for key, value in annotation.items() if key != HOLES_KEY}
-            lines.append(json.dumps(kept | {"area": float(mask.sum()), "segmentation": mask_to_rle(mask)}))
+            written.append(kept | {"area": float(mask.sum()), "segmentation": mask_to_rle(mask)})
         elif persons == "all":
-            lines.append(json.dumps(annotation))
+            written.append(annotation)
         if progress is not None:
             progress(index + 1, len(annotations))
     info = content["info"] | {"format": RLE_FORMAT, "version": RLE_VERSION}
-    blocks = {
-        "info": [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in info.items()],
-        "licenses": [],
-        "categories": [json.dumps(category) for category in CATEGORIES],
-        "images": [json.dumps(image) for image in content["images"]],
-        "annotations": lines,
-    }
-    with written_atomically(out) as temporary:
-        temporary.write_text(json_by_lines(blocks), encoding="utf-8")
-    return RleExport(len(lines), masks_written, with_holes)
+    write_mask_json(out, info, content["images"], written)
+    return RleExport(len(written), masks_written, with_holes)
 
 
 def _check_outline(outline: Outline, size: tuple[int, int], where: str) -> None:
@@ -128,26 +119,23 @@ def _check_outline(outline: Outline, size: tuple[int, int], where: str) -> None:
 
 
 def _sizes(images: list[Any], path: Path) -> dict[Any, tuple[int, int]]:
+    """Returns image id -> (width, height)."""
     sizes = {}
     for index, image in enumerate(images):
-        width, height = (image.get("width"), image.get("height")) if isinstance(image, dict) else (0, 0)
-        if (
-            not (isinstance(width, int) and isinstance(height, int))
-            or not (width > 0 and height > 0 and width * height <= MAX_PIXELS)
-            or not isinstance(image.get("id"), int)
-        ):
-            raise AnnotationError(
-                f"{path} image {index}",
-                expected=f"an image with id, width and height, of at most {MAX_PIXELS} pixels",
-                found=repr(image)[:100],
-                hint=_AGAIN,
-            )
-        sizes[image["id"]] = (width, height)
+        keys: dict[str, Any] = image if isinstance(image, dict) else {}
+        width, height = keys.get("width", 0), keys.get("height", 0)
+        is_size = isinstance(width, int) and isinstance(height, int) and min(width, height) > 0
+        if not is_size or width * height > MAX_PIXELS or not isinstance(keys.get("id"), int):
+            expected = f"an image with id, width and height, of at most {MAX_PIXELS} pixels"
+            found = shown_value(image)
+            raise AnnotationError(f"{path} image {index}", expected=expected, found=found, hint=_AGAIN)
+        sizes[keys["id"]] = (width, height)
     return sizes
 
 
 def _size_of(annotation: Any, sizes: dict[Any, tuple[int, int]], where: str) -> tuple[int, int]:
     image = annotation.get("image_id") if isinstance(annotation, dict) else None
     if not isinstance(image, int) or image not in sizes:
-        raise AnnotationError(where, expected="an image_id of the file", found=repr(image)[:60], hint=_AGAIN)
+        found = shown_value(image)
+        raise AnnotationError(where, expected="an image_id of the file", found=found, hint=_AGAIN)
     return sizes[image]

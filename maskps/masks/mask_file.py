@@ -19,7 +19,7 @@ holds its boxes and outlines, and "maskps_size": "extent". docs/masks.md shows w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,6 @@ FORMAT = "maskps-masks"
 VERSION = 1
 HOLES_KEY = "maskps_holes"
 """Key of an annotation: for each outer ring of its segmentation the list of the rings in it."""
-
-CATEGORIES = ({"id": 1, "name": "person", "supercategory": "person"},)
 
 _WHAT = "a mask file (masks.json)"
 _HINT = "give the masks.json that build-subset wrote"
@@ -131,20 +129,33 @@ def write_masks(
         for box_index, row in enumerate(train.persons_of(scene)):
             annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": 1}
             annotations.append(annotation | _person(train, masks, row, box_index, float(box_areas[row])))
-    content = {
-        "info": [
-            '"description": "maskps: outlines of the labeled persons of a mask subset"',
-            f'"format": {json.dumps(FORMAT)}',
-            f'"version": {VERSION}',
-            f'"fingerprint": {json.dumps(fingerprint)}',
-        ],
+    info = {
+        "description": "maskps: outlines of the labeled persons of a mask subset",
+        "format": FORMAT,
+        "version": VERSION,
+        "fingerprint": fingerprint,
+    }
+    write_mask_json(path, info, images, annotations)
+
+
+def write_mask_json(
+    path: Path, info: Mapping[str, Any], images: Sequence[Any], annotations: Sequence[Any]
+) -> None:
+    """Writes COCO JSON atomically, one record per line: quick to write, and easy to compare line by line."""
+    blocks: dict[str, list[str]] = {
+        "info": [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in info.items()],
         "licenses": [],
-        "categories": [json.dumps(category) for category in CATEGORIES],
+        "categories": ['{"id": 1, "name": "person", "supercategory": "person"}'],
         "images": [json.dumps(image) for image in images],
         "annotations": [json.dumps(annotation) for annotation in annotations],
     }
+    texts = []
+    for key, lines in blocks.items():
+        left, right = "{}" if key == "info" else "[]"
+        inner = "\n  " + ",\n  ".join(lines) + "\n" if lines else ""
+        texts.append(f'"{key}": {left}{inner}{right}')
     with written_atomically(path) as temporary:
-        temporary.write_text(json_by_lines(content), encoding="utf-8")
+        temporary.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
 
 
 def read_masks(path: Path, train: SceneTable, *, fingerprint: str) -> PersonMasks:
@@ -299,16 +310,6 @@ def _size(
         extent = np.ceil(np.max(corners, axis=0, initial=1.0)) if corners else np.ones(2)
         return {"width": int(extent[0]), "height": int(extent[1]), "maskps_size": "extent"}
     return {"width": int(width), "height": int(height)}
-
-
-def json_by_lines(content: Mapping[str, list[str]]) -> str:
-    """Returns JSON with one record per line: quick to write, and easy to compare line by line."""
-    blocks = []
-    for key, lines in content.items():
-        left, right = "{}" if key == "info" else "[]"
-        inner = ",\n  ".join(lines)
-        blocks.append(f'"{key}": {left}\n  {inner}\n{right}' if lines else f'"{key}": {left}{right}')
-    return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
 def _read_images(images: list[Any], train: SceneTable, path: Path) -> dict[int, int]:

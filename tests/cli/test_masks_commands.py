@@ -140,7 +140,7 @@ def test_many_findings_of_a_kind_are_counted(few_scenes: Path, subsets: Path, tm
         *("import-masks", few_scenes, "--subset", subsets / "bare"),
         *("--from", tmp_path, "--out", tmp_path / "new"),
     )
-    assert result.stderr.count("the name is of no training image") == 3
+    assert result.stderr.count("no training image has this name") == 3
     assert "2 more of png-unknown" in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""Masks in a COCO file: polygons and run-length encodings of an annotation file, or of a list of results."""
+"""Masks in a COCO file: polygons and run lengths, of an annotation file or of a list of results."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from typing import Any
 
 import numpy as np
 
-from maskps.errors import AnnotationError, InputFileError, MaskpsError
+from maskps.errors import AnnotationError, InputFileError, MaskpsError, shown_value
 from maskps.findings import Finding
 from maskps.io.files import read_json
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_rle import RLE_FORMAT
-from maskps.masks.imports.scenes import ImportScenes
+from maskps.masks.imports.scenes import ImportScenes, check_size
 from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation, points_of_polygon
 from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
 from maskps.masks.tracing import mask_to_outline
 
 _WHAT = "COCO annotations ('images' and 'annotations'), or a list of COCO results"
+_SKIPPED = {
+    "outside-subset": "of images that the subset does not hold",
+    "crowd": "of groups (iscrowd)",
+    "other-category": "of other categories than person",
+    "no-segmentation": "without a segmentation",
+}
+"""Why an annotation is not used: code of the finding, and its text."""
 
 
 @dataclass
 class _CocoFile:
-    """What the annotations of one file refer to.
+    """One COCO file.
 
     Attributes:
         scenes: image id -> scene row, None for images that are not used.
         sizes: image id -> (width, height), where known.
-        persons: ids of the categories that are persons; None: all are.
+        persons: ids of the categories of persons; None: all categories.
         has_our_rows: whether box_index and person_id are those of this data set's mask file.
         has_our_rings: whether the polygons are the rings of outlines, as in a mask file of ours.
         declared_ids: identities of the numbers in person_id, where the file lists them.
@@ -46,22 +53,21 @@ class _CocoFile:
 
 
 def masks_in_coco(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
-    """Yields every mask of a person in a COCO file, and what cannot be used.
+    """Yields every mask of a person in a COCO file, and a finding for whatever cannot be used.
 
-    Polygons of one annotation are united, as COCO means them; holes under our own key are cut out. A
-    run-length encoding is traced to the outline of exactly its pixels. Annotations without a segmentation,
-    groups (`iscrowd`) and other categories than "person" are left out.
+    Polygons of one annotation are united, as COCO defines; holes under our own key are cut out. A run-length
+    encoding is traced: its outline covers exactly its pixels. Annotations without a segmentation, groups
+    (`iscrowd`) and other categories than "person" are left out.
 
-    Whom an annotation means is told by `box_index` in a file that we wrote for this data set, by
-    `person_id`, the data set's own identity, in others; a list of results has the image and category ids of
-    the subset's own mask file.
+    In a file that we wrote for this data set, `box_index` names the person. In other files it is `person_id`,
+    the data set's own identity. A list of results has the image and category ids of the subset's mask file.
 
     Raises:
         InputFileError: missing, cut off, or not COCO.
     """
     file, findings = _open(path, scenes)
     yield from findings
-    skipped = dict.fromkeys(("outside-subset", "crowd", "other-category", "no-segmentation"), 0)
+    skipped = dict.fromkeys(_SKIPPED, 0)
     for index, annotation in enumerate(file.annotations):
         where = f"{path} annotation {index}"
         try:
@@ -72,15 +78,9 @@ def masks_in_coco(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Find
                 skipped[reason] += 1
         except MaskpsError as error:
             yield Finding.of_error("annotation-unusable", error)
-    texts = {
-        "outside-subset": "of images that the subset does not hold",
-        "crowd": "of groups (iscrowd)",
-        "other-category": "of other categories than person",
-        "no-segmentation": "without a segmentation",
-    }
     for reason, count in skipped.items():
         if count:
-            yield Finding(reason, "info", str(path), f"{count} annotations {texts[reason]}; not used")
+            yield Finding(reason, "info", str(path), f"{count} annotations {_SKIPPED[reason]}; not used")
 
 
 def _open(path: Path, scenes: ImportScenes) -> tuple[_CocoFile, list[Finding]]:
@@ -121,50 +121,35 @@ def _open(path: Path, scenes: ImportScenes) -> tuple[_CocoFile, list[Finding]]:
 
 
 def _add_image(image: Any, file: _CocoFile, scenes: ImportScenes, where: str) -> None:
-    if (
-        not isinstance(image, dict)
-        or not isinstance(image.get("id"), int | str)
-        or not isinstance(image.get("file_name"), str)
-    ):
-        raise AnnotationError(
-            where,
-            expected="an image with id and file_name",
-            found=repr(image)[:60],
-            hint="write the file again",
-        )
-    key = image["id"]
+    key, name = (image.get("id"), image.get("file_name")) if isinstance(image, dict) else (None, None)
+    if not isinstance(key, int | str) or not isinstance(name, str):
+        expected, hint = "an image with id and file_name", "write the file again"
+        raise AnnotationError(where, expected=expected, found=shown_value(image), hint=hint)
     if key in file.scenes:
         raise AnnotationError(
             where, expected="every image id once", found=f"{key!r} again", hint="give each image its own id"
         )
     file.scenes[key] = None
-    scene = scenes.scene_of_file(image["file_name"])
+    scene = scenes.scene_of_file(name)
     if scene is None or not scenes.has(scene):
         return
-    known, stated = scenes.sizes.get(scene), (image.get("width"), image.get("height"))
-    is_stated = all(type(side) is int for side in stated) and "maskps_size" not in image
-    if known is not None and is_stated and known != stated:
-        raise AnnotationError(
-            f"{where} ({image['file_name']})",
-            expected=f"the image's size, {known[0]} x {known[1]} pixels",
-            found=f"{stated[0]} x {stated[1]}; its masks are not used",
-            hint="make the masks from the images of this data set; they are not scaled",
-        )
-    file.scenes[key] = scene
-    if known is not None:
+    known, width, height = scenes.sizes.get(scene), image.get("width"), image.get("height")
+    if type(width) is int and type(height) is int and "maskps_size" not in image:
+        check_size((width, height), known, f"{where} ({name})")
+        file.sizes[key] = (width, height)
+    elif known is not None:
         file.sizes[key] = known
-    elif is_stated:
-        file.sizes[key] = (image["width"], image["height"])
+    file.scenes[key] = scene
 
 
 def _reason_to_skip(annotation: Any, file: _CocoFile, scenes: ImportScenes, where: str) -> str | None:
-    """Returns why an annotation is not used: a code; None if it is."""
+    """Returns why an annotation is not used, a key of `_SKIPPED`; None if it is used."""
     image = annotation.get("image_id") if isinstance(annotation, dict) else None
     if not isinstance(image, int | str) or image not in file.scenes:
         raise AnnotationError(
             where,
             expected="an image_id of the file's images (of results: those of the subset's masks.json)",
-            found=repr(image)[:60] if isinstance(annotation, dict) else repr(annotation)[:60],
+            found=shown_value(image if isinstance(annotation, dict) else annotation),
             hint="export images and annotations together",
         )
     scene = file.scenes[image]
@@ -185,34 +170,32 @@ def _mask(annotation: Mapping[str, Any], file: _CocoFile, scenes: ImportScenes, 
     where = f"{where} ({scenes.train.names[scene]})"
     if file.has_our_rings:
         outline = outline_of_annotation(annotation, where)
+    elif isinstance(annotation["segmentation"], dict):
+        outline = _traced(annotation["segmentation"], file.sizes.get(image), where)
     else:
-        outline = _outline(annotation, file.sizes.get(image), where)
-    return FoundMask(
-        where, scene, outline, _person(annotation, scene, file, scenes, where), _box(annotation.get("bbox"))
-    )
+        outline = _united(annotation, where)
+    person = _person(annotation, scene, file, scenes, where)
+    return FoundMask(where, scene, outline, person, _box(annotation.get("bbox")))
 
 
-def _outline(annotation: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> Outline:
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, dict):
-        mask = rle_to_mask(segmentation, where=where)
-        if size is not None and mask.shape != size[::-1]:
-            raise AnnotationError(
-                where,
-                expected=f"an RLE of the image's size [height, width] = [{size[1]}, {size[0]}]",
-                found=f"{list(mask.shape)}",
-                hint="make the masks from the images of this data set; they are not scaled",
-            )
-        outline = mask_to_outline(mask)
-        if outline.is_empty:
-            hint = "leave the annotation out"
-            raise AnnotationError(where, expected="a mask with pixels", found="an empty one", hint=hint)
-        return outline
-    if not isinstance(segmentation, list):
+def _traced(rle: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> Outline:
+    mask = rle_to_mask(rle, where=where)
+    height, width = mask.shape
+    check_size((width, height), size, where)
+    outline = mask_to_outline(mask)
+    if outline.is_empty:
+        hint = "leave the annotation out"
+        raise AnnotationError(where, expected="a mask with pixels", found="an empty one", hint=hint)
+    return outline
+
+
+def _united(annotation: Mapping[str, Any], where: str) -> Outline:
+    polygons = annotation["segmentation"]
+    if not isinstance(polygons, list):
         raise AnnotationError(
             where,
             expected="a segmentation: polygons or an RLE",
-            found=repr(segmentation)[:60],
+            found=shown_value(polygons),
             hint="write the annotation again",
         )
     holes = annotation.get(HOLES_KEY)
@@ -221,7 +204,7 @@ def _outline(annotation: Mapping[str, Any], size: tuple[int, int] | None, where:
     )
     hint = "a box of 4 numbers is not a polygon; write the annotation again"
     return outline_from_polygons(
-        [points_of_polygon(polygon, where, hint=hint) for polygon in segmentation],
+        [points_of_polygon(polygon, where, hint=hint) for polygon in polygons],
         holes=[points_of_polygon(ring, where, hint=hint) for ring in rings],
         where=where,
     )
@@ -232,14 +215,15 @@ def _person(
 ) -> int | None:
     person_id, box_index = annotation.get("person_id"), annotation.get("box_index")
     if file.has_our_rows and box_index is not None:
-        first, last = int(scenes.train.offsets[scene]), int(scenes.train.offsets[scene + 1])
-        row = first + box_index if type(box_index) is int and 0 <= box_index < last - first else None
+        persons = scenes.train.persons_of(scene)
+        is_row = type(box_index) is int and 0 <= box_index < len(persons)
+        row = persons[box_index] if is_row else None
         if row is None or type(person_id) is not int or scenes.train.pids[row] != person_id:
             raise AnnotationError(
                 where,
                 expected="box_index and person_id of one person of the scene",
                 found=f"box_index {box_index!r:.40}, person_id {person_id!r:.40}",
-                hint="keep both as they were, or remove both; the box then tells the person",
+                hint="keep both as they were, or remove both; the person is then found by the box",
             )
         return row
     if isinstance(person_id, float) and person_id.is_integer():
@@ -254,7 +238,7 @@ def _person(
 
 
 def _box(bbox: Any) -> np.ndarray | None:
-    """(4,) float64 xyxy of a COCO box; None if it is none: the mask's own box is there as well."""
+    """Returns the (4,) float64 xyxy of a COCO box; None if it is not one: the mask has a box of its own."""
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
     if not all(isinstance(side, int | float) and abs(side) < FARTHEST for side in bbox):

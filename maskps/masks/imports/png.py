@@ -1,11 +1,11 @@
 """Masks in PNG files: one per image, with a number per instance; or one per person.
 
     s15538.png           0 is background, every other number is one person's visible pixels
-    s15538_p3219.png     the pixels that are not 0 are of one person; what stands behind the image's name and
-    s15538/p3219.png     "_", or in a folder of its name, tells the identity, or is any text
+    s15538_p3219.png     the pixels that are not 0 are of one person; the text after the image's name and "_",
+    s15538/p3219.png     or in a folder with the image's name, is the identity or any other text
 
-8 and 16 bits, palettes (their numbers, not their colours), black and white, and grey pictures saved as colour
-ones are read. In a palette, 255 is "void", as in VOC's masks, and is nobody's.
+The reader takes 8 and 16 bits, palettes (their numbers, not their colours), black and white, and grey
+pictures saved as colour. In a palette, 255 is "void", as in VOC's masks, and belongs to nobody.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scipy import ndimage
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
 from maskps.masks.assignment import FoundMask
-from maskps.masks.imports.scenes import ImportScenes
+from maskps.masks.imports.scenes import ImportScenes, check_size
 from maskps.masks.tracing import mask_to_outline
 
 VOID = 255
@@ -30,10 +30,10 @@ VOID = 255
 
 
 def masks_in_pngs(source: Path, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
-    """Yields every mask in a PNG file, or in those of a folder, and what cannot be used.
+    """Yields the masks of a PNG file or of a folder of them, and a finding for whatever cannot be used.
 
     Raises:
-        InputFileError: neither a PNG file nor a folder with some.
+        InputFileError: neither a PNG file nor a folder with PNG files.
     """
     files = [source] if source.is_file() else sorted(source.rglob("*.[pP][nN][gG]"))
     if not files:
@@ -46,7 +46,7 @@ def masks_in_pngs(source: Path, scenes: ImportScenes) -> Iterator[FoundMask | Fi
     for path in files:
         scene, tag = _scene_of(path, source, scenes)
         if scene is None:
-            found = "the name is of no training image"
+            found = "no training image has this name"
             hint = "name it like the image, and per person: image name, '_', identity"
             yield Finding("png-unknown", "warning", str(path), found, hint=hint)
         elif not scenes.has(scene):
@@ -70,7 +70,7 @@ def read_numbers(path: Path) -> NDArray[np.int32]:
     """Returns the (H, W) int32 numbers of a mask in a PNG file; 0 is background.
 
     Raises:
-        InputFileError: missing, cut off, or no picture.
+        InputFileError: missing, cut off, or not a picture.
         AnnotationError: a picture with colours, or partly transparent.
     """
     try:
@@ -101,7 +101,7 @@ def read_numbers(path: Path) -> NDArray[np.int32]:
 
 
 def _scene_of(path: Path, source: Path, scenes: ImportScenes) -> tuple[int | None, str | None]:
-    """Returns the scene row that a file name tells, and what it says of the person; None: nothing."""
+    """Returns the scene row and the person's identity in a file name, each None if there is none."""
     stem = path.stem
     if path.parent != source and path != source:
         scene = scenes.scene_of_stem(path.parent.name)
@@ -116,14 +116,7 @@ def _scene_of(path: Path, source: Path, scenes: ImportScenes) -> tuple[int | Non
 def _masks_of(path: Path, scene: int, tag: str | None, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
     numbers = read_numbers(path)
     height, width = numbers.shape
-    expected = scenes.sizes.get(scene, (width, height))
-    if expected != (width, height):
-        raise AnnotationError(
-            path,
-            expected=f"a mask of the image's size, {expected[0]} x {expected[1]} pixels",
-            found=f"{width} x {height}",
-            hint="make the masks from the images of this data set; they are not scaled",
-        )
+    check_size((width, height), scenes.sizes.get(scene), path)
     if tag is not None:
         numbers = (numbers != 0).astype(np.int32)
     person = None if tag is None else scenes.person_of_id(scene, tag)

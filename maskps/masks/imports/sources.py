@@ -1,4 +1,4 @@
-"""Masks of other sources, by person of our own training table: COCO files and PNG files."""
+"""Masks of COCO and PNG files, assigned to the persons of the training table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from maskps.masks.imports.scenes import ImportScenes
 def import_outlines(
     source: Path, scenes: ImportScenes, *, progress: Callable[[int, int], None] | None = None
 ) -> AssignedMasks:
-    """Returns the outlines of labeled persons that a file or folder holds, and everything that was noticed.
+    """Returns the outlines of labeled persons in a file or folder, with findings.
 
     Args:
         source: a JSON file (COCO annotations or results), a PNG file, or a folder with PNG files.
-        progress: called with (masks done, 0): how many there are is known only at the end.
+        progress: called with (masks done, 0): the total is known only at the end.
 
     Raises:
-        InputFileError: nothing of these, or a file that cannot be read at all.
+        InputFileError: another kind of file, or one that cannot be read at all.
     """
     if not source.exists():
         raise InputFileError(
