@@ -153,15 +153,16 @@ def test_evaluation_mode_does_not_touch_the_state() -> None:
     assert all(torch.equal(before[key], value) for key, value in oim.state_dict().items())
 
 
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
 @pytest.mark.parametrize("queue_length", [0, 1, 3, 7])
-def test_updates_are_the_loop_over_many_batches(queue_length: int) -> None:
-    oim = _filled(queue_length=queue_length)
+def test_updates_are_the_loop_over_many_batches(queue_length: int, momentum: float) -> None:
+    oim = _filled(queue_length=queue_length, momentum=momentum)
     table, queue, position = oim.lookup_table.numpy().copy(), oim.circular_queue.numpy().copy(), 0
     generator = torch.Generator().manual_seed(5)
     for step in range(6):
         pids = torch.randint(-1, 5, (9,), generator=generator)
         embeddings = _unit(9, seed=10 + step)
-        table, queue, position = _slow_update(table, queue, position, 0.5, embeddings, pids)
+        table, queue, position = _slow_update(table, queue, position, momentum, embeddings, pids)
         oim(embeddings, pids)
         oim.commit()
     np.testing.assert_allclose(oim.lookup_table, table, atol=1e-6)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import pytest
 import torch
 
 from maskps.config import TrainConfig
+from maskps.losses import OIMLoss
 from maskps.model import build_model
+from maskps.model.proposals import build_rpn
+from maskps.model.roi_heads import RoIHeads
 
 Config = Callable[..., TrainConfig]
 
@@ -43,6 +47,57 @@ def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
     assert (heads.sampler.batch_size_per_image, heads.sampler.positive_fraction) == (13, 0.4)
     assert (heads.nms_threshold, heads.detections_per_image) == (0.35, 17)
     assert (heads.detection_feature, heads.mask_target, heads.mask_reduction) == ("detection", "soft", "sum")
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        (
+            OIMLoss,
+            {
+                "dim": "embedding_dim",
+                "queue_length": "oim_queue_length",
+                "temperature": "oim_temperature",
+                "momentum": "oim_momentum",
+            },
+        ),
+        (
+            build_rpn,
+            {
+                "channels": "rpn_channels",
+                "anchor_sizes": "anchor_sizes",
+                "anchor_ratios": "anchor_ratios",
+                "batch_size": "rpn_batch_size",
+                "nms": "rpn_nms",
+            },
+        ),
+        (
+            RoIHeads,
+            {
+                "mask_channels": "mask_channels",
+                "rois_per_image": "rois_per_image",
+                "foreground_fraction": "roi_foreground_fraction",
+                "roi_pool": "roi_pool",
+                "score_threshold": "box_score_threshold",
+                "nms_threshold": "box_nms",
+                "detections_per_image": "detections_per_image",
+                "detection_feature": "detection_feature",
+                "mask_target": "mask_target",
+                "mask_reduction": "mask_loss_reduction",
+            },
+        ),
+    ],
+)
+def test_a_part_alone_has_the_defaults_of_the_settings(part: Callable[..., object], names: dict) -> None:
+    defaults = {name: inspect.signature(part).parameters[name].default for name in names}
+    assert defaults == {name: getattr(TrainConfig(), setting) for name, setting in names.items()}
+
+
+def test_the_rpn_alone_keeps_as_many_proposals_as_the_settings() -> None:
+    config, defaults = TrainConfig(), inspect.signature(build_rpn).parameters
+    before = (config.rpn_pre_nms_top_n_train, config.rpn_pre_nms_top_n_test)
+    after = (config.rpn_post_nms_top_n_train, config.rpn_post_nms_top_n_test)
+    assert (defaults["pre_nms_top_n"].default, defaults["post_nms_top_n"].default) == (before, after)
 
 
 @pytest.mark.parametrize("roi_pool", [10, 13, 14])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torchvision.models.detection.image_list import ImageList
@@ -57,6 +59,26 @@ def test_the_box_loss_is_quadratic_below_one_ninth() -> None:
     _, loss = rpn.compute_loss(torch.zeros(2, 1), deltas, [torch.ones(2)], [wanted])
     expected = 2 * 4.5 * 0.1**2 + (0.5 - 1 / 18) + (1.0 - 1 / 18)
     assert loss.item() == pytest.approx(expected / 2)
+
+
+def test_anchors_are_positive_from_an_iou_of_0_7_and_negative_below_0_3() -> None:
+    """An anchor of the person's size takes the place of the best one, which is positive anyway."""
+    heights = [100.0, 70.1, 69.9, 30.1, 29.9]
+    anchors = torch.tensor([[0, 0, 100, height] for height in heights])
+    person = torch.tensor([[0.0, 0, 100, 100]])
+    ((labels,), _) = build_rpn(8).assign_targets_to_anchors([anchors], [{"boxes": person}])
+    assert labels.tolist() == [1, 1, -1, -1, 0]
+
+
+@pytest.mark.parametrize(("positives", "share"), [(10, 10 / 256), (128, 0.5), (200, 0.5)])
+def test_256_anchors_are_sampled_at_most_half_of_them_positive(positives: int, share: float) -> None:
+    """Undecided positives cost log 2 each, certain negatives nothing."""
+    labels = torch.tensor([1.0] * positives + [0.0] * 400)
+    objectness = -1000 * (labels == 0).float()[:, None]
+    loss, _ = build_rpn(8).compute_loss(
+        objectness, torch.zeros(len(labels), 4), [labels], [labels.new_zeros(len(labels), 4)]
+    )
+    assert loss.item() == pytest.approx(share * math.log(2))
 
 
 def test_proposals_lie_in_the_image_and_keep_to_their_number() -> None:

@@ -233,15 +233,54 @@ def test_without_any_proposal_nothing_is_detected(heads: Make, detection_feature
     assert [part.shape[0] for part in found] == [0, 0, 0, 0] and found.boxes.shape == (0, 4)
 
 
-def test_detections_are_suppressed_clipped_and_sorted(heads: Make) -> None:
-    roi_heads = heads(box_score_threshold=0.0, box_nms=0.4, detections_per_image=2).eval()
-    proposals = [
-        torch.tensor([[0.0, 0, 30, 40], [1, 1, 31, 41], [40, 0, 90, 90], [0, 45, 20, 64], [40, 40, 60, 60]])
-    ]
-    features = torch.randn(1, 256, 4, 4, generator=torch.Generator().manual_seed(0))
-    (found,) = roi_heads.detect(features, proposals, [(64, 64)])
-    assert len(found.boxes) == 2 and found.boxes.max() <= 64
-    assert found.scores[0] >= found.scores[1]
+def _slow_detections(
+    boxes: list[list[float]],
+    scores: list[float],
+    *,
+    size: tuple[int, int],
+    least: float,
+    nms: float,
+    most: int,
+) -> list[tuple[list[float], float]]:
+    """Boxes and scores of an image's detections: one box after the other, the best first."""
+    kept: list[tuple[list[float], float]] = []
+    for score, box in sorted(zip(scores, boxes, strict=True), reverse=True):
+        x0, x1 = (min(max(x, 0.0), size[1]) for x in box[::2])
+        y0, y1 = (min(max(y, 0.0), size[0]) for y in box[1::2])
+        if score <= least or x1 - x0 < 1 or y1 - y0 < 1:
+            continue
+        is_new = True
+        for (u0, v0, u1, v1), _ in kept:
+            shared = max(0, min(x1, u1) - max(x0, u0)) * max(0, min(y1, v1) - max(y0, v0))
+            is_new &= shared / ((x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0) - shared) <= nms
+        if is_new and len(kept) < most:
+            kept.append(([x0, y0, x1, y1], score))
+    return kept
+
+
+@pytest.mark.parametrize("most", [5, 300])
+@pytest.mark.parametrize("nms", [0.2, 0.4, 0.9])
+def test_detections_are_those_of_the_loop_over_boxes_best_first(heads: Make, nms: float, most: int) -> None:
+    """Boxes that overlap, cross the border, or are too small; one score lies at the threshold itself."""
+    roi_heads = heads(box_nms=nms, detections_per_image=most).eval()
+    generator = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(roi_heads.classifier.weight, std=0.1, generator=generator)
+    torch.nn.init.zeros_(roi_heads.regressor.weight)
+    features = torch.randn(2, 256, 4, 4, generator=generator)
+    corners = torch.rand(2, 60, 2, generator=generator) * 50 - 5
+    proposals = list(torch.cat([corners, corners + torch.rand(2, 60, 2, generator=generator) * 30], dim=2))
+    pooled = roi_heads.region_features(features, proposals).mean(dim=(2, 3))
+    scores = roi_heads.classifier(pooled).softmax(dim=1)[:, 1].tolist()
+    assert len(set(scores)) == 120
+    roi_heads.score_threshold = sorted(scores)[40]
+    found = roi_heads.detect(features, proposals, [(50, 60), (60, 50)])
+    for image, size in enumerate([(50, 60), (60, 50)]):
+        boxes, own = proposals[image].tolist(), scores[60 * image : 60 * image + 60]
+        least = roi_heads.score_threshold
+        expected = _slow_detections(boxes, own, size=size, least=least, nms=nms, most=most)
+        assert len(expected) >= 5
+        torch.testing.assert_close(found[image].scores, torch.tensor([score for _, score in expected]))
+        torch.testing.assert_close(found[image].boxes, torch.tensor([box for box, _ in expected]))
 
 
 def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads: Make) -> None:

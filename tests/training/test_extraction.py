@@ -332,3 +332,24 @@ def test_several_processes_need_a_folder(extraction: MakeExtraction) -> None:
     processes.size = 2
     with pytest.raises(ConfigError, match="several processes"):
         extraction(folder=None, processes=processes)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_share_the_images(
+    extraction: MakeExtraction, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image is done by one process, and no process does two more than another one."""
+    read: dict[int, list[str]] = {rank: [] for rank in range(size)}
+    for rank in read:
+
+        def watched(path: Path, rank: int = rank) -> np.ndarray:
+            read[rank].append(path.name)
+            return read_image(path)
+
+        monkeypatch.setattr(maskps.evaluation.extraction, "read_image", watched)
+        processes = Processes()
+        processes.rank, processes.size = rank, size
+        extraction(folder=tmp_path / str(rank), processes=processes).run()  # as if all began together
+    assert sorted(name for names in read.values() for name in names) == sorted(NAMES.tolist())
+    counts = [len(names) for names in read.values()]
+    assert max(counts) - min(counts) <= 1

@@ -11,6 +11,7 @@ from search_cases import BOX, random_case, tiny_case
 
 from maskps import AnnotationError
 from maskps.evaluation import METHODS, Detections, context_matching, evaluate_search
+from maskps.evaluation.methods import Method, QueryGallery
 from maskps.protocols import SearchProtocol
 
 
@@ -90,3 +91,47 @@ def test_the_image_of_a_query_must_be_known() -> None:
     protocol, detections = tiny_case({"g1": [(BOX, 0.9)]}, {"g1": BOX})
     with pytest.raises(AnnotationError, match=r"'query\.jpg'[\s\S]*beside them"):
         evaluate_search(protocol, detections, method=METHODS["cbgm"])
+
+
+def crowd(images: int = 40) -> QueryGallery:
+    """A query with four companions, each more like itself than the one before; all are in every image.
+
+    The query is the less like itself the later the image comes.
+    """
+    names = [f"g{image:02}.jpg" for image in range(images)]
+    in_gallery = [np.diag([0.5 - 0.001 * image, 0.6, 0.7, 0.8, 0.9]) for image in range(images)]
+    places = [[200.0 * place, 0.0, 200.0 * place + 50, 90.0] for place in range(5)]
+    detections = Detections.from_images(
+        [*names, "query.jpg"],
+        [np.array(places)] * images + [np.array(places[1:])],
+        [np.ones(5)] * images + [np.linspace(0.9, 0.8, 4)],
+        [*in_gallery, np.eye(5)[1:]],
+        np.eye(5)[:1],
+    )
+    protocol, _ = tiny_case({name: [] for name in names}, {})
+    rows = np.arange(5 * images)
+    return QueryGallery(
+        protocol=protocol,
+        query=0,
+        embedding=detections.query_embeddings[0],
+        detections=detections,
+        rows=rows,
+        entries=rows // 5,
+        images=rows // 5,
+        similarities=detections.embeddings[rows] @ detections.query_embeddings[0],
+        score_threshold=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "images", "last_companion"),
+    [(METHODS["cbgm"], 10, 0.7), (METHODS["cbgm"].for_format["prw"], 30, 0.8)],
+    ids=["cuhk-sysu", "prw"],
+)
+def test_seqnets_settings_differ_by_data_set(method: Method, images: int, last_companion: float) -> None:
+    """10 images and two companions on CUHK-SYSU, 30 images and three companions on PRW."""
+    gallery = crowd()
+    assert method.adjust is not None
+    changed = method.adjust(gallery)[::5]
+    np.testing.assert_allclose(changed[:images], last_companion, rtol=1e-6)
+    np.testing.assert_array_equal(changed[images:], gallery.similarities[::5][images:])

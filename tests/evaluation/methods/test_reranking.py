@@ -71,3 +71,17 @@ def test_beyond_the_most_similar_the_order_is_that_of_the_cosine(monkeypatch: py
     monkeypatch.setattr("maskps.evaluation.methods.reranking.RERANKED", 1)
     first_only = evaluate_search(protocol, detections, method=METHODS["rerank"])
     np.testing.assert_allclose(plain.average_precisions, first_only.average_precisions, rtol=0, atol=1e-12)
+
+
+def test_the_settings_are_those_of_the_publication(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[dict[str, float]] = []
+
+    def watched(embeddings: np.ndarray, **settings: float) -> np.ndarray:
+        used.append(settings)
+        return reranked_distances(embeddings, **settings)
+
+    monkeypatch.setattr("maskps.evaluation.methods.reranking.reranked_distances", watched)
+    evaluate_search(*random_case(2, ties=False), method=METHODS["rerank"])
+    assert {tuple(settings.items()) for settings in used} == {
+        (("k1", 20), ("k2", 6), ("original_weight", 0.3))
+    }
