@@ -1,4 +1,4 @@
-"""Agreement: how far two annotators of one person are apart, and what that does to the 14x14 target."""
+"""Agreement: how much two annotators of one person differ, and how that changes the 14x14 target."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from maskps_annotation.checks import check_file
 from maskps_annotation.pack_record import PACKS_NAME, PackSet
 
 NOISE = {1.0: (0.925, 7.8), 2.0: (0.859, 15.2), 4.0: (0.748, 28.7)}
-"""Standard deviation of noise on every vertex, pixels -> mean IoU and mean changed cells: measured on 200
-synthetic persons of 40 vertices, box heights of 70 to 383 pixels."""
+"""Standard deviation of noise on every vertex, in pixels -> mean IoU and mean changed cells.
 
-_STEP = 1.0  # pixels between the points of a border at which distances are taken
+Measured on 200 synthetic persons of 40 vertices, with box heights of 70 to 383 pixels."""
+
+_STEP = 1.0  # pixels between the points of a border where distances are measured
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class PersonAgreement:
     Attributes:
         scene, slot: the person.
         annotators: who drew the two.
-        iou: area of both over area of either.
-        distance: mean distance of each border from the other one, in pixels, of both directions.
+        iou: intersection over union of the two.
+        distance: mean distance of each border to the other, in pixels; the mean of both directions.
         changed_cells: cells of 196 that differ in the binary 14x14 target of the person's box.
     """
 
@@ -50,7 +51,7 @@ class AgreementReport:
 
     Attributes:
         persons: those whom both annotators drew without an error, by scene and slot.
-        alone: annotator -> persons that the other one drew and this one did not, or with an error.
+        alone: annotator -> number of persons that only the other annotator drew without an error.
     """
 
     persons: tuple[PersonAgreement, ...]
@@ -61,7 +62,7 @@ class AgreementReport:
         return [person for person in self.persons if annotator in person.annotators]
 
     def rows(self) -> list[tuple[str, int, float, float, float, int]]:
-        """Returns per annotator, and for all together last: persons, mean IoU, distance, cells; and `alone`.
+        """Returns annotator, persons, mean IoU, distance and cells, and `alone`; the last row is for all.
 
         The means are NaN where there is no person.
         """
@@ -70,7 +71,7 @@ class AgreementReport:
         return [*rows, ("together", *_means(self.persons), sum(self.alone.values()))]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything by name, for JSON; null where there is nothing to take the mean of."""
+        """Returns everything by name, for JSON; means of nothing are null."""
         keys = ("annotator", "persons", "iou", "distance", "changed_cells", "alone")
         return {
             "annotators": [
@@ -86,9 +87,9 @@ class AgreementReport:
 
 
 def noise_of_cells(cells: float) -> float:
-    """Returns the noise, in pixels on every vertex, that changes so many cells on average (`NOISE`).
+    """Returns the noise on every vertex, in pixels, that changes this many cells on average (`NOISE`).
 
-    Straight lines between the measured ones and from zero on; the last one goes on beyond.
+    Linear from zero and between the measured values; above the last one, proportional to it.
     """
     known = np.array([(0.0, 0.0), *((pixels, changed) for pixels, (_, changed) in NOISE.items())])
     if cells <= known[-1, 1]:
@@ -97,17 +98,17 @@ def noise_of_cells(cells: float) -> float:
 
 
 def agreement(packs: PackSet) -> AgreementReport:
-    """Compares the outlines of every person whom two annotators have, of those that pass the checks.
+    """Compares the outlines that pass the checks, for every person whom two annotators have.
 
     Raises:
-        AnnotationError: packs of which no image is with two annotators.
+        AnnotationError: no image of the packs is with two annotators.
     """
     if not packs.doubled:
         raise AnnotationError(
             PACKS_NAME,
             expected="images that two annotators have",
             found="none",
-            hint="make packs with --double 5%: agreement is measured on what two have drawn",
+            hint="make packs with --double 5%: agreement compares two drawings of one person",
         )
     drawn: dict[str, dict[str, Mapping[int, Outline]]] = defaultdict(dict)
     scenes = {}
@@ -139,7 +140,7 @@ def compare_outlines(
     """Returns the IoU of two outlines, the mean distance of their borders in pixels, and the changed cells.
 
     Args:
-        box: xyxy, of the person: where the 14x14 targets are cut.
+        box: xyxy, of the person: the 14x14 targets cover it.
     """
     one, two = first.to_shapely(), second.to_shapely()
     shared = shapely.intersection(one, two).area
@@ -152,7 +153,7 @@ def compare_outlines(
 
 
 def _mean_distance(border: Any, other: Any) -> float:
-    """Mean distance of the points of a border, taken at even steps, from another border."""
+    """Mean distance of evenly spaced points of a border to another border."""
     shapely.prepare(other)
     points = [
         shapely.line_interpolate_point(line, np.arange(0, line.length, _STEP))

@@ -39,11 +39,11 @@ _LEAST_COPIED = 4  # points; three may be the same by chance
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """What was found in one annotator's file.
+    """The result for one annotator's file.
 
     Attributes:
         outlines: slot -> outline of each person who passes.
-        findings: everything that was noticed.
+        findings: everything about the file.
         digests: checksum of the corners of each polygon -> its slot, to find copies.
     """
 
@@ -97,9 +97,9 @@ def check_files(
 
 
 def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list[Finding]]:
-    """Returns the outlines of one file that pass, by index of the box within the scene, and the findings.
+    """Returns the outlines of one file that pass, by index of the box in the scene, and the findings.
 
-    The image is not looked at.
+    The image is not checked.
     """
     checked = _check(scene, path, f"{path.parent.name}/{path.name}")
     persons = {slot.name: slot.person for slot in scene.slots}
@@ -122,7 +122,7 @@ def check_folder(pack: Pack) -> list[Finding]:
             findings.append(Finding("file-missing", "error", where, found, hint=hint))
     for name in sorted(name for name in present - known if name.endswith(".json")):
         where, found = f"{pack.annotator}/{name}", "a file of no image of this pack"
-        hint = "was an image renamed or added? What is drawn in it is not used"
+        hint = "its drawings are not used; was an image renamed or added?"
         findings.append(Finding("file-extra", "warning", where, found, hint=hint))
     return findings
 
@@ -179,7 +179,7 @@ def _without_copies(
 def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
     path = pack.folder / scene.image
     where = f"{pack.annotator}/{scene.image}"
-    hint = "copy the image of the pack there again; what was drawn on another one is misplaced"
+    hint = "copy the image of the pack there again; drawings on another image are misplaced"
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -198,7 +198,7 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
         found = "an image of {} x {} pixels".format(*size)
         yield Finding("image-size-differs", "error", where, found, "{} x {}".format(*scene.size), hint)
     elif orientation != 1:
-        found = f"an EXIF orientation of {orientation}: LabelMe shows it turned"
+        found = f"an EXIF orientation of {orientation}: LabelMe turns the image"
         yield Finding("image-turned", "error", where, found, "the image of the pack", hint)
     else:
         found = "another image of the same size"
@@ -250,14 +250,14 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
 
 
 def _slot_label(shape: LabelMeShape) -> str:
-    """Returns the name of the slot that an annotator means: capitals and spaces around it do not count."""
+    """Returns the slot name that an annotator means: case and surrounding spaces do not count."""
     return shape.label.strip().casefold()
 
 
 def _slot_of_rectangle(scene: PackedScene, shape: LabelMeShape) -> str | None:
-    """Returns the slot for which a rectangle was pre-filled; None of what an annotator drew.
+    """Returns the slot for which a rectangle was pre-filled; None for what an annotator drew.
 
-    A rectangle exactly on a slot's box counts as well: some programs drop private keys.
+    A rectangle exactly on a slot's box counts as well, because some programs drop private keys.
     """
     if shape.shape_type != "rectangle":
         return None
@@ -293,10 +293,10 @@ def _check_heading(scene: PackedScene, file: ReadFile, findings: FileFindings) -
         findings.add("record-lost", "warning", "", found, hint=hint)
     if file.size is not None and file.size != scene.size:
         found = "{} x {} pixels".format(*file.size)
-        hint = "it was drawn on an image of another size; draw it on the one of the pack"
+        hint = "it was drawn on an image of another size; draw on the image of the pack"
         findings.add("size-differs", "error", "", found, expected="{} x {}".format(*scene.size), hint=hint)
     if file.embedded not in (None, scene.sha256):
-        hint = "LabelMe shows the image in the file, not the one of the pack; save without image data"
+        hint = "LabelMe shows the image in the file instead of the pack's; save without image data"
         findings.add("image-embedded", "warning", "", "another image inside the file", hint=hint)
 
 
@@ -309,7 +309,7 @@ def _check_complete(
 ) -> None:
     is_done, is_problem = bool(flags.get(DONE_FLAG)), bool(flags.get(PROBLEM_FLAG))
     if is_problem:
-        found, hint = "the annotator marked a problem", "look at the image and talk to the annotator"
+        found, hint = "the annotator ticked 'problem'", "look at the image and talk to the annotator"
         findings.add("problem-marked", "warning", "", found, hint=hint)
     if not begun and not is_done and not is_problem:
         findings.add("not-begun", "info", "", f"none of {len(scene.slots)} persons is drawn")
@@ -317,15 +317,15 @@ def _check_complete(
     is_final = is_done and not is_problem
     for slot in scene.slots:
         if slot.name in rejected:
-            found = f"the outline is as it was rejected ({'; '.join(reason_text(slot).splitlines())})"
-            hint = "mend it or draw it anew; mark 'problem' if it is right"
+            found = f"the rejected outline is unchanged ({'; '.join(reason_text(slot).splitlines())})"
+            hint = "correct it or draw it anew; tick 'problem' if it is right"
             findings.add("still-rejected", "error" if is_final else "warning", slot.name, found, hint=hint)
         elif slot.name not in begun and slot.name not in findings.blocked:
             found = "no outline of the person in the box at ({:.1f}, {:.1f})".format(*slot.box[:2])
-            hint = "draw what is visible of the person; mark 'problem' if nothing is"
+            hint = "draw what is visible of the person; tick 'problem' if nothing is"
             findings.add("person-missing", "error" if is_final else "warning", slot.name, found, hint=hint)
     if all(slot.name in begun for slot in scene.slots) and not is_done:
-        found, hint = "all persons are drawn, but the image is not marked", "tick the flag 'done'"
+        found, hint = "all persons are drawn, but 'done' is not ticked", "tick the flag 'done'"
         findings.add("not-done", "info", "", found, hint=hint)
 
 

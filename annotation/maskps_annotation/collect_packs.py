@@ -1,13 +1,12 @@
 """`maskps-data annotate collect`: from the annotators' files to masks.json and the 14x14 targets.
 
-    SUBSET.store/        every version of every file (`maskps_annotation.store`), beside the subset, so that a
-                         subset that is built again does not take it along
-    SUBSET/collected.json    whose drawing each outline is, and which others there are
+    SUBSET.store/        every version of every file (`maskps_annotation.store`), beside the subset, where it
+                         survives when the subset is built again
+    SUBSET/collected.json    whose drawing each outline is (`maskps_annotation.collected`)
     SUBSET/masks.json, targets_14x14.npz, subset.json    as `build_subset` writes them
 
-All files are stored before any is looked at, and what is checked are the stored bytes. Then the four files
-are written in this order, each whole or not at all, and only if it changes. Whenever a run is killed, the
-next one comes to the same bytes.
+All files are stored first; the checks read the stored bytes. Then the four files are written in this order,
+each atomically, and only if it changes. If a run is killed, the next one ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -54,16 +53,16 @@ class CollectReport:
     """What a collection did.
 
     Attributes:
-        files: annotators' files that are there; all of them are in the store.
+        files: annotators' files found; all are in the store.
         stored: versions that were new to the store.
-        persons: persons of the packs, each once.
+        persons: persons in the packs, each once.
         passed: persons with an outline that passes.
         added, changed: persons who had no outline before, or another one.
-        kept: persons whose drawing is missing, has an error, or was replaced by one of later packs: they keep
-            the outline they had.
-        conflicts: persons of whom there is more than one drawing; one is used, all are in the store. Persons
-            of packs of corrections do not count.
-        present, missing: outlines of the whole subset after it.
+        kept: persons who keep the outline they had, because their drawing is missing, has an error, or was
+            replaced by one of later packs.
+        conflicts: persons with more than one drawing; one is used, all are in the store. Persons in packs of
+            corrections do not count.
+        present, missing: outlines of the whole subset afterwards.
         findings: of the checks, and one for each conflict.
     """
 
@@ -80,18 +79,18 @@ class CollectReport:
     findings: tuple[Finding, ...]
 
     def rows(self) -> list[tuple[str, int]]:
-        """Returns the counts, each with its name for people."""
+        """Returns the counts, each with a human-readable name."""
         return [
             ("files in the store", self.files),
-            ("of them new or changed", self.stored),
+            ("new or changed files", self.stored),
             ("persons in the packs", self.persons),
-            ("whose drawing passes", self.passed),
+            ("persons whose drawing passes", self.passed),
             ("outlines new", self.added),
             ("outlines changed", self.changed),
-            ("kept from before: the drawing does not pass, or was replaced", self.kept),
-            ("drawn by several", self.conflicts),
+            ("outlines kept: the drawing does not pass, or was replaced", self.kept),
+            ("persons drawn by several", self.conflicts),
             ("outlines in the subset", self.present),
-            ("still missing there", self.missing),
+            ("outlines still missing", self.missing),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +99,7 @@ class CollectReport:
 
 
 def store_of(subset_dir: Path) -> Store:
-    """Returns the store that belongs to a subset: the folder of its name and ".store" beside it."""
+    """Returns the store of a subset: the folder beside it with ".store" added to its name."""
     folder = subset_dir.resolve()
     return Store(folder.with_name(folder.name + ".store"))
 
@@ -114,17 +113,15 @@ def collect_packs(
 ) -> CollectReport:
     """Stores every annotator's file and writes what passes the checks into the subset.
 
-    Of two annotators of one person the first in the order of the packs is used, until one of them is used
-    already; that outline stays as long as its annotator hands in no other one. A drawing that a later
-    distribution has replaced (corrections) does not come back, unless its annotator changes it.
+    `collected.choose_drawing` decides which of several drawings of a person is used.
 
     Args:
         progress: called with (files stored and checked, twice the number of files).
 
     Raises:
-        InputFileError: a damaged subset, store, or collected.json.
-        AnnotationError: packs or a subset of another data set.
-        OutputError: another collection is at work, or a file cannot be written.
+        InputFileError: the subset, its store or collected.json is damaged.
+        AnnotationError: the packs or the subset belong to another data set.
+        OutputError: another collection is running, or a file cannot be written.
     """
     check_packs_of(packs, dataset)
     subset = open_subset(subset_dir, dataset)
@@ -168,7 +165,7 @@ def _half(progress: Callable[[int, int], None] | None, half: int) -> Callable[[i
 
 
 def _person_rows(packs: PackSet, subset: Subset, dataset: PersonSearchDataset) -> dict[_Key, int]:
-    """Annotator, scene and slot -> person row of the training table."""
+    """Returns annotator, scene and slot -> person row of the training table."""
     train = dataset.train
     rows: dict[_Key, int] = {}
     for pack in packs.packs:
@@ -180,8 +177,8 @@ def _person_rows(packs: PackSet, subset: Subset, dataset: PersonSearchDataset) -
                 if row >= last or subset.masks.states[row] == MaskState.NOT_APPLICABLE:
                     raise AnnotationError(
                         f"{pack.annotator}/{scene.file_name} {slot.name}",
-                        expected="a person whose mask the subset wants",
-                        found=f"box {slot.person} of {scene.scene}, which is none",
+                        expected="a person who needs a mask in the subset",
+                        found=f"box {slot.person} of {scene.scene}, who does not",
                         hint="give the subset that the packs were made from",
                     )
                 rows[pack.annotator, scene.scene, slot.name] = row
@@ -298,11 +295,11 @@ def _write(
     packs: PackSet,
     store: Store,
 ) -> None:
-    """Writes the four files, each only if it changes; a masks.json that changes is stored before."""
+    """Writes the four files, each only if it changes; the old masks.json is stored before it changes."""
     train = dataset.train
     masks = masks_of_scenes(train, subset.kept_rows, dict(sorted(outlines.items())))
     for name in (COLLECTED_NAME, MASKS_NAME, TARGETS_NAME, RECORD_NAME):
-        for left in folder.glob(f".{name}.*"):  # of a run that was killed
+        for left in folder.glob(f".{name}.*"):  # left by a run that was killed
             left.unlink()
     for scratch in store.folder.glob(f"{_SCRATCH}*"):
         shutil.rmtree(scratch)
@@ -320,10 +317,9 @@ def _write(
         store,
     )
     _replace(folder / TARGETS_NAME, lambda path: write_targets(path, train, masks), store)
-    present = int((masks.states == MaskState.PRESENT).sum())
-    counts = dict(subset.record.counts)
-    counts |= {
-        "masks_present": present,
+    counts = {
+        **subset.record.counts,
+        "masks_present": int((masks.states == MaskState.PRESENT).sum()),
         "masks_missing": int((masks.states == MaskState.MISSING).sum()),
     }
     sha256 = hashlib.sha256((folder / MASKS_NAME).read_bytes()).hexdigest()
@@ -346,7 +342,7 @@ def _replace(path: Path, write: Callable[[Path], None], store: Store) -> None:
 
 
 def _sizes(masks: Path, packs: PackSet, dataset: PersonSearchDataset) -> dict[int, tuple[int, int]]:
-    """Scene row -> (width, height): as masks.json has it, and for the scenes of the packs as these do."""
+    """Returns scene row -> (width, height), from masks.json and, for their scenes, from the packs."""
     images = [image for image in read_mask_json(masks)["images"] if "maskps_size" not in image]
     sizes = {str(image["file_name"]): (int(image["width"]), int(image["height"])) for image in images}
     sizes |= {scene.scene: scene.size for pack in packs.packs for scene in pack.scenes}

@@ -1,8 +1,8 @@
 """Packs of corrections: the persons whose outline a review rejected, with the reasons.
 
-Rejected by one reviewer and accepted by another is rejected, and both comments are shown. A decision counts
-only for the outline that it was about (`decisions.outline_key`): if the person was drawn anew since, it is
-told and left out. Every image goes to one annotator, also where its persons were drawn by two.
+If one reviewer rejects and another accepts, the outline is rejected and both comments are shown. A decision
+counts only for the outline it was about (`decisions.outline_key`): if the person was drawn anew since, the
+decision is left out, with a finding. Every image goes to one annotator, even if two drew its persons.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from maskps_annotation.sharding import share_scenes
 
 @dataclass(frozen=True)
 class Rejections:
-    """What is to be drawn again, by the decisions of one or several reviews.
+    """The persons to draw again, by the decisions of one or several reviews.
 
     Attributes:
         corrections: scene row of the training table -> index of the box in the scene -> reasons and outline.
@@ -50,19 +50,19 @@ def write_corrections(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PackSet, tuple[Finding, ...]]:
-    """Writes packs with only the rejected persons of a subset; whole or not at all.
+    """Writes packs with only the rejected persons of a subset, atomically.
 
     Args:
         reviews: files that the review page saved.
-        annotators: who shares the work; by default each image goes back to who drew it, by collected.json.
+        annotators: who shares the work; by default each image goes back to its annotator by collected.json.
         seed, force, progress: as for `write_packs`.
 
     Returns:
         The packs, and the decisions that were left out.
 
     Raises:
-        ConfigError: names that cannot be folders; or, without `annotators`, persons whom nobody has drawn.
-        InputFileError: decisions, or a file of the subset, missing or damaged; or an image.
+        ConfigError: names that cannot be folders; or, without `annotators`, nobody has drawn a person.
+        InputFileError: decisions, a file of the subset, or an image is missing or damaged.
         AnnotationError: decisions about another data set, or nothing to draw again.
         OutputExistsError: as `write_packs`.
     """
@@ -115,14 +115,14 @@ def read_rejections(reviews: Sequence[Path], subset: Subset, dataset: PersonSear
             continue
         where = f"{scene} box {person}"
         if not _is_wanted(subset, dataset, rows.get(scene), person):
-            hint = "was it another subset that was reviewed? It is left out"
-            found = "rejected, but no person whose mask the subset wants"
+            hint = "the decision is left out; was another subset reviewed?"
+            found = "rejected, but the subset needs no mask of this person"
             findings.append(Finding("person-unknown", "warning", where, found, hint=hint))
             continue
         outline = subset.masks.outlines.get(int(dataset.train.offsets[rows[scene]]) + person)
         valid = [(one, reviewer) for one, reviewer in decided if one.outline == outline_key(outline)]
         if all(decision.decision != "reject" for decision, _ in valid):
-            hint = "review the subset again if it is still wrong; it is left out"
+            hint = "the decision is left out; review the subset again if the outline is still wrong"
             found = "rejected, but the outline was changed since"
             findings.append(Finding("decision-stale", "warning", where, found, hint=hint))
             continue
@@ -140,7 +140,7 @@ def _check_fingerprint(review: Decisions, dataset: PersonSearchDataset, path: Pa
             path,
             expected=f"decisions about {dataset.root} (fingerprint {dataset.fingerprint})",
             found=f"decisions about another data set (fingerprint {review.fingerprint[:64]})",
-            hint="give the file that was saved in the review of this subset",
+            hint="give the file saved on the review page of this subset",
         )
 
 
@@ -176,12 +176,12 @@ def _nothing_rejected(
     if codes["decision-stale"]:
         counts += f", {codes['decision-stale']:,} rejected before the outline was changed"
     if codes["person-unknown"]:
-        counts += f", {codes['person-unknown']:,} rejected whom the subset does not have"
+        counts += f", {codes['person-unknown']:,} rejected that the subset does not have"
     return AnnotationError(
         ", ".join(map(str, reviews)),
         expected="at least one rejected person",
         found=counts,
-        hint="there is nothing to draw again; nothing was written",
+        hint="there is nothing to draw again, so nothing was written",
     )
 
 
@@ -190,7 +190,7 @@ def _back_to_annotators(
     annotators: Mapping[int, str],
     dataset: PersonSearchDataset,
 ) -> dict[str, list[int]]:
-    """Returns annotator -> scene rows: each image to who drew most of its rejected persons."""
+    """Returns annotator -> scene rows: each image goes to whoever drew most of its rejected persons."""
     train = dataset.train
     shares: dict[str, list[int]] = defaultdict(list)
     unknown = []
@@ -205,9 +205,9 @@ def _back_to_annotators(
         more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
         raise ConfigError(
             "annotators",
-            expected="names: collected.json does not tell who drew every rejected person",
+            expected="names, because collected.json does not name an annotator for every rejected person",
             found=f"nobody for {', '.join(unknown[:3])}{more}",
-            hint="say who shall draw, with --annotators a,b; all rejected persons are shared out then",
+            hint="name them with --annotators a,b; all rejected persons are then shared out anew",
         )
     check_annotators(sorted(shares))
     return dict(sorted(shares.items()))

@@ -3,8 +3,8 @@
     {"format": "maskps-review", "version": 1, "fingerprint": of the data set, "subset": name of its folder,
      "reviewer": name, "decisions": [{"scene", "person", "decision", "comment", "outline"}, ...]}
 
-Each decision is about one outline, named by its key: if the person is drawn anew, the decision is about
-something that is gone, and can be told from one that still holds.
+Each decision names its outline by a key. If the person is drawn anew, the key differs and the decision no
+longer holds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from maskps.errors import InputFileError
+from maskps.errors import InputFileError, shown_value
 from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
 
@@ -41,7 +41,7 @@ class Decision:
         person: index of the person's box within the scene.
         decision: "accept", "reject", or "" for a comment alone.
         comment: the reason, or a remark; may be empty.
-        outline: `outline_key` of the outline that was looked at.
+        outline: `outline_key` of the outline that the reviewer saw.
     """
 
     scene: str
@@ -67,7 +67,7 @@ class Decisions:
 
 
 def outline_key(outline: Outline | None) -> str:
-    """Returns 16 hex digits that change with every point of an outline; "" if there is none."""
+    """Returns 16 hex digits that change with every point of an outline; "" for None or an empty outline."""
     if outline is None or outline.is_empty:
         return ""
     digest = hashlib.sha256()
@@ -106,22 +106,22 @@ def read_decisions(path: Path) -> Decisions:
 
 def _read_decision(entry: Any, path: Path, where: str) -> Decision:
     if not isinstance(entry, dict):
-        raise _refused(path, f"{where} as an object", repr(entry)[:60])
+        raise _refused(path, f"{where} as an object", entry)
     person, verdict = _field(entry, "person", int, path), _field(entry, "decision", str, path)
     outline = _field(entry, "outline", str, path)
     if person < 0:
-        raise _refused(path, f"{where}: 'person' from 0 on", str(person)[:60])
+        raise _refused(path, f"{where}: 'person' of 0 or above", person)
     if verdict not in VERDICTS:
-        raise _refused(path, f"{where}: 'accept', 'reject' or ''", repr(verdict)[:60])
+        raise _refused(path, f"{where}: 'accept', 'reject' or ''", verdict)
     if not re.fullmatch("([0-9a-f]{16})?", outline):
-        raise _refused(path, f"{where}: 'outline' of 16 digits, or empty", repr(outline)[:60])
+        raise _refused(path, f"{where}: 'outline' of 16 digits, or empty", outline)
     return Decision(_text(entry, "scene", path), person, verdict, _text(entry, "comment", path), outline)
 
 
 def _text(content: dict[str, Any], key: str, path: Path) -> str:
-    """Returns a text that can be written as UTF-8: browsers may save half of a character."""
+    """Returns a text that can be written as UTF-8: browsers may save half a surrogate pair."""
     return str(_field(content, key, str, path)).encode("utf-8", "replace").decode("utf-8")
 
 
-def _refused(path: Path, expected: str, found: str) -> InputFileError:
-    return InputFileError(path, expected=expected, found=found, hint=_EDITED)
+def _refused(path: Path, expected: str, value: object) -> InputFileError:
+    return InputFileError(path, expected=expected, found=shown_value(value), hint=_EDITED)

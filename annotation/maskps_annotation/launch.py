@@ -1,6 +1,6 @@
 """LabelMe, started on a pack as a program of its own. It is never imported: it is GPL, and needs Qt.
 
-What goes wrong most often is looked for before, and told with what to install.
+Common problems are found before the start, with a hint what to install.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class LabelMeProgram:
     """An installed LabelMe.
 
     Attributes:
-        command: what starts it.
+        command: starts it.
         version: such as "6.3.1".
-        packages: those beside it that may get in its way, by name, with their versions; empty where its
-            environment cannot be asked.
+        packages: name -> version of packages in its environment that may conflict with it; empty if its
+            environment is unknown.
     """
 
     command: tuple[str, ...]
@@ -61,10 +61,10 @@ class LabelMeProgram:
 
 
 def find_labelme(program: str | None = None) -> LabelMeProgram:
-    """Returns the LabelMe to start: the one given, else that on the PATH, else that beside our Python.
+    """Returns the LabelMe to start: the one given, else the one on the PATH, else the one beside our Python.
 
     Raises:
-        ConfigError: there is none, it does not start, or its version is not 6 or 7.
+        ConfigError: LabelMe is not found, does not start, or is not version 6 or 7.
     """
     beside = shutil.which("labelme", path=str(Path(sys.executable).parent))
     path = shutil.which(program) if program else shutil.which("labelme") or beside
@@ -76,13 +76,13 @@ def find_labelme(program: str | None = None) -> LabelMeProgram:
             hint=INSTALL,
         )
     packages = _packages_beside(Path(path))
-    version = packages.get("labelme") or _version_told_by(path)
+    version = packages.get("labelme") or _printed_version(path)
     if not OLDEST <= int(version.split(".")[0]) < TOO_NEW:
         raise ConfigError(
             path,
             expected="LabelMe 6 or 7",
             found=f"version {version}",
-            hint=f"older ones save no flag 'done' at once, newer ones are not known; {INSTALL}",
+            hint=f"older versions do not save the flag 'done' at once, newer ones are untested; {INSTALL}",
         )
     return LabelMeProgram((path,), version, packages)
 
@@ -90,52 +90,35 @@ def find_labelme(program: str | None = None) -> LabelMeProgram:
 def check_surroundings(
     program: LabelMeProgram, environment: Mapping[str, str], *, platform: str = sys.platform
 ) -> list[Finding]:
-    """Returns what will keep LabelMe from opening a window ("error"), or may ("warning")."""
+    """Returns what will ("error") or may ("warning") keep LabelMe from opening a window."""
     findings = []
     if platform.startswith("linux"):
         qt = environment.get("QT_QPA_PLATFORM", "").split(":")[0]
         if not any(map(environment.get, ("DISPLAY", "WAYLAND_DISPLAY"))) and qt not in _WINDOWLESS:
-            findings.append(
-                Finding(
-                    "no-display",
-                    "error",
-                    "DISPLAY, WAYLAND_DISPLAY",
-                    "not set: LabelMe cannot open a window here",
-                    hint="run it on the machine you sit at, or connect with 'ssh -X'",
-                )
-            )
+            found = "not set: LabelMe cannot open a window here"
+            hint = "run it on the machine you sit at, or connect with 'ssh -X'"
+            findings.append(Finding("no-display", "error", "DISPLAY, WAYLAND_DISPLAY", found, hint=hint))
         for name in ("opencv-python", "opencv-contrib-python"):
             if name in program.packages:
-                findings.append(
-                    Finding(
-                        "opencv-qt",
-                        "warning",
-                        f"{name} {program.packages[name]}",
-                        "brings a Qt of its own, with which LabelMe may not start",
-                        hint=f"replace it with {name}-headless, or keep LabelMe apart with pipx",
-                    )
-                )
+                where = f"{name} {program.packages[name]}"
+                found = "brings its own Qt, with which LabelMe may not start"
+                hint = f"replace it with {name}-headless, or keep LabelMe apart with pipx"
+                findings.append(Finding("opencv-qt", "warning", where, found, hint=hint))
     for name in ("QT_PLUGIN_PATH", "QT_QPA_PLATFORM_PLUGIN_PATH"):
         if environment.get(name):
-            findings.append(
-                Finding(
-                    "qt-plugin-path",
-                    "warning",
-                    name,
-                    f"is set to {environment[name]}: LabelMe may load the plugins of another Qt",
-                    hint=f"if it does not start, run 'unset {name}'",
-                )
-            )
+            found = f"is set to {environment[name]}: LabelMe may load the plugins of another Qt"
+            hint = f"if it does not start, run 'unset {name}'"
+            findings.append(Finding("qt-plugin-path", "warning", name, found, hint=hint))
     return findings
 
 
 def labelme_command(program: LabelMeProgram, pack: Path) -> tuple[str, ...]:
-    """Returns the command that opens a pack under its own configuration.
+    """Returns the command that opens a pack with the pack's configuration.
 
     `--output` is never given: with it, LabelMe up to 7.0 mixes up files.
 
     Raises:
-        InputFileError: the folder is no pack, or its configuration is missing.
+        InputFileError: the folder is not a pack, or its configuration is missing.
     """
     read_pack(pack)
     config = pack / CONFIG_NAME
@@ -144,16 +127,16 @@ def labelme_command(program: LabelMeProgram, pack: Path) -> tuple[str, ...]:
             config,
             expected="the pack's configuration of LabelMe",
             found="no such file",
-            hint="copy it from another pack: without it LabelMe would not keep to the rules",
+            hint="copy it from another pack: without it LabelMe accepts any label and may copy shapes",
         )
-    # Absolute: a name that begins with a hyphen is no option then.
+    # Absolute: a name that begins with a hyphen would be read as an option.
     return (*program.command, str(pack.resolve()), "--config", str(config.resolve()))
 
 
 def run_labelme(command: Sequence[str]) -> None:
     """Starts LabelMe and waits until its window is closed.
 
-    It runs in a session of its own: Ctrl-C ends the waiting, not LabelMe, which might be saving just then.
+    It runs in a session of its own: Ctrl-C ends the waiting, not LabelMe, which might be saving.
 
     Raises:
         MaskpsError: it could not be started, or ended with an error.
@@ -180,21 +163,21 @@ def run_labelme(command: Sequence[str]) -> None:
         raise _failure(command[0], status, "".join(last))
 
 
-def _failure(where: str, status: int, told: str) -> MaskpsError:
+def _failure(where: str, status: int, printed: str) -> MaskpsError:
     ended = f"signal {-status}" if status < 0 else f"exit code {status}"
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     hint = "start it by hand to see more: " + where
-    if library := _MISSING_LIBRARY.search(told):
+    if library := _MISSING_LIBRARY.search(printed):
         hint = f"install the system library {library[1]}; on Debian and Ubuntu: apt install libgl1 libegl1"
-    elif "platform plugin" in told:
+    elif "platform plugin" in printed:
         hint = "on Debian and Ubuntu: apt install libxcb-cursor0 libxcb-xinerama0 libxkbcommon-x11-0"
-    telling = [line for line in lines if _ERROR.search(line)] or lines  # Qt may grumble after the error
-    found = f"{ended}: {telling[-1][:300]}" if telling else ended
+    errors = [line for line in lines if _ERROR.search(line)] or lines  # Qt may print warnings after it
+    found = f"{ended}: {errors[-1][:300]}" if errors else ended
     return MaskpsError(where, expected="LabelMe to run until its window is closed", found=found, hint=hint)
 
 
 def _packages_beside(path: Path) -> dict[str, str]:
-    """Returns the versions of LabelMe and of what may get in its way, asked of the Python that runs it."""
+    """Returns the versions of LabelMe and of packages that may conflict, from the Python that runs it."""
     try:
         with path.open("rb") as script:
             first = script.readline(500)
@@ -202,7 +185,7 @@ def _packages_beside(path: Path) -> dict[str, str]:
         return {}
     interpreter = first[2:].decode(errors="replace").strip()
     if not first.startswith(b"#!") or not Path(interpreter).is_file():
-        return {}  # a program of another kind: it tells its version itself
+        return {}  # not a Python script: `--version` has to do
     try:
         answer = subprocess.run(
             [interpreter, "-c", _ASK], capture_output=True, text=True, timeout=_ASK_SECONDS, check=True
@@ -213,8 +196,8 @@ def _packages_beside(path: Path) -> dict[str, str]:
     return packages if isinstance(packages, dict) else {}
 
 
-def _version_told_by(path: str) -> str:
-    """Returns what `labelme --version` prints; for that it loads Qt, but opens no window."""
+def _printed_version(path: str) -> str:
+    """Returns the version that `labelme --version` prints; it loads Qt for that, but opens no window."""
     try:
         answer = subprocess.run(
             [path, "--version"], capture_output=True, text=True, errors="replace", timeout=_ASK_SECONDS

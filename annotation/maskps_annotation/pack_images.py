@@ -1,4 +1,4 @@
-"""The image files of packs: plain names, and pixels that LabelMe shows as the data set means them."""
+"""The image files of packs: plain names, and pixels that LabelMe shows in the data set's frame."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from maskps.io.images import image_orientation, image_size
 _ODD = re.compile(r"[^\w.-]")
 _SCAN, _APP1 = 0xDA, 0xE1
 _TAKEN = ("pack", "rules", "labelmerc")
-"""Stems of the files that a pack has beside its images."""
+"""Stems of the other files in a pack."""
 
 
 def pack_image_names(scenes: Sequence[str], *, tag: str = "") -> list[str]:
-    """Returns a plain file name for each scene; no two have the same stem, whatever the capitals.
+    """Returns a plain file name for each scene; no two share a stem, ignoring case.
 
-    LabelMe finds the file of an image by its stem, and two images with the same stem would share one.
-    Folders in a scene's name become part of the file's where they are needed to tell scenes apart.
+    LabelMe finds the file of an image by its stem, so two images with the same stem would share one file.
+    If file names alone are not unique, the folders in a scene's name become part of its file name.
 
     Args:
         tag: at the end of every stem.
@@ -46,22 +46,22 @@ def pack_image_names(scenes: Sequence[str], *, tag: str = "") -> list[str]:
 def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
     """Makes `target` a hard link to an image, or a copy; returns its sha256 (hex) and (width, height).
 
-    LabelMe turns an image by its EXIF orientation, but boxes refer to the stored pixels. Of a JPEG that says
-    it is turned, the copy lacks that mark: the same pixels, shown as stored.
+    LabelMe turns an image by its EXIF orientation, but boxes refer to the stored pixels. A JPEG with such an
+    orientation is copied without its EXIF data: the same pixels, shown as stored.
 
     Raises:
         InputFileError: the image is missing or broken.
-        AnnotationError: an image of another format that says it is turned.
+        AnnotationError: an image of another format has an EXIF orientation.
     """
     size = image_size(source)
     if _is_turned(source):
         target.write_bytes(_without_marks(source))
-        if _is_turned(target):  # a format, or a place of the mark, that we do not know
+        if _is_turned(target):  # the mark stands where we cannot remove it
             raise AnnotationError(
                 source,
                 expected="an image without EXIF orientation, or a JPEG",
                 found="an image that LabelMe would show turned",
-                hint="save it again without EXIF data; the boxes refer to its stored pixels",
+                hint="save it again without EXIF data; the boxes refer to the stored pixels",
             )
     else:
         try:

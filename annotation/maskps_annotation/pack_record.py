@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from maskps.errors import AnnotationError, ConfigError, InputFileError
+from maskps.errors import AnnotationError, ConfigError, InputFileError, shown_value
 from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
 from maskps.structures import PersonSearchDataset
@@ -29,12 +29,12 @@ _ANNOTATOR = re.compile(r"[^\W_][\w.-]{0,63}")
 
 @dataclass(frozen=True)
 class Correction:
-    """Why a person is to be drawn again.
+    """Why a person must be drawn again.
 
     Attributes:
         reasons: what reviewers wrote, one line each, e.g. "rita: bag missing"; may be empty.
-        rejected: the rings of the rejected outline, as those of `Outline`, each as x, y of its points, cut at
-            the image; empty if there is no outline.
+        rejected: the rings of the rejected outline, as in `Outline`, each as x, y of its points, cut at the
+            image; empty if there is no outline.
     """
 
     reasons: tuple[str, ...]
@@ -47,11 +47,11 @@ class Correction:
 
     @property
     def outline(self) -> Outline:
-        """The rejected outline; an empty one if there is none."""
+        """The rejected outline, empty if the person has none."""
         return Outline(tuple(np.array(ring, dtype=np.float64) for ring in self.rejected))
 
     def clipped(self, size: tuple[int, int]) -> Correction:
-        """Returns it with the outline cut at an image of (width, height) pixels."""
+        """Returns the correction with its outline cut at an image of (width, height) pixels."""
         return Correction.of(self.reasons, self.outline.clipped((0, 0, *size)))
 
 
@@ -62,7 +62,7 @@ class Slot:
     Attributes:
         name: "p1" to "pN", from left to right in the scene: the label of the person's shapes.
         person: index of the person's box within the scene.
-        identity: the data set's own, e.g. "p3219". Annotators need not know it.
+        identity: the data set's own, e.g. "p3219"; annotators need not know it.
         box: xyxy, pixels of the scene.
         correction: why the person is drawn again; None for the first time.
     """
@@ -84,7 +84,7 @@ class PackedScene:
 
     Attributes:
         scene: its name in the data set.
-        image: its file name in the pack; stems are unique, also where capitals do not count.
+        image: its file name in the pack; stems are unique, ignoring case.
         sha256: hex checksum of the image file in the pack.
         size: (width, height) in pixels.
         slots: the persons to draw, from left to right.
@@ -104,7 +104,7 @@ class PackedScene:
 
 @dataclass(frozen=True)
 class Pack:
-    """What one annotator has: the folder, and its scenes by name."""
+    """What one annotator has: the folder and its scenes."""
 
     annotator: str
     folder: Path
@@ -123,7 +123,7 @@ class PackSet:
     Attributes:
         fingerprint: of the data set.
         seed: of the distribution.
-        packs: one per annotator, in the order in which these were named.
+        packs: one per annotator, in the order given.
         doubled: names of the scenes that two annotators have.
     """
 
@@ -134,21 +134,21 @@ class PackSet:
 
 
 def check_annotators(names: Sequence[str]) -> None:
-    """Raises ConfigError unless each name can be that of a folder, on any system, and each is another one."""
+    """Raises ConfigError unless the names differ and each can name a folder on any system."""
     for name in names:
         if not _ANNOTATOR.fullmatch(name) or name.endswith(".") or name.casefold() == PACKS_NAME:
             raise ConfigError(
                 "annotators",
                 expected="names of letters, digits, '-', '_' and '.', up to 64 of them",
                 found=repr(name)[:90],
-                hint="the folder of the annotator has this name; choose a simple one",
+                hint="the annotator's folder gets this name; choose a simple one",
             )
     if len({name.casefold() for name in names}) != len(names):
         raise ConfigError(
             "annotators",
             expected="each name once",
             found=", ".join(names)[:200],
-            hint="name every annotator once; capitals alone make no difference",
+            hint="name every annotator once; names may not differ by capitals alone",
         )
 
 
@@ -164,7 +164,7 @@ def check_packs_of(packs: PackSet, dataset: PersonSearchDataset) -> None:
 
 
 def packs_content(packs: PackSet) -> dict[str, Any]:
-    """Returns the content of packs.json; a scene that two have stands in it once."""
+    """Returns the content of packs.json; a scene that two annotators have is listed once."""
     scenes = {scene.scene: scene for pack in packs.packs for scene in pack.scenes}
     return {
         "format": FORMAT,
@@ -178,7 +178,7 @@ def packs_content(packs: PackSet) -> dict[str, Any]:
 
 
 def pack_content(pack: Pack, fingerprint: str) -> dict[str, Any]:
-    """Returns the content of pack.json: the annotator's own part, silent about the others."""
+    """Returns the content of pack.json: the annotator's own part, without any hint at the others."""
     return {
         "format": PACK_FORMAT,
         "version": VERSION,
@@ -189,7 +189,7 @@ def pack_content(pack: Pack, fingerprint: str) -> dict[str, Any]:
 
 
 def read_packs(out: Path) -> PackSet:
-    """Returns the packs that `write_packs` wrote to this folder; no pack is opened.
+    """Returns the packs that `write_packs` wrote to this folder; reads packs.json only.
 
     Raises:
         InputFileError: packs.json is missing, cut off, edited, or of another version.
@@ -279,28 +279,28 @@ def _read_scenes(content: dict[str, Any], path: Path) -> dict[str, PackedScene]:
     ]
     for values in ([scene.scene for scene in scenes], [scene.file_name.casefold() for scene in scenes]):
         if len(set(values)) != len(values):
-            _refuse(path, "every scene and every file name once", f"{len(set(values))} of {len(values)}")
+            _refuse(path, "every scene and every file name once", values)
     return {scene.scene: scene for scene in scenes}
 
 
 def _read_scene(content: Any, path: Path, index: int) -> PackedScene:
     where = f"scene {index}"
     if not isinstance(content, dict):
-        _refuse(path, f"{where} as an object", repr(content)[:60])
+        _refuse(path, f"{where} as an object", content)
     image = _field(content, "image", str, path)
     if image != Path(image).name or "\\" in image or "\0" in image or not Path(image).suffix:
-        _refuse(path, f"{where}: 'image' as the name of a file in the pack", repr(image)[:60])
+        _refuse(path, f"{where}: 'image' as the name of a file in the pack", image)
     size = _numbers(content.get("size"), 2, path, f"{where}: 'size'")
     if not all(side == int(side) and side > 0 for side in size):
-        _refuse(path, f"{where}: 'size' in whole pixels", repr(size))
+        _refuse(path, f"{where}: 'size' in whole pixels", size)
     slots = tuple(_read_slot(slot, path, where) for slot in _field(content, "slots", list, path))
     if [slot.name for slot in slots] != [f"p{number}" for number in range(1, len(slots) + 1)]:
-        _refuse(path, f"{where}: slots p1, p2, ...", ", ".join(slot.name for slot in slots)[:60])
+        _refuse(path, f"{where}: slots p1, p2, ...", [slot.name for slot in slots])
     if len({slot.person for slot in slots}) != len(slots):
-        _refuse(path, f"{where}: every person once", "one twice")
+        _refuse(path, f"{where}: every person once", [slot.person for slot in slots])
     sha256 = _field(content, "sha256", str, path)
     if not re.fullmatch("[0-9a-f]{64}", sha256):
-        _refuse(path, f"{where}: 'sha256' of 64 digits", repr(sha256)[:70])
+        _refuse(path, f"{where}: 'sha256' of 64 digits", sha256)
     return PackedScene(
         _field(content, "scene", str, path), image, sha256, (int(size[0]), int(size[1])), slots
     )
@@ -308,10 +308,10 @@ def _read_scene(content: Any, path: Path, index: int) -> PackedScene:
 
 def _read_slot(content: Any, path: Path, where: str) -> Slot:
     if not isinstance(content, dict):
-        _refuse(path, f"{where}: slots as objects", repr(content)[:60])
+        _refuse(path, f"{where}: slots as objects", content)
     person = _field(content, "person", int, path)
     if person < 0:
-        _refuse(path, f"{where}: 'person' from 0 on", str(person)[:60])
+        _refuse(path, f"{where}: 'person' of 0 or above", person)
     x0, y0, x1, y1 = _numbers(content.get("box"), 4, path, f"{where}: 'box'")
     name, identity = _field(content, "name", str, path), _field(content, "identity", str, path)
     correction = _read_correction(content["correction"], path, where) if "correction" in content else None
@@ -320,12 +320,12 @@ def _read_slot(content: Any, path: Path, where: str) -> Slot:
 
 def _read_correction(content: Any, path: Path, where: str) -> Correction:
     if not isinstance(content, dict):
-        _refuse(path, f"{where}: 'correction' as an object", repr(content)[:60])
+        _refuse(path, f"{where}: 'correction' as an object", content)
     reasons, rings = _field(content, "reasons", list, path), _field(content, "rejected", list, path)
     if not all(isinstance(reason, str) for reason in reasons):
-        _refuse(path, f"{where}: 'reasons' as texts", repr(reasons)[:60])
+        _refuse(path, f"{where}: 'reasons' as texts", reasons)
     if not all(isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0 for ring in rings):
-        _refuse(path, f"{where}: 'rejected' as lists of x, y", repr(rings)[:60])
+        _refuse(path, f"{where}: 'rejected' as lists of x, y", rings)
     values = [_numbers(ring, len(ring), path, f"{where}: 'rejected'") for ring in rings]
     return Correction(
         tuple(reasons), tuple(tuple(zip(ring[::2], ring[1::2], strict=True)) for ring in values)
@@ -338,16 +338,16 @@ def _numbers(value: Any, count: int, path: Path, what: str) -> list[float]:
         or len(value) != count
         or not all(type(number) in (int, float) and abs(number) < 1e9 for number in value)  # no NaN
     ):
-        _refuse(path, f"{what} as {count} numbers", repr(value)[:60])
+        _refuse(path, f"{what} as {count} numbers", value)
     return [float(number) for number in value]
 
 
 def _names(value: Any, scenes: Mapping[str, PackedScene], path: Path) -> list[str]:
     is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
     if not is_list or len(set(value)) != len(value) or not set(value) <= scenes.keys():
-        _refuse(path, "lists of scenes, each one once", repr(value)[:60])
+        _refuse(path, "lists of scenes, each one once", value)
     return list(value)
 
 
-def _refuse(path: Path, expected: str, found: str) -> NoReturn:
-    raise InputFileError(path, expected=expected, found=found, hint=_EDITED)
+def _refuse(path: Path, expected: str, value: object) -> NoReturn:
+    raise InputFileError(path, expected=expected, found=shown_value(value), hint=_EDITED)

@@ -1,15 +1,15 @@
 """Packs: what each annotator gets, and the coordinator's record of it.
 
     OUT/packs.json             who has which scene, and which scenes two annotators have
-    OUT/<annotator>/           flat and complete, to be handed on as it is
+    OUT/<annotator>/           flat and complete: give it to the annotator as it is
         <image>                hard link or copy of the data set's image
         <stem of image>.json   LabelMe file, pre-filled with one rectangle per labeled person
-        pack.json              the annotator's part of the record; it does not tell what others have
+        pack.json              the annotator's part of the record, without what others have
         labelmerc.yaml         LabelMe's configuration
         rules.html             the rules, with pictures
 
 Labels are slots, p1 to pN from left to right: nobody types identities. Packs of corrections (`corrections`)
-hold only the persons whose outline was rejected; the first section of their rules.html says what is wrong.
+hold only the persons whose outline was rejected; the first section of their rules.html names the reasons.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ def write_packs(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackSet:
-    """Writes a pack per annotator with every labeled person of a mask subset; whole or not at all.
+    """Writes a pack per annotator with every labeled person of a mask subset, atomically.
 
     Shares are balanced by persons and drawn from the seed: the same input gives the same bytes.
 
     Args:
-        subset_dir: folder of the subset; its images are distributed, its masks are not read.
+        subset_dir: folder of the subset; only its list of images is read.
         annotators: a name for each, which becomes the name of the folder.
-        double: share of the images, 0 to 1, that two annotators get without being told.
-        force: replace packs that stand at `out`, provided that nobody has drawn in them.
+        double: share of the images, 0 to 1, that two annotators get without knowing it.
+        force: replace the packs at `out`, unless somebody has drawn in them.
         progress: called with (images written, images to write).
 
     Returns:
@@ -71,9 +71,9 @@ def write_packs(
 
     Raises:
         ConfigError: names that cannot be folders, or shares that cannot be dealt.
-        OutputExistsError: `out` holds something, or, with `force`, work of annotators.
+        OutputExistsError: `out` holds something or, with `force`, work of annotators.
         InputFileError: an image, or a file of the subset, is missing or broken.
-        AnnotationError: the subset is of another data set; or a box lies outside its image.
+        AnnotationError: the subset belongs to another data set, or a box lies outside its image.
     """
     check_annotators(annotators)
     check_free(out, force=force)  # before the work, not after
@@ -103,16 +103,16 @@ def write_shares(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackSet:
-    """Writes packs with given shares; whole or not at all.
+    """Writes packs with given shares, atomically.
 
     Args:
         shares: annotator -> rows of the scenes in the training table.
         corrections: scene row -> index of the box in the scene -> why the person is drawn again. Only these
             persons are packed; by default all labeled persons of the scenes are.
-        tag: at the end of the stem of every image: files of two rounds are not taken for each other.
+        tag: at the end of the stem of every image, so that files of two rounds have different names.
         doubled: names of the scenes that two annotators have.
         seed: of the shares, for the record.
-        force, progress: as for `write_packs`, which also tells the errors.
+        force, progress, and errors: as for `write_packs`.
     """
     check_free(out, force=force)
     train = dataset.train
@@ -148,7 +148,7 @@ def write_shares(
 def check_free(out: Path, *, force: bool) -> None:
     """Raises OutputExistsError unless packs may be written to `out`.
 
-    With `force` packs may be replaced that stand there and in which nobody has drawn.
+    With `force`, packs in which nobody has drawn may be replaced.
     """
     check_output(out, record=PACKS_NAME, force=force)
     _check_nobody_drew(out)
@@ -169,7 +169,7 @@ def _write_scene(
             source,
             expected="an image of {} x {} pixels".format(*scene.size or ()),
             found="{} x {}".format(*size),
-            hint="the boxes would be misplaced; copy the data set's own image there",
+            hint="boxes would be misplaced; copy the data set's own image there",
         )
     slots = _slots(scene, dataset)
     if corrections is not None:
@@ -200,7 +200,7 @@ def _slots(scene: Scene, dataset: PersonSearchDataset) -> tuple[Slot, ...]:
 
 
 def _slots_to_correct(slots: Sequence[Slot], corrections: Mapping[int, Correction]) -> tuple[Slot, ...]:
-    """Returns the slots of the persons to correct, named anew from left to right."""
+    """Returns the slots of the persons to correct, renumbered from left to right."""
     rejected = [slot for slot in slots if slot.person in corrections]
     return tuple(
         replace(slot, name=f"p{number}", correction=corrections[slot.person])
@@ -209,7 +209,7 @@ def _slots_to_correct(slots: Sequence[Slot], corrections: Mapping[int, Correctio
 
 
 def _check_nobody_drew(out: Path) -> None:
-    """Raises OutputExistsError if packs at `out` hold anything that `write_packs` did not put there."""
+    """Raises OutputExistsError if the packs at `out` hold anything that `write_packs` did not write."""
     if not (out / PACKS_NAME).is_file():
         return
     touched = [str(path.relative_to(out)) for pack in read_packs(out).packs for path in _touched_files(pack)]
@@ -219,7 +219,7 @@ def _check_nobody_drew(out: Path) -> None:
             out,
             expected="packs in which nobody has drawn",
             found=f"{touched[0]}{more}, changed by annotators",
-            hint="collect them and choose another path; work of annotators is never replaced",
+            hint="collect them and choose another path; the work of annotators is never replaced",
         )
 
 

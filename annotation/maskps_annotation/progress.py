@@ -1,4 +1,4 @@
-"""How far annotators are, and how fast: read from their files alone."""
+"""How far annotators are, and how fast, by their files alone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from maskps_annotation.pack_files import DONE_FLAG, PROBLEM_FLAG, is_untouched
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet
 
 PAUSE = 30 * 60.0
-"""Seconds without a finished image that count as a pause, not as work."""
+"""Seconds without a finished image that count as a pause."""
 
 HASTE = 1.0
-"""Seconds per person below which file times are those of a copy, not of drawing."""
+"""Seconds per person below which file times come from copying, not from drawing."""
 
 Check = Callable[[PackedScene, Path], tuple[dict[int, Outline], list[Finding]]]
 
@@ -30,16 +30,14 @@ class Progress:
 
     Attributes:
         annotator: the name; "all" for all together.
-        images, images_done: an image is done when its flag "done" is ticked, every person of it is drawn, and
-            nothing in it is an error.
-        persons, persons_done: the persons of these images.
-        drawn: persons with a usable outline, in images done or not.
+        images, images_done: an image is done when its flag "done" is ticked, every person in it is drawn, and
+            it has no error.
+        persons, persons_done: the persons in these images.
+        drawn: persons with a usable outline, in all images.
         problems: scenes whose flag "problem" is ticked.
-        errors: scenes that say "done" and are not.
-        rate: persons per hour of work; None before there is enough to tell, or where file times are not
-            those of the work.
-        hours_to_go: of work, at this rate; for all together, those of the annotator who needs longest. None
-            where the rate is.
+        errors: scenes whose flag "done" is ticked and that are not done.
+        rate: persons per hour of work; None if too few images are finished, or file times come from copying.
+        hours_to_go: of work at this rate, None without a rate; for all together, the longest of all.
     """
 
     annotator: str
@@ -68,7 +66,7 @@ def packs_progress(
     """Returns how far each annotator is, in the order of the packs.
 
     Args:
-        check: returns the usable outlines of a file and what is wrong in it, as `checks.check_file`.
+        check: returns the usable outlines of a file and its findings, as `checks.check_file` does.
         progress: called with (files read, files to read).
     """
     to_do = sum(len(pack.scenes) for pack in packs.packs)
@@ -86,7 +84,7 @@ def packs_progress(
 
 
 def total_progress(parts: Sequence[Progress]) -> Progress:
-    """Returns the progress of all annotators together; a person whom two have counts twice."""
+    """Returns the progress of all annotators together; a person with two annotators counts twice."""
     hours = [part.hours_to_go for part in parts]
     rates = [part.rate for part in parts if part.rate is not None]
     known = [value for value in hours if value is not None]
@@ -105,11 +103,11 @@ def total_progress(parts: Sequence[Progress]) -> Progress:
 
 
 def working_rate(times: Sequence[float], persons: Sequence[int]) -> float | None:
-    """Returns persons per hour from the times, in seconds, at which images of so many persons were finished.
+    """Returns persons per hour, from the times in seconds at which images with these persons were finished.
 
-    An image took the time since the one finished before it; after a pause (`PAUSE`) that is not known, and
-    the image does not count. None with fewer than three images that do, or if the times cannot be those of
-    drawing (`HASTE`): those of files that were copied.
+    An image took the time since the previous one was finished; after a pause (`PAUSE`) the time is unknown
+    and the image does not count. None if fewer than three images count, or if the times are too short for
+    drawing (`HASTE`), because the files were copied.
     """
     order = np.argsort(times, kind="stable")
     took = np.diff(np.asarray(times, dtype=np.float64)[order])
@@ -125,7 +123,7 @@ def _state(scene: PackedScene, path: Path, check: Check) -> _State:
     try:
         file = read_labelme(path)
     except MaskpsError:
-        return _State()  # missing, or being written just now; `check` says more
+        return _State()  # missing, or being written right now; `check` reports it
     if is_untouched(file, scene):
         return _State()
     outlines, findings = check(scene, path)

@@ -1,4 +1,4 @@
-"""The areas of LabelMe's shapes: polygons, rectangles, mask shapes. For packs and `build-subset` alike."""
+"""The areas of LabelMe's shapes: polygons, rectangles, mask shapes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from maskps.masks.outlines import polygon_from_points
 from maskps.masks.tracing import mask_to_outline
 
 POLYGON_TYPES = ("polygon", "rectangle", "oriented_rectangle")
-"""Types whose points tell the corners of an area."""
+"""Types whose points are the corners of an area."""
 
 AREA_TYPES = (*POLYGON_TYPES, "mask")
-"""Types that can be an outline. Circles, lines and points cannot."""
+"""Types that can be an outline; circles, lines and points cannot."""
 
 _BITMAP_MODES = ("1", "L", "P", "I", "I;16")  # one number per pixel
 _AGAIN = "draw it again"
 
 
 def geometry_of_shape(shape: LabelMeShape, where: str) -> Any:
-    """Returns the area of a shape as a valid shapely polygon, single or multiple; None of other types.
+    """Returns the area of a shape as a valid shapely polygon, single or multiple; None for other types.
 
     Args:
         where: file and shape, for the error message.
 
     Raises:
-        AnnotationError: a polygon without an area or that crosses itself, or a mask that cannot be read.
+        AnnotationError: a polygon has no area or crosses itself, or a mask cannot be read.
     """
     if shape.shape_type == "mask":
         return _mask_geometry(shape, where)
@@ -42,7 +42,7 @@ def geometry_of_shape(shape: LabelMeShape, where: str) -> Any:
 
 
 def polygon_of_shape(shape: LabelMeShape) -> NDArray[np.float64] | None:
-    """Returns the (K, 2) corners of a polygon or rectangle; None of other types."""
+    """Returns the (K, 2) corners of a polygon or rectangle; None for other types."""
     if shape.shape_type not in POLYGON_TYPES:
         return None
     if shape.shape_type != "rectangle":
@@ -52,14 +52,14 @@ def polygon_of_shape(shape: LabelMeShape) -> NDArray[np.float64] | None:
 
 
 def _mask_geometry(shape: LabelMeShape, where: str) -> Any:
-    """The points of a mask shape are its first and its last pixel: the same in a mask of one pixel."""
+    """Returns the area of a mask shape, whose two points are its first and last pixel (maybe the same)."""
     corners = np.round(np.stack([shape.points.min(axis=0), shape.points.max(axis=0)])).astype(int)
     width, height = (corners[1] - corners[0] + 1).tolist()
     bitmap, found = _read_bitmap(shape.extra["mask"], (width, height), where)
     if bitmap is None or not bitmap.any():
         raise AnnotationError(
             where,
-            expected=f"a mask of {width} x {height} pixels, as its corners say, with some of them set",
+            expected=f"a mask of {width} x {height} pixels, as its corners require, with some pixels set",
             found=found,
             hint=_AGAIN,
         )
@@ -68,7 +68,7 @@ def _mask_geometry(shape: LabelMeShape, where: str) -> Any:
 
 
 def _read_bitmap(text: str, size: tuple[int, int], where: str) -> tuple[NDArray[np.bool_] | None, str]:
-    """Returns the (H, W) pixels of a base64 PNG, None if it is of another size; and what it is, in words."""
+    """Returns the (H, W) pixels of a base64 PNG, None if size or mode is wrong; and a description of it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -79,6 +79,6 @@ def _read_bitmap(text: str, size: tuple[int, int], where: str) -> tuple[NDArray[
                 bitmap = np.array(image) > 0
     # A broken PNG is a SyntaxError for Pillow, and a bomb neither OSError nor ValueError.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
-        expected = "a mask that is a PNG in base64"
+        expected = "a mask as a PNG in base64"
         raise AnnotationError(where, expected=expected, found=str(error)[:90], hint=_AGAIN) from error
     return bitmap, f"{found}, {int(bitmap.sum())} of them set"

@@ -1,4 +1,4 @@
-"""Who annotates which scene: shares of equal work, drawn from a seed."""
+"""Who annotates which scene: equal shares of the work, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Shares:
     """A distribution of S scenes to annotators.
 
     Attributes:
-        scenes: per annotator the (n,) int64 scenes, rising.
-        doubled: (D,) int64, rising: the scenes that two annotators have.
+        scenes: per annotator the (n,) int64 scenes, ascending.
+        doubled: (D,) int64, ascending: the scenes that two annotators have.
     """
 
     scenes: tuple[NDArray[np.int64], ...]
@@ -27,22 +27,22 @@ class Shares:
 def share_scenes(persons: ArrayLike, annotators: int, *, double: float = 0.0, seed: int = 0) -> Shares:
     """Returns shares that are balanced by persons, not by scenes; the same input gives the same shares.
 
-    Scenes are dealt from the fullest to the emptiest, each to whom has the fewest persons so far (two of
-    them where it is doubled); ties are drawn. Without doubled scenes no two annotators differ by more
-    persons than the fullest scene has.
+    Scenes are dealt in order of falling number of persons, each to the annotator with the fewest persons so
+    far (a doubled scene to two annotators); ties are drawn. Without doubled scenes, no two annotators differ
+    by more persons than the fullest scene has.
 
     Args:
         persons: (S,) persons to draw in each scene.
         double: share of the scenes, 0 to 1, that two annotators get; rounded up to whole scenes.
 
     Raises:
-        ConfigError: nobody to share with, more annotators than scenes, a share outside 0 to 1, or doubled
-            scenes for one annotator, a negative seed.
+        ConfigError: no annotator, more annotators than scenes, a share outside 0 to 1, doubled scenes for a
+            single annotator, or a negative seed.
     """
     counts = np.asarray(persons, dtype=np.int64)
     _check(len(counts), annotators, double, seed)
     rng = np.random.default_rng(seed)
-    # 0.07 * 100 is 7.000000000000001, which is 7
+    # Rounded: 0.07 * 100 is 7.000000000000001.
     doubled = rng.choice(len(counts), math.ceil(round(double * len(counts), 6)), replace=False)
     times = np.ones(len(counts), dtype=np.int64)
     times[doubled] = 2
@@ -80,7 +80,7 @@ def _check(scenes: int, annotators: int, double: float, seed: int) -> None:
             "double",
             expected="two annotators or more, to give an image to two",
             found="one",
-            hint="name another annotator, or double nothing",
+            hint="name another annotator, or leave the option out",
         )
     if seed < 0:
         raise ConfigError("seed", expected="0 or above", found=str(seed), hint="give another seed")

@@ -1,11 +1,11 @@
-"""Every version of every annotator's file: a folder that is only ever added to.
+"""Every version of every annotator's file, in a folder to which files are only added.
 
     objects/ab/abcd...   a version, named after the sha256 of its bytes
-    log.jsonl            a header, then one line per version in the order in which they came: annotator, name,
-                         sha256, bytes, modified (when the annotator's program wrote it)
+    log.jsonl            a header, then one line per version in the order of arrival: annotator, name, sha256,
+                         bytes, modified (when the annotator's program wrote it)
 
-A version is complete before its line is written: however a process is killed, the log names nothing that is
-not there. A line that was cut off is passed over; adding the file again writes it again.
+A version is complete before its line is written, so the log never names a missing version, even after a
+kill. A line that was cut off is skipped; adding the file again writes it again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from maskps.errors import InputFileError, OutputError, OutputExistsError
-from maskps.io.files import check_format, write_errors_explained, written_atomically
+from maskps.errors import InputFileError, OutputError, OutputExistsError, shown_value
+from maskps.io.files import check_format, explained_reading, write_errors_explained, written_atomically
 
 FORMAT = "maskps-store"
 VERSION = 1
@@ -35,11 +35,11 @@ class Version:
     """One version of a file.
 
     Attributes:
-        annotator: whose it is.
+        annotator: whose file it is.
         name: of the file, e.g. "s1234.json".
         sha256: hex, of its bytes.
-        bytes: their number.
-        modified: time at which the file was last written, as ISO 8601 in UTC.
+        bytes: size of the file.
+        modified: when the file was last written, as ISO 8601 in UTC.
     """
 
     annotator: str
@@ -54,13 +54,13 @@ class Version:
 
 
 class Store:
-    """A store in a folder, which is made with the first version.
+    """A store in a folder, which is created with the first version.
 
     Args:
-        folder: where it is, or shall be.
+        folder: need not exist.
 
     Raises:
-        InputFileError: the log there is of another kind.
+        InputFileError: its log is of another kind.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,21 +69,17 @@ class Store:
         self._versions = self._read_log()
 
     def add(self, path: Path, annotator: str, name: str) -> str:
-        """Stores the present content of a file and returns its sha256.
+        """Stores the content of a file and returns its sha256.
 
-        Nothing is written if that is what was stored of this file last.
+        Nothing is written if the last stored version of this file is the same.
 
         Raises:
             InputFileError: the file cannot be read.
             OutputError: the store cannot be written.
         """
-        try:
+        with explained_reading(path, what="a file to store"):
             content = path.read_bytes()
             modified = path.stat().st_mtime
-        except OSError as error:
-            raise InputFileError(
-                path, expected="a file to store", found=error.strerror or str(error)
-            ) from error
         sha256 = hashlib.sha256(content).hexdigest()
         known = self._versions.get((annotator, name), [])
         self._write_object(sha256, content)
@@ -95,43 +91,43 @@ class Store:
         return sha256
 
     def path(self, sha256: str) -> Path:
-        """Returns where the version with this checksum lies; not to be written to."""
+        """Returns the path of the version with this checksum; never write to it."""
         return self.folder / "objects" / sha256[:2] / sha256
 
     def versions(self, annotator: str, name: str) -> list[Version]:
-        """Returns the versions of a file, the oldest first; none if it was never stored."""
+        """Returns the versions of a file, the oldest first; [] if it was never stored."""
         return list(self._versions.get((annotator, name), []))
 
     def files(self) -> list[tuple[str, str]]:
-        """Returns annotator and name of every file that was ever stored, in order of these."""
+        """Returns annotator and name of every file that was ever stored, sorted."""
         return sorted(self._versions)
 
     def listed(self, file: str | None = None) -> list[Version]:
         """Returns the versions of every file, or of one, by annotator and name, the oldest first.
 
         Args:
-            file: annotator and name, as "ann/s1234.json".
+            file: annotator and name, as "ann/s1234.json"; None for all.
 
         Raises:
-            InputFileError: nothing was stored of this file, or nothing at all.
+            InputFileError: no version of this file, or of any file, is stored.
         """
         names = [one for one in self.files() if file in (None, "/".join(one))]
         if not names:
             raise InputFileError(
                 self.folder,
                 expected="stored files" if file is None else "a stored file, as ANNOTATOR/FILE.json",
-                found="none" if file is None else f"'{file[:90]}', of which nothing is stored",
-                hint="give the subset that 'annotate collect' has filled"
+                found="none" if file is None else f"'{file[:90]}', which has no stored version",
+                hint="give a subset that 'annotate collect' has filled"
                 if file is None
                 else "without a file the command lists all",
             )
         return [version for one in names for version in self._versions[one]]
 
     def find(self, prefix: str) -> str:
-        """Returns the one checksum that begins like this.
+        """Returns the one checksum that begins with `prefix`.
 
         Raises:
-            InputFileError: none does, or several do.
+            InputFileError: no checksum does, or several do.
         """
         every = {version.sha256 for group in self._versions.values() for version in group}
         found = sorted(sha256 for sha256 in every if prefix and sha256.startswith(prefix))
@@ -139,34 +135,30 @@ class Store:
             raise InputFileError(
                 self.folder,
                 expected="the first letters of one stored version's sha256",
-                found=f"'{prefix}', which {len(found) or 'none'} of {len(every)} begin with",
+                found=f"'{prefix}', which {len(found)} of {len(every)} begin with",
                 hint="give more letters; without a version the command lists them",
             )
         return found[0]
 
     def restore(self, sha256: str, to: Path, *, force: bool = False) -> None:
-        """Writes a version to a file, whole or not at all.
+        """Writes a version to a file, atomically.
 
         Args:
-            force: replace what stands there; store it before, if it matters.
+            force: replace an existing file, which is not stored here.
 
         Raises:
-            OutputExistsError: something else stands there already.
+            OutputExistsError: another file exists there.
             InputFileError: the version is not in the store, or damaged.
         """
         path = self.path(sha256)
-        try:
+        with explained_reading(path, what="a stored version", hint="list the versions"):
             content = path.read_bytes()
-        except OSError as error:
-            raise InputFileError(
-                path,
-                expected="a stored version",
-                found=error.strerror or str(error),
-                hint="list the versions",
-            ) from error
         if hashlib.sha256(content).hexdigest() != sha256:
             raise InputFileError(
-                path, expected="the bytes it is named after", found="others", hint="take it from a backup"
+                path,
+                expected="bytes with the checksum it is named after",
+                found="other bytes",
+                hint="restore a backup",
             )
         if to.exists() and not force:
             if to.is_file() and to.read_bytes() == content:
@@ -178,9 +170,9 @@ class Store:
             temporary.write_bytes(content)
 
     def bring_back(self, prefix: str, to: Path, *, annotator: str, name: str, force: bool = False) -> str:
-        """Writes the version whose sha256 begins like this to a file, and returns its sha256.
+        """Writes the version whose sha256 begins with `prefix` to a file, and returns its sha256.
 
-        With `force`, a file that stands at `to` is replaced, and stored before as one of `annotator`'s.
+        With `force`, an existing file at `to` is first stored as one of `annotator`'s, then replaced.
 
         Raises:
             OutputExistsError, InputFileError, OutputError: as `find`, `restore` and `locked`.
@@ -194,10 +186,10 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from using the store; a process that dies lets go of it by itself.
+        """Keeps other processes from using the store; the lock ends with the process.
 
         Raises:
-            OutputError: another one is using it.
+            OutputError: another process is using it.
         """
         with write_errors_explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -210,9 +202,9 @@ class Store:
                 raise
             raise OutputError(
                 self.folder,
-                expected="a store that nobody else is using",
-                found="another maskps-data at work in it",
-                hint="wait until it has ended",
+                expected="a store that no other process is using",
+                found="another maskps-data is using it",
+                hint="wait until it has finished",
             ) from error
         try:
             self._versions = self._read_log()  # another process may have added some since
@@ -236,17 +228,15 @@ class Store:
         with write_errors_explained(self._log), self._log.open("r+b") as stream:
             stream.seek(-1, os.SEEK_END)
             is_whole = stream.read(1) == b"\n"
-            stream.write(line if is_whole else b"\n" + line)  # a line that was cut off stays one of its own
+            stream.write(line if is_whole else b"\n" + line)  # never join a line that was cut off
 
     def _read_log(self) -> dict[tuple[str, str], list[Version]]:
         if not self._log.exists():
             return {}
-        try:
+        with explained_reading(self._log, what=_WHAT):
             lines = self._log.read_bytes().split(b"\n")
-        except OSError as error:
-            raise InputFileError(self._log, expected=_WHAT, found=error.strerror or str(error)) from error
         records = [record for record in map(_record, lines) if record is not None]
-        hint = "give the folder that collect made"
+        hint = "give the folder that 'annotate collect' made"
         check_format(
             self._log, records[0] if records else None, format=FORMAT, version=VERSION, what=_WHAT, hint=hint
         )
@@ -256,14 +246,17 @@ class Store:
                 version = Version(**record)
             except TypeError as error:
                 raise InputFileError(
-                    self._log, expected="lines of our own", found=str(record)[:60], hint="take a backup"
+                    self._log,
+                    expected="lines that 'annotate collect' wrote",
+                    found=shown_value(record),
+                    hint="restore a backup",
                 ) from error
             versions.setdefault((version.annotator, version.name), []).append(version)
         return versions
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """Returns what a line of the log says; None if it was cut off."""
+    """Returns a line of the log; None if it was cut off."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

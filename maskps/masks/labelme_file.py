@@ -1,8 +1,8 @@
 """LabelMe files: the reader is tolerant, the writer strict.
 
-The reader takes files of LabelMe 3 to 7 and of tools that write its dialect, and lists in `LabelMeFile.notes`
-what it had to correct. LabelMe 6 and 7 open what we write. Keys that we do not know survive. LabelMe itself
-is never imported: it is a GUI program without a Python interface.
+The codec reads files of LabelMe 3 to 7 and of tools that write its dialect; `LabelMeFile.notes` lists what it
+corrected. It writes files that LabelMe 6 and 7 open. Unknown keys survive. LabelMe itself is never imported:
+it is a GUI program without a Python interface.
 
 Points are x, y in the continuous frame of LabelMe's canvas, (0, 0) at the outer corner of the first pixel:
 the frame of `maskps.structures`.
@@ -24,10 +24,10 @@ from maskps.errors import AnnotationError, InputFileError, shown_value
 from maskps.io.files import read_json, write_json
 
 LABELME_VERSION = "6.3.1"
-"""Version that written files carry: the format of LabelMe 6, which 7 reads as well."""
+"""Version that written files carry: the format of LabelMe 6, which 7 reads too."""
 
 BOX_KEY = "maskps_box"
-"""Private key of a shape: the box [x, y, width, height], in pixels, of its person."""
+"""Private key of a shape: the box [x, y, width, height] of its person, in pixels."""
 
 HOLE_FLAG = "hole"
 """Flag of a shape that is cut out of its person, not added."""
@@ -44,11 +44,10 @@ _POINTS_NEEDED = {
     "mask": (2, 2),
 }
 _FOUR_CORNERS = ("rotation", "quadrilateral")
-"""Names that X-AnyLabeling gives to polygons of four points; LabelMe 7 refuses them."""
+"""X-AnyLabeling's names for polygons of four points, which LabelMe 7 refuses."""
 
 _FILE_KEYS = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _SHAPE_KEYS = ("label", "points", "group_id", "shape_type", "flags")
-
 _EDITED = "the file was edited or damaged: draw it again in LabelMe, or go back to a copy"
 
 
@@ -61,9 +60,9 @@ class LabelMeShape:
         points: (K, 2) float64, x, y in pixels of the image; K >= 3 for a polygon, 2 opposite corners for a
             rectangle.
         shape_type: "polygon", "rectangle", ...
-        group_id: shapes with the same label and group are one instance; None: on its own.
-        flags: marks, each ticked or not, e.g. {"hole": True}.
-        extra: all other keys of the shape, e.g. "description", "mask" (base64), our private ones.
+        group_id: shapes with the same label and group_id are one person; None: the shape stands alone.
+        flags: ticked or unticked marks, e.g. {"hole": True}.
+        extra: all other keys of the shape, e.g. "description", "mask" (base64), and our private keys.
     """
 
     label: str
@@ -79,12 +78,12 @@ class LabelMeFile:
     """The annotation of one image.
 
     Attributes:
-        image_path: as in the file, relative to it. We never follow it: images are found by name.
-        width, height: size of the image in pixels; None if the file does not state it.
+        image_path: as written, relative to the file. Never followed: images are found by name.
+        width, height: size of the image in pixels; None if the file does not say.
         shapes: in drawing order.
         flags: marks of the whole image, e.g. {"done": True}.
         extra: all other top-level keys. Embedded pixels (`imageData`) are not kept.
-        notes: what the reader had to correct; not written.
+        notes: what the reader corrected; not written.
     """
 
     image_path: str
@@ -117,7 +116,7 @@ def read_labelme(path: Path) -> LabelMeFile:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Returns the JSON of a LabelMe file: an object with a list "shapes", of any content.
+    """Returns the JSON of a LabelMe file: an object with a list "shapes", whose entries are not checked.
 
     Raises:
         InputFileError: missing, cut off, not JSON, or not a LabelMe file.
@@ -131,13 +130,13 @@ def read_content(path: Path) -> dict[str, Any]:
             found=f"an object with the keys {shown_value(sorted(content))}"
             if is_object
             else shown_value(content),
-            hint="is it a file of another program? Give the folder with the files that LabelMe saved",
+            hint="did another program write it? Give the folder with the files that LabelMe saved",
         )
     return content
 
 
 def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
-    """Returns the part of a LabelMe file about the whole image, without its shapes.
+    """Returns what a LabelMe file holds about the whole image, without its shapes.
 
     Args:
         content: as `read_content` returns it.
@@ -148,7 +147,7 @@ def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
     """
     image_path = content.get("imagePath")
     if image_path is not None and not isinstance(image_path, str):
-        raise _edited(where, "imagePath as text", image_path)
+        raise _refused(where, "imagePath as text", image_path)
     return LabelMeFile(
         image_path=image_path or "",
         width=_read_size(content, "imageWidth", where),
@@ -163,8 +162,8 @@ def write_labelme(path: Path, file: LabelMeFile) -> None:
     """Writes a file that LabelMe 6 and 7 open, atomically.
 
     Raises:
-        AnnotationError: a shape that LabelMe would refuse or misread: too few or too many points for its
-            type, a coordinate that is not finite, a size that is missing.
+        AnnotationError: LabelMe would refuse or misread a shape: too few or too many points for its type, a
+            coordinate that is not finite; or the size of the image is missing.
     """
     if file.width is None or file.height is None:
         raise AnnotationError(
@@ -209,7 +208,7 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
         notes: gets a line for each correction.
 
     Raises:
-        AnnotationError: the shape makes no sense.
+        AnnotationError: it makes no sense.
     """
     if not isinstance(shape, dict):
         raise AnnotationError(
@@ -220,13 +219,13 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
     shape_type = shape.get("shape_type")
     if shape_type is None:
         shape_type = "polygon"
-        notes.append(f"{where}: no shape_type, taken as a polygon")
+        notes.append(f"{where}: no shape_type, read as a polygon")
     points = _read_points(shape.get("points"), where)
     if shape_type == "rectangle" and len(points) == 4:
         points = _upright_corners(points, where)
-        notes.append(f"{where}: rectangle of four points, taken by two corners")
+        notes.append(f"{where}: a rectangle of four points, read as two corners")
     elif shape_type in _FOUR_CORNERS and len(points) == 4:
-        notes.append(f"{where}: a {shape_type}, taken as a polygon")
+        notes.append(f"{where}: a {shape_type}, read as a polygon")
         shape_type = "polygon"
     _check_points(points, shape_type, where)
     if shape_type == "mask" and not (isinstance(shape.get("mask"), str) and shape["mask"]):
@@ -245,17 +244,17 @@ def read_shape(shape: Any, where: str, notes: list[str]) -> LabelMeShape:
     )
 
 
-def _edited(where: str, expected: str, found: object) -> AnnotationError:
-    return AnnotationError(where, expected=expected, found=shown_value(found), hint=_EDITED)
+def _refused(where: str, expected: str, value: object) -> AnnotationError:
+    return AnnotationError(where, expected=expected, found=shown_value(value), hint=_EDITED)
 
 
 def _read_label(label: Any, where: str, notes: list[str]) -> str:
     if isinstance(label, str):
         return label
     if isinstance(label, (int, float)) and not isinstance(label, bool):
-        notes.append(f"{where}: the label is the number {shown_value(label)}, taken as text")
+        notes.append(f"{where}: the label is the number {shown_value(label)}, read as text")
         return str(label)
-    raise _edited(where, "a label as text", label)
+    raise _refused(where, "a label as text", label)
 
 
 def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
@@ -263,9 +262,9 @@ def _read_group(group: Any, where: str, notes: list[str]) -> int | None:
         return group
     is_whole = isinstance(group, float) and group.is_integer()
     if not is_whole and not (isinstance(group, str) and re.fullmatch(r"-?\d{1,18}", group)):
-        raise _edited(where, "group_id as a whole number or null", group)
+        raise _refused(where, "group_id as a whole number or null", group)
     number = int(group)
-    notes.append(f"{where}: group_id {shown_value(group)} taken as {number}")
+    notes.append(f"{where}: group_id {shown_value(group)}, read as {number}")
     return number
 
 
@@ -273,7 +272,7 @@ def _read_flags(flags: Any, where: str) -> dict[str, bool]:
     if flags is None:
         return {}
     if not isinstance(flags, dict) or not all(isinstance(value, bool) for value in flags.values()):
-        raise _edited(where, "flags as names with true or false", flags)
+        raise _refused(where, "flags as names with true or false", flags)
     return flags
 
 
@@ -282,7 +281,7 @@ def _read_size(content: Mapping[str, Any], key: str, where: str) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
-        raise _edited(where, f"{key} as a whole number above 0", size)
+        raise _refused(where, f"{key} as a whole number above 0", size)
     return size
 
 
@@ -301,7 +300,7 @@ def _read_points(points: Any, where: str) -> NDArray[np.float64]:
             or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in point)
             or not all(abs(value) < 1e9 for value in point)  # NaN and infinity fail this as well
         ):
-            raise _edited(f"{where} point {index}", "[x, y] in pixels", point)
+            raise _refused(f"{where} point {index}", "[x, y] in pixels", point)
     return np.array(points, dtype=np.float64)
 
 
@@ -312,7 +311,7 @@ def _check_points(points: NDArray[np.float64], shape_type: Any, where: str) -> N
             where,
             expected=f"4 points for a {shape_type}"
             if is_corners
-            else f"a shape_type out of {', '.join(_POINTS_NEEDED)}",
+            else f"one of the shape types {', '.join(_POINTS_NEEDED)}",
             found=f"{len(points)}" if is_corners else shown_value(shape_type),
             hint="draw it again as a polygon, or delete it",
         )

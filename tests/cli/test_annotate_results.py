@@ -86,7 +86,7 @@ def test_collect_fills_the_subset_and_restore_brings_a_file_back(work: Path, few
     path = next((work / "packs" / "ann").glob("s*.json"))
     whole = path.read_bytes()
     path.write_text("{")
-    assert "kept from before" in run(*collecting).stdout
+    assert "outlines kept" in run(*collecting).stdout
     name = f"ann/{path.name}"
     assert name in run("restore", work / "subset").stdout
     versions = json.loads(run("restore", work / "subset", name, "--json").stdout)

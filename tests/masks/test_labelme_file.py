@@ -161,9 +161,9 @@ def test_the_dialect_of_x_anylabeling_is_read_with_a_note_for_each_of_its_types(
     assert [one.shape_type for one in file.shapes] == ["polygon", "rectangle", "polygon", "polygon"]
     assert [len(one.points) for one in file.shapes] == [3, 2, 4, 4]
     assert [note.partition(": ")[2] for note in file.notes] == [
-        "rectangle of four points, taken by two corners",
-        "a rotation, taken as a polygon",
-        "a quadrilateral, taken as a polygon",
+        "a rectangle of four points, read as two corners",
+        "a rotation, read as a polygon",
+        "a quadrilateral, read as a polygon",
     ]
 
 
