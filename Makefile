@@ -6,15 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo test mutants lint clean
+.PHONY: demo test lint docs mutants clean
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
-	@echo "make demo   create .venv, install maskps, run the main job into demo/ (under 10 minutes on 2 cores)"
-	@echo "make test   create .venv if it is missing, install maskps[dev], run the tests"
-	@echo "make lint   ruff and mypy"
+	@echo "make demo     create .venv, install maskps, run the main job into demo/ (under 10 minutes on 2 cores)"
+	@echo "make test     create .venv if it is missing, install maskps[dev], run the tests"
+	@echo "make lint     ruff and mypy"
+	@echo "make docs     build the documentation with the API reference into build/site"
 	@echo "make mutants  break 200 operators, one at a time, and see whether the tests notice"
-	@echo "make clean  remove .venv, demo/ and the caches"
+	@echo "make clean    remove .venv, demo/ and the caches"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -48,6 +49,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	@echo "== building the documentation"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
+	@echo "== open build/site/index.html; its search needs a server: $(PYTHON) -m http.server -d build/site"
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
