@@ -70,9 +70,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def _api_page(room: str) -> str:
     folder = Path(*room.split("."))
-    (init,) = (path for path in (REPOSITORY / folder / "__init__.py", REPOSITORY / "annotation" / folder / "__init__.py") if path.exists())
+    beside = REPOSITORY if (REPOSITORY / folder).is_dir() else REPOSITORY / "annotation"
+    init = beside / folder / "__init__.py"
     text = f"# {room}\n\n::: {room}\n"
     for name in re.findall(r'^    "(\w+)",$', init.read_text(encoding="utf-8"), re.MULTILINE):
         if (init.parent / f"{name}.py").exists():  # Griffe finds the module of that name, not the function
-            text += f"\n::: {room}.{name}.{name}\n    options: {{show_root_heading: true, show_root_toc_entry: true}}\n"
+            options = "{show_root_heading: true, show_root_toc_entry: true}"
+            text += f"\n::: {room}.{name}.{name}\n    options: {options}\n"
     return text
