@@ -64,7 +64,9 @@ def explained_reading(path: Path, *, what: str, hint: str = "check the path") ->
         raise InputFileError(path, expected=what, found=error.strerror or str(error), hint=fits) from error
     except UnicodeDecodeError as error:
         found = f"not UTF-8 text ({error.reason} at byte {error.start})"
-        raise InputFileError(path, expected=what, found=found, hint=_AGAIN) from error
+        raise InputFileError(
+            path, expected=what, found=found, hint="save it as plain text (UTF-8)"
+        ) from error
 
 
 @contextmanager

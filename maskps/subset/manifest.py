@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from maskps.errors import ConfigError, InputFileError
+from maskps.errors import ConfigError, InputFileError, shown_value
 from maskps.io.files import json_field, read_record, write_json
 from maskps.subset.nested import FULL, images_of, parse_proportions
 from maskps.subset.select import Order, Source
@@ -126,7 +126,7 @@ def _check(record: SubsetRecord, path: Path) -> None:
     ):
         if value is not None and (value < least or (most is not None and value > most)):
             expected = f"'{key}' from {least} to {most}" if most else f"'{key}' from {least} on"
-            raise InputFileError(path, expected=expected, found=str(value)[:60], hint=EDITED)
+            raise InputFileError(path, expected=expected, found=shown_value(value), hint=EDITED)
     drawn, kept, counts = set(record.drawn), set(record.kept), record.counts
     if not kept <= drawn:
         found = f"{min(kept - drawn)!r}, which was not drawn"
@@ -163,7 +163,7 @@ def _choice(content: dict[str, Any], key: str, choices: tuple[str, ...], path: P
     value = _field(content, key, str, path)
     if value not in choices:
         expected = f"'{key}' as one of {', '.join(choices)}"
-        raise InputFileError(path, expected=expected, found=repr(value)[:60], hint=EDITED)
+        raise InputFileError(path, expected=expected, found=shown_value(value), hint=EDITED)
     return value
 
 
@@ -171,13 +171,13 @@ def _counts(content: dict[str, Any], key: str, path: Path) -> dict[str, int]:
     counts = _field(content, key, dict, path)
     if not all(type(count) is int and count >= 0 for count in counts.values()):
         expected = f"'{key}' as whole numbers from 0 on"
-        raise InputFileError(path, expected=expected, found=repr(counts)[:60], hint=EDITED)
+        raise InputFileError(path, expected=expected, found=shown_value(counts), hint=EDITED)
     return counts
 
 
 def _names(content: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     names = _field(content, key, list, path)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        found = repr(names)[:60]
+        found = shown_value(names)
         raise InputFileError(path, expected=f"'{key}' as names, each once", found=found, hint=EDITED)
     return tuple(names)

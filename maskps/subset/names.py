@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, ConfigError, InputFileError
+from maskps.io.files import explained_reading
 from maskps.structures import PersonSearchDataset
 from maskps.subset.select import Source, SubsetSelection, with_labeled
 
@@ -46,16 +47,11 @@ def read_name_list(path: Path) -> NameList:
         InputFileError: missing, a folder, not UTF-8, or without a name.
     """
     what = "a text file with one image name a line"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputFileError(path, expected=what, found="no such file", hint="check the path") from error
-    except IsADirectoryError as error:
+    if path.is_dir():
         hint = "give a file; for a folder of LabelMe files there is --from-labelme"
-        raise InputFileError(path, expected=what, found="a folder", hint=hint) from error
-    except (OSError, ValueError) as error:
-        hint = "save the list as plain text (UTF-8)"
-        raise InputFileError(path, expected=what, found=str(error), hint=hint) from error
+        raise InputFileError(path, expected=what, found="a folder", hint=hint)
+    with explained_reading(path, what=what):
+        text = path.read_text(encoding="utf-8-sig")
     lines = [f" {line}".split(" #")[0].strip() for line in text.splitlines()]
     numbered = [(f"line {number}", line) for number, line in enumerate(lines, start=1) if line]
     if not numbered:
