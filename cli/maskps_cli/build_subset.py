@@ -47,7 +47,7 @@ _SHOWN = 10  # findings
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Images drawn of each portion; 2 hold those of 1.",
+    help="Images drawn from each portion; 2 contain those of 1.",
 )
 @click.option(
     "--order",
@@ -68,9 +68,9 @@ def build_subset(
 ) -> None:
     """Choose the mask subset of the data set at ROOT: the images that get outlines.
 
-    By default a draw as in Sec. 3.1: one random image of each portion. Images with only unlabeled
-    persons are dropped. Writes OUT/subset.json (the record), OUT/masks.json (outlines, COCO) and
-    OUT/targets_14x14.npz. The record is enough to choose the same images again, with --record.
+    By default draws one random image of each portion, as in Sec. 3.1. Drops images with only unlabeled
+    persons. Writes OUT/subset.json (the record), OUT/masks.json (outlines, COCO) and
+    OUT/targets_14x14.npz. --record chooses the images of an earlier record again.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`maskps-data import-masks`, and the mask half of `maskps-data convert`."""
+"""`maskps-data import-masks`, and the masks of `maskps-data convert`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ _SHOWN = 3  # findings of a kind
     help="COCO file (polygons, RLE, results), PNG file, or folder of PNG files.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new subset.")
-@click.option("--replace", is_flag=True, help="Imported masks replace outlines that the subset has.")
+@click.option("--replace", is_flag=True, help="Replace outlines of the subset by imported masks.")
 @click.option(
-    "--skip-errors", is_flag=True, help="Leave out masks that cannot be used; else nothing is written."
+    "--skip-errors",
+    is_flag=True,
+    help="Leave out masks that cannot be used; else an error writes nothing.",
 )
 @json_option
 @force_option
@@ -49,9 +51,9 @@ def import_masks(
 ) -> None:
     """Add masks of another source to a mask subset of the data set at ROOT.
 
-    Reads COCO annotations or results (polygons, RLE) or PNG masks, finds the person of each by identity or by
-    boxes, and writes a new subset of the same images to OUT. Bitmaps are traced: their outlines cover exactly
-    their pixels. docs/masks.md tells how the files are named and matched.
+    Reads COCO annotations or results (polygons, RLE) or PNG masks, finds each person by identity or by boxes,
+    and writes a new subset of the same images to OUT. Bitmaps are traced: their outlines cover exactly their
+    pixels. docs/masks.md describes how files are named and matched.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`maskps-data stats`: Table 1, totals, and pictures of what the data are like."""
+"""`maskps-data stats`: Table 1, totals, and plots of the data."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def stats(
 ) -> None:
     """Print Table 1 of a subset, or the totals of the data set at ROOT.
 
-    Reads the annotation at ROOT and the subset's record; needs no images. Writes nothing but the pictures
-    of --plots.
+    Reads the annotation at ROOT and the subset's record; needs no images. Writes only the pictures of
+    --plots.
 
     \b
     Example:

@@ -24,21 +24,21 @@ _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, INK)
 _MARKERS = "osD^vP"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _HATCHES = ("", "////", "....", "xxxx", "----", "++++")
-_ONE_QUERY_LIST = re.compile(r"TestG\d+|all")  # all: every test scene but the query's own
-_LONGEST, _LONGEST_BESIDE = 28, 20  # letters; the axes need room as well
+_ONE_QUERY_LIST = re.compile(r"TestG\d+|all")  # all: every test scene except the query's own
+_LONGEST, _LONGEST_BESIDE = 28, 20  # letters, so that the axes have room
 _LINES_THAT_FIT, _LEGEND_LINE = 4, 0.21  # lines of a legend above the axes; inches for each more
 
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure, drawn.
+    """A figure.
 
     Attributes:
         key: file name without suffix, unique on a page.
         title: short.
-        description: what it shows, in words and numbers.
-        svg: a whole file.
-        png: likewise.
+        description: the content of the figure as text.
+        svg: content of an SVG file.
+        png: content of a PNG file.
     """
 
     key: str
@@ -49,7 +49,7 @@ class ReportFigure:
 
 
 def gallery_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
-    """Returns mAP against gallery size (Fig. 4); None where no line has two sizes.
+    """Returns mAP against gallery size (Fig. 4); None if no line has two sizes.
 
     A line is a run with one method, feature and set of rules. Its points share one list of queries: the
     protocols TestG50 ... TestG4000, and the full set.
@@ -66,7 +66,7 @@ def gallery_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     height = _SIZE[1] + _LEGEND_LINE * max(len(lines) - _LINES_THAT_FIT, 0)
     figure, (axes,) = new_figure(title, f"Data: {plain_text(data.title)}", size=(_SIZE[0], height))
     sizes = sorted({size for points in lines.values() for size in points})
-    told = []
+    texts = []
     for index, (name, points) in enumerate(lines.items()):
         xs = sorted(points)
         axes.plot(
@@ -78,7 +78,7 @@ def gallery_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
             linewidth=1.8,
             label=plain_text(name),
         )
-        told.append(f"{name}: " + ", ".join(f"{100 * points[x]:.1f} at {x:,}" for x in xs))
+        texts.append(f"{name}: " + ", ".join(f"{100 * points[x]:.1f} at {x:,}" for x in xs))
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
@@ -86,11 +86,11 @@ def gallery_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     finish([axes], "gallery size (images)", "mAP (%)")
     values = [100 * value for points in lines.values() for value in points.values()]
     axes.set_ylim(10 * ((min(values) - 2) // 10), min(100.0, 10 * ((max(values) + 2) // 10 + 1)))
-    return _drawn(figure, "gallery_size", title, "; ".join(told) + ".")
+    return _drawn(figure, "gallery_size", title, "; ".join(texts) + ".")
 
 
 def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
-    """Returns why queries have no top-1 hit, a bar per run; None where no query failed."""
+    """Returns the causes of queries without a top-1 hit, a bar per run; None if no query failed."""
     runs = [(run, line) for run in sources.of(data).measured if (line := run.usual()) is not None]
     causes = list(dict.fromkeys(cause for _, line in runs for cause in line.failures))
     if not any(sum(line.failures.values()) for _, line in runs):
@@ -125,16 +125,16 @@ def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
     finish([axes], "share of the queries (%)", "")
     axes.set_ylim(low, high)
     axes.grid(axis="y", visible=False)
-    told = [
+    texts = [
         f"{run.name_of(line)}, {line.protocol}: "
         + ", ".join(f"{cause} {line.failures.get(cause, 0):,}" for cause in causes)
         for run, line in runs
     ]
-    return _drawn(figure, "failures", title, "; ".join(told) + ".")
+    return _drawn(figure, "failures", title, "; ".join(texts) + ".")
 
 
 def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
-    """Returns the difference in AP of each query, the largest gain at the left."""
+    """Returns the difference in AP of each query, the largest gain on the left."""
     title = "Difference in AP, query by query"
     figure, (axes,) = new_figure(
         title, f"Data: {plain_text(data.title)}, {plain_text(comparison.protocol)}", size=_SIZE
@@ -159,13 +159,13 @@ def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
 
 
 def plain_text(name: str, longest: int = _LONGEST) -> str:
-    """Returns a name that the font of the figures can write, its middle cut to what a legend has room for."""
+    """Returns a name in letters that the font has, its middle cut so that it fits into a legend."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()
     text = "".join(letter if ord(letter) in known and letter.isprintable() else "?" for letter in name)
     if len(text) > longest:
-        end = longest // 2  # runs of one grid are told apart by their last letters
+        end = longest // 2  # runs of one grid differ in their last letters
         text = f"{text[: longest - end - 1]}…{text[-end:]}"
     return f" {text}" if text.startswith("_") else text  # matplotlib leaves out labels that begin with _
 

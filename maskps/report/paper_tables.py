@@ -1,6 +1,6 @@
-"""Tables 2, 3 and 4 of the paper with measured rows, and the tables that the paper does not have.
+"""Tables 2, 3 and 4 of the paper with measured rows, and tables that the paper does not have.
 
-Published rows stand only in tables of CUHK-SYSU itself (`DataKey.is_papers`).
+Only tables of CUHK-SYSU itself have published rows (`DataKey.is_papers`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _PERCENTS = tuple(Column(metric, head, "percent") for metric, head in _HEADS.ite
 _SEPARATE = f" The first {paper.TABLE_2_SEPARATE} published ones detect and identify in separate networks."
 
 _LONGEST_GALLERY = (
-    " Same and cross camera: the gallery size is that of the longest gallery, and queries whose person "
-    "no such scene shows are left out."
+    " Same and cross camera: the gallery size is that of the longest gallery; queries whose person no such "
+    "scene shows are left out."
 )
 
 _RULES_NOTE = {
     "oim": "",
-    "seqnet": "Rows with rules seqnet are not measured as the field's released evaluator does.",
-    "paper": "Rows with rules paper take the fixed IoU of Sec. 4.1, not the released evaluator's.",
+    "seqnet": "Rows with rules seqnet are not measured like the field's released evaluator.",
+    "paper": "Rows with rules paper use the fixed IoU of Sec. 4.1, not that of the released evaluator.",
 }
 
 
@@ -209,7 +209,7 @@ def _failures(ours: Sources, data: DataKey) -> Table:
             )
             for run, line in lines
         ],
-        note="Numbers of queries; each that failed has one cause.",
+        note="Numbers of queries. Each failed query has one cause.",
     )
 
 
@@ -242,7 +242,7 @@ def _scores(line: ProtocolResult) -> tuple[float, ...]:
 
 
 def _published_name(method: str) -> str:
-    """Returns a method of the paper; its "Ours" is not ours."""
+    """Returns the name of a published method; the paper's "Ours" is not ours."""
     return method.replace("Ours", "Zheng et al., this paper")
 
 
@@ -252,7 +252,7 @@ def _fractions(published: paper.Result | paper.ProportionResult) -> tuple[float,
 
 
 def _title(name: str, what: str, data: DataKey) -> str:
-    """A table of other data than the paper's is only shaped like the paper's."""
+    """Returns a title; a table of other data is only "as" the paper's."""
     return f"{name}. {data.title}, {what}" if data.is_papers else f"As {name}, {what}: {data.title}"
 
 

@@ -84,12 +84,12 @@ class Measured:
     def name_of(self, result: ProtocolResult) -> str:
         """Returns the label, with what departs from the field's usual evaluation."""
         departures = {"method": "cosine", "feature": "embedding", "rules": "oim"}
-        told = [
+        departing = [
             getattr(result, key) if key == "method" else f"{key} {getattr(result, key)}"
             for key, usual in departures.items()
             if getattr(result, key) != usual
         ]
-        return " + ".join([self.label, *told])
+        return " + ".join([self.label, *departing])
 
     def usual(self) -> ProtocolResult | None:
         """Returns the result by which searches are compared: TestG100 or PRW's "all", by plain distance."""

@@ -1,12 +1,12 @@
-"""The mask subset of a training set (Sec. 3.1): chosen, recorded, counted, and its targets.
+"""The mask subset of a training set (Sec. 3.1): choice, record, counts and targets.
 
 select          portions and the draw
 names, recorded the other ways to choose: a list of names, an earlier record
 choose          one function for all ways
 nested          the smaller subsets of Table 4
-build           the subset's folder, written and opened; manifest is its record, targets its 14x14 targets
-import_masks    masks of other sources into a subset
-stats           Table 1 and totals; distributions are what the plots show
+build           writes and opens the subset's folder; manifest is its record, targets its 14x14 targets
+import_masks    adds masks of other sources to a subset
+stats           Table 1 and totals; distributions has the numbers of the plots
 """
 
 from maskps.subset.build import Subset, build_subset, open_subset

@@ -59,31 +59,31 @@ def build_subset(
     outlines: Callable[[NDArray[np.int64]], Mapping[int, Outline]] | None = None,
     force: bool = False,
 ) -> SubsetRecord:
-    """Writes the folder of a mask subset of the training set, whole or not at all.
+    """Writes the folder of a mask subset of the training set, atomically.
 
     The same data set, selection and outlines give the same bytes. Image sizes come from the headers of the
-    images where these exist; an image that is not there is no error, the subset can be made without.
+    images that exist; a missing image is not an error.
 
     Args:
-        selection: which images; by default one drawn of each five (Sec. 3.1).
-        seed: of the draw, where no selection is given.
+        selection: which images; by default one drawn from each five (Sec. 3.1).
+        seed: of the draw, if no selection is given.
         outlines: called with the (K,) rows of the kept scenes; returns outlines by person row of the training
             table. Labeled persons without one, and all of them if None, get the state MISSING.
-        force: replace a subset that stands at `out`.
+        force: replace an existing subset at `out`.
 
     Raises:
         ConfigError: a negative seed.
         OutputExistsError: `out` holds something.
         InputFileError: an image that exists but is broken.
-        AnnotationError: a selection that keeps no image, an outline of a person who needs none, or what
-            `outlines` raises.
+        AnnotationError: a selection that keeps no image, an outline of a person who needs none, or an error
+            of `outlines`.
     """
     check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
     train = dataset.train
     chosen = select_subset(train, seed=seed) if selection is None else selection
     check_kept(train, chosen)
     masks = masks_of_scenes(train, chosen.kept, {} if outlines is None else outlines(chosen.kept))
-    sizes = _image_sizes(dataset, chosen.kept)
+    sizes = image_sizes(dataset, chosen.kept)
     with folder_written_atomically(out, record=RECORD_NAME, force=force) as folder:
         write_masks(
             folder / MASKS_NAME,
@@ -118,13 +118,13 @@ def open_subset(folder: Path, dataset: PersonSearchDataset, proportion: str | No
     """Returns the subset in a folder that `build_subset` wrote, or one of the nested subsets in it.
 
     Args:
-        proportion: such as "6%": persons of all other images have the state NOT_APPLICABLE then, as if the
-            larger subset did not exist. None or "full": all kept images.
+        proportion: such as "6%": the persons of all other images then have the state NOT_APPLICABLE, as if
+            the larger subset did not exist. None or "full": all kept images.
 
     Raises:
-        InputFileError: a file of it is missing, cut off or edited.
-        AnnotationError: it was drawn from another data set, or names images that this one does not have.
-        ConfigError: a proportion that it does not have.
+        InputFileError: a file of the subset is missing, cut off or edited.
+        AnnotationError: a subset of another data set, or one with images that this data set does not have.
+        ConfigError: a proportion that the subset does not have.
     """
     record, kept_rows = open_record(folder, dataset)
     masks = read_masks(folder / MASKS_NAME, dataset.train, fingerprint=dataset.fingerprint)
@@ -146,19 +146,15 @@ def open_subset(folder: Path, dataset: PersonSearchDataset, proportion: str | No
 
 
 def _wanted(train: SceneTable, scene_rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(P,) bool: the labeled persons of these scenes."""
+    """Returns (P,) bool, True for the labeled persons of these scenes."""
     is_in = np.zeros(len(train), dtype=np.bool_)
     is_in[scene_rows] = True
     return is_in[train.scene_of_person] & train.is_labeled
 
 
 def _path_from(folder: Path, root: Path) -> str:
-    """Returns the path of a data set seen from a folder, with forward slashes; whole on another drive."""
-    root = root.resolve()
-    try:
-        return Path(os.path.relpath(root, folder.resolve())).as_posix()
-    except ValueError:
-        return root.as_posix()
+    """Returns the path of a data set relative to a folder, with forward slashes."""
+    return Path(os.path.relpath(root.resolve(), folder.resolve())).as_posix()
 
 
 def _names(train: SceneTable, rows: NDArray[np.int64]) -> tuple[str, ...]:
@@ -179,6 +175,14 @@ def _counts(train: SceneTable, selection: SubsetSelection, masks: PersonMasks) -
     }
 
 
-def _image_sizes(dataset: PersonSearchDataset, scene_rows: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
-    paths = {row: dataset.image_path(str(dataset.train.names[row])) for row in scene_rows.tolist()}
-    return {row: image_size(path) for row, path in paths.items() if path.exists()}
+def image_sizes(dataset: PersonSearchDataset, scene_rows: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
+    """Returns scene row -> (width, height), from the image if it exists, else from the annotation."""
+    sizes: dict[int, tuple[int, int]] = {}
+    for row in scene_rows.tolist():
+        path = dataset.image_path(str(dataset.train.names[row]))
+        if path.exists():
+            sizes[row] = image_size(path)
+        elif dataset.train.size is not None:
+            width, height = dataset.train.size[row].tolist()
+            sizes[row] = (width, height)
+    return sizes

@@ -1,4 +1,4 @@
-"""What a data set or a subset of it is like: the numbers behind the pictures of `maskps-data stats`."""
+"""Distributions of a data set or a subset: the numbers behind the pictures of `maskps-data stats`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from maskps.subset.targets import targets_of
 
 @dataclass(frozen=True)
 class Series:
-    """One measured thing for each of n items.
+    """One number for each of n items.
 
     Attributes:
-        name: of what, e.g. "images with masks".
-        values: (n,) numbers, in no order that means something.
+        name: of the items, e.g. "images with masks".
+        values: (n,) numbers, in no particular order.
     """
 
     name: str
@@ -29,13 +29,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Distributions:
-    """Series to be compared: of the images with masks and without; or, without a subset, of both splits.
+    """Series to compare: of the images with masks and without; or, without a subset, of both splits.
 
     Attributes:
-        persons_per_image: annotated persons, labeled or not; per image.
-        labeled_heights, unlabeled_heights: box height in pixels; per person.
-        images_per_identity: images in which it is; per identity that is in one at least.
-        mask_shares: covered share of the box, 0 to 1; per outline of the subset.
+        persons_per_image: number of annotated persons, labeled or not, of each image.
+        labeled_heights, unlabeled_heights: box height in pixels of each person.
+        images_per_identity: number of images of each identity that is in at least one.
+        mask_shares: covered share of the box, 0 to 1, of each outline of the subset.
     """
 
     persons_per_image: tuple[Series, ...]
@@ -73,9 +73,9 @@ def distributions(dataset: PersonSearchDataset, subset: Subset | None = None) ->
 
 
 def images_per_identity(table: SceneTable, scenes: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Returns for each identity that is in one of these scenes at least in how many it is, by rising pid.
+    """Returns the number of these scenes that show each identity, by rising pid, without zeros.
 
-    An identity that is in a scene twice is in one image.
+    A scene that shows an identity twice counts once.
 
     Args:
         scenes: (S,) bool.
@@ -86,7 +86,7 @@ def images_per_identity(table: SceneTable, scenes: NDArray[np.bool_]) -> NDArray
 
 
 def mask_shares(train: SceneTable, subset: Subset) -> NDArray[np.float64]:
-    """Returns the share of its box that each outline covers, (n,), by exact area, cut at the box."""
+    """Returns (n,) the exact share of its box that each outline covers."""
     return targets_of(train, subset.masks).coverage.mean(axis=(1, 2), dtype=np.float64)
 
 

@@ -1,40 +1,36 @@
-"""A subset whose masks are filled up from another source: the same images, another folder."""
+"""A new subset of the same images, with masks of another source added."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from maskps.findings import Finding
 from maskps.io.files import check_output
-from maskps.io.images import image_size
 from maskps.masks.imports.scenes import ImportScenes
 from maskps.masks.imports.sources import import_outlines
 from maskps.masks.mask_file import read_mask_images
 from maskps.structures import PersonSearchDataset
-from maskps.subset.build import MASKS_NAME, build_subset, open_subset
+from maskps.subset.build import MASKS_NAME, build_subset, image_sizes, open_subset
 from maskps.subset.manifest import RECORD_NAME, SubsetRecord
 from maskps.subset.recorded import selection_of_record
 
 
 @dataclass(frozen=True)
 class MaskImport:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
-        record: of the new subset; None if nothing was written, because of errors.
+        record: of the new subset; None if errors prevented writing it.
         named: labeled persons whose mask the source named.
         fitted: labeled persons found by their boxes.
         unlabeled: masks of unlabeled persons, not used.
-        added: persons who had no outline before and have one now.
-        replaced: persons whose outline is another one now.
-        kept: persons who keep the outline they had, although the source has one.
-        findings: everything that was noticed.
+        added: persons who had no outline before.
+        replaced: persons whose outline was replaced.
+        kept: persons who keep their outline, although the source has one.
+        findings: errors, warnings and remarks.
     """
 
     record: SubsetRecord | None
@@ -48,11 +44,11 @@ class MaskImport:
 
     @property
     def errors(self) -> int:
-        """How many masks cannot be used."""
+        """Number of masks that cannot be used."""
         return sum(finding.level == "error" for finding in self.findings)
 
     def rows(self) -> list[tuple[str, int]]:
-        """Returns the counts, each with its name for people."""
+        """Returns the counts, each with a human-readable name."""
         return [
             ("of persons that the source names", self.named),
             ("of persons found by their boxes", self.fitted),
@@ -79,20 +75,20 @@ def import_masks(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> MaskImport:
-    """Writes a new subset folder: that of `subset`, with masks of another source added.
+    """Writes a new subset folder: a copy of `subset`, with masks of another source added.
 
-    Persons without a mask there stay as they are: MISSING, unless the subset has their outline.
+    Persons without a mask in the source keep their outline, or stay MISSING.
 
     Args:
         source: a COCO file, a PNG file or a folder of PNG files (docs/masks.md).
-        replace: masks of the source take the place of outlines that the subset has.
-        skip_errors: write although masks of the source cannot be used: as if these were not there.
-        force: replace a subset that stands at `out`.
+        replace: masks of the source replace outlines that the subset has.
+        skip_errors: write the subset even if some masks of the source cannot be used; these are left out.
+        force: replace an existing subset at `out`.
         progress: called with (masks read, 0).
 
     Raises:
         OutputExistsError: `out` holds something.
-        InputFileError: a source that cannot be read at all, or a subset that is damaged.
+        InputFileError: a source that cannot be read at all, or a damaged subset.
         AnnotationError: a subset of another data set.
     """
     check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
@@ -102,7 +98,7 @@ def import_masks(
         dataset.train,
         opened.kept_rows,
         dataset.train_ids,
-        _sizes(dataset, opened.kept_rows),
+        image_sizes(dataset, opened.kept_rows),
         dataset.fingerprint,
         images,
     )
@@ -130,16 +126,3 @@ def import_masks(
         kept=0 if replace else len(both),
         findings=found.findings,
     )
-
-
-def _sizes(dataset: PersonSearchDataset, rows: NDArray[np.int64]) -> Mapping[int, tuple[int, int]]:
-    """Scene row -> (width, height): from the image where it is there, else from the annotation."""
-    sizes: dict[int, tuple[int, int]] = {}
-    for row in rows.tolist():
-        path = dataset.image_path(str(dataset.train.names[row]))
-        if path.exists():
-            sizes[row] = image_size(path)
-        elif dataset.train.size is not None:
-            width, height = dataset.train.size[row].tolist()
-            sizes[row] = (width, height)
-    return sizes

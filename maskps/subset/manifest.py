@@ -1,4 +1,4 @@
-"""subset.json: what a mask subset was made from, how, and what came out; enough to make it again."""
+"""subset.json: the record of a mask subset, enough to build it again."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class SubsetRecord:
 
     Attributes:
         fingerprint: of the data set whose training images these are.
-        source: which way the images were chosen: "draw", "names" or "labelme".
+        source: how the images were chosen: "draw", "names" or "labelme".
         portion_size: images per portion (the last portion takes the remainder); None without a draw.
-        per_portion, order: images drawn of each portion, and the order of the images; None without a draw.
+        per_portion, order: images drawn from each portion, and the order of the images; None without a draw.
         seed, generator: of the draw, and of the order in which nested subsets grow.
         drawn: names of the images drawn, in the order of the portions, or given.
-        kept: those of them that hold a labeled person, in the order of the training table.
+        kept: the drawn images with a labeled person, in the order of the training table.
         counts: images of the training set, portions, drawn and kept images; labeled and unlabeled persons of
-            the kept ones; labeled persons whose outline is there and whose outline is still missing.
-        nested: the kept names in the order in which nested subsets grow; empty without these.
-        proportions: nested subset, e.g. "3%", to its number of images: the first ones of `nested`.
-        masks_sha256: checksum of masks.json, which tells whether a subset built again has the same outlines.
-        data: where the data set stood, seen from the folder of the subset. A convenience, no part of what the
-            subset is: records that differ in it alone are equal.
+            the kept images; labeled persons with an outline and without one.
+        nested: the kept names in the order in which nested subsets grow; empty without nested subsets.
+        proportions: label of each nested subset, e.g. "3%", to its number of images: the first of `nested`.
+        masks_sha256: checksum of masks.json: the same for the same outlines.
+        data: path of the data set, relative to the folder of the subset. A convenience: records that differ
+            only here are equal.
     """
 
     fingerprint: str
@@ -59,7 +59,7 @@ class SubsetRecord:
     data: str = field(default="", compare=False)
 
     def summary(self) -> str:
-        """Returns one line for people."""
+        """Returns one human-readable line."""
         counts = self.counts
         how = {"draw": "drawn", "names": "named", "labelme": "with a LabelMe file"}[self.source]
         nested = f"; nested subsets: {', '.join(self.proportions)}" if self.proportions else ""
@@ -70,7 +70,7 @@ class SubsetRecord:
         )
 
     def compared_with(self, other: SubsetRecord) -> str:
-        """Returns one line on whether this subset is that of another record, byte for byte."""
+        """Returns one line that compares this subset with another record: equal to the byte, or not."""
         if self == other:
             return "the same as in the record, byte for byte"
         if replace(self, masks_sha256=other.masks_sha256, counts=other.counts) == other:
@@ -82,7 +82,7 @@ class SubsetRecord:
 
 
 def write_subset_record(path: Path, record: SubsetRecord) -> None:
-    """Writes subset.json, whole or not at all; the same record gives the same bytes."""
+    """Writes subset.json, atomically; the same record gives the same bytes."""
     write_json(path, {"format": FORMAT, "version": VERSION, **asdict(record)})
 
 
@@ -93,7 +93,7 @@ def read_subset_record(path: Path) -> SubsetRecord:
         InputFileError: missing, cut off, not a subset's record, of a newer version, or edited so that it
             contradicts itself.
     """
-    hint = "it is the subset.json in a folder that build-subset made"
+    hint = "give the subset.json in a folder that build-subset wrote"
     content = read_record(path, format=FORMAT, version=VERSION, what=_WHAT, hint=hint)
     source = _choice(content, "source", get_args(Source), path)
     is_draw = source == "draw"
@@ -125,7 +125,7 @@ def _check(record: SubsetRecord, path: Path) -> None:
         ("per_portion", record.per_portion, 1, record.portion_size),
     ):
         if value is not None and (value < least or (most is not None and value > most)):
-            expected = f"'{key}' from {least} to {most}" if most else f"'{key}' from {least} on"
+            expected = f"'{key}' from {least} to {most}" if most else f"'{key}' of {least} or more"
             raise InputFileError(path, expected=expected, found=shown_value(value), hint=EDITED)
     drawn, kept, counts = set(record.drawn), set(record.kept), record.counts
     if not kept <= drawn:
@@ -170,7 +170,7 @@ def _choice(content: dict[str, Any], key: str, choices: tuple[str, ...], path: P
 def _counts(content: dict[str, Any], key: str, path: Path) -> dict[str, int]:
     counts = _field(content, key, dict, path)
     if not all(type(count) is int and count >= 0 for count in counts.values()):
-        expected = f"'{key}' as whole numbers from 0 on"
+        expected = f"'{key}' as whole numbers, 0 or more"
         raise InputFileError(path, expected=expected, found=shown_value(counts), hint=EDITED)
     return counts
 

@@ -1,4 +1,4 @@
-"""Subsets by name: a list of image names, or the stems of a folder of LabelMe files."""
+"""Subsets by name: a list of image names, or the names of the LabelMe files in a folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from maskps.structures import PersonSearchDataset
 from maskps.subset.select import Source, SubsetSelection, with_labeled
 
 _log = logging.getLogger(__name__)
-_LONGEST = 255  # of a file's name, on the usual file systems
-_SEARCHED = 500  # unknown names for which the nearest known one is looked for
+_LONGEST = 255  # longest file name on common file systems
+_SEARCHED = 500  # unknown names that get the nearest known name
 _SHOWN = 3
 
 
@@ -28,7 +28,7 @@ class NameList:
     Attributes:
         source: "names": with or without the ending, e.g. "s1.jpg" or "s1"; "labelme": without ending.
         where: the file or folder they come from.
-        names: as they stand there, also those that stand there twice.
+        names: in the order of the file, repeated names included.
         places: of each name, e.g. "line 7".
     """
 
@@ -62,7 +62,7 @@ def read_name_list(path: Path) -> NameList:
 
 
 def labelme_name_list(folder: Path) -> NameList:
-    """Returns the stems of the LabelMe files (*.json) in a folder, sorted; the files are not opened.
+    """Returns the names without ending of the LabelMe files (*.json) in a folder, sorted; opens no file.
 
     Raises:
         InputFileError: not a folder, or one without such files.
@@ -74,13 +74,13 @@ def labelme_name_list(folder: Path) -> NameList:
             folder,
             expected="a folder of LabelMe files (*.json)",
             found="no such file in it",
-            hint="give the folder that directly holds the files",
+            hint="give the folder that holds the files themselves",
         )
     return _name_list("labelme", folder, [(f"{stem}.json", stem) for stem in stems])
 
 
 def check_labelme_folder(folder: Path) -> None:
-    """Raises InputFileError unless this is a folder."""
+    """Raises InputFileError unless `folder` is a folder."""
     if folder.is_dir():
         return
     is_file = folder.exists()
@@ -88,21 +88,21 @@ def check_labelme_folder(folder: Path) -> None:
         folder,
         expected="a folder of LabelMe files (*.json)",
         found="a file" if is_file else "no such folder",
-        hint=f"give the folder it lies in, {folder.parent}" if is_file else "check the path",
+        hint=f"give its folder, {folder.parent}" if is_file else "check the path",
     )
 
 
 def select_named(dataset: PersonSearchDataset, listed: NameList, *, seed: int = 0) -> SubsetSelection:
-    """Returns the training images of a list; those with only unlabeled persons are not kept (Sec. 3.1).
+    """Returns the training images of a list; images with only unlabeled persons are not kept (Sec. 3.1).
 
-    A name that stands there twice counts once. Both are logged as warnings.
+    A repeated name counts once. Both cases are logged as warnings.
 
     Args:
         seed: of the order in which nested subsets grow; nothing else is drawn.
 
     Raises:
-        AnnotationError: names that no training image has, all of them, each with the nearest that one has;
-            or that several images have.
+        AnnotationError: names of no training image, or of several. The message lists all of them, each with
+            the nearest known name.
         ConfigError: a negative seed.
     """
     if seed < 0:
@@ -125,9 +125,9 @@ def select_named(dataset: PersonSearchDataset, listed: NameList, *, seed: int = 
 
 
 def nearest_name(name: str, names: NDArray[np.str_]) -> int:
-    """Returns the index of the name (of one at least) with the fewest edits to `name`; the first on ties.
+    """Returns the index of the nearest of one or more names; the first on ties.
 
-    An edit inserts, deletes or replaces a character (Levenshtein); upper and lower case are equal.
+    The distance is Levenshtein's: characters inserted, deleted or replaced. Case is ignored.
     """
     lowered = np.char.lower(np.asarray(names, dtype=np.str_))
     lengths = np.char.str_len(lowered)
@@ -150,7 +150,7 @@ def _name_list(source: Source, where: Path, numbered: list[tuple[str, str]]) -> 
 
 
 def _rows_by_name(names: list[str], shortened: Callable[[str], str]) -> dict[str, int]:
-    """Rows by shortened name; -2 where several scenes share one."""
+    """Returns rows by shortened name; -2 if several scenes share one."""
     rows: dict[str, int] = {}
     for row, name in enumerate(names):
         short = shortened(name)
@@ -173,7 +173,7 @@ def _refuse_unknown(
     unknown: NDArray[np.int64],
     rows_by_name: dict[str, int],
 ) -> None:
-    """Raises an error that lists all unknown names, if there are any."""
+    """Raises an error that lists all unknown names, if any."""
     if not len(unknown):
         return
     train = dataset.train.names
@@ -185,7 +185,7 @@ def _refuse_unknown(
     for count, i in enumerate(unknown.tolist()):
         name, what = listed.names[i], ""
         if rows_by_name.get(name) == -2:
-            what = "several images have this name; give it with folder and ending"
+            what = "several images have this name; add the folder and the ending"
         elif name in tested:
             what = "a test image"
         elif count < _SEARCHED and len(name) <= _LONGEST and len(train):
@@ -195,7 +195,7 @@ def _refuse_unknown(
     raise AnnotationError(
         listed.where,
         expected=f"names of the {len(train):,} training images",
-        found=f"{len(unknown):,} of {len(listed.names):,} that none of them has"
+        found=f"{len(unknown):,} of {len(listed.names):,} names that no training image has"
         + "".join(f"\n    {line}" for line in lines),
         hint="correct or remove them" + "; a name needs no ending" * (listed.source == "names"),
     )

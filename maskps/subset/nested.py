@@ -1,4 +1,4 @@
-"""Nested subsets: masks for 3%, 6%, ... of the training images, each within the next (Table 4's alpha)."""
+"""Nested subsets: masks for 3%, 6%, ... of the training images, each inside the next (alpha in Table 4)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _EXAMPLE = "3%,6%,9%,12%,15%,full"
 
 
 def parse_proportions(text: str) -> tuple[str, ...]:
-    """Returns the labels in a list such as "3%,6%,9%,12%,15%,full", rising, "full" last and always there.
+    """Returns the labels in a list such as "3%,6%,9%,12%,15%,full", rising; the last is always "full".
 
     Raises:
-        ConfigError: something else than percentages above 0 and up to 100, or one of them twice.
+        ConfigError: anything but percentages above 0 and up to 100, or a percentage twice.
     """
     shares: dict[Fraction, str] = {}
     for part in text.split(","):
@@ -69,11 +69,11 @@ def with_proportions(
     """Returns the selection with nested subsets.
 
     The kept images get a random order, drawn with the selection's seed; the subset of a proportion is the
-    first p percent of all training images (Sec. 4.4), rounded half up, in that order. So each subset holds
-    all smaller ones, and a proportion is the same whichever others are asked for.
+    first p percent of all training images (Sec. 4.4), rounded half up, in that order. So each subset contains
+    all smaller ones, and a proportion has the same images whichever others are requested.
 
     Raises:
-        ConfigError: as `parse_proportions`; a proportion of no image, or of more images than there are.
+        ConfigError: as `parse_proportions`; a proportion of 0 images, or of more images than there are.
         AnnotationError: the selection keeps no image.
     """
     check_kept(train, selection)
@@ -92,14 +92,14 @@ def with_proportions(
 
 
 def images_of(label: str, train_images: int, kept_images: int) -> int:
-    """Returns how many images a proportion is, e.g. 336 for "3%" of 11,206."""
+    """Returns the number of images of a proportion, e.g. 336 for "3%" of 11,206."""
     if label == FULL:
         return kept_images
     return int(Fraction(label.removesuffix("%")) * train_images / 100 + Fraction(1, 2))
 
 
 def check_proportion(label: str, proportions: Mapping[str, int], *, where: str) -> str:
-    """Returns a proportion as its record spells it, e.g. "6%" for "6.0 %".
+    """Returns a proportion as the record spells it, e.g. "6%" for "6.0 %".
 
     Args:
         proportions: those of the record.

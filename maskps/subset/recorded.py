@@ -1,4 +1,4 @@
-"""A subset's record beside its data set: the images it names, and the selection it describes. No masks."""
+"""A subset's record and its data set: the images it names, the selection it describes. Reads no masks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def open_record(folder: Path, dataset: PersonSearchDataset) -> tuple[SubsetRecor
 
 
 def recorded_root(folder: Path) -> Path:
-    """Returns the folder of the data set that a subset was built from, as its record tells.
+    """Returns the folder of the data set that a subset was built from, according to its record.
 
     Raises:
-        InputFileError: no such record, or nothing stands there any more.
+        InputFileError: no such record, or no folder there any more.
     """
     path = folder / RECORD_NAME
     data = read_subset_record(path).data
@@ -44,8 +44,8 @@ def recorded_root(folder: Path) -> Path:
     if not data or not root.is_dir():
         raise InputFileError(
             path,
-            expected="the data set where the subset was built from it",
-            found=f"no folder {root}" if data else "a record that does not tell where it is",
+            expected="the folder of the data set that the subset was built from",
+            found=f"no folder {root}" if data else "a record without it",
             hint="name the folder of the data set, on the command line with --images",
         )
     return root
@@ -69,10 +69,10 @@ def nested_rows(
 
 
 def selection_of_record(dataset: PersonSearchDataset, path: Path) -> SubsetSelection:
-    """Returns the selection that a record describes, somebody else's for example.
+    """Returns the selection that a record describes.
 
-    The images are those that the record lists. If its seed draws others here, a warning is logged: the record
-    was edited, or the random generator has changed.
+    The images are those that the record lists. If its seed draws other images here, a warning is logged: the
+    record was edited, or the random generator has changed.
 
     Raises:
         InputFileError: as `read_subset_record`.
@@ -126,6 +126,6 @@ def _rows(train: SceneTable, names: Sequence[str], path: Path) -> NDArray[np.int
         raise AnnotationError(
             path,
             expected="images that the data set has",
-            found=f"{error.where}, which it has not",
+            found=f"{error.where}, not in this data set",
             hint=EDITED,
         ) from error

@@ -1,4 +1,4 @@
-"""Which images get masks: portions, a draw in each, a filter (Sec. 3.1); or the images of a list."""
+"""The draw of the images that get masks: portions, a draw in each, a filter (Sec. 3.1)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from maskps.errors import AnnotationError, ConfigError
 from maskps.structures import SceneTable
 
 GENERATOR = "numpy PCG64"
-"""Name of the random generator, kept in the subset's record: another one draws other images."""
+"""Name of the random generator, kept in the subset's record: another generator draws other images."""
 
 Source = Literal["draw", "names", "labelme"]
-"""Which way the images were chosen: a seeded draw, a list of names, or the LabelMe files that there are."""
+"""How the images were chosen: by a seeded draw, a list of names, or the LabelMe files in a folder."""
 
 Order = Literal["name", "number"]
 """Order in which images are cut into portions: names sorted as text (s1, s10, s100, s2), or by the numbers in
@@ -30,13 +30,13 @@ class SubsetSelection:
     """The images chosen for mask labeling.
 
     Attributes:
-        source: which way they were chosen.
+        source: how they were chosen.
         drawn: (N,) int64, the scene rows that were drawn, in the order of the portions, or given.
-        kept: (K,) int64, those of them that hold a labeled person, rising.
+        kept: (K,) int64, the drawn rows with a labeled person, rising.
         seed: of the draw, and of the order in which nested subsets grow.
         portions: (first, last + 1) places of each portion in the order of the draw; empty without a draw.
         portion_size, per_portion, order: of the draw; None without.
-        nested: (K,) int64, the kept rows in the order in which nested subsets grow; empty without these.
+        nested: (K,) int64, the kept rows in the order in which nested subsets grow; empty without them.
         proportions: label of each nested subset, e.g. "3%", to its number of images: the first of `nested`.
     """
 
@@ -63,14 +63,13 @@ def select_subset(
     """Returns a selection as in Sec. 3.1: "randomly select one image from each portion, and filter out the
     images with only unlabeled persons".
 
-    The last portion takes the remainder: 11,206 images in fives are 2,241 portions, the last of 6. Fewer
-    images than `portion_size` are one portion, none are no portion. The paper names neither its draw nor the
-    order of the images, so its 1,833 images cannot be redrawn; a draw of ours keeps about 1,943: see
-    `expected_kept`.
+    The last portion takes the remainder: 11,206 images in fives are 2,241 portions, the last of 6. If there
+    are fewer images than `portion_size`, they are one portion. The paper states neither its draw nor the
+    order of the images, so its 1,833 images cannot be redrawn; our draw keeps about 1,943 (`expected_kept`).
 
     Args:
-        per_portion: images of each portion. They are drawn in rounds, so that the images of a smaller
-            number are among those of a larger one.
+        per_portion: images of each portion. They are drawn in rounds, so that a larger number contains the
+            images of a smaller one.
         order: of the images before they are cut into portions.
         seed: of the draw; the same seed draws the same images from the same table.
 
@@ -110,7 +109,7 @@ def select_subset(
 
 
 def check_kept(train: SceneTable, selection: SubsetSelection) -> None:
-    """Raises AnnotationError if the selection keeps no image: there would be nothing to outline."""
+    """Raises AnnotationError if the selection keeps no image, so that there is nothing to outline."""
     if len(selection.kept):
         return
     is_draw = selection.source == "draw"
@@ -131,7 +130,7 @@ def portion_order(train: SceneTable, order: Order) -> NDArray[np.int64]:
     """Returns the (S,) int64 scene rows in the order in which they are cut into portions.
 
     Raises:
-        ConfigError: an order that we do not know.
+        ConfigError: an unknown order.
     """
     if order not in get_args(Order):
         raise ConfigError(
@@ -144,7 +143,7 @@ def portion_order(train: SceneTable, order: Order) -> NDArray[np.int64]:
 
 
 def with_labeled(train: SceneTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the rows among these whose scene holds a labeled person, rising."""
+    """Returns those of the rows whose scene has a labeled person, rising."""
     return np.sort(rows[train.labeled_per_scene[rows] > 0])
 
 
@@ -153,8 +152,8 @@ def expected_kept(
 ) -> tuple[float, float]:
     """Returns mean and standard deviation, over seeds, of the number of images that `select_subset` keeps.
 
-    k images drawn from a portion of n, m of them with a labeled person, hold k m / n of these on average
-    (hypergeometric); portions are independent.
+    Of k images drawn from a portion of n, of which m have a labeled person, k m / n have one on average
+    (hypergeometric). Portions are independent.
     """
     has_labeled = train.labeled_per_scene[portion_order(train, order)] > 0
     bounds = np.array(_portion_bounds(len(train), portion_size), dtype=np.int64)
@@ -168,13 +167,13 @@ def expected_kept(
 
 
 def _portion_bounds(count: int, portion_size: int) -> list[int]:
-    """First place of each portion, and the number of images at the end; [0] if there are none."""
+    """Returns the first place of each portion, and at the end the number of images; [0] without images."""
     portions = count // portion_size or min(count, 1)
     return [index * portion_size for index in range(portions)] + [count]
 
 
 def _number_key(name: str) -> list[tuple[int, str]]:
-    """Text and numbers of a name by turns; a number counts by its value, however long it is."""
+    """Returns text and numbers of a name in turn; numbers sort by value, however long they are."""
     parts = re.split("([0-9]+)", name)
     keys = [(0, part) for part in parts]
     for index in range(1, len(parts), 2):

@@ -1,4 +1,4 @@
-"""Image and person counts: the paper's Table 1 for a mask subset, totals for a data set."""
+"""Image and person counts: Table 1 of the paper for a mask subset, totals for a data set."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _TOTAL_COLUMNS = {
 
 
 Counted = Mapping[str, int | None]
-"""Key of a column to the count in it; None where there is no number."""
+"""Key of a column to its count; None if there is no number."""
 
 
 @dataclass(frozen=True)
 class Table1:
-    """Table 1: the images of the subset, and all other training images; comparable to the published rows."""
+    """Table 1: counts of the images of the subset, and of all other training images."""
 
     with_masks: Counts
     without_masks: Counts
@@ -134,7 +134,7 @@ class CountTable:
 def table1(train: SceneTable, kept_rows: NDArray[np.int64]) -> Table1:
     """Returns Table 1 for these scenes of the subset (Sec. 3.1).
 
-    An image counts as one with masks because it is in the subset, whether its outlines are drawn yet or not.
+    Every image of the subset counts as one with masks, whether its outlines are drawn yet or not.
 
     Args:
         kept_rows: (K,) scene rows of the subset, each once.
@@ -155,7 +155,7 @@ def subset_table(
 
     Args:
         kept_rows: (K,) scene rows of the kept images.
-        compare: with the paper's numbers, and how far ours are from them.
+        compare: add the paper's numbers, and the differences.
     """
     train = dataset.train
     rows, sums = _table1_rows(table1(train, kept_rows), compare=compare)
@@ -174,7 +174,7 @@ def totals_table(dataset: PersonSearchDataset, *, compare: bool = False) -> Coun
     """Returns images, identities and persons of both splits.
 
     Args:
-        compare: with the published totals of `published_like`.
+        compare: add the published totals of `published_like`, and the differences.
     """
     published = published_like(dataset)
     theirs = {
@@ -222,7 +222,7 @@ def draw_note(train: SceneTable, record: SubsetRecord) -> str:
 
 
 def _table1_rows(table: Table1, *, compare: bool = False) -> tuple[list[CountRow], list[CountRow]]:
-    """Returns the rows of Table 1, and their sum."""
+    """Returns the rows of Table 1, and the row of their sums."""
     ours = (table.with_masks, table.without_masks)
     theirs = (paper.TABLE_1_WITH_MASKS, paper.TABLE_1_WITHOUT_MASKS)
     rows = [

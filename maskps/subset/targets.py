@@ -1,6 +1,6 @@
-"""targets_14x14.npz: the mask targets of the subset's ground-truth boxes, for other code bases.
+"""targets_14x14.npz: the mask targets of the subset's ground-truth boxes, an export for other code.
 
-Our own training cuts its targets at the proposals instead and never reads this file.
+Our own training crops its targets at the proposals and never reads this file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MaskTargets:
 
 
 def targets_of(train: SceneTable, masks: PersonMasks) -> MaskTargets:
-    """Returns the targets of all persons whose mask is PRESENT, cut at their own boxes (N may be 0)."""
+    """Returns the targets of all persons whose mask is PRESENT, cropped at their own boxes (N may be 0)."""
     rows = np.array(sorted(masks.outlines), dtype=np.int64)
     edges = [masks.outlines[row].edges() for row in rows.tolist()]
     fractions = coverage_in_chunks(edges, train.boxes[rows])
@@ -65,7 +65,7 @@ def targets_of(train: SceneTable, masks: PersonMasks) -> MaskTargets:
 
 
 def write_targets(path: Path, train: SceneTable, masks: PersonMasks) -> None:
-    """Writes the targets of all persons whose mask is PRESENT as .npz, whole or not at all.
+    """Writes the targets of all persons whose mask is PRESENT as .npz, atomically.
 
     The same masks give the same bytes.
     """
@@ -80,7 +80,7 @@ def write_targets(path: Path, train: SceneTable, masks: PersonMasks) -> None:
 
 
 def read_targets(path: Path) -> MaskTargets:
-    """Returns the content of a targets file; nothing in it is unpickled.
+    """Returns the content of a targets file, without unpickling anything.
 
     Raises:
         InputFileError: missing, cut off, damaged, or not a targets file.

@@ -119,7 +119,7 @@ def test_the_terminal_table_needs_no_pandas_matplotlib_or_scipys_optimizer(
         assert done.returncode == 0, done.stderr
 
 
-def test_outlines_that_are_still_missing_are_told(few_scenes: Path, tmp_path: Path) -> None:
+def test_outlines_that_are_still_missing_are_counted(few_scenes: Path, tmp_path: Path) -> None:
     assert run("build-subset", few_scenes, "--out", tmp_path / "bare").exit_code == 0
     result = run("stats", few_scenes, "--subset", tmp_path / "bare")
     assert "have no outline yet" in result.stderr

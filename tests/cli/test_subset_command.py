@@ -40,7 +40,7 @@ def test_a_list_of_names_is_kept_as_it_is(few_scenes: Path, labeled: list[str], 
     assert "2 of 12 images named, 2 kept" in result.stderr
 
 
-def test_unknown_names_are_all_told_and_nothing_is_written(few_scenes: Path, tmp_path: Path) -> None:
+def test_unknown_names_are_all_listed_and_nothing_is_written(few_scenes: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("".join(f"nobody{i}\n" for i in range(12)))
     result = run("build-subset", few_scenes, "--out", tmp_path / "out", "--names", tmp_path / "names.txt")
     assert result.exit_code == 1
@@ -48,7 +48,7 @@ def test_unknown_names_are_all_told_and_nothing_is_written(few_scenes: Path, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_labelme_files_tell_the_images_and_their_outlines(
+def test_labelme_files_choose_the_images_and_give_the_outlines(
     few_scenes: Path, labeled: list[str], tmp_path: Path
 ) -> None:
     folder = labelme_folder(few_scenes, tmp_path / "labelme", labeled[:3])
@@ -135,7 +135,7 @@ def test_options_that_do_not_go_together_are_wrong_usage(arguments: list[str]) -
         (["--proportion", "90%"], "proportion 90%"),
     ],
 )
-def test_what_cannot_be_meant_is_one_message_with_a_hint(
+def test_what_makes_no_sense_is_one_message_with_a_hint(
     few_scenes: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "a.txt").write_text("{}")

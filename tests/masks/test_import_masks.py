@@ -129,7 +129,7 @@ def test_the_mask_of_an_unlabeled_person_goes_to_nobody_else(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["a_p1.png", "a/p1.png", "a/a_p1.png", "deep/er/a_p1.PNG"])
 def test_a_file_per_person_names_the_identity(tmp_path: Path, name: str) -> None:
-    """The mask would fit the box of p3 better: its name decides, and the bad fit is told."""
+    """The mask would fit the box of p3 better: its name decides, and the bad fit is a warning."""
     mask = person_mask(0)
     mask[10:12, 21:23] = True
     saved(tmp_path / name, mask.astype(np.uint8) * 200)
@@ -281,7 +281,7 @@ def test_a_bad_png_is_a_finding_and_the_others_are_read(tmp_path: Path, kind: st
     assert list(assigned.outlines) == [3]
 
 
-def test_other_files_are_told_but_no_error(tmp_path: Path) -> None:
+def test_other_files_are_remarks_not_errors(tmp_path: Path) -> None:
     saved(tmp_path / "c.png", instances(0))
     saved(tmp_path / "zebra.png", instances(0))
     saved(tmp_path / "a.png", np.zeros((H, W), dtype=np.uint8))
@@ -420,7 +420,7 @@ def test_what_is_no_mask_of_a_person_of_the_subset_is_left_out_and_counted(tmp_p
 
 
 def test_our_own_mask_file_comes_back_ring_by_ring(tmp_path: Path) -> None:
-    """The two persons of b_1.jpg share an identity: box_index tells them apart, whatever their outlines."""
+    """The two persons of b_1.jpg share an identity: box_index separates them, whatever their outlines."""
     square = np.array([(21.0, 4.0), (33.0, 4.0), (33.0, 36.0), (21.0, 36.0)])
     holed = outline_from_polygons([square], holes=[square / 3 + 10], where="square")
     masks = masks_of_scenes(table(), np.array([0, 1]), {1: holed, 3: holed})

@@ -242,7 +242,7 @@ def test_a_selection_that_keeps_no_image_is_an_error_and_writes_nothing(
 
 
 @pytest.mark.parametrize("scenes", [[0, 7, 14, 21], []])
-def test_no_labeled_person_at_all_is_told(
+def test_no_labeled_person_at_all_is_an_error(
     dataset: PersonSearchDataset, tmp_path: Path, scenes: list[int]
 ) -> None:
     nobody = replace(dataset, train=dataset.train.select(scenes))

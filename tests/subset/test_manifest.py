@@ -49,7 +49,7 @@ def test_format_and_version_are_in_the_file(tmp_path: Path) -> None:
     assert (content["format"], content["version"]) == ("maskps-subset", 1)
 
 
-def test_the_summary_tells_what_is_missing() -> None:
+def test_the_summary_names_what_is_missing() -> None:
     assert RECORD.summary() == (
         "3 of 16 images drawn, 2 kept; 4 labeled persons, 3 with outline, 1 still without"
     )

@@ -45,7 +45,7 @@ def test_a_file_without_names_is_an_error_with_a_hint(tmp_path: Path, content: b
         read_name_list(tmp_path / "names.txt")
 
 
-def test_a_missing_list_and_a_folder_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_list_and_a_folder_have_errors_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="no such file"):
         read_name_list(tmp_path / "names.txt")
     with pytest.raises(InputFileError, match=r"a folder(.|\n)*--from-labelme"):
@@ -75,7 +75,7 @@ def test_images_in_folders_are_named_with_their_folder(street: PersonSearchDatas
     assert select_named(folders, names("cam1/0", "cam0/1.jpg")).drawn.tolist() == [1, 2]
 
 
-def test_images_with_only_unlabeled_persons_are_told_and_not_kept(
+def test_images_with_only_unlabeled_persons_are_warned_of_and_not_kept(
     street: PersonSearchDataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -84,7 +84,7 @@ def test_images_with_only_unlabeled_persons_are_told_and_not_kept(
     assert "2 images with only unlabeled persons; not kept: s008.jpg, s016.jpg" in caplog.text
 
 
-def test_a_name_given_twice_counts_once_and_is_told(
+def test_a_name_given_twice_counts_once_with_a_warning(
     street: PersonSearchDataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -93,12 +93,12 @@ def test_a_name_given_twice_counts_once_and_is_told(
     assert "1 image given twice; it counts once: s001.jpg" in caplog.text
 
 
-def test_all_unknown_names_are_told_each_with_the_nearest(street: PersonSearchDataset) -> None:
+def test_all_unknown_names_are_listed_each_with_the_nearest(street: PersonSearchDataset) -> None:
     listed = names("s001", "s0011.jpg", "S012.JPG", "t2", *(f"x{i}" for i in range(30)))
     with pytest.raises(AnnotationError, match=r"names\.txt") as caught:
         select_named(street, listed)
     lines = caught.value.found.splitlines()
-    assert lines[0] == "33 of 34 that none of them has"
+    assert lines[0] == "33 of 34 names that no training image has"
     assert lines[1].split() == ["line", "2", "'s0011.jpg':", "the", "nearest", "is", "'s001.jpg'"]
     assert lines[2].endswith("'S012.JPG': the nearest is 's012.jpg'")
     assert lines[3].endswith("'t2': a test image")

@@ -71,7 +71,7 @@ def test_the_record_says_how_the_images_were_chosen(
     assert settings == ([source, 4, 2, "number", 7] if source == "draw" else [source, None, None, None, 3])
 
 
-def test_other_masks_of_the_same_images_are_told(street: PersonSearchDataset, tmp_path: Path) -> None:
+def test_other_masks_of_the_same_images_are_noticed(street: PersonSearchDataset, tmp_path: Path) -> None:
     bare = build_subset(street, tmp_path / "one", drawn(street))
     row = int(
         np.flatnonzero(street.train.is_labeled & np.isin(street.train.scene_of_person, drawn(street).kept))[0]
@@ -89,7 +89,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     return path
 
 
-def test_a_record_whose_seed_draws_other_images_is_told_and_its_images_are_used(
+def test_a_record_whose_seed_draws_other_images_is_warned_of_and_its_images_are_used(
     street: PersonSearchDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     build_subset(street, tmp_path / "one", drawn(street))
@@ -203,7 +203,7 @@ def test_a_record_that_is_no_object_is_an_error(tmp_path: Path) -> None:
             read_subset_record(tmp_path / "subset.json")
 
 
-def test_a_subset_tells_where_its_data_set_is(street: PersonSearchDataset, tmp_path: Path) -> None:
+def test_a_subset_knows_where_its_data_set_is(street: PersonSearchDataset, tmp_path: Path) -> None:
     street.root.mkdir(exist_ok=True)
     build_subset(street, tmp_path / "subset")
     assert recorded_root(tmp_path / "subset").resolve() == street.root.resolve()
