@@ -1,4 +1,4 @@
-"""The table of an ablation: mean and spread over seeds, and what the masks add, paired by seed."""
+"""The table of an ablation: mean and spread over seeds, and the effect of the masks, paired by seed."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _HEADS = {"mAP": "mAP", "top1": "top-1"}
 
 @dataclass(frozen=True)
 class CellResult:
-    """What one training of a grid reached.
+    """The result of one training of a grid.
 
     Attributes:
         proportion: "0%" (no masks), a nested subset such as "3%", or "full".
-        images, persons: training images and persons whose masks took part.
+        images, persons: training images and persons with masks.
         search: `SearchResult.to_dict()`.
     """
 
@@ -48,9 +48,8 @@ class AblationRow:
 
     Attributes:
         results: mean and spread of each metric over the row's seeds.
-        differences: to the row without masks, over the seeds that both have; None without such a row, or a
-            seed that both have.
-        published: of the paper's Table 4 as fractions; None where it does not apply.
+        differences: to the row without masks, over the seeds that both have; None if there are none.
+        published: of the paper's Table 4 as fractions; None if it has no such row or the data differ.
     """
 
     proportion: str
@@ -64,10 +63,10 @@ class AblationRow:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """Results of a grid: a row for each share of images with masks, rising.
+    """Results of a grid: a row for each proportion of images with masks, ascending.
 
     Attributes:
-        data: what the data may be called (`maskps.datasets.naming.data_name`).
+        data: the name of the data (`maskps.datasets.naming.data_name`).
         protocol: of the evaluation, e.g. "TestG100".
         cells: by row, then by seed.
     """
@@ -79,7 +78,7 @@ class AblationTable:
 
     @classmethod
     def of(cls, data: str, protocol: str, results: Sequence[CellResult]) -> AblationTable:
-        """Returns the table of these results, in whatever order they come."""
+        """Returns the table of these results, given in any order."""
         cells = sorted(results, key=lambda cell: (_share(cell.proportion), cell.seed))
         is_papers = (data, protocol) == (_PUBLISHED_DATA, _PUBLISHED_PROTOCOL)
         without = [cell for cell in cells if cell.proportion == NO_MASKS]
@@ -165,7 +164,7 @@ class AblationTable:
 
 
 def write_result(folder: Path, result: CellResult) -> None:
-    """Writes the result of a cell into its run folder: from then on the cell is finished."""
+    """Writes the result of a cell into its run folder, which marks the cell as finished."""
     content = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(result)}
     write_json(folder / CELL_RECORD, content)
 
@@ -219,7 +218,7 @@ def _published(label: str) -> dict[Metric, float] | None:
 
 
 def _share(label: str) -> float:
-    """The share of the training images, for sorting; "full" is last."""
+    """Returns the share of the training images, for sorting; "full" is last."""
     return 2.0 if label == FULL else float(label.removesuffix("%")) / 100
 
 

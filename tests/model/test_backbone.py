@@ -16,7 +16,7 @@ from maskps.errors import ConfigError, InputFileError
 from maskps.losses import LOSS_NAMES
 from maskps.model import build_model
 from maskps.model.backbone import BACKBONES, Backbone, backbone_state, load_backbone, split_backbone
-from maskps.model.freezing import FrozenBatchNorm
+from maskps.model.freezing import FrozenBatchNorm, freeze
 from maskps.model.roi_align import RegionGrid
 from maskps.training.schedule import build_optimizer
 
@@ -129,6 +129,25 @@ def test_frozen_norms_keep_their_statistics_in_training_mode(choice: str, changi
     after = backbone_state(stem, res5)
     changed = {key for key in after if not torch.equal(before[key], after[key])}
     assert {"res5" if key.startswith("layer4") else "stem" for key in changed} == changing
+
+
+def test_batch_norms_of_frozen_stages_keep_their_statistics() -> None:
+    stem, res5 = split_backbone("tiny", frozen_stages=2, freeze_batch_norm="none")
+    before = {key: value.clone() for key, value in backbone_state(stem, res5).items()}
+    res5.train()(stem.train()(torch.rand(2, 3, 64, 64)))
+    after = backbone_state(stem, res5)
+    changed = {key.split(".")[0] for key in after if not torch.equal(before[key], after[key])}
+    assert changed == {"layer2", "layer3", "layer4"}
+
+
+def test_a_frozen_norm_has_the_eps_of_the_norm_it_replaces() -> None:
+    stem, res5 = BACKBONES["tiny"].build()
+    for module in stem.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 0.25
+    freeze(stem, res5, stages=0, batch_norm="stem")
+    norms = [module for module in stem.modules() if isinstance(module, FrozenBatchNorm)]
+    assert norms and {norm.eps for norm in norms} == {0.25}
 
 
 def _frozen_norm() -> FrozenBatchNorm:

@@ -271,6 +271,31 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
     assert all(value.isfinite().all() for value in checkpoint.model.values())
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("tried to allocate 2 GiB"), "enough memory on cpu"),
+        (RuntimeError("DataLoader worker (pid 7) is killed"), "processes that load images"),
+    ],
+)
+def test_too_little_memory_is_explained_with_the_step(
+    error: Exception,
+    expected: str,
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forward(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MaskGuidedPersonSearch, "forward", forward)
+    with pytest.raises(TrainingError, match="step 1") as caught:
+        train(make_config(), dataset, subset, tmp_path / "run")
+    assert (caught.value.expected, caught.value.found) == (expected, str(error))
+
+
 def test_missing_images_are_named_before_anything_is_written(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
 ) -> None:
