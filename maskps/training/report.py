@@ -188,7 +188,7 @@ class Stopwatch:
                 batch = next(batches)
             except StopIteration:
                 return
-            self._waiting += time.perf_counter() - asked
+            self._waiting = time.perf_counter() - asked
             yield batch
 
     def skip(self) -> None:
@@ -199,7 +199,7 @@ class Stopwatch:
         """Notes that step `step` (from 1) is done, with that many images."""
         now = time.perf_counter()
         pace = Pace(1, images, now - self._last, self._waiting)
-        self._last, self._waiting = now, 0.0
+        self._last = now
         self._recent.append(pace)
         self.total, self._epoch = self.total + pace, self._epoch + pace
         if step % self._steps_per_epoch == 0:
