@@ -306,6 +306,62 @@ def test_a_rule_is_told_by_its_code_and_only_errors_block(
     assert all(finding.where.startswith("ann/a.json") for finding in findings)
 
 
+def box_shape(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:
+    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+
+
+LIMITS: list[tuple[str, list[tuple[str, list[tuple[float, float]]]], set[tuple[str, str]]]] = [
+    ("outside 24.9%", [("p1", box_shape(12, 30.06, 28, 83.24))], set()),
+    ("outside 25%", [("p1", box_shape(12, 40, 28, 80))], {("warning", "sticks-out")}),
+    ("outside 69.9%", [("p1", box_shape(12, 57.96, 28, 97.96))], {("warning", "sticks-out")}),
+    ("outside 70%", [("p1", box_shape(12, 58, 28, 98))], {("error", "far-outside-box")}),
+    ("0.49% of the box", [("p1", box_shape(12, 12, 15, 13.96))], {("error", "area-tiny")}),
+    ("0.5% of the box", [("p1", box_shape(12, 12, 15, 14))], {("warning", "area-small")}),
+    ("7.9% of the box", [("p1", box_shape(12, 12, 20, 23.85))], {("warning", "area-small")}),
+    ("8% of the box", [("p1", box_shape(12, 12, 20, 24))], set()),
+    ("90% of the box", [("p1", box_shape(10, 12, 30, 66))], set()),
+    ("90.1% of the box", [("p1", box_shape(10, 12, 30, 66.06))], {("warning", "area-large")}),
+    ("9.9% shared", [("p2", box_shape(52, 20, 62, 60)), ("p3", box_shape(61.01, 20, 80, 85))], set()),
+    (
+        "10% shared",
+        [("p2", box_shape(52, 20, 62, 60)), ("p3", box_shape(61, 20, 80, 85))],
+        {("warning", "persons-overlap")},
+    ),
+    (
+        "49.9% shared",
+        [("p2", box_shape(60, 20, 70, 60)), ("p3", box_shape(65.01, 20, 85, 85))],
+        {("warning", "persons-overlap")},
+    ),
+    (
+        "50% shared",
+        [("p2", box_shape(60, 20, 70, 60)), ("p3", box_shape(65, 20, 85, 85))],
+        {("error", "persons-overlap")},
+    ),
+    ("half a pixel outside", [("p3", box_shape(70, 40, 85, 100.5))], set()),
+    ("more than half a pixel", [("p3", box_shape(70, 40, 85, 100.51))], {("warning", "outside-image")}),
+    ("an IoU of 0.31 with a box", [("p9", box_shape(10, 10, 30, 28.6))], {("error", "label-unknown")}),
+    (
+        "an IoU of 0.29 with all boxes",
+        [("p9", box_shape(10, 10, 30, 27.4))],
+        {("error", "person-needs-none")},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"), [case[1:] for case in LIMITS], ids=[case[0] for case in LIMITS]
+)
+def test_both_sides_of_a_limit(
+    annotate: Annotate,
+    shapes: list[tuple[str, list[tuple[float, float]]]],
+    expected: set[tuple[str, str]],
+) -> None:
+    names = {name for name, _ in shapes}
+    others = [shape for shape in GOOD if shape.label not in names]
+    _, findings = annotate(*others, *(drawn(name, points) for name, points in shapes))
+    assert set(codes(findings)) == expected
+
+
 def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
     _, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)]))
     assert findings[0].where == "ann/a.json p1 (shape 5)"
