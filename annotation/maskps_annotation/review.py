@@ -1,8 +1,8 @@
-"""`maskps-data annotate review`: one page on which every outline of a subset is looked at and decided.
+"""`maskps-data annotate review`: one page on which a reviewer accepts or rejects every outline of a subset.
 
-The page is one file that refers to no other one. Its pictures are elements of text, shown when they are
-scrolled near; what else it shows is one JSON object. Frame, style and code stand in `review_page/`; what it
-saves is read by `maskps_annotation.decisions`.
+The page is one file that needs no other. It holds each picture as text, shown when it is scrolled near, and
+everything else as one JSON object. Its HTML, style and code are in `review_page/`; `decisions` reads what it
+saves.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class ReviewPage:
 
     Attributes:
         persons: on the page.
-        missing: of them without an outline.
-        errors, warnings: persons of whom the checks have an error, or a warning and no error.
+        missing: persons without an outline.
+        errors, warnings: persons with an error of the checks, and persons with a warning but no error.
         bytes: size of the file.
     """
 
@@ -69,12 +69,12 @@ def write_review(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReviewPage:
-    """Writes the review page of a mask subset, whole or not at all; the same input gives the same bytes.
+    """Writes the review page of a mask subset, atomically; the same input gives the same bytes.
 
     Args:
-        packs: adds what the checks find in them, and who has whom to draw.
-        force: replace a review page that stands at `out`.
-        progress: called with (files checked and images read, all of them).
+        packs: adds the findings of their checks, and who draws which person.
+        force: replace an existing review page at `out`.
+        progress: called with (files checked and images read, total).
 
     Raises:
         OutputExistsError, OutputError: `out` exists, or cannot be written.
@@ -90,16 +90,16 @@ def write_review(
     checks = sum(len(pack.scenes) for pack in packs.packs) if packs is not None else 0
     total = checks + len(subset.kept_rows)
 
-    def tell(done: int, _: int = 0) -> None:
+    def report(done: int, _: int = 0) -> None:
         if progress is not None:
             progress(done, total)
 
-    persons = review_persons(subset_dir, subset, dataset, packs, progress=tell)
+    persons = review_persons(subset_dir, subset, dataset, packs, progress=report)
     if not persons:
         raise InputFileError(
             subset_dir,
             expected="a subset with labeled persons",
-            found="none in its images",
+            found="no labeled person in its images",
             hint="build the subset from images with labeled persons",
         )
     targets = _targets(persons, train.boxes)
@@ -120,7 +120,7 @@ def write_review(
                 picture = base64.b64encode(picture_of_frame(image, frame)).decode()
                 stream.write(f'<script type="text/plain" id="picture-{index}">{picture}</script>\n')
                 records.append(_record(one, frame, box, targets[index], odd[index]))
-            tell(checks + done)
+            report(checks + done)
         content = {
             "format": decisions.FORMAT,
             "version": decisions.VERSION,
@@ -142,7 +142,7 @@ def write_review(
 
 
 def _page(subset: str) -> str:
-    """Returns the page without its content; the policy lets it run its own code and load nothing."""
+    """Returns the page without its content; its policy allows its own code and loads nothing."""
     folder = files("maskps_annotation") / "review_page"
     html, style, *scripts = ((folder / name).read_text(encoding="utf-8") for name in _PARTS)
     script = "\n".join(scripts)
@@ -152,14 +152,14 @@ def _page(subset: str) -> str:
 
 
 def _json(content: Any) -> str:
-    """Returns JSON that ends no element of the page, whatever names say."""
+    """Returns JSON that cannot end an element of the page, whatever the names contain."""
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _record(
     one: ReviewPerson, frame: Frame, box: NDArray[np.float32], target: NDArray[np.bool_], odd: float
 ) -> dict[str, Any]:
-    """Returns what the page has to know of a person; places in pixels of the picture."""
+    """Returns what the page needs about a person; places in pixels of the picture."""
     rank = min((_RANKS.get(finding.level, _MISSING) for finding in one.findings), default=_MISSING)
     if one.outline is not None:
         rank = min(rank, _NOTHING_WRONG)
@@ -192,7 +192,7 @@ def _record(
 
 
 def _targets(persons: Sequence[ReviewPerson], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Returns the (N, 14, 14) mask targets; nothing for a person without outline."""
+    """Returns the (N, 14, 14) mask targets, empty for a person without outline."""
     edges = [np.zeros((0, 4)) if one.outline is None else one.outline.edges() for one in persons]
     return coverage_in_chunks(edges, boxes[[one.row for one in persons]]) >= THRESHOLD
 
@@ -200,8 +200,8 @@ def _targets(persons: Sequence[ReviewPerson], boxes: NDArray[np.float32]) -> NDA
 def _oddness(persons: Sequence[ReviewPerson]) -> list[float]:
     """Returns how unlike the others each outline is, 0 to about 1.
 
-    The larger of two: how far the share of its box that it covers is from the median of all, and how much of
-    it is outside the box.
+    The larger of two numbers: the distance of its share of the box from the median of all, and its share
+    outside the box.
     """
     shares = [one.share for one in persons if one.outline is not None]
     middle = float(np.median(shares)) if shares else 0.0

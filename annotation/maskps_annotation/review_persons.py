@@ -1,4 +1,4 @@
-"""What there is to tell about each person of a subset: outline, other drawings, findings, how odd it is."""
+"""What the review page shows of each person of a subset: outline, other drawings, findings."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from maskps_annotation.store import Store
 
 @dataclass(frozen=True)
 class OtherDrawing:
-    """A drawing of a person that is not the one in use.
+    """A drawing of a person that is not in use.
 
     Attributes:
-        what: for people, e.g. "bob, not used".
-        outline: of the person.
-        iou, changed_cells: how far it is from the outline in use; None if there is none.
+        what: human-readable, e.g. "bob, not used".
+        outline: the drawn one.
+        iou, changed_cells: compared with the outline in use; None without one.
     """
 
     what: str
@@ -59,11 +59,11 @@ class ReviewPerson:
         scene: its name.
         person: index of the box in the scene.
         identity: the data set's own.
-        outline: None while there is none.
-        drawn_by: who drew the outline; "" where nobody knows.
-        annotators: that one, and who else has the person to draw.
-        findings: of the checks about this person or the whole file, the worst first; remarks only about the
-            person.
+        outline: None if missing.
+        drawn_by: who drew the outline; "" if unknown.
+        annotators: that one, and everybody else who has the person to draw.
+        findings: of the checks about this person or the whole file, the worst first; remarks only if they are
+            about the person.
         others: drawings that are not in use, and the one before the last change.
         share: area of the outline as a share of the box; 0 without outline.
         outside: share of the outline outside the box.
@@ -93,20 +93,20 @@ def review_persons(
     """Returns every labeled person of a subset, in the order of the training table.
 
     Args:
-        folder: of the subset; its collected.json and store are read if they are there.
-        packs: whose checks are told; none without.
+        folder: of the subset; its collected.json and store are read if they exist.
+        packs: adds the findings of their checks.
         progress: called with (files checked, files to check).
 
     Raises:
         InputFileError: collected.json or the store is damaged.
-        AnnotationError: packs of another data set.
+        AnnotationError: the packs belong to another data set.
     """
     train = dataset.train
     scene_of_person = train.scene_of_person
     findings: Mapping[int, list[Finding]] = {}
     assigned: Mapping[int, list[str]] = {}
     if packs is not None:
-        findings, assigned = _told_by_packs(packs, dataset, progress)
+        findings, assigned = _findings_of_packs(packs, dataset, progress)
     collected = read_collected(folder / COLLECTED_NAME)
     drawings = _Drawings(store_of(folder), dataset)
     areas = box_area(train.boxes)
@@ -137,14 +137,14 @@ def review_persons(
 
 
 def _outside(outline: Outline, box: np.ndarray) -> float:
-    """Share of the outline's area outside the box."""
+    """Returns the share of the outline's area outside the box."""
     return max(0.0, 1 - outline.clipped(box).area / outline.area)
 
 
-def _told_by_packs(
+def _findings_of_packs(
     packs: PackSet, dataset: PersonSearchDataset, progress: Callable[[int, int], None] | None
 ) -> tuple[dict[int, list[Finding]], dict[int, list[str]]]:
-    """Returns the findings by person row, the worst first, and who has each person to draw."""
+    """Returns the findings by person row, the worst first, and the annotators by person row."""
     check_packs_of(packs, dataset)
     slots: dict[str, dict[str, int]] = {}  # "annotator/file" or "annotator" -> slot -> person row
     assigned: dict[int, list[str]] = defaultdict(list)
@@ -169,7 +169,7 @@ def _told_by_packs(
 
 
 def _rows_meant(finding: Finding, slots: Mapping[str, Mapping[str, int]]) -> list[int]:
-    """Rows of the persons whom a finding is about: that of its slot, or all of a file, but for remarks."""
+    """Returns the persons a finding is about: its slot's, or all in the file unless it is a remark."""
     file, _, place = finding.where.partition(" ")
     rows = slots.get(file, {})
     if not place:
@@ -189,7 +189,7 @@ class _Drawings:
     def others(
         self, known: CollectedPerson, row: int, person: int, outline: Outline | None, box: np.ndarray
     ) -> Iterator[OtherDrawing]:
-        """Yields what else was drawn of a person: the latest of each kind that differs from what is known."""
+        """Yields other drawings of a person: of each kind the latest that differs from those shown."""
         seen = {outline_key(outline), ""}
         for what, drawing in self._named(known):
             other = self._outline(drawing, row, person)
@@ -214,7 +214,7 @@ class _Drawings:
                 yield f"{other.annotator}, not used", other
 
     def _versions_before(self, used: Drawing) -> list[str]:
-        """Checksums of the versions of the file in use that came before the one in use."""
+        """Returns the checksums of earlier versions of the file in use."""
         versions = [one.sha256 for one in self._store.versions(used.annotator, used.file)]
         if used.annotator == SUBSET_OWNER or used.sha256 not in versions:
             return []
@@ -227,21 +227,21 @@ class _Drawings:
         return self._read[drawing.sha256].get(row if drawing.annotator == SUBSET_OWNER else person)
 
     def _outlines(self, path: Path, drawing: Drawing) -> Mapping[int, Outline]:
-        """Outlines of a stored version: by row of a masks.json, by person in the scene of a LabelMe file."""
+        """Returns the outlines of a stored version: of a masks.json by row, of a LabelMe file by person."""
         try:
             if drawing.annotator == SUBSET_OWNER:
                 fingerprint = self._dataset.fingerprint
                 return read_masks(path, self._dataset.train, fingerprint=fingerprint).outlines
             scene = _scene_of_file(path)
             return {} if scene is None else check_file(scene, path)[0]
-        except MaskpsError:  # a version that could not be read then, either
+        except MaskpsError:  # it could not be read when it was stored, either
             return {}
 
 
 def _scene_of_file(path: Path) -> PackedScene | None:
-    """Returns what a LabelMe file tells of the pack it came with; None if that is lost.
+    """Returns the scene and slots recorded in a LabelMe file of a pack; None if that record is lost.
 
-    A file of an earlier distribution has slots of its own, which the packs at hand do not tell.
+    A file of an earlier distribution has its own slots, which the packs at hand do not have.
     """
     file = read_file(path, path.name)
     slots = {}

@@ -14,7 +14,7 @@ from maskps.masks.outlines import Outline
 
 _MOST = (320, 256)  # width and height in pixels of a picture
 _MARGIN = 0.12  # of the longer side of what is shown
-_FARTHEST = 1.0  # sides of the box around it: beyond, nothing is shown
+_FARTHEST = 1.0  # nothing farther from the box than this many of its sides is shown
 _QUALITY = 80  # of WebP, 0 to 100
 
 
@@ -23,7 +23,7 @@ class Frame:
     """Which part of a scene a picture shows, and how large.
 
     Attributes:
-        region: (4,) float64 xyxy, pixels of the scene, inside of it.
+        region: (4,) float64 xyxy, pixels of the scene, inside it.
         size: (width, height) of the picture in its own pixels; never more than the region has.
     """
 
@@ -46,11 +46,11 @@ class Frame:
 def frame_of_person(
     box: NDArray[np.floating], outlines: Iterable[Outline], scene_size: tuple[int, int]
 ) -> Frame:
-    """Returns the frame that shows a box, what was drawn of its person, and a margin.
+    """Returns the frame that shows a box, the drawings of its person, and a margin.
 
     Args:
         box: (4,) xyxy, pixels of the scene.
-        outlines: what has to be visible, at most one side of the box away from it.
+        outlines: must be visible, up to one side of the box away from it.
         scene_size: (width, height) in pixels.
     """
     box = np.asarray(box, dtype=np.float64)
@@ -70,7 +70,7 @@ def frame_of_person(
 
 
 def picture_of_frame(image: Image.Image, frame: Frame) -> bytes:
-    """Returns what a frame shows of its scene as a WebP file."""
+    """Returns the frame's part of a scene as a WebP file."""
     x0, y0, x1, y1 = frame.region.tolist()
     picture = image.resize(frame.size, Image.Resampling.LANCZOS, box=(x0, y0, x1, y1))
     stream = io.BytesIO()

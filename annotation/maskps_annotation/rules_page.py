@@ -1,12 +1,10 @@
-"""rules.html: what an annotator has to know, on one page with pictures; it needs no network.
+"""rules.html: what an annotator has to know, on one page with pictures that needs no network.
 
 In a pack of corrections, its first section shows whom to draw again, and why.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -19,7 +17,7 @@ from maskps.masks.outlines import Outline
 from maskps.pictures.drawing import INK, crop_tile, draw_frame, paint_outline
 from maskps_annotation.pack_files import reason_text
 from maskps_annotation.pack_record import Pack, Slot
-from maskps_annotation.rules_pictures import SIZE, examples
+from maskps_annotation.rules_pictures import SIZE, examples, jpeg_url
 
 RULES_NAME = "rules.html"
 
@@ -27,42 +25,42 @@ _RULES = (
     (
         "who",
         "Only persons with a rectangle",
-        "Every rectangle p1, p2, ... is one person to draw. Leave everybody else alone, and leave the "
-        "rectangles as they are. Choose the polygon tool (Ctrl+N), go around the person, and pick the name "
-        "of the rectangle as label.",
+        "Every rectangle p1, p2, ... marks one person to draw. Draw nobody else, and leave the rectangles as "
+        "they are. Choose the polygon tool (Ctrl+N), outline the person, and pick the rectangle's name as "
+        "the label.",
     ),
     (
         "visible",
         "Only what can be seen",
-        "The outline ends where something, or somebody, stands in front. Two persons' outlines never "
+        "The outline ends where something or somebody stands in front. The outlines of two persons never "
         "overlap.",
     ),
     (
         "things",
         "Bags, luggage and prams belong to the person",
-        "Whatever a person carries, wears, pulls or pushes is inside the outline. Draw it in one line with "
-        "the person, or as a polygon of its own with the same label and the flag 'accessory' ticked.",
+        "Whatever a person carries, wears, pulls or pushes is inside the outline. Draw it together with the "
+        "person, or as a separate polygon with the same label and the flag 'accessory' ticked.",
     ),
     (
         "parts",
         "A person in several parts",
-        "Where a bar or a bench cuts a person in two, draw each part. All have the person's label and the "
-        "same group number (group_id: any number).",
+        "Where a bar or a bench cuts a person in two, draw each part. Give all parts the person's label and "
+        "the same group number (group_id: any number).",
     ),
     (
         "holes",
         "Holes",
         "Where the background shows through, draw it as a polygon with the person's label and tick 'hole'. "
-        "Gaps narrower than a hand need none.",
+        "Leave out gaps narrower than a hand.",
     ),
 )
 
 _LAST = (
     "Tick 'done' (Flags, on the right) when every person of the image is drawn. LabelMe then saves at once.",
-    "Tick 'problem' if you cannot finish an image: wrong rectangle, picture broken, person not to be found.",
-    "Tick 'unsure' at a polygon that somebody should look at again.",
+    "Tick 'problem' if you cannot finish an image: a wrong rectangle, a broken picture, a person not found.",
+    "Tick 'unsure' at a polygon that somebody else should check.",
     "Do not rename, move or delete files, and leave 'Keep Previous Annotation' off.",
-    "Do not let lines of one polygon cross. 20 to 60 points are enough for most persons.",
+    "The lines of a polygon must not cross. 20 to 60 points are enough for most persons.",
 )
 
 _WIDTH, _HEIGHT = 180, 240  # pixels of the picture of a person to correct
@@ -70,10 +68,10 @@ _WIDTH, _HEIGHT = 180, 240  # pixels of the picture of a person to correct
 _CONTEXT = 0.15  # of the region's sides, around it
 
 _HOW = (
-    "Somebody looked at these outlines and did not accept them. Each image opens with the outline as it is: "
-    "move, add and delete points, or delete the polygon and draw the person again. The reason also stands in "
-    "the description of the rectangle. An outline that stays as it is counts as not done; if you think that "
-    "it is right, tick 'problem'. Leave everybody without a rectangle alone."
+    "A reviewer did not accept these outlines. Each image opens with the outline as it is: move, add and "
+    "delete points, or delete the polygon and draw the person again. The description of the rectangle also "
+    "gives the reason. An unchanged outline counts as not done; if you think it is right, tick 'problem'. "
+    "Draw nobody without a rectangle."
 )
 
 _STYLE = f"""
@@ -94,7 +92,7 @@ def rules_page(first: str = "") -> str:
     """Returns the page.
 
     Args:
-        first: HTML of a section before the rules, the annotator's own; by default all get the same page.
+        first: HTML of the annotator's own section, before the rules.
     """
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -121,14 +119,14 @@ def _rules() -> str:
             f'<h2>{number}. {escape(title)}</h2>\n<p>{escape(text)}</p>\n<div class="pair">{figures}</div>\n'
         )
     last = "\n".join(f"<li>{escape(line)}</li>" for line in _LAST)
-    return f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and always</h2>\n<ul>\n{last}\n</ul>\n"
+    return f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and in general</h2>\n<ul>\n{last}\n</ul>\n"
 
 
 def correction_section(pack: Pack, folder: Path) -> str:
-    """Returns HTML with image, slot, reasons and a picture of every person to correct; "" if there is none.
+    """Returns HTML with image, slot, reasons and picture of every person to correct; "" if there is nobody.
 
     Args:
-        folder: where the images of the pack are.
+        folder: holds the images of the pack.
 
     Raises:
         InputFileError: an image is missing or broken.
@@ -148,19 +146,17 @@ def correction_section(pack: Pack, folder: Path) -> str:
 
 
 def _correction_figure(image: str, slot: Slot, picture: Image.Image) -> str:
-    packed = io.BytesIO()
-    _correction_picture(slot, picture).save(packed, "JPEG", quality=80)
-    data = base64.b64encode(packed.getvalue()).decode("ascii")
+    url = jpeg_url(_correction_picture(slot, picture), quality=80)
     name = escape(slot.name)
     return (
-        f'<figure><img src="data:image/jpeg;base64,{data}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'<figure><img src="{url}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'alt="{name} as it is now"><figcaption><b>{name}</b> in <bdi>{escape(image)}</bdi>'
         f'<div class="reasons" dir="auto">{escape(reason_text(slot))}</div></figcaption></figure>'
     )
 
 
 def _correction_picture(slot: Slot, picture: Image.Image) -> Image.Image:
-    """Returns a picture of the person's box, dark, and of the rejected outline."""
+    """Returns a picture with the person's box, dark, and the rejected outline."""
     outline = slot.correction.outline if slot.correction is not None else Outline(())
     box = np.array(slot.box)
     around = box if outline.is_empty else np.array([box, outline.bounds])

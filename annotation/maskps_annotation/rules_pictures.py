@@ -30,17 +30,22 @@ _WALL, _POST = (120, 122, 118), (88, 92, 96)
 
 @dataclass(frozen=True)
 class Example:
-    """One picture: whether it is right, and what it shows in a few words."""
+    """One picture: whether it is right, and a short text."""
 
     is_right: bool
     text: str
     picture: Image.Image
 
     def data_url(self) -> str:
-        """Returns the picture as a JPEG in the page itself."""
-        packed = io.BytesIO()
-        self.picture.save(packed, "JPEG", quality=85)
-        return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
+        """Returns the picture as a JPEG inside the page."""
+        return jpeg_url(self.picture, quality=85)
+
+
+def jpeg_url(picture: Image.Image, *, quality: int) -> str:
+    """Returns the URL of a JPEG that stands in the page itself."""
+    packed = io.BytesIO()
+    picture.save(packed, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
 
 
 @cache
@@ -86,7 +91,7 @@ def examples() -> dict[str, tuple[Example, ...]]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A person, an outline, what stands in front as shapes and colours, and the rectangle of the pack."""
+    """A person, an outline, shapes in front with their colours, and the rectangle of the pack."""
 
     figure: Sequence[Shape]
     outline: Any

@@ -1,4 +1,4 @@
-"""`maskps-data annotate`: from a mask subset to drawn outlines, with LabelMe."""
+"""`maskps-data annotate` pack, open, progress: from a mask subset to drawn outlines, with LabelMe."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskps_cli.annotate_results import agreement, check, collect, restore
-from maskps_cli.annotate_review import review
+from maskps_cli.annotate_results import agreement, check, collect, restore, review
 from maskps_cli.options import (
     dataset_of_subset,
     force_option,
@@ -53,7 +52,7 @@ class Share(click.ParamType):
         except ValueError:
             share = -1.0
         if not 0 <= share <= 1:
-            self.fail(f"{value!r} is no share from 0% to 100%", param, ctx)
+            self.fail(f"{value!r} is not a share from 0% to 100%", param, ctx)
         return share
 
 
@@ -64,21 +63,21 @@ class Share(click.ParamType):
 @click.option(
     "--annotators",
     metavar="A,B,C",
-    help="Names of the annotators. With --corrections, by default, each image goes back to who drew it.",
+    help="Names of the annotators. By default, with --corrections, each image goes back to its annotator.",
 )
 @click.option(
     "--double",
     type=Share(),
     default="0%",
     show_default=True,
-    help="Share of the images that two annotators get without being told, for 'agreement'.",
+    help="Share of the images that two annotators get without knowing it, for 'agreement'.",
 )
 @click.option(
     "--corrections",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Decisions saved in a review: pack only what it rejects. May be given several times.",
+    help="Decisions saved on a review page: pack only what they reject. May be given several times.",
 )
 @seed_option
 @force_option
@@ -94,15 +93,15 @@ def pack(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Make one folder per annotator, ready to be drawn in.
+    """Make one folder per annotator, ready to draw in.
 
-    Reads SUBSET (from build-subset) and the data set. Writes OUT/packs.json, the record, which stays
-    with you, and a folder per annotator with images, LabelMe files that hold a rectangle per person to
-    draw, LabelMe's settings and a page of rules. Shares are balanced by persons. --force replaces
-    packs only as long as nobody has drawn in them.
+    Reads SUBSET (from build-subset) and the data set. Writes a folder per annotator with images, LabelMe
+    files that hold a rectangle per person to draw, LabelMe's settings and a page of rules; and
+    OUT/packs.json, a record that stays with you. Shares are balanced by persons. --force replaces packs only
+    if nobody has drawn in them.
 
-    With --corrections the packs hold only the persons that a review rejected, with the outline to mend and
-    the reasons.
+    With --corrections the packs hold only the persons that a review rejected, with the reasons and the
+    outline to correct.
 
     \b
     Example:
@@ -114,12 +113,12 @@ def pack(
     from maskps_annotation.packs import write_packs
 
     if corrections and double:
-        raise click.UsageError("--double does not go with --corrections: a rejected person is drawn by one")
+        raise click.UsageError("--double does not go with --corrections: one annotator draws each person")
     if annotators is None and not corrections:
         raise click.UsageError("name the annotators: --annotators A,B,C")
     names = [name.strip() for name in (annotators or "").split(",") if name.strip()]
     if annotators is not None and not names:
-        raise click.UsageError("--annotators names nobody")
+        raise click.UsageError("--annotators holds no name")
     if double and len(names) < 2:
         raise click.UsageError("--double gives an image to two annotators; name two with --annotators")
     with wrong_value("--annotators"):
@@ -163,15 +162,15 @@ def pack(
     "--labelme",
     envvar="MASKPS_LABELME",
     show_envvar=True,
-    help="The program to start, if it is not 'labelme' on the PATH.",
+    help="The program to start instead of 'labelme' on the PATH.",
 )
 @quiet_option
 def open_pack(pack: Path, labelme: str | None, quiet: bool) -> None:
     """Open the PACK of one annotator in LabelMe, with the right settings.
 
-    LabelMe 6 or 7 is started as a program of its own, after a look at its version, the display and
-    packages that get in its way; what is missing is said. It saves into PACK after every stroke.
-    Returns when its window is closed.
+    Checks LabelMe's version, the display and packages that conflict with it, then starts LabelMe 6 or 7 as a
+    program of its own. LabelMe saves into PACK after every stroke. The command ends when its window is
+    closed.
 
     \b
     Example:
@@ -197,11 +196,11 @@ def open_pack(pack: Path, labelme: str | None, quiet: bool) -> None:
 @json_option
 @quiet_option
 def progress(packs: Path, as_json: bool, quiet: bool) -> None:
-    """Show how far the annotators are, and how long it will take.
+    """Show how far the annotators are, and how long the rest will take.
 
-    PACKS is the folder with packs.json. A person is done when the image is ticked "done", everybody in
-    it is drawn, and nothing in it is an error. The rate comes from the times of the files, without
-    pauses of over half an hour. Writes nothing.
+    PACKS is the folder with packs.json. A person is done when the image is ticked "done", everybody in it is
+    drawn, and it has no error. The rate comes from the times of the files, without pauses of over half an
+    hour. Writes nothing.
 
     \b
     Example:
@@ -227,7 +226,7 @@ def progress(packs: Path, as_json: bool, quiet: bool) -> None:
             click.echo(f"  {part.annotator}: {name} is ticked 'problem'")
         for name in part.errors:
             click.echo(
-                f"  {part.annotator}: {name} is ticked 'done' but is not; 'annotate check' says what is wrong"
+                f"  {part.annotator}: {name} is ticked 'done' but is not done; 'annotate check' shows why"
             )
 
 

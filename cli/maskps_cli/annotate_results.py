@@ -1,4 +1,4 @@
-"""`maskps-data annotate` check, collect, restore, agreement: what becomes of the annotators' files."""
+"""`maskps-data annotate` check, collect, restore, review, agreement: from annotators' files to masks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from maskps.findings import LEVELS, Finding, count_by_level
-from maskps_cli.options import dataset_of_subset, images_option, json_option, quiet_option
+from maskps_cli.options import dataset_of_subset, force_option, images_option, json_option, quiet_option
 from maskps_cli.output import print_json, print_table, progress_bar, say
 
-_SHOWN = 5  # persons drawn by several
+_SHOWN = 5  # persons drawn by several annotators
 packs_argument = click.argument("packs", type=click.Path(path_type=Path))
 
 
@@ -27,8 +27,8 @@ def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> No
     """Check every file of every annotator in PACKS, by every rule.
 
     PACKS is the folder that `annotate pack` made, with the annotators' folders in it. Prints errors and
-    warnings by file, with what to do, and how often each code occurs; --json lists remarks as well. Writes
-    nothing. Exits with 1 if there are errors. docs/annotation_checks.md explains the codes.
+    warnings by file, with a hint for each, and how often each code occurs; --json lists remarks as well.
+    Writes nothing. Exits with 1 if there are errors. docs/annotation_checks.md explains the codes.
 
     \b
     Example:
@@ -60,9 +60,9 @@ def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> No
 def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet: bool) -> None:
     """Store every annotator's file in PACKS, then turn what passes into masks and targets.
 
-    First every file goes into SUBSET.store, where no version is ever lost. Then persons without an error get
-    their outline in SUBSET/masks.json and their 14x14 target; others keep what they had. Running it twice
-    changes nothing; a run that was killed is made good by the next one.
+    First every file goes into SUBSET.store, which keeps every version. Then the outlines of persons without
+    an error go into SUBSET/masks.json, with their 14x14 targets; other persons keep what they had. A second
+    run changes nothing; after a kill, run it again.
 
     \b
     Example:
@@ -92,9 +92,9 @@ def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet
 @click.command()
 @click.argument("subset", type=click.Path(path_type=Path))
 @click.argument("file", required=False)
-@click.option("--version", metavar="SHA256", help="The version to write, by the first letters of its sha256.")
+@click.option("--version", metavar="SHA256", help="The version to write: the first letters of its sha256.")
 @click.option("--to", type=click.Path(path_type=Path), help="File to write it to.")
-@click.option("--force", is_flag=True, help="Replace what stands there, after it was stored as well.")
+@click.option("--force", is_flag=True, help="Replace an existing file, after storing it as well.")
 @json_option
 @quiet_option
 def restore(
@@ -108,8 +108,8 @@ def restore(
 ) -> None:
     """List the stored versions of annotators' files of SUBSET, or bring one back.
 
-    FILE is an annotator and a file, e.g. ann/s1234.json; without it, all files are listed. With --version
-    and --to that version is written.
+    FILE is an annotator and a file, e.g. ann/s1234.json; without it, all files are listed. --version and
+    --to write one version to a file.
 
     \b
     Example:
@@ -139,10 +139,10 @@ def restore(
 @packs_argument
 @json_option
 def agreement(packs: Path, as_json: bool) -> None:
-    """Compare the outlines of persons whom two annotators have drawn in PACKS.
+    """Compare the outlines of persons whom two annotators drew in PACKS.
 
-    Prints per annotator IoU, the mean distance of the borders and the changed cells of the 14x14 targets,
-    beside the noise on every vertex that changes as many cells.
+    Prints per annotator the IoU, the mean distance of the borders, the changed cells of the 14x14 targets,
+    and the noise on every vertex that changes as many cells.
 
     \b
     Example:
@@ -170,10 +170,49 @@ def agreement(packs: Path, as_json: bool) -> None:
     )
 
 
+@click.command()
+@click.argument("subset", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The page to write, an HTML file."
+)
+@images_option
+@click.option(
+    "--packs",
+    type=click.Path(path_type=Path),
+    help="Folder of the packs: show the findings of their checks.",
+)
+@force_option
+@quiet_option
+def review(
+    subset: Path, out: Path, images: Path | None, packs: Path | None, force: bool, quiet: bool
+) -> None:
+    """Make a page to accept, reject or comment on every outline of SUBSET.
+
+    Reads SUBSET, its store and the images. Writes one HTML file that needs no server and no network. It shows
+    each labeled person with outline, cut-out and 14x14 target, other drawings of the person and, with
+    --packs, the findings of the checks. Give the file of decisions that the page saves to
+    'annotate pack --corrections'.
+
+    \b
+    Example:
+      maskps-data annotate review subset --packs packs --out review.html
+    """
+    from maskps_annotation.pack_record import read_packs
+    from maskps_annotation.review import write_review
+
+    opened = None if packs is None else read_packs(packs)
+    dataset = dataset_of_subset(subset, images)
+    with progress_bar("files and images", quiet=quiet) as update:
+        page = write_review(subset, dataset, out, packs=opened, force=force, progress=update)
+    found = f"; {page.errors:,} with an error, {page.warnings:,} with a warning" if packs is not None else ""
+    say(f"{page.persons:,} persons, {page.missing:,} without outline{found}", quiet=quiet)
+    say(f"wrote {out} ({page.bytes / 1e6:,.2f} MB); open it in a browser", quiet=quiet)
+
+
 def _print_findings(findings: Sequence[Finding]) -> None:
     """Writes errors and warnings to stdout by file, errors first within each."""
-    told = [finding for finding in findings if finding.level != "info"]
-    by_file = sorted(told, key=_file)
+    shown = [finding for finding in findings if finding.level != "info"]
+    by_file = sorted(shown, key=_file)
     for file, group in itertools.groupby(by_file, key=_file):
         click.echo(file)
         for finding in sorted(group, key=lambda one: LEVELS.index(one.level)):
@@ -196,6 +235,6 @@ def _print_codes(findings: Sequence[Finding]) -> None:
 
 
 def _file(finding: Finding) -> str:
-    """The annotator and file that a finding is about; the name of a file may hold spaces."""
+    """Returns the annotator and file that a finding is about; file names may hold spaces."""
     name = re.match(r".*?\.\w+(?= |$)", finding.where)
     return name[0] if name else finding.where

@@ -214,14 +214,14 @@ def test_loading_adds_and_leaves_what_is_here(visit: Visits, review: Path, tmp_p
     page = visit(review).page
     button(page, 0, "Accept").click()
     said = load(page, tmp_path, entry(0, "reject", "no"), entry(1, "accept"), entry(2, "", "look"))
-    assert "2 decisions loaded" in said and "1 unlike those here" in said
+    assert "2 decisions loaded" in said and "1 different from those here" in said
     assert button(page, 0, "Accept").get_attribute("aria-pressed") == "true"
     assert "eva: rejected: no" in str(card(page, 0).text_content())
     assert button(page, 1, "Accept").get_attribute("aria-pressed") == "true"
     assert card(page, 2).get_by_role("textbox").input_value() == "look"
 
 
-def test_a_decision_about_another_outline_is_told_and_not_taken(
+def test_a_decision_about_another_outline_is_shown_and_not_taken(
     visit: Visits, review: Path, tmp_path: Path
 ) -> None:
     page = visit(review).page
@@ -235,7 +235,7 @@ def test_a_decision_about_another_outline_is_told_and_not_taken(
     ("head", "why"),
     [
         ({"fingerprint": "f2"}, "another data set"),
-        ({"format": "coco"}, "no file of decisions"),
+        ({"format": "coco"}, "not a file of decisions"),
         ({"version": 2}, "version"),
         ({"decisions": [{"scene": "a.jpg"}]}, "edited"),
     ],
@@ -245,7 +245,7 @@ def test_a_wrong_file_is_refused_with_the_reason(
 ) -> None:
     made = visit(review)
     said = load(made.page, tmp_path, **head)
-    assert said.startswith("other.review.json is not loaded: ") and why in said
+    assert said.startswith("other.review.json was not loaded: ") and why in said
     assert made.complaints == []
 
 
@@ -275,7 +275,7 @@ def test_it_works_where_the_browser_keeps_nothing(visit: Visits, review: Path, t
       get() { throw new DOMException("denied", "SecurityError"); }
     })"""
     made = visit(review, before=denied)
-    assert "keeps nothing" in made.page.locator("#kept").text_content()
+    assert "cannot keep" in made.page.locator("#kept").text_content()
     button(made.page, 0, "Accept").click()
     assert len(saved(made.page, tmp_path).decisions) == 1
     assert made.complaints == []

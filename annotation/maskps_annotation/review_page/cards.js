@@ -5,7 +5,7 @@ const REASONS = ["missed part", "too much", "wrong person", "bag missing", "bag 
   "occluder included", "too coarse"];
 const CELLS = 14;
 const STATES = { accept: "accepted", reject: "rejected", "": "undecided" };
-const MARKS = { accept: "✓ ", reject: "✕ ", "": "" }; // a state is never told by its colour alone
+const MARKS = { accept: "✓ ", reject: "✕ ", "": "" }; // colour alone never shows a state
 
 // ---- elements: text is only ever text
 
@@ -103,7 +103,7 @@ function findings(person) {
       `${one.code}: ${who}${one.found}`));
   }
   if (person.path && person.findings.some((one) => one.level === "error" && one.code !== "person-missing")) {
-    list.append(make("li", {}, "A drawing with an error is not used; the outline shown is another one."));
+    list.append(make("li", {}, "A drawing with an error is not used; the outline shown is a different one."));
   }
   return list.childElementCount ? [list] : [];
 }
@@ -135,7 +135,7 @@ function build(row) {
         make("small", {}, "identity ", make("bdi", {}, person.identity))),
       make("span", { className: "state" })),
     make("div", { className: "body" }, tiles(row),
-      make("div", { className: "side" }, facts(person), ...findings(person), make("div", { className: "told" }))),
+      make("div", { className: "side" }, facts(person), ...findings(person), make("div", { className: "others" }))),
     make("div", { className: "decide" }, ...buttons,
       make("div", { className: "reasons", role: "group", "aria-label": "Reasons" }, ...reasons)),
     comment,
@@ -163,6 +163,6 @@ function show(row) {
   }
   const field = card.querySelector(".comment");
   if (field.value !== comment) field.value = comment;
-  card.querySelector(".told").replaceChildren(
+  card.querySelector(".others").replaceChildren(
     ...notes[row].map((note) => make("p", { className: "notes", dir: "auto" }, note)));
 }

@@ -1,18 +1,18 @@
 "use strict";
 
-// The list of persons, what is decided about each, and the keys. cards.js draws one person, decisions.js saves and
+// The list of persons, the decision about each, and the keys. cards.js draws one person, decisions.js saves and
 // loads; the three are one script.
 
-const NEAR = "700px"; // from the window: closer cards are built
+const NEAR = "700px"; // cards closer to the window than this are built
 
 const byId = (id) => document.getElementById(id);
 const content = JSON.parse(byId("content").textContent);
 const persons = content.persons;
 const rowOf = new Map(persons.map((person, row) => [keyOf(person.scene, person.person), row]));
 const decided = persons.map(() => ({ decision: "", comment: "" }));
-const notes = persons.map(() => []); // what other files say of a person
+const notes = persons.map(() => []); // decisions of other files about a person
 const cards = [];
-const undoable = []; // [row, what it was before]
+const undoable = []; // [row, state before]
 let visible = []; // rows, in the order shown
 let current = -1; // row
 let unsaved = false;
@@ -31,7 +31,7 @@ function set(row, state) {
   decided[row] = state;
   unsaved = true;
   show(row);
-  tellCounts();
+  showCounts();
   keep();
 }
 
@@ -54,7 +54,7 @@ function undo() {
   say(`Undone: ${nameOf(persons[last[0]])}`);
 }
 
-function tellCounts() {
+function showCounts() {
   const number = { accept: 0, reject: 0, "": 0 };
   for (const one of decided) number[one.decision]++;
   const done = number.accept + number.reject;
@@ -101,8 +101,8 @@ function arrange() {
   };
   visible = persons.map((_, row) => row).filter(matches).sort(ORDERS[byId("order").value]);
   byId("persons").replaceChildren(...visible.map((row) => cards[row].parentElement));
-  say(visible.length ? "" : "Nobody is left: choose another filter, or clear the search.");
-  tellCounts();
+  say(visible.length ? "" : "No person matches: choose another filter, or clear the search.");
+  showCounts();
 }
 
 function go(row) {
@@ -184,7 +184,7 @@ function start() {
   document.addEventListener("keydown", onKey);
   addEventListener("pagehide", keepNow);
   addEventListener("storage", (event) => {
-    if (event.key === place) say("Somebody decides on this page in another tab: close one of the two.");
+    if (event.key === place) say("This page is open in another tab as well: close one of the two.");
   });
   addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 }
