@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import box_iou
-from maskps.columns import rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.metrics import average_precision
@@ -69,7 +68,7 @@ def evaluate_detection(
     if not is_person.any():
         what = "labeled persons" if labeled_only else "annotated persons"
         raise AnnotationError("scenes", expected=what, found="none in any scene")
-    rows = _rows_of(scenes, detections)
+    rows = detections.rows_of(scenes.names, what="scenes")
     is_kept = detections.scores >= float(score_threshold)
     is_match = np.zeros(len(detections), dtype=np.bool_)
     is_seen = np.zeros(len(detections), dtype=np.bool_)
@@ -111,16 +110,3 @@ def mutual_best(iou: NDArray[np.float64]) -> NDArray[np.bool_]:
     columns = np.arange(rounded.shape[1])
     is_mutual = rounded.argmax(axis=1)[best_person] == columns
     return is_mutual & (rounded[best_person, columns] >= IOU_THRESHOLD)
-
-
-def _rows_of(scenes: SceneTable, detections: Detections) -> NDArray[np.int64]:
-    rows = rows_of_names(detections.image_names, scenes.names)
-    missing = scenes.names[rows < 0]
-    if len(missing):
-        raise AnnotationError(
-            f"detections, image '{missing[0]}'",
-            expected=f"all {len(scenes)} scenes, also those without a detection",
-            found=f"{len(missing)} of them are not among the {detections.num_images} images",
-            hint="run the network on these scenes",
-        )
-    return rows

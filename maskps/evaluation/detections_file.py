@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import check_offsets, check_unique, offsets_of
+from maskps.columns import check_offsets, check_unique, offsets_of, rows_of_names
 from maskps.errors import AnnotationError, InputFileError
 from maskps.io.files import written_atomically
 from maskps.io.npz import read_npz
@@ -67,94 +67,100 @@ class Detections:
     query_boxes: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        expected_ndim = {"embeddings": 2, "query_embeddings": 2, "scores": 1, "image_names": 1}
-        for name, dimensions in expected_ndim.items():
-            array = getattr(self, name)
-            if array.ndim != dimensions:
-                raise AnnotationError(
-                    f"detections, {name}",
-                    expected=f"{dimensions} dimension(s)",
-                    found=f"shape {array.shape}",
-                    hint="`maskps.evaluation.Detections` describes every array",
-                )
-        images, rows = len(self.image_names), len(self.scores)
-        dim = self.query_embeddings.shape[1]
-        if dim == 0:
-            raise AnnotationError(
-                "detections, query_embeddings",
-                expected="vectors of one number or more",
-                found=f"shape {self.query_embeddings.shape}",
-            )
-        for name, shape in (("offsets", (images + 1,)), ("boxes", (rows, 4)), ("embeddings", (rows, dim))):
-            found = getattr(self, name).shape
-            if found != shape:
-                raise AnnotationError(
-                    f"detections, {name}",
-                    expected=f"shape {shape}: {images} images, {rows} scores, query embeddings of {dim}",
-                    found=f"shape {found}",
-                )
-        check_offsets("detections, offsets", self.offsets, rows, what="detections")
+        self._check_shapes()
         hint = "join the detections of one image into one run of rows"
+        check_offsets("detections, offsets", self.offsets, len(self.scores), what="detections")
         check_unique("detections, image_names", self.image_names, expected="every image once", hint=hint)
-        self._check_queries()
         self._check_numbers()
 
-    def _check_queries(self) -> None:
-        rows = len(self.query_embeddings)
-        for name, shape in (("query_names", (rows,)), ("query_boxes", (rows, 4))):
+    def _check_shapes(self) -> None:
+        hint = "`maskps.evaluation.Detections` describes every array"
+
+        def check(name: str, is_right: bool, expected: str, found: str) -> None:
+            if not is_right:
+                raise AnnotationError(f"detections, {name}", expected=expected, found=found, hint=hint)
+
+        for name, dimensions in {
+            "image_names": 1,
+            "scores": 1,
+            "embeddings": 2,
+            "query_embeddings": 2,
+        }.items():
             array = getattr(self, name)
-            found = "none" if array is None else f"shape {array.shape}"
-            if (self.query_names is None) != (self.query_boxes is None) and array is None:
-                raise AnnotationError(
-                    f"detections, {name}", expected="query_names and query_boxes, or neither", found=found
-                )
-            if array is not None and array.shape != shape:
-                raise AnnotationError(
-                    f"detections, {name}", expected=f"shape {shape}: {rows} query embeddings", found=found
-                )
-        if self.query_boxes is not None and not np.isfinite(self.query_boxes).all():
-            raise AnnotationError(
-                "detections, query_boxes", expected="finite numbers", found="NaN or infinity"
-            )
+            check(name, array.ndim == dimensions, f"{dimensions} dimension(s)", f"shape {array.shape}")
+        images, rows, (queries, dim) = len(self.image_names), len(self.scores), self.query_embeddings.shape
+        check("query_embeddings", dim > 0, "vectors of one number or more", f"shape {(queries, dim)}")
+        shapes = {
+            "offsets": (images + 1,),
+            "boxes": (rows, 4),
+            "embeddings": (rows, dim),
+            "query_names": (queries,),
+            "query_boxes": (queries, 4),
+        }
+        sizes = f"{images} images, {rows} scores, {queries} query embeddings of {dim} numbers"
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array is not None:
+                check(name, array.shape == shape, f"shape {shape}: {sizes}", f"shape {array.shape}")
+        both = "query_names and query_boxes, or neither"
+        check("query_names", self.query_boxes is None or self.query_names is not None, both, "none")
+        check("query_boxes", self.query_names is None or self.query_boxes is not None, both, "none")
 
     def _check_numbers(self) -> None:
-        for name in ("boxes", "scores", "embeddings"):
-            array = getattr(self, name)
-            bad = np.asarray(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
-            if bad.any():
-                raise AnnotationError(
-                    f"detections, {name} of {self._describe(bad)}",
-                    expected="finite numbers, as float32 holds them",
-                    found=f"NaN or infinity in {bad.sum()} of {len(bad)} rows",
-                )
-        bad = (self.scores < 0) | (self.scores > 1 + _ROUNDING)
-        if bad.any():
-            raise AnnotationError(
-                f"detections, scores of {self._describe(bad)}",
-                expected="confidences from 0 to 1: the search leaves out those below 0.5",
-                found=f"{self.scores[bad][0]:g}, and {bad.sum()} such scores in all",
-                hint="divide percentages by 100, put logits through a sigmoid",
-            )
-        bad = np.asarray(~np.isfinite(self.query_embeddings).all(axis=1))
-        if bad.any():
-            raise AnnotationError(
-                f"detections, query_embeddings row {np.flatnonzero(bad)[0]}",
-                expected="finite numbers, as float32 holds them",
-                found=f"NaN or infinity in {bad.sum()} of {len(bad)} rows",
-            )
-        bad = (self.boxes[:, 2] < self.boxes[:, 0]) | (self.boxes[:, 3] < self.boxes[:, 1])
-        if bad.any():
-            raise AnnotationError(
-                f"detections, boxes of {self._describe(bad)}",
-                expected="corners x0, y0, x1, y1 with x1 >= x0 and y1 >= y0",
-                found=f"{self.boxes[bad][0].tolist()}, and {bad.sum()} such boxes in all",
-                hint="if the boxes are x, y, width, height, add the first two to the last two",
-            )
+        for name in ("boxes", "scores", "embeddings", "query_embeddings", "query_boxes"):
+            if (array := getattr(self, name)) is not None:
+                bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+                self._check_rows(name, bad, "finite numbers, as float32 holds them", found="NaN or infinity")
+        self._check_rows(
+            "scores",
+            (self.scores < 0) | (self.scores > 1 + _ROUNDING),
+            "confidences from 0 to 1: the search leaves out those below 0.5",
+            hint="divide percentages by 100, put logits through a sigmoid",
+        )
+        self._check_rows(
+            "boxes",
+            (self.boxes[:, 2] < self.boxes[:, 0]) | (self.boxes[:, 3] < self.boxes[:, 1]),
+            "corners x0, y0, x1, y1 with x1 >= x0 and y1 >= y0",
+            hint="if the boxes are x, y, width, height, add the first two to the last two",
+        )
 
-    def _describe(self, bad: NDArray[np.bool_]) -> str:
+    def _check_rows(
+        self, name: str, bad: NDArray[np.bool_], expected: str, *, found: str = "", hint: str = ""
+    ) -> None:
+        bad = np.asarray(bad)
+        if not bad.any():
+            return
         row = int(np.flatnonzero(bad)[0])
-        image = int(np.searchsorted(self.offsets, row, side="right")) - 1
-        return f"'{self.image_names[image]}', row {row}"
+        where = f"detections, {name} row {row}"
+        if not name.startswith("query"):
+            image = self.image_names[np.searchsorted(self.offsets, row, side="right") - 1]
+            where = f"detections, {name} of '{image}', row {row}"
+        found = found or f"{getattr(self, name)[row].tolist()}"
+        found = f"{found}, and {bad.sum()} such rows of {len(bad)} in all"
+        raise AnnotationError(where, expected=expected, found=found, hint=hint)
+
+    def rows_of(self, names: NDArray[np.str_], *, what: str) -> NDArray[np.int64]:
+        """Returns the row of each of these (n,) images, all of which must be listed.
+
+        An image in which nothing was found has a row as well: an image that the detector never saw must not
+        pass as an empty one.
+
+        Args:
+            what: the images, for the error message.
+
+        Raises:
+            AnnotationError: an image is not listed.
+        """
+        rows = rows_of_names(self.image_names, names)
+        missing = names[rows < 0]
+        if len(missing):
+            raise AnnotationError(
+                f"detections, image '{missing[0]}'",
+                expected=f"all {len(names)} {what}, also those without a detection",
+                found=f"{len(missing)} of them are not among the {self.num_images} images",
+                hint=_naming_hint(missing, self.image_names),
+            )
+        return rows
 
     @classmethod
     def from_images(
@@ -269,3 +275,12 @@ def _converted(path: Path, name: str, array: NDArray, dtype: type) -> NDArray:
         raise InputFileError(path, expected=f"{name} as {dtype.__name__}", found=f"an array of {array.dtype}")
     with np.errstate(over="ignore"):  # overflow becomes inf, which Detections reports
         return array.astype(dtype)
+
+
+def _naming_hint(missing: NDArray[np.str_], given: NDArray[np.str_]) -> str:
+    """Returns a hint, which points out names that differ only by folder or ending."""
+    stems = {PurePosixPath(name).stem: name for name in given.tolist()}
+    same = next((name for name in missing.tolist() if PurePosixPath(name).stem in stems), None)
+    if same is not None:
+        return f"write the names as in the protocol: '{same}', not '{stems[PurePosixPath(same).stem]}'"
+    return "run the network on these images, or take the protocol that the detections were made for"

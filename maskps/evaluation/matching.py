@@ -8,13 +8,11 @@ even a second one on the same person.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.columns import offsets_of, ragged_ranges, rows_of_names
-from maskps.errors import AnnotationError
+from maskps.columns import offsets_of, ragged_ranges
 from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.rules import RuledProtocol
 from maskps.protocols.protocol import SearchProtocol
@@ -120,29 +118,19 @@ def index_gallery(protocol: SearchProtocol, detections: Detections, score_thresh
     """Returns the detections with score >= `score_threshold`, grouped by the protocol's images.
 
     Raises:
-        AnnotationError: the detections do not list a gallery image. (They must list images in which nothing
-            was found, without rows: an image that the detector never saw must not pass as an empty one.)
+        AnnotationError: the detections do not list a gallery image.
     """
     is_wanted = np.zeros(len(protocol.image_names) + 1, dtype=np.bool_)
     is_wanted[protocol.galleries] = True  # -1, which pads, marks the surplus last element
     wanted = np.flatnonzero(is_wanted[:-1])
-    rows = rows_of_names(detections.image_names, protocol.image_names)
-    is_known = rows >= 0
-    missing = protocol.image_names[wanted[~is_known[wanted]]]
-    if len(missing):
-        raise AnnotationError(
-            f"detections, image '{missing[0]}'",
-            expected=f"all {len(wanted)} gallery images of the protocol, also those without a detection",
-            found=f"{len(missing)} of them are not among the {detections.num_images} images",
-            hint=_naming_hint(missing, detections.image_names),
-        )
+    rows = detections.rows_of(protocol.image_names[wanted], what="gallery images of the protocol")
     is_kept = detections.scores >= float(score_threshold)
     kept_before = np.concatenate([[0], np.cumsum(is_kept)])
     bounds = kept_before[detections.offsets]
     starts = np.zeros(len(protocol.image_names), dtype=np.int64)
     counts = np.zeros(len(protocol.image_names), dtype=np.int64)
-    starts[is_known] = bounds[rows[is_known]]
-    counts[is_known] = bounds[rows[is_known] + 1] - bounds[rows[is_known]]
+    starts[wanted] = bounds[rows]
+    counts[wanted] = bounds[rows + 1] - bounds[rows]
     return GalleryIndex(rows=np.flatnonzero(is_kept), starts=starts, counts=counts)
 
 
@@ -210,12 +198,3 @@ def paired_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
     size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
     union = size_a[:, 0] * size_a[:, 1] + size_b[:, 0] * size_b[:, 1] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
-
-
-def _naming_hint(missing: NDArray[np.str_], given: NDArray[np.str_]) -> str:
-    """Returns a hint, which points out names that differ only by folder or ending."""
-    stems = {PurePosixPath(name).stem: name for name in given.tolist()}
-    same = next((name for name in missing.tolist() if PurePosixPath(name).stem in stems), None)
-    if same is not None:
-        return f"write the names as in the protocol: '{same}', not '{stems[PurePosixPath(same).stem]}'"
-    return "run the network on these images, or take the protocol that the detections were made for"

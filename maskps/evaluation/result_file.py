@@ -10,10 +10,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
@@ -33,6 +33,8 @@ MARK = f'"{FORMAT}"'.encode()
 _WHAT = "results of maskps score or maskps eval"
 _HINT = "the file was edited or cut off; write it again with --out"
 _ROUNDING = 1e-9
+
+Record = TypeVar("Record", "ResultData", "ResultSource")
 
 
 @dataclass(frozen=True)
@@ -225,9 +227,13 @@ def read_results(path: Path) -> ResultFile:
             raise InputFileError(
                 path, expected=f"'detection', '{name}' as numbers", found=f"{numbers!r:.60}", hint=_HINT
             )
+    source = _record(ResultSource, path, json_field(content, "source", dict, path, hint=_HINT))
+    if (source.run is None) == (source.detections is None):
+        expected, found = "'source' with either 'run' or 'detections'", f"{source}"
+        raise InputFileError(path, expected=expected, found=found, hint=_HINT)
     return ResultFile(
-        data=_read_data(path, json_field(content, "data", dict, path, hint=_HINT)),
-        source=_read_source(path, json_field(content, "source", dict, path, hint=_HINT)),
+        data=_record(ResultData, path, json_field(content, "data", dict, path, hint=_HINT)),
+        source=source,
         results=tuple(_read_line(path, number, line) for number, line in enumerate(lines)),
         detection=detection,
     )
@@ -244,30 +250,15 @@ def _read_line(path: Path, number: int, content: Any) -> ProtocolResult:
         ) from error
 
 
-def _read_data(path: Path, content: Mapping[str, Any]) -> ResultData:
-    texts = {key: json_field(content, key, str, path, hint=_HINT) for key in ("kind", "name", "fingerprint")}
-    synthetic = content.get("synthetic")
-    if not isinstance(synthetic, bool):
-        found = f"{synthetic!r:.60}"
-        raise InputFileError(path, expected="'synthetic' as true or false", found=found, hint=_HINT)
-    return ResultData(**texts, synthetic=synthetic)
+def _record(cls: type[Record], path: Path, content: Mapping[str, Any]) -> Record:
+    """Returns the record with these values.
 
-
-def _read_source(path: Path, content: Mapping[str, Any]) -> ResultSource:
-    allowed: dict[str, Sequence[type]] = {
-        "run": (str, type(None)),
-        "detections": (str, type(None)),
-        "masks": (bool, type(None)),
-        "recipe": (str, type(None)),
-        "step": (int, type(None)),
-    }
-    values = {key: content.get(key) for key in allowed}
-    wrong = [key for key, types in allowed.items() if type(values[key]) not in types]
-    if wrong or (values["run"] is None) == (values["detections"] is None):
-        raise InputFileError(
-            path,
-            expected="'source' with either 'run' or 'detections', and masks, recipe and step",
-            found=f"{dict(content)!r:.80}",
-            hint=_HINT,
-        )
-    return ResultSource(**values)
+    Raises:
+        InputFileError: a value is missing or does not have the type of its field.
+    """
+    values: dict[str, Any] = {one.name: content.get(one.name) for one in fields(cls)}
+    for name, kind in get_type_hints(cls).items():
+        if type(values[name]) not in (get_args(kind) or (kind,)):
+            found = f"{values[name]!r:.60}" if name in content else "no such key"
+            raise InputFileError(path, expected=f"'{name}' as {kind}", found=found, hint=_HINT)
+    return cls(**values)
