@@ -1,4 +1,4 @@
-"""The report: one static page of what was measured, beside what the paper published. No torch."""
+"""The report: one static page of measured results beside the paper's. Needs no torch."""
 
 from maskps.report.page import ReportPage, write_report
 from maskps.report.sources import Sources, read_sources

@@ -1,7 +1,7 @@
-"""`maskps report`: one HTML file that refers to no other one, and the same figures and tables as files.
+"""`maskps report`: one self-contained HTML file, and the same figures and tables as files.
 
-Frame, style and code of the page stand in `templates/`. Names are only ever text (Jinja2 with autoescape),
-and a content security policy keeps the page from loading anything or running code that is not its own.
+`templates/` has the page's frame, style and code. Names are always inserted as text (Jinja2 with autoescape).
+A content security policy keeps the page from loading anything and from running other code than its own.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ _MARK = b'<meta name="generator" content="maskps-report">'
 
 @dataclass(frozen=True)
 class Section:
-    """What was measured on one data set.
+    """The results on one data set.
 
     Attributes:
-        number: from 1; begins the names of its files.
+        number: from 1; the names of its files begin with it.
         tables: by file name without suffix.
         comparisons: each with its figure.
-        rankings, masks: None without images, or without a subset.
+        rankings: None without images.
+        masks: empty without images and a subset.
     """
 
     number: int
@@ -56,7 +57,7 @@ class Section:
     masks: tuple[MaskPicture, ...]
 
     def inline(self, figure: ReportFigure) -> str:
-        """Returns the figure as an element of the page."""
+        """Returns the figure as an <svg> element of the page."""
         return svg_to_inline(
             figure.svg, key=f"s{self.number}-{figure.key}", label=f"{figure.title}. {figure.description}"
         )
@@ -64,13 +65,13 @@ class Section:
 
 @dataclass(frozen=True)
 class ReportPage:
-    """What was written.
+    """What `write_report` wrote.
 
     Attributes:
-        data: titles of the data sets, each in a section of its own.
-        runs: results and grids shown.
+        data: titles of the data sets, each of which has a section.
+        runs: number of results and grids shown.
         bytes: size of the page.
-        files: figures and tables beside it.
+        files: number of figures and tables beside it.
     """
 
     data: tuple[str, ...]
@@ -88,19 +89,19 @@ def write_report(
     files: Path | None = None,
     force: bool = False,
 ) -> ReportPage:
-    """Writes the page of these results, whole or not at all; the same input gives the same bytes.
+    """Writes the page of these results, atomically; the same input gives the same bytes.
 
     Args:
         paths: result files, and folders of runs and grids.
-        images: the data set whose ranked results are shown; the detections of its runs must be there.
+        images: the data set whose ranked results are shown; its runs need their detections.
         subset: its mask subset, of which some scenes are shown with their outlines.
         files: folder for the figures (PNG, SVG) and tables (CSV, LaTeX).
-        force: replace a report that stands at `out`, and files of one at `files`.
+        force: replace an earlier report at `out` and its files at `files`.
 
     Raises:
         OutputExistsError, OutputError: `out` or `files` exists, or cannot be written.
-        InputFileError: see `read_sources` and `ranked_pictures`.
-        AnnotationError: nothing was measured on the data set `images`, or as `ranked_pictures`.
+        InputFileError: as `read_sources` and `ranked_pictures`.
+        AnnotationError: no result is from the data set `images`, or as `ranked_pictures`.
     """
     check_output_file(out, mark=_MARK, force=force)
     if files is not None:
@@ -190,7 +191,7 @@ def _points(fraction: float) -> str:
 def _write_files(
     folder: Path, sections: Sequence[Section], published: Mapping[str, Table], *, force: bool
 ) -> int:
-    """Writes figures and tables; returns how many files. Names begin with the section's number."""
+    """Writes figures and tables, with names that begin with the section's number; returns how many files."""
     written: dict[str, str] = {}
     with folder_written_atomically(folder, record=FILES_RECORD, force=force) as temporary:
 

@@ -1,4 +1,4 @@
-"""Ranked results as pictures (Fig. 5): the same queries by every run, right and wrong answers framed."""
+"""Ranked results as pictures (Fig. 5): the same queries by every run, with right and wrong answers framed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CONTEXT = 0.15
 
 @dataclass(frozen=True)
 class HitPicture:
-    """One answer: its rank from 1, its crop as a data address, and the number written beside it."""
+    """One answer: its rank from 1, its crop as a data URL, and the number beside it."""
 
     rank: int
     image_name: str
@@ -55,7 +55,7 @@ class HitPicture:
 
 @dataclass(frozen=True)
 class RunRanking:
-    """The first answers of one run to one query, best first; `found` of `truths` are among them."""
+    """The first answers of one run to one query, best first, with `found` of `truths` right answers."""
 
     name: str
     average_precision: float
@@ -69,7 +69,7 @@ class QueryCard:
     """A query, its crop, and its ranking by each run.
 
     Attributes:
-        truths: gallery images that hold the person.
+        truths: number of gallery images that show the person.
     """
 
     name: str
@@ -92,14 +92,14 @@ class MaskPicture:
 
 @dataclass(frozen=True)
 class Rankings:
-    """The section of one data set.
+    """The ranked results on one data set.
 
     Attributes:
         protocol: the protocol searched.
         cards: the queries shown.
         sheets: for each run its name and a picture for print.
-        left_out: names of runs whose ranking cannot be shown: re-ranked, or of another protocol.
-        has_similarities, has_distances: which numbers stand beside the answers; both in a mixed section.
+        left_out: names of runs that are not shown: re-ranked, or of another protocol.
+        has_similarities, has_distances: which numbers stand beside the answers, perhaps both.
     """
 
     protocol: str
@@ -112,10 +112,11 @@ class Rankings:
 
 @dataclass(frozen=True)
 class _Search:
-    """What one run ranked first, by query.
+    """The first answers of one run.
 
     Attributes:
-        truths: (Q,) int64, right answers that count by the rules.
+        truths: (Q,) int64, number of right answers by the rules.
+        hits: by query.
     """
 
     name: str
@@ -128,11 +129,11 @@ class _Search:
 def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDataset) -> Rankings:
     """Returns some queries with their first answers by each run on `data`.
 
-    Queries are evenly spaced in the order of falling AP, of two runs or more in the order of the second one's
-    gain over the first: neither the best nor the worst are chosen for their own sake.
+    The queries are evenly spaced, so that nothing is picked by hand: in the order of falling AP, or, with two
+    runs or more, in the order of the second run's gain over the first.
 
     Raises:
-        InputFileError: a run's detections are not there or broken; images that are missing or broken.
+        InputFileError: a run's detections, or images, are missing or broken.
         AnnotationError: detections that are not those of the result.
         ConfigError: the data set has no such protocol.
     """
@@ -200,7 +201,7 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
         raise AnnotationError(
             run.path,
             expected=f"the {protocol.num_queries} queries of {line.protocol} in this data set",
-            found=f"{line.queries} other ones",
+            found=f"{line.queries} other queries",
             hint="give the data set that was searched, or evaluate again",
         )
     method = METHODS[line.method]
@@ -228,9 +229,9 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
 def _scored_detections(
     run: Measured, line: ProtocolResult, protocol: SearchProtocol, queries: list[int]
 ) -> Detections:
-    """Returns the detections that a line was computed from, which its APs of these queries tell.
+    """Returns the detections that a line was computed from, checked by the APs of these queries.
 
-    A cosine may have been computed with --normalize; Euclidean distances are those of the vectors as saved.
+    The line may have been computed with --normalize, unless its method compares vectors as they are.
     """
     path, detections = _detections_of(run)
     differs = _differing(line, protocol, detections, queries)
@@ -251,7 +252,7 @@ def _scored_detections(
 def _differing(
     line: ProtocolResult, protocol: SearchProtocol, detections: Detections, queries: list[int]
 ) -> NDArray[np.bool_]:
-    """Returns for each of these queries whether its AP with the detections is another one than the line's."""
+    """Returns (n,) bool: whether each query's AP with the detections differs from the line's."""
     result = evaluate_search(
         protocol,
         detections,
@@ -266,7 +267,7 @@ def _differing(
 
 
 def _detections_of(run: Measured) -> tuple[Path, Detections]:
-    """Returns the detections that a result names, or that lie beside it, by its own name or the usual one."""
+    """Returns the detections that a result names, or those beside it with its own or the usual name."""
     named = run.file.source.detections
     places = [run.path.with_suffix(".npz"), run.path.parent / DETECTIONS]
     places = [Path(named), run.path.parent / Path(named).name, *places] if named else places

@@ -1,4 +1,4 @@
-"""What a report is made of: result files of `maskps score` and `maskps eval`, grids of `maskps ablate`."""
+"""The files that a report reads: results of `maskps score` and `maskps eval`, grids of `maskps ablate`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _PLAIN_NAMES = {"result", "results"}
 
 @dataclass(frozen=True)
 class DataKey:
-    """A data set: results with unequal keys never stand in one table.
+    """A data set. Results with different keys never stand in one table.
 
     Attributes:
         name: what the data may be called (`maskps.datasets.naming.data_name`).
         fingerprint: of its annotation, or of a protocol file.
         is_synthetic: rendered, not photographed.
-        mark: tells data sets of one name apart; "" where there is no need.
+        mark: distinguishes data sets of one name; "" if the name is unique.
     """
 
     name: str
@@ -41,14 +41,14 @@ class DataKey:
 
     @property
     def is_papers(self) -> bool:
-        """Whether published numbers may stand beside those of this data set."""
+        """Whether the paper's numbers may stand beside those of this data set."""
         return self.name == _PUBLISHED and not self.is_synthetic
 
     @property
     def title(self) -> str:
-        """Returns the name; that of a synthetic set always says so."""
-        is_told = not self.is_synthetic or "synthetic" in self.name
-        title = self.name if is_told else f"synthetic data '{self.name}'"
+        """The name and mark; the name of a synthetic set always contains "synthetic"."""
+        is_clear = not self.is_synthetic or "synthetic" in self.name
+        title = self.name if is_clear else f"synthetic data '{self.name}'"
         return f"{title} [{self.mark}]" if self.mark else title
 
 
@@ -57,9 +57,9 @@ class Measured:
     """One result file.
 
     Attributes:
-        label: short name of the run, unlike those of the other runs on the page.
+        label: short name of the run, unique on the page.
         path: of the file.
-        data: what was measured on.
+        data: the data set that was searched.
         file: its content.
     """
 
@@ -70,7 +70,7 @@ class Measured:
 
     @property
     def about(self) -> str:
-        """Returns how the network was trained, as far as the file tells: "with masks, recipe paper"."""
+        """How the network was trained, as recorded in the file, for example "with masks, recipe paper"."""
         source = self.file.source
         parts = []
         if source.masks is not None:
@@ -82,21 +82,19 @@ class Measured:
         return ", ".join(parts)
 
     def name_of(self, result: ProtocolResult) -> str:
-        """Returns the label, with what departs from the field's usual evaluation."""
-        departures = {"method": "cosine", "feature": "embedding", "rules": "oim"}
-        departing = [
-            getattr(result, key) if key == "method" else f"{key} {getattr(result, key)}"
-            for key, usual in departures.items()
-            if getattr(result, key) != usual
-        ]
-        return " + ".join([self.label, *departing])
+        """Returns the label and all that differs from the field's usual evaluation."""
+        parts = [self.label]
+        parts += [result.method] * (result.method != "cosine")
+        parts += [f"feature {result.feature}"] * (result.feature != "embedding")
+        parts += [f"rules {result.rules}"] * (result.rules != "oim")
+        return " + ".join(parts)
 
     def usual(self) -> ProtocolResult | None:
-        """Returns the result by which searches are compared: TestG100 or PRW's "all", by plain distance."""
-        results = sorted(self.file.results, key=lambda one: list(METHODS).index(one.method))
-        return next((one for name in _USUAL for one in results if str(one.protocol) == name), None) or next(
-            iter(results), None
-        )
+        """Returns the result by which runs are compared: TestG100, else "all", else the first."""
+        order = list(METHODS)
+        results = sorted(self.file.results, key=lambda one: order.index(one.method))
+        usual = (one for name in _USUAL for one in results if str(one.protocol) == name)
+        return next(usual, results[0] if results else None)
 
 
 @dataclass(frozen=True)
@@ -147,13 +145,14 @@ class Sources:
 
 
 def read_sources(paths: Sequence[Path], *, root: Path | None = None) -> Sources:
-    """Returns what is in result files, and in the folders of runs and grids.
+    """Returns the content of result files, and of the folders of runs and grids.
 
     Args:
-        root: folder of the data whose ranked results are wanted; a message says what to run for that.
+        root: folder of the data set whose ranked results are wanted. The error about a run that was not
+            evaluated then names the whole command.
 
     Raises:
-        InputFileError: a file that is missing, cut off, of another kind or version; a folder without results.
+        InputFileError: a file is missing, cut off, of another format or version, or a folder has no results.
     """
     results, grids = [], []
     for path in dict.fromkeys(paths):
@@ -184,7 +183,7 @@ def _without_results(folder: Path, root: Path | None) -> InputFileError:
         return InputFileError(
             folder,
             expected=expected,
-            found="a run without either: it was not evaluated yet, or its results were not kept (--out)",
+            found="a run without either: it was not evaluated, or its results were not saved (--out)",
             hint=command + ("; ROOT is the folder of the data set" if root is None else ""),
         )
     below = next((path.parent for path in sorted(folder.glob(f"*/{_RUN}"))), None)
@@ -202,7 +201,7 @@ def _data_key(file: ResultFile) -> DataKey:
 
 
 def _marked(sources: Sources) -> Sources:
-    """Marks data sets that have one name and different annotation."""
+    """Returns the sources with a mark on each data set that shares its name with another one."""
     keys = sources.data_keys()
     titles = [key.title for key in keys]
     marks = {
@@ -218,7 +217,7 @@ def _marked(sources: Sources) -> Sources:
 
 
 def _labels(paths: Sequence[Path]) -> dict[Path, str]:
-    """Names each file after itself, results.json after its folder; of equal names the later get a number."""
+    """Returns a unique name for each file: its own, or its folder's; repeats get a number."""
     labels: dict[Path, str] = {}
     for path in paths:
         is_plain = path.stem in _PLAIN_NAMES or path.name == GRID

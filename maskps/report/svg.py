@@ -1,4 +1,4 @@
-"""A matplotlib figure as an SVG element of an HTML page: in its colours, without style or reference."""
+"""A matplotlib figure as an SVG element of an HTML page, in the page's colours and without inline style."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def figure_to_svg(figure: Figure, *, salt: str) -> str:
 
 
 def svg_to_inline(svg: str, *, key: str, label: str) -> str:
-    """Returns the <svg> element of a file by `figure_to_svg`, to stand in a page.
+    """Returns a file by `figure_to_svg` as an <svg> element for a page.
 
-    A content security policy that forbids inline style lets it pass: declarations have become attributes.
-    Ink, lines and paper take the page's colours, so that dark pages have dark figures.
+    Style declarations become attributes, since the page's content security policy forbids inline style. Ink,
+    lines and paper take the page's colours, so that dark pages have dark figures.
 
     Args:
-        key: unique on the page; begins each id.
-        label: what the figure shows, for those who do not see it.
+        key: unique on the page; each id begins with it.
+        label: the figure's content as text, for screen readers.
     """
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
