@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import Any
 
@@ -97,8 +97,9 @@ def check_drawn(
         if outline is not None:
             outline = _in_image(scene, person, outline, findings)
         if outline is not None:
-            if slot.name not in findings.blocked:  # the same fault would be reported twice
-                _check_place(scene, slot, person.body, findings)
+            for check in PERSON_CHECKS if person.body.area else ():
+                if slot.name not in findings.blocked:  # the same fault would be reported twice
+                    check(scene, slot, person, findings)
             outlines[slot.name] = outline
     passing = {name: outline for name, outline in outlines.items() if name not in findings.blocked}
     _check_overlaps(passing, findings)  # a wrong drawing is no reason to hold back its neighbour
@@ -126,50 +127,64 @@ def _add_unknown(scene: PackedScene, person: DrawnPerson, findings: FileFindings
             )
 
 
-def _check_place(scene: PackedScene, slot: Slot, body: Any, findings: FileFindings) -> None:
-    """Compares a person's body, without accessories, with the boxes of the scene."""
-    if body.area == 0:
-        return  # an outline without an area has a finding of its own
-    at = f"at {corner(body.bounds)}"
-    fits = _fits(scene, body)
+def _check_fit(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: FileFindings) -> None:
+    """Looks for a person who fits another slot's box much better than their own."""
+    fits = _fits(scene, person.body)
     own = [other.name for other in scene.slots].index(slot.name)
     best = int(fits.argmax())
-    inside, box_area = _shared_with_box(body, slot)
-    outside, share = 1 - inside / body.area, body.area / box_area
+    outside = 1 - _covered(person, slot) / person.body.area
     least = MIN_FIT if outside >= FAR_OUTSIDE else 0.5
     if best != own and fits[best] >= max(least, fits[own] + FITS_OTHER):
         other = scene.slots[best]
-        covered, other_area = _shared_with_box(body, other)
-        found = (
-            f"{at}: covers {covered / other_area:.0%} of {other.name}'s box "
-            f"and {inside / box_area:.0%} of its own"
-        )
+        theirs, ours = (_covered(person, one) / _box_area(one) for one in (other, slot))
+        at = corner(person.body.bounds)
+        found = f"at {at}: covers {theirs:.0%} of {other.name}'s box and {ours:.0%} of its own"
         hint = f"name it {other.name} if it is that person"
-        findings.add("fits-other-slot", "error", slot.name, found, hint=hint)
-        return
-    if outside >= OUTSIDE:
-        found = f"{at}: {outside:.0%} of it is outside its box at {corner(slot.box)}"
-        if outside >= FAR_OUTSIDE:
-            hint = "draw the person in the rectangle; delete the drawing of anybody else"
-            findings.add("far-outside-box", "error", slot.name, found, hint=hint)
-            return
+        findings.add("fits-other-slot", "error", person, found, hint=hint)
+
+
+def _check_outside(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: FileFindings) -> None:
+    """Looks for a person who lies partly or mostly outside the box."""
+    outside = 1 - _covered(person, slot) / person.body.area
+    at = corner(person.body.bounds)
+    found = f"at {at}: {outside:.0%} of it is outside its box at {corner(slot.box)}"
+    if outside >= FAR_OUTSIDE:
+        hint = "draw the person in the rectangle; delete the drawing of anybody else"
+        findings.add("far-outside-box", "error", person, found, hint=hint)
+    elif outside >= OUTSIDE:
         hint = "right if an arm or a leg is there; mark bags and prams as 'accessory'"
-        findings.add("sticks-out", "warning", slot.name, found, hint=hint)
+        findings.add("sticks-out", "warning", person, found, hint=hint)
+
+
+def _check_area(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: FileFindings) -> None:
+    """Looks for a person who is very small or very large for the box."""
+    at = corner(person.body.bounds)
+    share = person.body.area / _box_area(slot)
     if share < SMALLEST:
         hint = "delete it if it is a slip, and draw the person"
-        findings.add("area-tiny", "error", slot.name, f"{at}: {share:.2%} of its box", hint=hint)
+        findings.add("area-tiny", "error", person, f"at {at}: {share:.2%} of its box", hint=hint)
     elif share < SMALL:
         hint = "right if the person is nearly hidden"
-        findings.add("area-small", "warning", slot.name, f"{at}: {share:.1%} of its box", hint=hint)
+        findings.add("area-small", "warning", person, f"at {at}: {share:.1%} of its box", hint=hint)
     elif share > LARGE:
         hint = "draw the person's border, not the box"
-        findings.add("area-large", "warning", slot.name, f"{at}: {share:.0%} of its box", hint=hint)
+        findings.add("area-large", "warning", person, f"at {at}: {share:.0%} of its box", hint=hint)
 
 
-def _shared_with_box(body: Any, slot: Slot) -> tuple[float, float]:
-    """Returns the area of a body inside a slot's box, and the area of the box."""
-    box = shapely.box(*slot.box)
-    return shapely.intersection(body, box).area, box.area
+PersonCheck = Callable[[PackedScene, Slot, DrawnPerson, FileFindings], None]
+PERSON_CHECKS: list[PersonCheck] = [_check_fit, _check_outside, _check_area]
+"""Checks of one drawn person against the scene, in this order until one adds an error.
+
+They judge `DrawnPerson.body`, which has an area and leaves accessories out."""
+
+
+def _covered(person: DrawnPerson, slot: Slot) -> float:
+    """Returns the area of a person's body inside a slot's box."""
+    return float(shapely.intersection(person.body, shapely.box(*slot.box)).area)
+
+
+def _box_area(slot: Slot) -> float:
+    return float(shapely.box(*slot.box).area)
 
 
 def _fits(scene: PackedScene, area: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import permutations
 from typing import Any
 
@@ -50,7 +51,7 @@ class DrawnPerson:
     accessories: dict[int, Any] = field(default_factory=dict)
     holes: dict[int, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def body(self) -> Any:
         """The union of the parts without the holes, as a shapely geometry; accessories do not count."""
         body = shapely.union_all(list(self.parts.values()))
