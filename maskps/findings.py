@@ -1,9 +1,10 @@
-"""What a bulk check reports: every finding of every file, instead of stopping at the first."""
+"""What a check of many files reports: every finding, instead of an error for the first one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from maskps.errors import AnnotationError, MaskpsError
@@ -18,11 +19,11 @@ class Finding:
     """One thing that a check noticed.
 
     Attributes:
-        code: what it is, in words that stay the same from version to version, e.g. "box-outside-image".
-        level: "error": the result would be wrong; "warning": worth a look; "info": only told.
-        where: file, shape, person: the place a person would look at first.
-        found: what is the matter.
-        expected: what should be there, where that does not go without saying.
+        code: a short name that stays the same from version to version, e.g. "box-outside-image".
+        level: "error": the result would be wrong; "warning": worth a look; "info": a remark.
+        where: the place to look at first: file, shape, person.
+        found: what is wrong or odd.
+        expected: what should be there, if that is not obvious.
         hint: what to do about it.
     """
 
@@ -35,7 +36,7 @@ class Finding:
 
     @classmethod
     def of_error(cls, code: str, error: MaskpsError) -> Finding:
-        """Returns the finding of level "error" that says what this error says."""
+        """Returns an error of the same text as a finding of level "error"."""
         return cls(code, "error", error.where, error.found, error.expected, error.hint)
 
     def __str__(self) -> str:
@@ -49,15 +50,37 @@ class Finding:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a check: what all findings of one code have in common.
+
+    Attributes:
+        code, level, expected, hint: as in `Finding`.
+    """
+
+    code: str
+    level: Level
+    expected: str = ""
+    hint: str = ""
+
+    def broken(self, where: str | Path, found: str, *, expected: str = "") -> Finding:
+        """Returns the finding that something breaks this rule.
+
+        Args:
+            expected: in place of the rule's own text.
+        """
+        return Finding(self.code, self.level, str(where), found, expected or self.expected, self.hint)
+
+
 def count_by_level(findings: Sequence[Finding]) -> dict[str, int]:
-    """Returns how many there are of each level: "errors", "warnings" and "infos"."""
+    """Returns the number of findings of each level: "errors", "warnings" and "infos"."""
     return {f"{level}s": sum(finding.level == level for finding in findings) for level in LEVELS}
 
 
 def raise_on_errors(findings: Sequence[Finding]) -> None:
-    """Raises an AnnotationError with the first finding of level "error" and the number of all of them.
+    """Raises an AnnotationError with the first finding of level "error" and the number of such findings.
 
-    Does nothing when there is none; warnings never raise.
+    Without errors it does nothing; warnings never raise.
     """
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:

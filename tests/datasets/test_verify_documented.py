@@ -24,7 +24,7 @@ def findings_in_code() -> Iterator[tuple[str, str]]:
             values = [value.value if isinstance(value, ast.Constant) else None for value in node.args]
             if name in ("Finding.of_error", "OtherFile"):
                 yield str(values[0]), "error"
-            elif name in ("Finding", "problems.add") and values[0] is not None:
+            elif name in ("Finding", "Rule", "problems.add") and values[0] is not None:
                 yield str(values[0]), str(values[1])
 
 

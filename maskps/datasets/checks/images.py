@@ -1,4 +1,4 @@
-"""Checks of the image files: there, readable to the last pixel, as large as annotated, not to be rotated."""
+"""Checks of the image files: present, readable to the last pixel, as large as annotated, not rotated."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ from PIL import ExifTags, Image
 
 from maskps.datasets.unreadable import file_finding, is_picture, similar_file
 from maskps.errors import InputFileError
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 
 _NOT_A_PICTURE = ("file-empty", "file-lfs-pointer", "file-web-page", "file-archive", "file-unreadable")
 _SEARCHED_FOR = 20  # missing images for which similar names are looked for
 _DRAFT = 8  # JPEGs are decoded at this fraction of their size: every byte is read, few pixels are computed
 
 
+_FOLDER_MISSING = Rule("image-folder-missing", "error", hint="unpack the data set's images into this folder")
+_UNREADABLE = Rule("image-unreadable", "error", "a whole picture", "copy it again")
+_OTHER_SIZE = Rule(
+    "image-size-differs", "error", hint="boxes would not fit the persons; take the original image"
+)
+_EXTRA = Rule("images-extra", "info", hint="they are not used")
+
+
 @dataclass(frozen=True)
 class _Look:
-    """What an image file tells: its size, and a finding if something is the matter."""
+    """The size of an image file, and a finding if something is wrong or odd."""
 
     size: tuple[int, int]
     finding: Finding | None = None
@@ -40,19 +48,19 @@ def check_images(
 ) -> tuple[list[Finding], NDArray[np.int64]]:
     """Returns what is wrong with the images, and their sizes.
 
-    Every image is decoded, so that one that is cut off is found. Codes: image-folder-missing, image-missing,
+    Every image is decoded, to find those that are cut off. Codes: image-folder-missing, image-missing,
     image-unreadable, image-size-differs, image-exif-rotated, images-extra, and those of `file_finding` for
     pointers, web pages and archives in place of pictures.
 
     Args:
-        folder: where the images lie.
+        folder: the folder of images.
         names: S file names.
-        sizes: (S, 2) width and height as annotated, 0 where not.
-        jobs: images that are decoded at a time.
+        sizes: (S, 2) annotated width and height, 0 if not annotated.
+        jobs: images decoded at a time.
         progress: called with (images done, images in all).
 
     Returns:
-        The findings, and (S, 2) int64 width and height as in the files, 0 where unknown.
+        The findings, and (S, 2) int64 width and height of the image files, 0 if unknown.
     """
     found = np.zeros((len(names), 2), dtype=np.int64)
     annotated = np.zeros_like(found) if sizes is None else sizes
@@ -76,12 +84,12 @@ def check_images(
     if extra:
         more = ", ..." if len(extra) > 5 else ""
         text = f"{len(extra):,} images that the annotation does not name: {', '.join(extra[:5])}{more}"
-        findings.append(Finding("images-extra", "info", str(folder), text, hint="they are not used"))
+        findings.append(_EXTRA.broken(folder, text))
     return findings, found
 
 
 def _looks(paths: Sequence[Path], jobs: int) -> Iterator[_Look]:
-    """Yields what each image tells, in order; decoding leaves Python, so threads run side by side."""
+    """Yields a look at each image, in order. Decoding releases Python's lock, so threads run in parallel."""
     with warnings.catch_warnings(), ThreadPoolExecutor(jobs) as pool:
         warnings.simplefilter("ignore")  # of damaged EXIF data and of very large images
         waiting = iter(paths)
@@ -99,25 +107,20 @@ def _look(path: Path) -> _Look:
             image.load()
     except Exception as error:  # Pillow raises whatever its decoders do on a damaged file
         found = str(error) or type(error).__name__
-        wrong = InputFileError(path, expected="a whole picture", found=found, hint="copy it again")
+        wrong = InputFileError(path, expected=_UNREADABLE.expected, found=found, hint=_UNREADABLE.hint)
         finding = file_finding(path, wrong, root=path.parent)
-        if finding.code not in _NOT_A_PICTURE:
-            finding = Finding.of_error("image-unreadable", wrong)
-        return _Look(size, finding)
+        return _Look(size, finding if finding.code in _NOT_A_PICTURE else _UNREADABLE.broken(path, found))
     if orientation == 1:
         return _Look(size)
-    return _Look(
-        size,
-        Finding(
-            "image-exif-rotated",
-            "warning",
-            str(path),
-            f"its EXIF orientation is {orientation}: many programs show it turned",
-            "orientation 1, or none",
-            "boxes refer to the pixels as stored, here {} x {}; if they were drawn on the turned picture, "
-            "store it turned".format(*size),
-        ),
+    rotated = Rule(
+        "image-exif-rotated",
+        "warning",
+        "orientation 1, or none",
+        f"boxes refer to the pixels as stored, here {size[0]} x {size[1]}; if they were drawn on the turned "
+        "picture, store it turned",
     )
+    found = f"its EXIF orientation is {orientation}: many programs show it turned"
+    return _Look(size, rotated.broken(path, found))
 
 
 def _names_below(folder: Path) -> set[str]:
@@ -128,14 +131,8 @@ def _names_below(folder: Path) -> set[str]:
 
 
 def _no_images(folder: Path, count: int) -> Finding:
-    return Finding(
-        "image-folder-missing",
-        "error",
-        str(folder),
-        "none of the images is there" if folder.is_dir() else "no such folder",
-        f"{count:,} images",
-        "unpack the data set's images into this folder",
-    )
+    found = "none of the images is there" if folder.is_dir() else "no such folder"
+    return _FOLDER_MISSING.broken(folder, found, expected=f"{count:,} images")
 
 
 def _missing(folder: Path, name: str, number: int) -> Finding:
@@ -145,12 +142,6 @@ def _missing(folder: Path, name: str, number: int) -> Finding:
 
 
 def _other_size(path: Path, size: tuple[int, int], annotated: NDArray[np.int64]) -> Finding:
-    turned = size == tuple(annotated[::-1].tolist())
-    return Finding(
-        "image-size-differs",
-        "error",
-        str(path),
-        f"{size[0]} x {size[1]} pixels" + (", turned by a quarter" if turned else ""),
-        f"{annotated[0]} x {annotated[1]}, as annotated",
-        "boxes would be off; take the original image",
-    )
+    turned = ", turned by a quarter" if size == tuple(annotated[::-1].tolist()) else ""
+    expected = f"{annotated[0]} x {annotated[1]}, as annotated"
+    return _OTHER_SIZE.broken(path, f"{size[0]} x {size[1]} pixels{turned}", expected=expected)

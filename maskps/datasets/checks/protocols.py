@@ -1,4 +1,4 @@
-"""Checks of test protocols: what in them makes evaluators disagree, and what makes them wrong."""
+"""Checks of test protocols: what makes evaluators disagree, and what makes results wrong."""
 
 from __future__ import annotations
 
@@ -7,13 +7,49 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import box_text
+from maskps.boxes import box_text, has_area
 from maskps.datasets.checks.tables import RawScenes
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 from maskps.protocols.protocol import SearchProtocol
 from maskps.protocols.summary import DOUBLED_IMAGE, describe_protocol
 
 _TOLERANCE = 2.0  # pixels; copies that were rounded differ by up to 1.5 from PRW's real queries
+
+
+_IMAGE_DOUBLED = Rule(
+    "gallery-image-doubled",
+    "warning",
+    "every image once in a gallery",
+    "evaluators differ: some count both entries, some skip the second; say which you use",
+)
+_OWN_IMAGE = Rule(
+    "own-image-in-gallery",
+    "warning",
+    "galleries without the query's own image",
+    "the released evaluator counts it; leave it in to compare with published numbers",
+)
+_WITHOUT_MATCH = Rule(
+    "query-without-match",
+    "warning",
+    "at least one",
+    "its average precision is 0, whatever the method; leave the query out",
+)
+_BOX_EMPTY = Rule(
+    "query-box-empty",
+    "error",
+    "width and height above 0",
+    "correct the box; a box without area can never be found",
+)
+_OTHER_VERSION = "the files may be of different versions; copy them again"
+_QUERIES_DIFFER = Rule(
+    "queries-differ",
+    "warning",
+    hint="results of the gallery sizes cannot be compared; copy both files again",
+)
+_NOT_IN_IMAGE = Rule(
+    "query-id-not-in-image", "error", "the query's person among the persons of its image", _OTHER_VERSION
+)
+_BOX_DIFFERS = Rule("query-box-differs", "warning", hint=_OTHER_VERSION)
 
 
 def check_protocol(where: str, protocol: SearchProtocol) -> list[Finding]:
@@ -24,61 +60,25 @@ def check_protocol(where: str, protocol: SearchProtocol) -> list[Finding]:
     Args:
         where: its file.
     """
-    findings = []
-    for anomaly in describe_protocol(protocol).anomalies:
-        if anomaly.kind == DOUBLED_IMAGE:
-            findings.append(
-                Finding(
-                    "gallery-image-doubled",
-                    "warning",
-                    where,
-                    anomaly.text,
-                    "every image once in a gallery",
-                    "evaluators differ: some count both entries, some skip the second; say which you use",
-                )
-            )
-        else:
-            findings.append(
-                Finding(
-                    "own-image-in-gallery",
-                    "warning",
-                    where,
-                    anomaly.text,
-                    "galleries without the query's own image",
-                    "the released evaluator counts it; leave it in to compare with published numbers",
-                )
-            )
+    findings = [
+        (_IMAGE_DOUBLED if anomaly.kind == DOUBLED_IMAGE else _OWN_IMAGE).broken(where, anomaly.text)
+        for anomaly in describe_protocol(protocol).anomalies
+    ]
+    names = [f"query {query} ({identity})" for query, identity in enumerate(protocol.query_ids.tolist())]
     for query in np.flatnonzero(np.diff(protocol.truth_offsets) == 0).tolist():
-        findings.append(
-            Finding(
-                "query-without-match",
-                "warning",
-                where,
-                f"query {query} ({protocol.query_ids[query]}) has no true box in its gallery",
-                "one at least",
-                "its average precision is 0, whatever the method; leave the query out",
-            )
-        )
-    for kind, boxes in (("query", protocol.query_boxes), ("true box", protocol.truth_boxes)):
-        for row in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)).tolist():
-            query = row if kind == "query" else int(protocol.query_of_truth[row])
-            findings.append(
-                Finding(
-                    "query-box-empty",
-                    "error",
-                    where,
-                    f"query {query} ({protocol.query_ids[query]}): a {kind} without area",
-                    "width and height above 0",
-                    "correct the box; a box without area can never be found",
-                )
-            )
+        findings.append(_WITHOUT_MATCH.broken(where, f"{names[query]} has no true box in its gallery"))
+    for row in np.flatnonzero(~has_area(protocol.query_boxes)).tolist():
+        findings.append(_BOX_EMPTY.broken(where, f"{names[row]}: a query without area"))
+    for row in np.flatnonzero(~has_area(protocol.truth_boxes)).tolist():
+        query = int(protocol.query_of_truth[row])
+        findings.append(_BOX_EMPTY.broken(where, f"{names[query]}: a true box without area"))
     return findings
 
 
 def check_same_queries(protocols: Mapping[str, SearchProtocol]) -> list[Finding]:
-    """Returns the protocols whose queries are not those of the first one, in its order.
+    """Returns the protocols whose queries are not those of the first one, in the same order.
 
-    Code queries-differ: evaluators take the queries of one gallery size for all of them.
+    Code queries-differ: evaluators use the queries of one gallery size for all of them.
 
     Args:
         protocols: of several gallery sizes, by file.
@@ -86,21 +86,13 @@ def check_same_queries(protocols: Mapping[str, SearchProtocol]) -> list[Finding]
     if not protocols:
         return []
     first, wanted = next(iter(protocols.items()))
-    findings = []
-    for where, protocol in protocols.items():
-        different = _first_difference(wanted, protocol)
-        if different is not None:
-            findings.append(
-                Finding(
-                    "queries-differ",
-                    "warning",
-                    where,
-                    different,
-                    f"the {wanted.num_queries:,} queries of {first}, in its order",
-                    "results of the gallery sizes cannot be compared; copy both files again",
-                )
-            )
-    return findings
+    expected = f"the {wanted.num_queries:,} queries of {first}, in its order"
+    differences = {where: _first_difference(wanted, protocol) for where, protocol in protocols.items()}
+    return [
+        _QUERIES_DIFFER.broken(where, found, expected=expected)
+        for where, found in differences.items()
+        if found
+    ]
 
 
 def _first_difference(wanted: SearchProtocol, found: SearchProtocol) -> str | None:
@@ -123,7 +115,7 @@ def _first_difference(wanted: SearchProtocol, found: SearchProtocol) -> str | No
 def check_query_box(
     where: str, identity: str, box: NDArray[np.float64], scenes: RawScenes, scene: int
 ) -> list[Finding]:
-    """Returns whether the box of a query is one of this identity's in its scene.
+    """Returns a finding if the box of a query is not one of its person's boxes in the scene.
 
     Codes: query-id-not-in-image, query-box-differs.
 
@@ -132,30 +124,14 @@ def check_query_box(
         box: (4,) x, y, width, height.
         scene: its image, a row of `scenes`.
     """
+    image = scenes.names[scene]
     rows = np.arange(scenes.offsets[scene], scenes.offsets[scene + 1])
     rows = rows[scenes.ids[rows] == identity]
     if not len(rows):
-        return [
-            Finding(
-                "query-id-not-in-image",
-                "error",
-                where,
-                f"no box of '{scenes.names[scene]}' has id {identity}",
-                "the query's person among the persons of its image",
-                "the files may be of different versions; copy them again",
-            )
-        ]
+        return [_NOT_IN_IMAGE.broken(where, f"no box of '{image}' has id {identity}")]
     distance = np.abs(scenes.boxes[rows] - box).max(axis=1)
     best = int(np.argmin(distance))
     if distance[best] <= _TOLERANCE:
         return []
-    return [
-        Finding(
-            "query-box-differs",
-            "warning",
-            where,
-            f"box {box_text(box)} (x, y, width, height)",
-            f"{box_text(scenes.boxes[rows[best]])}, the box of id {identity} in '{scenes.names[scene]}'",
-            "the files may be of different versions; copy them again",
-        )
-    ]
+    expected = f"{box_text(scenes.boxes[rows[best]])}, the box of id {identity} in '{image}'"
+    return [_BOX_DIFFERS.broken(where, f"box {box_text(box)} (x, y, width, height)", expected=expected)]

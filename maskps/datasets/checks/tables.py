@@ -1,7 +1,7 @@
-"""Checks that all formats share: on scenes, boxes and ids exactly as the files give them.
+"""Checks that all formats share: of scenes, boxes and identities exactly as the files give them.
 
-A reader refuses or repairs; these checks look at what stands in the files, so that every fault is told in
-one run. They never raise.
+A reader refuses or repairs a file. These checks look at what the file says, so that one run reports every
+fault. They never raise.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from maskps.boxes import box_text, xyxy_to_xywh
 from maskps.columns import owner_of, owners_of
 from maskps.datasets.matching import first_equal
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 from maskps.structures import PersonSearchDataset
 
-_SHOWN = 5  # names or ids told of a longer list
+_SHOWN = 5  # names or ids of a longer list in a message
 _FARTHEST = 1e38  # beyond, corners are infinite in float32
 
 
 @dataclass(frozen=True)
 class RawScenes:
-    """Scenes and persons as a file lists them, nothing left out, nothing corrected.
+    """Scenes and persons as a file lists them: nothing is left out or corrected.
 
     Attributes:
-        names: S names of scenes; a name may be there twice.
+        names: S names of scenes; a name may occur twice.
         offsets: (S + 1,) int64; persons of scene i are the rows offsets[i]:offsets[i + 1].
         boxes: (P, 4) float64, x, y, width, height as in the file; may be empty, negative or not finite.
         ids: (P,) object: the identity as text, None for a person without one.
-        where: names the place of person row i, e.g. "annotation/Images.mat, s1.jpg, box 0".
-        sizes: (S, 2) int64 width and height where the annotation (or the image) states it, 0 where unknown.
+        where: returns the place of a person row, e.g. "annotation/Images.mat, s1.jpg, box 0".
+        sizes: (S, 2) int64 width and height in pixels, 0 if neither the annotation nor the image states it.
     """
 
     names: list[str]
@@ -64,8 +64,66 @@ def scenes_of_dataset(dataset: PersonSearchDataset) -> RawScenes:
     return RawScenes(names, offsets, boxes, nobody, where, np.concatenate(sizes))
 
 
+_SCENE_DOUBLED = Rule(
+    "scene-doubled", "error", "every scene once", "remove the doubled entry from the annotation"
+)
+_NOT_FINITE = Rule("box-not-finite", "error", "four finite numbers", "correct or delete it")
+_EMPTY = Rule(
+    "box-empty",
+    "warning",
+    "width and height above 0",
+    "readers of the field leave it out; correct it if a person is there",
+)
+_WIDE = Rule(
+    "box-wide",
+    "warning",
+    hint="people who stand are taller than wide; look at the image, or check the order of numbers",
+)
+_OUTSIDE = Rule(
+    "box-outside-image",
+    "error",
+    hint="correct or delete it; perhaps the image was resized, or the box is not x, y, width, height",
+)
+_LEAVES = Rule(
+    "box-leaves-image",
+    "warning",
+    hint="a few pixels are common and do no harm; if there are more, compare the image's size with the "
+    "annotation",
+)
+_BOX_DOUBLED = Rule("box-doubled", "warning", "every person once", "delete one of them")
+_ID_TWICE = Rule(
+    "id-twice-in-image",
+    "warning",
+    "a person once in an image",
+    "one of the boxes is of somebody else, or a mirror or a picture of the same person",
+)
+_SCENE_IN_BOTH = Rule(
+    "scene-in-both-splits",
+    "error",
+    "every scene in one of them",
+    "remove them from one of the lists; results would be too good",
+)
+_ID_IN_BOTH = Rule(
+    "id-in-both-splits",
+    "error",
+    "persons of the test set that were never seen in training",
+    "if they are the same persons, results would be too good; if not, rename one of them",
+)
+_UNLABELED_MIXED = Rule(
+    "unlabeled-mixed",
+    "warning",
+    "one mark, -1 or -2",
+    "maskps reads all of them as 'no identity'; other code may read one as a person",
+)
+_COUNT_DIFFERS = Rule(
+    "count-differs",
+    "error",
+    hint="files are missing or of another version: see the other findings, or copy them again",
+)
+
+
 def check_tables(scenes: RawScenes) -> list[Finding]:
-    """Returns what is wrong or odd in scenes, boxes and ids of one split (or of all).
+    """Returns what is wrong or odd in the scenes, boxes and identities of one split (or of all).
 
     Codes: scene-doubled, box-not-finite, box-empty, box-doubled, box-wide, box-leaves-image,
     box-outside-image, id-twice-in-image.
@@ -80,9 +138,9 @@ def check_tables(scenes: RawScenes) -> list[Finding]:
 
 
 def check_boxes_in_images(scenes: RawScenes) -> list[Finding]:
-    """Returns the boxes that leave their image, or lie outside it altogether.
+    """Returns the boxes that leave their image or lie outside it.
 
-    The left and the upper border are always known; the others where `scenes.sizes` is. A box may end
+    The left and the upper border are always known, the others if `scenes.sizes` states them. A box may end
     exactly at the border, x + width = image width. Empty boxes and boxes that are not finite are skipped.
     """
     x, y, width, height = scenes.boxes.T
@@ -98,90 +156,46 @@ def check_boxes_in_images(scenes: RawScenes) -> list[Finding]:
     findings = []
     for row in np.flatnonzero(usable & (over > 0)).tolist():
         size = "" if np.isinf(limits[row]).any() else " of {:g} x {:g}".format(*limits[row])
-        found = f"box {box_text(scenes.boxes[row])} (x, y, width, height)"
+        box = f"box {box_text(scenes.boxes[row])} (x, y, width, height)"
         if outside[row]:
-            findings.append(
-                Finding(
-                    "box-outside-image",
-                    "error",
-                    scenes.where(row),
-                    f"{found} has no part in the image{size}",
-                    hint="correct or delete it; perhaps the image was resized or the box is not "
-                    "x, y, width, height",
-                )
-            )
+            findings.append(_OUTSIDE.broken(scenes.where(row), f"{box} has no part in the image{size}"))
         else:
-            findings.append(
-                Finding(
-                    "box-leaves-image",
-                    "warning",
-                    scenes.where(row),
-                    f"{found} leaves the image{size} by {over[row]:g} pixels",
-                    hint="a few pixels are common and do no harm; by more, compare the image's size with "
-                    "the annotation",
-                )
-            )
+            found = f"{box} leaves the image{size} by {over[row]:g} pixels"
+            findings.append(_LEAVES.broken(scenes.where(row), found))
     return findings
 
 
 def check_split_names(train: Collection[str], test: Collection[str], *, where: str) -> list[Finding]:
-    """Returns the finding that scenes are in both splits, if any are (code scene-in-both-splits)."""
+    """Returns a finding if scenes are in both splits (code scene-in-both-splits)."""
     both = sorted(set(train) & set(test))
-    if not both:
-        return []
-    return [
-        Finding(
-            "scene-in-both-splits",
-            "error",
-            where,
-            f"{counted(both, 'scene')} in the training and in the test set",
-            "every scene in one of them",
-            "take them out of one of the lists; results would be too good",
-        )
-    ]
+    found = f"{counted(both, 'scene')} in the training and in the test set"
+    return [_SCENE_IN_BOTH.broken(where, found)] if both else []
 
 
 def check_split_ids(train: Collection[str], test: Collection[str], *, where: str) -> list[Finding]:
-    """Returns the finding that identities are in both splits, if any are (code id-in-both-splits).
+    """Returns a finding if identities are in both splits (code id-in-both-splits).
 
-    Call it where ids are names of persons in the whole data set; not where every split numbers its own.
+    For data sets whose identities are names of persons, not numbers that each split starts anew.
     """
     both = sorted(set(train) & set(test))
-    if not both:
-        return []
-    return [
-        Finding(
-            "id-in-both-splits",
-            "error",
-            where,
-            f"{counted(both, 'identity', 'identities')} in the training and in the test set",
-            "persons of the test set that were never seen in training",
-            "if they are the same persons, results would be too good; if not, rename one of them",
-        )
-    ]
+    found = f"{counted(both, 'identity', 'identities')} in the training and in the test set"
+    return [_ID_IN_BOTH.broken(where, found)] if both else []
 
 
 def check_unlabeled_marks(marks: Mapping[str, Collection[str]]) -> list[Finding]:
-    """Returns the finding that persons without identity are marked in several ways, if they are.
+    """Returns a finding if persons without identity are marked in several ways (code unlabeled-mixed).
 
-    Code unlabeled-mixed: other code takes one mark for "no identity" and the other for a person.
+    Other code may read one mark as "no identity" and the other as a person.
 
     Args:
-        marks: by file (or split) the marks that are in use there, e.g. {"train.json": {"-1"}}.
+        marks: the marks in use, by file (or split), e.g. {"train.json": {"-1"}}.
     """
     if len(set().union(*marks.values())) < 2:
         return []
-    return [
-        Finding(
-            "unlabeled-mixed",
-            "warning",
-            ", ".join(file for file, used in marks.items() if used),
-            "persons without an identity are marked in different ways: "
-            + "; ".join(f"{file}: {', '.join(sorted(used))}" for file, used in marks.items() if used),
-            "one mark, -1 or -2",
-            "we read all of them as 'no identity'; other code may take one for a person",
-        )
-    ]
+    lists = "; ".join(f"{file}: {', '.join(sorted(used))}" for file, used in marks.items() if used)
+    where = ", ".join(file for file, used in marks.items() if used)
+    found = f"persons without an identity are marked in different ways: {lists}"
+    return [_UNLABELED_MIXED.broken(where, found)]
 
 
 def check_counts(
@@ -189,22 +203,15 @@ def check_counts(
 ) -> list[Finding]:
     """Returns the numbers that differ from the published ones (code count-differs).
 
-    Call it only for a data set that is meant to be the published one.
+    For a data set that should be the published one.
 
     Args:
-        found: what was counted, by what it is, e.g. {"training images": 11206}; None: could not be counted.
-        published: by the same keys.
+        found: the counts by name, e.g. {"training images": 11206}; None if one could not be counted.
+        published: by the same names.
         of: the data set's name, for the message.
     """
     return [
-        Finding(
-            "count-differs",
-            "error",
-            where,
-            f"{found[what]:,} {what}",
-            f"{number:,}, as published for {of}",
-            "files are missing or of another version: see the other findings, or copy them again",
-        )
+        _COUNT_DIFFERS.broken(where, f"{found[what]:,} {what}", expected=f"{number:,}, as published for {of}")
         for what, number in published.items()
         if found.get(what) is not None and found[what] != number
     ]
@@ -213,14 +220,7 @@ def check_counts(
 def _doubled_scenes(scenes: RawScenes) -> list[Finding]:
     names, counts = np.unique(np.array(scenes.names, dtype=object), return_counts=True)
     return [
-        Finding(
-            "scene-doubled",
-            "error",
-            name,
-            f"listed {count} times",
-            "every scene once",
-            "remove the doubled entry from the annotation",
-        )
+        _SCENE_DOUBLED.broken(name, f"listed {count} times")
         for name, count in zip(names[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True)
     ]
 
@@ -229,39 +229,15 @@ def _impossible_boxes(scenes: RawScenes) -> list[Finding]:
     finite = _is_finite(scenes.boxes)
     empty = finite & (scenes.boxes[:, 2:] <= 0).any(axis=1)
     wide = finite & ~empty & (scenes.boxes[:, 2] > scenes.boxes[:, 3])
-    findings = [
-        Finding(
-            "box-not-finite",
-            "error",
-            scenes.where(row),
-            f"box {box_text(scenes.boxes[row])}",
-            "four finite numbers",
-            "correct or delete it",
+    return [
+        rule.broken(scenes.where(row), f"box {box_text(scenes.boxes[row])}{what}")
+        for rule, rows, what in (
+            (_NOT_FINITE, ~finite, ""),
+            (_EMPTY, empty, " (x, y, width, height) without area"),
+            (_WIDE, wide, " (x, y, width, height) is wider than tall"),
         )
-        for row in np.flatnonzero(~finite).tolist()
+        for row in np.flatnonzero(rows).tolist()
     ]
-    findings += [
-        Finding(
-            "box-empty",
-            "warning",
-            scenes.where(row),
-            f"box {box_text(scenes.boxes[row])} (x, y, width, height) without area",
-            "width and height above 0",
-            "readers of the field leave it out; correct it if a person is there",
-        )
-        for row in np.flatnonzero(empty).tolist()
-    ]
-    findings += [
-        Finding(
-            "box-wide",
-            "warning",
-            scenes.where(row),
-            f"box {box_text(scenes.boxes[row])} (x, y, width, height) is wider than tall",
-            hint="people who stand are taller than wide; look at the image, or check the order of numbers",
-        )
-        for row in np.flatnonzero(wide).tolist()
-    ]
-    return findings
 
 
 def _is_finite(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -269,26 +245,16 @@ def _is_finite(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _doubled_boxes(scenes: RawScenes) -> list[Finding]:
-    """Equal boxes in a scene; the later ones are told."""
+    """Returns a finding for every box that equals an earlier one in its scene."""
     first = first_equal(np.column_stack([scenes.scene_of_person, scenes.boxes]))
     findings = []
     for row in np.flatnonzero(first != np.arange(len(first))).tolist():
         one, other = scenes.ids[first[row]], scenes.ids[row]
-        if one is not None and other is not None and one != other:
-            whose = f", there for {one}, here for {other}"
-        else:
-            whose = ""
+        is_shared = one is not None and other is not None and one != other
+        persons = f", there for {one}, here for {other}" if is_shared else ""
         earlier = scenes.where(int(first[row])).rsplit(", ", 1)[-1]
-        findings.append(
-            Finding(
-                "box-doubled",
-                "warning",
-                scenes.where(row),
-                f"box {box_text(scenes.boxes[row])} is the same as that of {earlier}{whose}",
-                "every person once",
-                "delete one of them",
-            )
-        )
+        found = f"box {box_text(scenes.boxes[row])} is the same as that of {earlier}{persons}"
+        findings.append(_BOX_DOUBLED.broken(scenes.where(row), found))
     return findings
 
 
@@ -298,17 +264,14 @@ def _doubled_ids(scenes: RawScenes) -> list[Finding]:
         return []
     _, number = np.unique(scenes.ids[labeled].astype(str), return_inverse=True)
     first = first_equal(np.column_stack([scenes.scene_of_person[labeled], number]).astype(np.float64))
+    again = np.flatnonzero(first != np.arange(len(first)))
     return [
-        Finding(
-            "id-twice-in-image",
-            "warning",
-            scenes.where(int(labeled[row])),
-            f"{scenes.ids[labeled[row]]} is already in this image: boxes "
-            f"{box_text(scenes.boxes[labeled[first[row]]])} and {box_text(scenes.boxes[labeled[row]])}",
-            "a person once in an image",
-            "one of the boxes is of somebody else, or a mirror or a picture of the same person",
+        _ID_TWICE.broken(
+            scenes.where(row),
+            f"{scenes.ids[row]} is already in this image: boxes "
+            f"{box_text(scenes.boxes[earlier])} and {box_text(scenes.boxes[row])}",
         )
-        for row in np.flatnonzero(first != np.arange(len(first))).tolist()
+        for earlier, row in zip(labeled[first[again]].tolist(), labeled[again].tolist(), strict=True)
     ]
 
 
