@@ -20,24 +20,48 @@ from maskps.datasets.coco.json_file import CocoColumns, read_columns
 from maskps.datasets.coco.reader import coco_files, coco_protocol_names, read_coco, read_coco_protocol
 from maskps.datasets.unreadable import file_finding, missing_file
 from maskps.errors import InputFileError, MaskpsError
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 from maskps.protocols.protocol import SearchProtocol
 
-_SHOWN = 5  # identities told of a longer list
+_SHOWN = 5  # identities of a longer list in a message
+
+_ID_REPEATED = Rule(
+    "coco-annotation-id-repeated",
+    "warning",
+    "an id of its own for every annotation",
+    "number the annotations anew: programs that find them by id lose these",
+)
+_AREA = Rule(
+    "coco-area",
+    "warning",
+    hint="correct it: programs sort persons into small and large by it; maskps does not read it",
+)
+_NO_IDENTITIES = Rule(
+    "coco-no-identities",
+    "warning",
+    "a person_id for every person who is known",
+    "add 'person_id' to the annotations; -1 stands for a person without one",
+)
+_ID_IN_BOTH = Rule(
+    "coco-id-in-both-files",
+    "warning",
+    "persons of the test set that were never seen in training",
+    "nothing to do if each file has numbers of its own, as maskps reads them; if these are the same persons, "
+    "results would be too good",
+)
 
 
 def check_coco(root_or_file: Path) -> list[Finding]:
     """Returns the findings on a folder with train.json and test.json, or on one such file.
 
-    Besides the codes of `check_tables`, of the two files against each other, of `check_protocol` and of
-    `check_query_box`: file-missing and the codes of `file_finding`; those of `read_columns`, which begin with
-    "coco-"; and
+    Codes: those of `check_tables`, `check_split_names`, `check_unlabeled_marks`, `check_protocol`,
+    `check_query_box`, `file_finding` and `read_columns`, and
 
         coco-annotation-id-repeated    an id that two annotations have
         coco-area                      an area that is not width * height
         coco-no-identities             nobody in a file has a person_id
         coco-id-in-both-files          identities in the training and in the test file
-        coco-protocols                 test protocols that cannot be read or do not suit the test file
+        coco-protocols                 test protocols that cannot be read or do not fit the test file
     """
     if root_or_file.is_file():
         return _check_file(root_or_file)[1]
@@ -74,7 +98,7 @@ def _check_file(path: Path) -> tuple[CocoColumns | None, list[Finding]]:
             finding = replace(finding, code="file-other-kind")
         return None, [finding]
     if any(finding.code == "coco-box-corners" for finding in findings):
-        # Told once; the other checks take the boxes for what they are.
+        # One finding is enough: the other checks see the boxes as they were meant.
         boxes = columns.boxes - np.pad(columns.boxes[:, :2], ((0, 0), (2, 0)))
         columns = replace(columns, boxes=boxes)
     return columns, [*findings, *check_tables(_scenes_of(columns)), *_odd_entries(columns)]
@@ -94,66 +118,31 @@ def _scenes_of(columns: CocoColumns) -> RawScenes:
 def _odd_entries(columns: CocoColumns) -> list[Finding]:
     findings = []
     if columns.repeated_annotation_ids:
-        findings.append(
-            Finding(
-                "coco-annotation-id-repeated",
-                "warning",
-                str(columns.path),
-                f"{columns.repeated_annotation_ids:,} annotations with the id of an earlier one",
-                "an id of its own for every annotation",
-                "number the annotations anew: programs that find them by id lose these",
-            )
-        )
+        found = f"{columns.repeated_annotation_ids:,} annotations with the id of an earlier one"
+        findings.append(_ID_REPEATED.broken(columns.path, found))
     areas = columns.boxes[:, 2] * columns.boxes[:, 3]
     with np.errstate(invalid="ignore"):
         wrong = np.abs(columns.areas - areas) > np.maximum(1.0, 0.01 * areas)
     if wrong.any():
         person = int(np.argmax(wrong))
         share = f"{np.count_nonzero(wrong):,} of {len(areas):,} annotations"
-        findings.append(
-            Finding(
-                "coco-area",
-                "warning",
-                columns.where(person),
-                f"area {columns.areas[person]:g}, in {share}",
-                f"width * height, {areas[person]:g} here",
-                "correct it: programs sort persons into small and large by it; maskps does not read it",
-            )
-        )
+        found = f"area {columns.areas[person]:g}, in {share}"
+        expected = f"width * height, {areas[person]:g} here"
+        findings.append(_AREA.broken(columns.where(person), found, expected=expected))
     if len(columns.ids) and all(identity is None for identity in columns.ids):
-        findings.append(
-            Finding(
-                "coco-no-identities",
-                "warning",
-                str(columns.path),
-                f"{len(columns.ids):,} persons, none with an identity",
-                "a person_id at every person who is known",
-                "add 'person_id' to the annotations; -1 stands for a person without one",
-            )
-        )
+        found = f"{len(columns.ids):,} persons, none with an identity"
+        findings.append(_NO_IDENTITIES.broken(columns.path, found))
     return findings
 
 
 def _shared_ids(train: CocoColumns, test: CocoColumns, where: str) -> list[Finding]:
     both = sorted(set(train.ids) & set(test.ids) - {None}, key=lambda text: (len(text), text))
-    if not both:
-        return []
-    shown = ", ".join(both[:_SHOWN]) + (", ..." if len(both) > _SHOWN else "")
-    return [
-        Finding(
-            "coco-id-in-both-files",
-            "warning",
-            where,
-            f"{len(both):,} identities ({shown}) in both files",
-            "persons of the test set that were never seen in training",
-            "if the files are numbered each for itself, nothing: they are read so; if these are the same "
-            "persons, results would be too good",
-        )
-    ]
+    listed = ", ".join(both[:_SHOWN]) + (", ..." if len(both) > _SHOWN else "")
+    return [_ID_IN_BOTH.broken(where, f"{len(both):,} identities ({listed}) in both files")] if both else []
 
 
 def _check_protocols(root: Path, test: CocoColumns) -> list[Finding]:
-    """Returns what is wrong with the protocols; called where both files can be read."""
+    """Returns what is wrong with the protocols, if both files can be read."""
     findings: list[Finding] = []
     try:
         dataset = read_coco(root)
@@ -172,7 +161,7 @@ def _check_protocols(root: Path, test: CocoColumns) -> list[Finding]:
 
 
 def _check_queries(where: str, protocol: SearchProtocol, test: RawScenes) -> list[Finding]:
-    """Returns the queries whose box is not their person's. All their images are among these scenes."""
+    """Returns the queries whose box is not their person's; all their images are among these scenes."""
     scene_of = {name: scene for scene, name in enumerate(test.names)}
     boxes = xyxy_to_xywh(protocol.query_boxes)
     findings = []

@@ -1,4 +1,4 @@
-"""The annotation files of CUHK-SYSU, as far as they can be read."""
+"""Reads the annotation files of CUHK-SYSU for the checks: what cannot be read becomes a finding."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _HELD = {
 
 @dataclass
 class Annotation:
-    """The files below `root`; what could not be read is None, or not in `protocols`."""
+    """The files below `root`. A file that could not be read is None, or missing in `protocols`."""
 
     root: Path
     images: RawImages | None = None
@@ -56,19 +56,20 @@ class Annotation:
 
     @property
     def names(self) -> set[str]:
-        """Names of scenes in all files that could be read."""
+        """The names of scenes in all files that could be read."""
         names = {*(self.images.names if self.images else ()), *(self.pool or ())}
         return names.union(*(protocol.image_names.tolist() for protocol in self.protocols.values()))
 
 
 def read_annotation(root: Path) -> Annotation:
-    """Reads what can be read; every file that cannot, and every impossible entry, is a finding."""
+    """Reads all files; every file that cannot be read and every impossible entry becomes a finding."""
     files = Annotation(root)
     findings = files.findings
     files.images = _attempt(root, layout.IMAGES_FILE, read_raw_images, findings)
     files.pool = _attempt(root, layout.POOL_FILE, read_raw_pool, findings)
     files.train = _attempt(root, layout.TRAIN_FILE, read_raw_train, findings)
-    if (root / layout.PERSON_FILE).exists():  # nobody needs it, but a pointer or a web page there is a sign
+    # Nothing needs Person.mat, but a pointer or a web page in its place is a sign.
+    if (root / layout.PERSON_FILE).exists():
         _attempt(root, layout.PERSON_FILE, lambda path, problems: open_mat(path), findings)
     names = layout.available_protocols(root)
     for name in names:
@@ -87,7 +88,7 @@ def read_annotation(root: Path) -> Annotation:
 def _attempt(
     root: Path, file: Path, read: Callable[[Path, EntryErrors], _T], findings: list[Finding]
 ) -> _T | None:
-    """Returns what is read from a file, None if it cannot be read; impossible entries are left out."""
+    """Returns the content of a file without impossible entries, None if it cannot be read."""
     problems: EntryErrors = []
     if file in _HELD and not (root / file).exists():
         findings.append(missing_file(root / file, what=_HELD[file], root=root, known=_KNOWN_FILES))

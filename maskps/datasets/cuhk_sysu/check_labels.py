@@ -1,4 +1,4 @@
-"""Which identity each box of CUHK-SYSU has, and what of Train.mat and the protocols fits no box."""
+"""The identity of each box of CUHK-SYSU, and the appearances that fit no box."""
 
 from __future__ import annotations
 
@@ -15,17 +15,31 @@ from maskps.datasets.cuhk_sysu import layout
 from maskps.datasets.cuhk_sysu.check_files import Annotation, truth_boxes
 from maskps.datasets.cuhk_sysu.raw import RawImages
 from maskps.datasets.matching import match_boxes
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 from maskps.protocols.protocol import SUBSET_KEYS
+
+_UNMATCHED = Rule(
+    "appearance-unmatched",
+    "warning",
+    "a box of Images.mat, equal in all four numbers",
+    "the person has no identity there; correct one of the boxes",
+)
+_TWO_IDS = Rule(
+    "box-two-ids",
+    "warning",
+    "one identity per box",
+    "readers keep the later one; look at the image and delete the wrong one",
+)
+_DOUBLED = Rule("appearance-doubled", "warning", "every appearance once", "it counts once; delete the second")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Which identity each box of Images.mat has.
+    """The identity of each box of Images.mat.
 
     Attributes:
-        train, test: (P,) object: by Train.mat and by the smallest protocol; None for nobody. None as a
-            whole if the file could not be read.
+        train, test: (P,) object: by Train.mat, and by the smallest protocol; None for nobody. The column
+            is None if the file could not be read.
     """
 
     train: NDArray[np.object_] | None
@@ -33,7 +47,7 @@ class Labels:
 
 
 def label_boxes(files: Annotation, findings: list[Finding]) -> Labels:
-    """Gives the boxes of Images.mat their identities as the reader does, and tells what does not fit."""
+    """Returns the identities of the boxes as the reader finds them; adds findings on what does not fit."""
     images = files.images
     assert images is not None
     train = test = None
@@ -41,7 +55,7 @@ def label_boxes(files: Annotation, findings: list[Finding]) -> Labels:
         ids = np.array(files.train.ids, dtype=object)[files.train.identity]
         train = _matched(images, files.train.path, files.train.names, files.train.boxes, ids, findings)
     for name, protocol in files.protocols.items():
-        if name not in SUBSET_KEYS:  # the galleries of all sizes have the same true boxes
+        if name not in SUBSET_KEYS:  # galleries of all sizes have the same true boxes
             scenes = np.concatenate([protocol.query_scenes, protocol.truth_scenes])
             ids = np.concatenate([protocol.query_ids, protocol.query_ids[protocol.query_of_truth]])
             names = protocol.image_names[scenes].tolist()
@@ -60,16 +74,19 @@ def _matched(
     ids: NDArray[np.object_],
     findings: list[Finding],
 ) -> NDArray[np.object_]:
-    """Returns the (P,) identity of every box of Images.mat by these appearances (scene, box, id)."""
+    """Returns the (P,) identity of every box of Images.mat, by these appearances (scene, box, identity)."""
     different, rows = np.unique(np.array(images.names, dtype=np.str_), return_index=True)
-    found = rows_of_names(different, names)
-    scenes = np.where(found >= 0, rows[found] if len(rows) else -1, -1)
+    known = rows_of_names(different, names)
+    scenes = np.where(known >= 0, rows[known] if len(rows) else -1, -1)
     with_area = np.flatnonzero(images.has_area)
     scene_of_box = images.scene_of_person[with_area]
-    with np.errstate(over="ignore"):  # numbers beyond float32 are told elsewhere
+    with np.errstate(over="ignore"):  # numbers beyond float32 are findings elsewhere
         corners, wanted = xywh_to_xyxy(images.boxes[with_area]), xywh_to_xyxy(boxes)
     _, number = np.unique(ids.astype(np.str_), return_inverse=True)
     matches = match_boxes(scene_of_box, corners, scenes, wanted, number)
+
+    def place(row: int) -> str:
+        return f"{path}, {ids[row]}, {names[row]}"
 
     for row in np.flatnonzero((matches.persons < 0) & (scenes >= 0)).tolist():
         first, last = np.searchsorted(scene_of_box, [scenes[row], scenes[row] + 1])
@@ -78,16 +95,8 @@ def _matched(
             nearest = f"the nearest there is {box_text(images.boxes[near])}"
         else:
             nearest = "there is none in that scene"
-        findings.append(
-            Finding(
-                "appearance-unmatched",
-                "warning",
-                f"{path}, {ids[row]}, {names[row]}",
-                f"box {box_text(boxes[row])} is no box of Images.mat; {nearest}",
-                "a box of Images.mat, equal in all four numbers",
-                "the person stays without this identity there; correct one of the boxes",
-            )
-        )
+        found = f"box {box_text(boxes[row])} is not a box of Images.mat; {nearest}"
+        findings.append(_UNMATCHED.broken(place(row), found))
     result = np.full(len(images.boxes), None, dtype=object)
     is_matched = matches.persons >= 0
     result[with_area[matches.persons[is_matched]]] = ids[is_matched]
@@ -96,30 +105,14 @@ def _matched(
     for row in np.flatnonzero(is_matched).tolist():
         before = first_of.setdefault(int(matches.persons[row]), row)
         if row in retaken:
-            findings.append(
-                Finding(
-                    "box-two-ids",
-                    "warning",
-                    f"{path}, {ids[row]}, {names[row]}",
-                    f"box {box_text(boxes[row])} also belongs to {ids[before]}",
-                    "one identity per box",
-                    "readers keep the later one; look at the image and delete the wrong one",
-                )
-            )
+            found = f"box {box_text(boxes[row])} also belongs to {ids[before]}"
+            findings.append(_TWO_IDS.broken(place(row), found))
         elif before != row and path.name == layout.TRAIN_FILE.name:
-            findings.append(
-                Finding(
-                    "appearance-doubled",
-                    "warning",
-                    f"{path}, {ids[row]}, {names[row]}",
-                    f"box {box_text(boxes[row])} is listed twice for this person",
-                    "every appearance once",
-                    "it counts once; delete the second",
-                )
-            )
+            found = f"box {box_text(boxes[row])} is listed twice for this person"
+            findings.append(_DOUBLED.broken(place(row), found))
     return result
 
 
 def _nearest(boxes: NDArray[np.float32], wanted: NDArray[np.float32]) -> int:
-    with np.errstate(invalid="ignore"):  # infinite numbers are told elsewhere
+    with np.errstate(invalid="ignore"):  # infinite numbers are findings elsewhere
         return int(np.abs(boxes - wanted).sum(axis=1).argmin())

@@ -1,4 +1,4 @@
-"""The doctor's checks of CUHK-SYSU: its annotation files, each by itself and against each other."""
+"""The checks of CUHK-SYSU: each annotation file by itself, and all of them against each other."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ from maskps.datasets.cuhk_sysu.check_published import (
 )
 from maskps.datasets.cuhk_sysu.raw import RawImages
 from maskps.datasets.dataset_format import Checked
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 from maskps.protocols.protocol import SUBSET_KEYS, SearchProtocol
 
 _INTEGER_LIMITS = (2**8 - 1, 2**16 - 1)
+_OVERFLOW = Rule(
+    "box-overflow", "warning", hint="maskps adds in 64 bits; other code must convert boxes before it adds"
+)
+_GALLERY_SIZE = Rule(
+    "gallery-size-differs", "warning", hint="the file may have been renamed or edited; copy it again"
+)
 
 
 def check_cuhk_sysu(root: Path) -> Checked:
     """Returns everything that is wrong or odd in the annotation of CUHK-SYSU below `root`; it never raises.
 
-    Every file is read as far as that goes; each check runs if the files that it needs could be read.
+    Every file is read if possible; each check runs if the files that it needs could be read.
     """
     files = read_annotation(root)
     findings = files.findings
@@ -72,10 +78,10 @@ def check_cuhk_sysu(root: Path) -> Checked:
 
 
 def check_integers(path: Path, boxes: NDArray[np.float64]) -> list[Finding]:
-    """Boxes whose right or lower edge does not fit the integers that MATLAB stores them in.
+    """Returns a finding if right or lower edges do not fit the integers of their boxes (code box-overflow).
 
-    MATLAB stores whole numbers in the smallest of 8 and 16 bits that holds all four, and other code reads
-    them so: x + width then wraps around.
+    MATLAB stores whole numbers in the smallest of 8 and 16 bits that holds all four. Code that adds in this
+    type overflows: x + width wraps around.
     """
     with np.errstate(invalid="ignore"):
         is_whole = ((boxes >= 0) & (boxes % 1 == 0)).all(axis=1)
@@ -85,22 +91,16 @@ def check_integers(path: Path, boxes: NDArray[np.float64]) -> list[Finding]:
     rows = np.flatnonzero(is_whole & (edge > limit))
     if not len(rows):
         return []
-    first = boxes[rows[0]]
     bits = 8 if limit[rows[0]] == _INTEGER_LIMITS[0] else 16
-    return [
-        Finding(
-            "box-overflow",
-            "warning",
-            str(path),
-            f"in {len(rows):,} of {len(boxes):,} boxes x + width or y + height does not fit the integer type "
-            f"in which MATLAB stores them, first {box_text(first)} in {bits} bits",
-            hint="we add in 64 bits; other code must convert boxes before it adds",
-        )
-    ]
+    found = (
+        f"in {len(rows):,} of {len(boxes):,} boxes x + width or y + height does not fit the integer type "
+        f"in which MATLAB stores them, first {box_text(boxes[rows[0]])} in {bits} bits"
+    )
+    return [_OVERFLOW.broken(path, found)]
 
 
 def _counted(files: Annotation, labels: Labels | None) -> dict[str, int | None]:
-    """Returns what `PUBLISHED_COUNTS` lists, counted as the reader counts; None where a file is missing."""
+    """Returns what `PUBLISHED_COUNTS` lists, counted as the reader counts; None if a file is missing."""
     counts: dict[str, int | None] = dict.fromkeys(PUBLISHED_COUNTS)
     images, pool, train = files.images, files.pool, files.train
     if pool is not None:
@@ -143,18 +143,13 @@ def _box_place(images: RawImages, row: int) -> str:
 
 def _check_gallery_size(path: Path, name: str, protocol: SearchProtocol) -> list[Finding]:
     match = re.fullmatch(r"TestG(\d{1,9})", name)
-    wrong = protocol.lengths != int(match.group(1)) if match else np.zeros(0, dtype=bool)
-    if not wrong.any():
+    size = int(match.group(1)) if match else 0
+    wrong = protocol.lengths != size
+    if match is None or not wrong.any():
         return []
     query = int(np.argmax(wrong))
-    return [
-        Finding(
-            "gallery-size-differs",
-            "warning",
-            str(path),
-            f"{np.count_nonzero(wrong):,} of {protocol.num_queries:,} galleries are of another size, "
-            f"the first is that of query {query} with {protocol.lengths[query]:,} entries",
-            f"{int(match.group(1)) if match else 0:,} entries, as the name of the file says",
-            "the file may have been renamed or edited; copy it again",
-        )
-    ]
+    found = (
+        f"{np.count_nonzero(wrong):,} of {protocol.num_queries:,} galleries are of another size, "
+        f"the first is that of query {query} with {protocol.lengths[query]:,} entries"
+    )
+    return [_GALLERY_SIZE.broken(path, found, expected=f"{size:,} entries, as the name of the file says")]

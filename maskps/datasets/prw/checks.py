@@ -1,4 +1,4 @@
-"""The doctor's checks of PRW: its lists of images, its annotation files and its queries."""
+"""The checks of PRW: its lists of images, its annotation files and its queries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from maskps.datasets.prw.check_queries import check_queries, identities_of, line
 from maskps.datasets.prw.files import QueryLine
 from maskps.datasets.unreadable import file_finding, missing_file
 from maskps.errors import MaskpsError
-from maskps.findings import Finding
+from maskps.findings import Finding, Rule
 from maskps_manifest import prw as published
 
 IDS_IN_BOTH_SETS = 94
@@ -33,11 +33,50 @@ IDS_IN_BOTH_SETS = 94
 _KNOWN_FILES = (files.TRAIN_FILE.name, files.TEST_FILE.name, files.QUERY_FILE.name)
 _SHOWN = 5
 _MISSING_ONE_BY_ONE = 10
+_CORRECT = "correct it, or copy the file again"
+
+_LIST_EMPTY = Rule("image-list-empty", "error", "the names of a set's images", "copy it again")
+_MISSING = Rule(
+    "annotation-missing",
+    "error",
+    "one file for each image",
+    "unpack the released archive again, all of it",
+)
+_EXTRA = Rule(
+    "annotation-extra",
+    "warning",
+    "files of the images in the two lists",
+    "compare the lists with the released ones; the file is not read",
+)
+_ID_INVALID = Rule("id-invalid", "error", hint=_CORRECT)
+_BOX_IMPOSSIBLE = Rule("box-impossible", "error", hint=_CORRECT)
+_ID_IN_BOTH = Rule(
+    "id-in-both-splits",
+    "info",
+    f"{IDS_IN_BOTH_SETS} in the released files: training persons in test images",
+    "no query is of such a person there; leave the ids as they are",
+)
+_NOT_COMPARED = Rule(
+    "counts-not-compared",
+    "info",
+    f"{published.IMAGES:,}, if it should be PRW",
+    "nothing to do if it is a part of PRW, or another set in its layout",
+)
+_PUBLISHED_COUNTS = {
+    "training images": published.TRAIN.images,
+    "training labeled persons": published.TRAIN.labeled,
+    "training unlabeled persons": published.TRAIN.unlabeled,
+    "test images": published.TEST.images,
+    "test labeled persons": published.TEST.labeled,
+    "test unlabeled persons": published.TEST.unlabeled,
+    "training identities": published.TRAIN_IDENTITIES,
+    "queries": published.QUERIES,
+}
 
 
 @dataclass(frozen=True)
 class _Set:
-    """The training or the test set: what could be read of it."""
+    """What could be read of the training or the test set."""
 
     file: Path
     is_read: bool
@@ -55,7 +94,7 @@ def check_prw(root: Path) -> list[Finding]:
     Codes of its own: image-list-empty, annotation-missing, annotation-extra, variable-missing, id-invalid,
     box-impossible, id-in-both-splits, line-ends, query-line-invalid, query-outside-test,
     query-id-not-in-image, query-box-differs, query-id-in-training, query-without-match, query-doubled,
-    counts-not-compared; the others are those of `files` and `tables`.
+    counts-not-compared; the others are those of `check_tables` and `file_finding`.
     """
     findings: list[Finding] = []
     train_names = _image_names(root, files.TRAIN_FILE, files.TRAIN_KEY, findings)
@@ -79,7 +118,7 @@ def check_prw(root: Path) -> list[Finding]:
 
 
 def _image_names(root: Path, file: Path, key: str, findings: list[Finding]) -> list[str] | None:
-    """Returns the names of the images of a set, None where the list cannot be read."""
+    """Returns the names of the images of a set, None if the list cannot be read."""
     path = root / file
     try:
         names = files.read_frame_names(path, key)
@@ -87,21 +126,12 @@ def _image_names(root: Path, file: Path, key: str, findings: list[Finding]) -> l
         findings.append(file_finding(path, error, root=root, known=_KNOWN_FILES))
         return None
     if not names:
-        findings.append(
-            Finding(
-                "image-list-empty",
-                "error",
-                str(path),
-                "no image",
-                "the names of a set's images",
-                "copy it again",
-            )
-        )
+        findings.append(_LIST_EMPTY.broken(path, "no image"))
     return names
 
 
 def _persons(root: Path, names: list[str], findings: list[Finding]) -> dict[str, NDArray[np.float64]]:
-    """Returns the rows of the images whose annotation file can be read, by name."""
+    """Returns the rows of each annotation file that can be read, by the name of the image."""
     folder = root / files.ANNOTATION_DIR
     persons: dict[str, NDArray[np.float64]] = {}
     missing: list[Path] = []
@@ -121,18 +151,8 @@ def _persons(root: Path, names: list[str], findings: list[Finding]) -> dict[str,
         ]
     else:
         listed = ", ".join(path.name for path in missing[:_SHOWN])
-        findings.append(
-            Finding(
-                "annotation-missing",
-                "error",
-                str(folder),
-                f"{len(missing):,} of {len(names):,} files are not there: {listed}, ..."
-                if folder.is_dir()
-                else "no such folder",
-                "one file for each image",
-                "unpack the released archive again, all of it",
-            )
-        )
+        found = f"{len(missing):,} of {len(names):,} files are not there: {listed}, ..."
+        findings.append(_MISSING.broken(folder, found if folder.is_dir() else "no such folder"))
     return persons
 
 
@@ -141,18 +161,7 @@ def _extra_annotations(root: Path, names: set[str]) -> list[Finding]:
     if not folder.is_dir():
         return []
     extra = sorted({entry.name for entry in os.scandir(folder)} - {f"{name}.mat" for name in names})
-    if not extra:
-        return []
-    return [
-        Finding(
-            "annotation-extra",
-            "warning",
-            str(folder),
-            f"{counted(extra, 'file')} of no listed image",
-            "files of the images in the two lists",
-            "compare the lists with the released ones; the file is not read",
-        )
-    ]
+    return [_EXTRA.broken(folder, f"{counted(extra, 'file')} of no listed image")] if extra else []
 
 
 def _set(
@@ -162,7 +171,7 @@ def _set(
     persons: dict[str, NDArray[np.float64]],
     findings: list[Finding],
 ) -> _Set:
-    """Returns the columns of a set; a scene that is listed twice has its persons once."""
+    """Returns the columns of a set; of a scene that is listed twice, only the first entry has persons."""
     listed = names or []
     first = dict(zip(reversed(listed), range(len(listed) - 1, -1, -1), strict=True))
     nothing = np.zeros((0, 5))
@@ -178,12 +187,11 @@ def _set(
     is_unlabeled = np.isin(rows[:, 0], files.UNLABELED_IDS)
     labeled = np.flatnonzero(is_whole & ~is_unlabeled)
     ids[labeled] = [str(int(number)) for number in rows[labeled, 0].tolist()]
-    hint = "correct it, or copy the file again"
     for row, expected, found in files.bad_persons(rows):
         if found.startswith("id"):
-            findings.append(Finding("id-invalid", "error", where(row), found, expected, hint))
+            findings.append(_ID_INVALID.broken(where(row), found, expected=expected))
         elif np.isfinite(rows[row, 1:]).all():
-            findings.append(Finding("box-impossible", "error", where(row), f"box {found}", expected, hint))
+            findings.append(_BOX_IMPOSSIBLE.broken(where(row), f"box {found}", expected=expected))
     marks = {f"{mark:g}" for mark in np.unique(rows[is_unlabeled, 0]).tolist()}
     return _Set(file, names is not None, RawScenes(listed, offsets, rows[:, 1:], ids, where), marks)
 
@@ -195,18 +203,8 @@ def _place(root: Path, names: list[str], offsets: NDArray[np.int64], row: int) -
 
 def _shared_ids(train: _Set, test: _Set, where: str) -> list[Finding]:
     both = sorted(train.identities & test.identities, key=int)
-    if not both:
-        return []
-    return [
-        Finding(
-            "id-in-both-splits",
-            "info",
-            where,
-            f"{counted(both, 'identity', 'identities')} in the training and in the test set",
-            f"{IDS_IN_BOTH_SETS} in the released files: training persons in test images",
-            "no query is of such a person there; leave the ids as they are",
-        )
-    ]
+    found = f"{counted(both, 'identity', 'identities')} in the training and in the test set"
+    return [_ID_IN_BOTH.broken(where, found)] if both else []
 
 
 def _queries(root: Path, findings: list[Finding]) -> list[QueryLine] | None:
@@ -236,22 +234,5 @@ def _counts(root: Path, train: _Set, test: _Set, queries: list[QueryLine] | None
     found["queries"] = None if queries is None else len(queries)
     images = (found["training images"] or 0) + (found["test images"] or 0)
     if train.is_read and test.is_read and images < published.IMAGES // 2:
-        text = f"{images:,} images in both lists"
-        expected = f"{published.IMAGES:,}, if it is meant to be PRW"
-        hint = "nothing to do if it is a part of PRW, or another set in its layout"
-        return [Finding("counts-not-compared", "info", str(root), text, expected, hint)]
-    return check_counts(
-        str(root),
-        found,
-        {
-            "training images": published.TRAIN.images,
-            "training labeled persons": published.TRAIN.labeled,
-            "training unlabeled persons": published.TRAIN.unlabeled,
-            "test images": published.TEST.images,
-            "test labeled persons": published.TEST.labeled,
-            "test unlabeled persons": published.TEST.unlabeled,
-            "training identities": published.TRAIN_IDENTITIES,
-            "queries": published.QUERIES,
-        },
-        of="PRW",
-    )
+        return [_NOT_COMPARED.broken(root, f"{images:,} images in both lists")]
+    return check_counts(str(root), found, _PUBLISHED_COUNTS, of="PRW")
