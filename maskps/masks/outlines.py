@@ -68,14 +68,6 @@ class Outline:
         """Returns the outline in an image resized by these factors, both above 0."""
         return Outline(tuple(ring * (sx, sy) for ring in self.rings))
 
-    def flipped(self, width: float) -> Outline:
-        """Returns the outline in the left-right mirrored image of this width: x becomes width - x.
-
-        The rings are reversed, so that outer rings stay positive. Flipping twice restores the outline, up to
-        the rounding of width - x.
-        """
-        return Outline(tuple((ring * (-1, 1) + (width, 0))[::-1] for ring in self.rings))
-
     def clipped(self, box: ArrayLike) -> Outline:
         """Returns the part inside a box, (4,) xyxy; empty for a box without a positive width and height."""
         corners, around = np.asarray(box, dtype=np.float64), self.bounds
@@ -222,7 +214,8 @@ def outline_from_shapely(geometry: Any) -> Outline:
 def flip_edges(edges: Any, width: float) -> Any:
     """Returns (..., 4) edges mirrored left-right: x becomes width - x.
 
-    The end points are swapped, to keep the orientation of the rings. numpy or torch.
+    The end points are swapped, to keep the orientation of the rings. Flipping twice restores the edges, up to
+    the rounding of width - x. numpy or torch.
     """
     flipped = edges[..., [2, 3, 0, 1]]
     flipped[..., 0::2] = width - flipped[..., 0::2]
