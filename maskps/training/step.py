@@ -36,13 +36,13 @@ class _MicroBatch:
     Attributes:
         names: of the scenes.
         share: see `Batch`.
-        losses: the values of `_NAMES`.
+        losses: the six losses and "loss", their weighted sum.
         remembered: embeddings and pids of the foreground RoIs, see `OIMLoss.take_pending`.
     """
 
     names: list[str]
     share: float
-    losses: list[float]
+    losses: dict[str, float]
     remembered: list[tuple[Tensor, Tensor]]
 
 
@@ -83,6 +83,17 @@ class Stepper:
         """
         torch.manual_seed((self.config.seed << 32) + step)
         set_learning_rate(self.optimizer, rate)
+        own, gradient = self._compute(batches)
+        gathered = self.processes.gather(own)
+        # Micro-batch after micro-batch, and within one process after process: the order of the images.
+        parts = [part for column in zip(*gathered, strict=True) for part in column if part.share]
+        losses = self._losses_of_step(parts, gradient, where)
+        self.optimizer.step()
+        self.model.commit([one for part in parts for one in part.remembered])
+        return losses
+
+    def _compute(self, batches: list[Batch]) -> tuple[list[_MicroBatch], float]:
+        """Computes the gradient of the step; returns this process's micro-batches and the gradient's norm."""
         self.optimizer.zero_grad(set_to_none=True)
         values, remembered = [], []
         for batch in batches:
@@ -90,29 +101,28 @@ class Stepper:
             remembered.append(self._remembered())
         # Without a limit the gradients stay the same to the bit; the norm shows one that is not finite.
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
-        *numbers, gradient = torch.cat([*values, norm[None]]).tolist()
-        of_batches = [numbers[start : start + len(_NAMES)] for start in range(0, len(numbers), len(_NAMES))]
+        *numbers, gradient = torch.cat([*values, norm[None]]).tolist()  # one transfer from the device
+        count = len(_NAMES)
         own = [
-            _MicroBatch(batch.names, batch.share, *rest)
-            for batch, *rest in zip(batches, of_batches, remembered, strict=True)
+            _MicroBatch(
+                batch.names,
+                batch.share,
+                dict(zip(_NAMES, numbers[count * row : count * (row + 1)], strict=True)),
+                remembered[row],
+            )
+            for row, batch in enumerate(batches)
         ]
-        gathered = self.processes.gather(own)
-        # Micro-batch after micro-batch, and within one process after process: the order of the images.
-        parts = [part for column in zip(*gathered, strict=True) for part in column if part.share]
+        return own, gradient
+
+    def _losses_of_step(self, parts: list[_MicroBatch], gradient: float, where: str) -> dict[str, float]:
         for part in parts:
-            if not all(map(math.isfinite, part.losses)):
-                losses = dict(zip(_NAMES, part.losses, strict=True))
-                raise self._not_finite(where, part.names, "every loss a finite number", losses)
-        losses = {
-            name: sum(part.share * part.losses[column] for part in parts)
-            for column, name in enumerate(_NAMES)
-        }
+            if not all(map(math.isfinite, part.losses.values())):
+                raise self._not_finite(where, part.names, "every loss a finite number", part.losses)
+        losses = {name: sum(part.share * part.losses[name] for part in parts) for name in _NAMES}
         if not math.isfinite(gradient):
             names = [name for part in parts for name in part.names]
             found = {"gradient norm": gradient, **losses}
             raise self._not_finite(where, names, "a finite gradient", found)
-        self.optimizer.step()
-        self.model.commit([one for part in parts for one in part.remembered])
         return losses
 
     def _backward(self, batch: Batch, *, is_last: bool) -> Tensor:
@@ -142,7 +152,7 @@ class Stepper:
             f"{where}, {', '.join(names)}",
             expected=expected,
             found=", ".join(f"{name} = {value:g}" for name, value in values.items()),
-            hint="lower learning_rate, set gradient_clip (10, say), or look at the boxes of these images",
+            hint="lower learning_rate, set gradient_clip=10, or look at the boxes of these images",
         )
         return self.processes.shared(error)
 

@@ -90,7 +90,7 @@ def test_two_processes_are_one_with_twice_the_batch(
     make_config: MakeConfig,
     tmp_path: Path,
 ) -> None:
-    """One process starts, two go on until a SIGTERM reaches one of them, and one does the rest.
+    """One process starts, two continue until a SIGTERM reaches one of them, and one does the rest.
 
     Six images in steps of four, so that in the last step of an epoch a process has one image, not two.
     """
