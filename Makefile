@@ -11,7 +11,7 @@ OUT ?= demo
 .PHONY: help
 help:
 	@echo "make demo     create .venv, install maskps, run the main job into demo/ (under 10 minutes on 2 cores)"
-	@echo "make test     create .venv if it is missing, install maskps[dev], run the tests"
+	@echo "make test     create .venv if it is missing, install maskps[dev], run the tests (with COVERAGE=1: line coverage)"
 	@echo "make lint     ruff and mypy"
 	@echo "make docs     build the documentation with the API reference into build/site"
 	@echo "make mutants  break 200 operators, one at a time, and see whether the tests notice"
@@ -39,7 +39,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@echo "== running the tests"
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-report=term)
 
 mutants: $(VENV)/.installed-dev
 	@echo "== breaking 200 operators, one at a time (up to an hour; an interrupted run resumes)"
@@ -56,4 +56,4 @@ docs: $(VENV)/.installed-dev
 	@echo "== open build/site/index.html; its search needs a server: $(PYTHON) -m http.server -d build/site"
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

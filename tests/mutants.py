@@ -38,11 +38,17 @@ ROOMS = {
         "tests/training/test_extraction.py",
         "tests/cli/test_score.py",
     ],
-    "maskps/masks/": ["tests/masks", "tests/cli/test_masks_commands.py", "tests/annotation/test_collect.py"],
+    "maskps/masks/": [
+        "tests/masks",
+        "tests/cli/test_masks_commands.py",
+        "tests/annotation/test_collected.py",
+    ],
     "maskps/model/roi_heads.py": ["tests/model"],
     "maskps/model/proposals.py": ["tests/model"],
-    "annotation/maskps_annotation/check": ["tests/annotation"],
-    "annotation/maskps_annotation/shape": ["tests/annotation"],
+    **{
+        f"annotation/maskps_annotation/{stem}": ["tests/annotation/test_checks.py", "tests/annotation"]
+        for stem in ("check", "drawn_persons", "reading", "shape_geometry")
+    },
 }
 """The mutated sources, by the start of their path, and the tests that should notice."""
 
