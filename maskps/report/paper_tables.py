@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from maskps.evaluation.ablation_table import AblationRow
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.io.tables import Cell, Column, Table
-from maskps.report.sources import DataKey, GridRow, Measured, Sources
+from maskps.report.sources import DataKey, Measured, Sources
 from maskps_manifest import paper
 
 _TABLE_2, _RESOLUTION, _OCCLUSION = "TestG100", "Resolution", "Occlusion"
@@ -109,12 +110,18 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
         published.append((f"the paper, {_TABLE_2}", share, None, None, 1, *_fractions(one), None, None, ""))
     measured = [
         (
-            *(f"{grid.label}, {grid.protocol}", row.proportion, row.images, row.persons, row.seeds),
+            *(
+                f"{grid.label}, {grid.table.protocol}",
+                row.proportion,
+                row.images,
+                row.persons,
+                len(row.seeds),
+            ),
             *(row.results["mAP"], row.results["top1"], row.differences["mAP"], row.differences["top1"]),
             _within_spread(row),
         )
         for grid in ours.grids
-        for row in grid.rows
+        for row in grid.table.rows
     ]
     note = (
         "±: standard deviation over the seeds. The gains are differences to the row without masks, seed by "
@@ -140,7 +147,7 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
     )
 
 
-def _within_spread(row: GridRow) -> str:
+def _within_spread(row: AblationRow) -> str:
     """Names the gains of a row that could be chance."""
     gains = {metric: gain for metric, gain in row.differences.items() if gain is not None}
     within = [_HEADS[metric] for metric, gain in gains.items() if gain.is_within_spread]

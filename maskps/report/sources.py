@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from maskps.errors import InputFileError
+from maskps.evaluation.ablation_table import AblationTable, read_table
 from maskps.evaluation.methods import METHODS
 from maskps.evaluation.result_file import ProtocolResult, ResultFile, read_results
-from maskps.io.files import json_field, read_record
-from maskps.io.tables import Spread
 
 RESULTS, GRID, DETECTIONS = "results.json", "ablation.json", "detections.npz"
 _RUN = "run.json"  # in every folder of maskps train
-_GRID_FORMAT, _GRID_VERSION = "maskps-ablation", 1
 _PUBLISHED = "CUHK-SYSU"
 _USUAL = ("TestG100", "all")
 _PLAIN_NAMES = {"result", "results"}
@@ -98,30 +94,13 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class GridRow:
-    """A row of Table 4 as measured; `differences` are to the row without masks, by "mAP" and "top1".
-
-    Attributes:
-        proportion: "0%" (no masks), such as "3%", or "full".
-    """
-
-    proportion: str
-    images: int
-    persons: int
-    seeds: int
-    results: dict[str, Spread]
-    differences: dict[str, Spread | None]
-
-
-@dataclass(frozen=True)
 class Grid:
     """The result of `maskps ablate`."""
 
     label: str
     path: Path
     data: DataKey
-    protocol: str
-    rows: tuple[GridRow, ...]
+    table: AblationTable
 
 
 @dataclass(frozen=True)
@@ -232,46 +211,5 @@ def _labels(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _read_grid(path: Path, label: str) -> Grid:
-    hint = "give the folder of maskps ablate"
-    what = f"a grid of maskps ablate ({GRID})"
-    content = read_record(path, format=_GRID_FORMAT, version=_GRID_VERSION, what=what, hint=hint)
-    name = json_field(content, "data", str, path, hint=hint)
-    rows = json_field(content, "rows", list, path, hint=hint)
-    try:
-        read = tuple(_grid_row(row) for row in rows)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputFileError(
-            path,
-            expected="rows with means and deviations, as maskps ablate writes them",
-            found=f"{type(error).__name__}: {error}",
-            hint="start maskps ablate once more with the same options: it writes the file again",
-        ) from error
-    fingerprint = json_field(content, "fingerprint", str, path, hint=hint)
-    data = DataKey(name, fingerprint, is_synthetic=name.startswith("synthetic"))
-    return Grid(label, path, data, json_field(content, "protocol", str, path, hint=hint), read)
-
-
-def _grid_row(row: dict[str, Any]) -> GridRow:
-    metrics = ("mAP", "top1")
-    seeds = len(row["seeds"])
-    results = {metric: _spread(row[metric], seeds) for metric in metrics}
-    if None in results.values():
-        raise ValueError("a row without a mean")
-    differences = {metric: row[f"{metric}_difference"] for metric in metrics}
-    return GridRow(
-        proportion=str(row["proportion"]),
-        images=int(row["images_with_masks"]),
-        persons=int(row["persons_with_masks"]),
-        seeds=seeds,
-        results={metric: spread for metric, spread in results.items() if spread is not None},
-        differences={metric: _spread(one, int(one["seeds"])) for metric, one in differences.items()},
-    )
-
-
-def _spread(content: dict[str, Any], seeds: int) -> Spread | None:
-    if content["mean"] is None:
-        return None
-    mean, deviation = float(content["mean"]), content["deviation"]
-    if not math.isfinite(mean):
-        raise ValueError(f"{mean} is not a fraction")
-    return Spread(mean, None if deviation is None else float(deviation), seeds)
+    table, fingerprint = read_table(path)
+    return Grid(label, path, DataKey(table.data, fingerprint, table.data.startswith("synthetic")), table)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from maskps.config import TrainConfig, load_config, recipe_names, write_config
+from maskps.evaluation.ablation_table import AblationTable, CellResult
 from maskps.model.processes import is_first_process
 from maskps.training.ablation import Cell, GridReport, parse_grid, parse_seeds, run_grid
-from maskps.training.ablation_table import AblationTable, CellResult
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.evaluate_run import evaluate_run

@@ -2,7 +2,7 @@
 
 Table 4 of the paper begins at 3 % and has one run per row. Here "no masks" is a proportion like the others,
 and every row has several seeds, so that the table can separate the effect of the masks from chance
-(`maskps.training.ablation_table`).
+(`maskps.evaluation.ablation_table`).
 
 A grid is one folder: `config.toml` (the settings that all cells share), `ablation.json` (data, protocol and
 all results), `table.md`, `table.csv`, and a run folder per cell (`p03_s0`: 3 %, seed 0), with the cell's
@@ -27,6 +27,15 @@ from maskps.datasets.naming import data_name
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import ConfigError, TrainingError
 from maskps.evaluation import evaluate_search
+from maskps.evaluation.ablation_table import (
+    GRID_FORMAT,
+    GRID_VERSION,
+    NO_MASKS,
+    AblationTable,
+    CellResult,
+    read_results,
+    write_result,
+)
 from maskps.evaluation.extraction import extract_detections
 from maskps.io.files import check_output, read_record, write_errors_explained, write_json, written_atomically
 from maskps.io.images import check_images
@@ -34,13 +43,11 @@ from maskps.protocols import SearchProtocol
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_record, open_subset, parse_proportions
 from maskps.subset.nested import FULL
-from maskps.training.ablation_table import NO_MASKS, AblationTable, CellResult, read_results, write_result
 from maskps.training.data import SceneDataset
 from maskps.training.loop import StepReport, train
 from maskps.training.run import CONFIG, RECORD, RunInfo, differing_settings
 from maskps.training.trained import load_run
 
-FORMAT, VERSION = "maskps-ablation", 1
 ABLATION_RECORD = "ablation.json"
 TABLE_MARKDOWN, TABLE_CSV = "table.md", "table.csv"
 
@@ -320,8 +327,8 @@ def _header(dataset: PersonSearchDataset, protocol_name: str, subset: Subset) ->
     for row, outline in sorted(subset.masks.outlines.items()):
         outlines.update(f"{row}".encode() + outline.edges().astype("<f8").tobytes())
     return {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": GRID_FORMAT,
+        "version": GRID_VERSION,
         "data": data_name(dataset),
         "fingerprint": dataset.fingerprint,
         "protocol": protocol_name,
@@ -333,7 +340,9 @@ def _header(dataset: PersonSearchDataset, protocol_name: str, subset: Subset) ->
 def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -> None:
     path = run_dir / ABLATION_RECORD
     hint = "give the folder of maskps ablate"
-    old = read_record(path, format=FORMAT, version=VERSION, what=f"a grid ({ABLATION_RECORD})", hint=hint)
+    old = read_record(
+        path, format=GRID_FORMAT, version=GRID_VERSION, what=f"a grid ({ABLATION_RECORD})", hint=hint
+    )
     differences = differing_settings(read_config(run_dir / CONFIG), _shared(config))
     if old.get("protocol") != header["protocol"]:
         differences.append(f"protocol: {old.get('protocol')} -> {header['protocol']}")

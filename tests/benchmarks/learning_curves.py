@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.evaluation.ablation_table import NO_MASKS, read_results
 from maskps.io.files import read_record
 from maskps.losses import LOSS_NAMES
 from maskps.pictures.drawing import BLUE, ORANGE
 from maskps.training import AblationTable, Cell
-from maskps.training.ablation_table import NO_MASKS, read_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -90,29 +90,21 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def write_grid(tmp_path: Path) -> Callable[..., Path]:
-    """Writes the ablation.json of a grid of two rows: no masks, and 3 %."""
+    """Writes the ablation.json of a grid: no masks and 3 %, three seeds with gains 3.3, 1.1 and -1.1."""
 
     def write(name: str, *, data: ResultData = CUHK, **changes: Any) -> Path:
-        def row(label: str, mean: float, gain: float | None) -> dict[str, Any]:
-            difference = {"mean": gain, "deviation": 0.02, "seeds": 3, "within_spread": True}
-            metric = {"mean": mean, "deviation": 0.011}
-            counts = {"images_with_masks": 336, "persons_with_masks": 500, "seeds": [0, 1, 2]}
-            metrics = {
-                "mAP": metric,
-                "top1": metric,
-                "mAP_difference": difference,
-                "top1_difference": difference,
-            }
-            return {"proportion": label, **counts, **metrics}
+        def cell(label: str, seed: int, score: float) -> dict[str, Any]:
+            counts = {"images": 336, "persons": 500}
+            return {"proportion": label, "seed": seed, **counts, "search": {"mAP": score, "top1": score}}
 
+        scores = {"0%": (0.84, 0.851, 0.862), "3%": (0.873, 0.862, 0.851)}
         content = {
             "format": "maskps-ablation",
             "version": 1,
             "data": data.name,
             "fingerprint": data.fingerprint,
             "protocol": "TestG100",
-            "rows": [row("0%", 0.851, None), row("3%", 0.862, 0.011)],
-            "cells": [],
+            "cells": [cell(label, seed, one[seed]) for label, one in scores.items() for seed in range(3)],
         }
         folder = tmp_path / name
         folder.mkdir()

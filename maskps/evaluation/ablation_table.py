@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from maskps.errors import InputFileError
 from maskps.io.files import json_field, read_record, write_json
 from maskps.io.tables import Cell, Column, Shown, Spread, Table
 from maskps.subset.nested import FULL
@@ -16,6 +17,7 @@ from maskps_manifest import paper
 NO_MASKS = "0%"
 """Label of the row without masks, which Table 4 of the paper lacks."""
 
+GRID_FORMAT, GRID_VERSION = "maskps-ablation", 1
 CELL_RECORD = "cell.json"
 _FORMAT, _VERSION = "maskps-ablation-cell", 1
 _PUBLISHED_DATA, _PUBLISHED_PROTOCOL = "CUHK-SYSU", "TestG100"
@@ -178,12 +180,38 @@ def read_results(run_dir: Path) -> list[CellResult]:
     return [_read_result(path) for path in sorted(run_dir.glob(f"*/{CELL_RECORD}"))]
 
 
+def read_table(path: Path) -> tuple[AblationTable, str]:
+    """Returns the table in the ablation.json of a grid, and the fingerprint of its data set.
+
+    Raises:
+        InputFileError: the file is missing, broken or edited, or of another format or version.
+    """
+    hint = "give the folder of maskps ablate"
+    what = f"a grid of maskps ablate ({path.name})"
+    content = read_record(path, format=GRID_FORMAT, version=GRID_VERSION, what=what, hint=hint)
+    data, protocol, fingerprint = (
+        json_field(content, key, str, path, hint=hint) for key in ("data", "protocol", "fingerprint")
+    )
+    cells = json_field(content, "cells", list, path, hint=hint)
+    return AblationTable.of(data, protocol, [_cell(path, cell, hint) for cell in cells]), fingerprint
+
+
 def _read_result(path: Path) -> CellResult:
     hint = "remove the file; maskps ablate then evaluates the cell again"
     what = f"the result of a cell ({CELL_RECORD})"
-    content = read_record(path, format=_FORMAT, version=_VERSION, what=what, hint=hint)
+    return _cell(path, read_record(path, format=_FORMAT, version=_VERSION, what=what, hint=hint), hint)
+
+
+def _cell(path: Path, content: Any, hint: str) -> CellResult:
     kinds = {"proportion": str, "seed": int, "images": int, "persons": int, "search": dict}
-    return CellResult(**{key: json_field(content, key, kind, path, hint=hint) for key, kind in kinds.items()})
+    content = content if isinstance(content, dict) else {}
+    values = {key: json_field(content, key, kind, path, hint=hint) for key, kind in kinds.items()}
+    for metric in METRICS:
+        score = values["search"].get(metric)
+        if type(score) is not float or not 0 <= score <= 1:
+            expected = f"a cell whose search has '{metric}' from 0 to 1"
+            raise InputFileError(path, expected=expected, found=f"{score!r:.60}", hint=hint)
+    return CellResult(**values)
 
 
 def _row(cells: Sequence[CellResult], without: Sequence[CellResult], is_papers: bool) -> AblationRow:
