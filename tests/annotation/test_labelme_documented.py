@@ -1,4 +1,4 @@
-"""docs/labelme.md tells what becomes of LabelMe files, old and new."""
+"""docs/labelme.md describes how LabelMe files are read, old and new."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "labelme.md").read_text(encoding="utf-8")
 
 
-def test_the_page_tells_of_every_shape_type_whether_it_is_an_outline() -> None:
+def test_the_page_lists_every_shape_type_and_whether_it_is_an_outline() -> None:
     section = PAGE.partition("## Which shapes are outlines")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.+`) \| (.+) \|$", section, re.M)
-    told = {kind: "none:" not in text for kinds, text in rows for kind in re.findall(r"`(\w+)`", kinds)}
-    assert told == {kind: kind in {*AREA_TYPES, *_FOUR_CORNERS} for kind in (*_POINTS_NEEDED, *_FOUR_CORNERS)}
+    listed = {kind: "none:" not in text for kinds, text in rows for kind in re.findall(r"`(\w+)`", kinds)}
+    assert listed == {
+        kind: kind in {*AREA_TYPES, *_FOUR_CORNERS} for kind in (*_POINTS_NEEDED, *_FOUR_CORNERS)
+    }
 
 
 @pytest.mark.real_data
