@@ -80,14 +80,32 @@ class DryRun:
         Args:
             recipe: the settings before any override; both values are shown where they differ.
         """
-        blocks = [
-            ("settings", _settings_lines(self.config, recipe or self.config)),
-            ("parameters", self._parameter_lines()),
-            ("training data", self._data_lines()),
-            ("steps", self._step_lines()),
-            ("expected", self._expected_lines()),
-        ]
-        return "\n\n".join("\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in blocks)
+        config, info = self.config, self.info
+        masks = (
+            f"{info.persons_with_mask:,} persons with a mask, {self.missing:,} of the subset still without"
+        )
+        memory = "of the device" if self.device.type == "cuda" else "this process, without image loaders"
+        blocks = {
+            "settings": _settings_lines(config, recipe or config),
+            "parameters": self._parameter_lines(),
+            "training data": [
+                f"{info.scenes:,} scenes, {info.num_pids:,} identities ({info.dataset})",
+                f"{self.labeled:,} labeled and {self.unlabeled:,} unlabeled persons",
+                masks if config.masks else "no masks",
+            ],
+            "steps": [
+                f"{info.images_per_step:,} images in a step: batch_size {config.batch_size} x accumulate "
+                f"{config.accumulate} (x processes, under torchrun)",
+                f"{info.steps:,} steps: {info.steps_per_epoch:,} in each of {config.epochs} epochs",
+            ],
+            "expected": [
+                f"{self.seconds_per_step:.3g} s a step, {self.images_per_second:.3g} images/s "
+                f"({self.steps_measured} steps on {self.device})",
+                f"{_duration(self.seconds)} for the whole run, without evaluations and checkpoints",
+                f"{self.peak_bytes / 2**30:.2f} GiB of memory ({memory})",
+            ],
+        }
+        return "\n\n".join("\n  ".join([title, *lines]) for title, lines in blocks.items())
 
     def _parameter_lines(self) -> list[str]:
         total = Parameters(*map(sum, zip(*self.parameters.values(), strict=True)))
@@ -95,34 +113,6 @@ class DryRun:
         for name, count in [*self.parameters.items(), ("total", total)]:
             rows.append((name, f"{count.trained:,}", f"{count.frozen:,}"))
         return [f"{name:6}{trained:>14}{frozen:>14}" for name, trained, frozen in rows]
-
-    def _data_lines(self) -> list[str]:
-        info = self.info
-        masks = f"{info.persons_with_mask:,} persons with a mask"
-        return [
-            f"{info.scenes:,} scenes, {info.num_pids:,} identities ({info.dataset})",
-            f"{self.labeled:,} labeled and {self.unlabeled:,} unlabeled persons",
-            f"{masks}, {self.missing:,} of the subset still without" if self.config.masks else "no masks",
-        ]
-
-    def _step_lines(self) -> list[str]:
-        config, info = self.config, self.info
-        return [
-            f"{info.images_per_step:,} images in a step: batch_size {config.batch_size} x accumulate "
-            f"{config.accumulate} (x processes, under torchrun)",
-            f"{info.steps:,} steps: {info.steps_per_epoch:,} in each of {config.epochs} epochs",
-        ]
-
-    def _expected_lines(self) -> list[str]:
-        kind = (
-            "of the device" if self.device.type == "cuda" else "this process, without those that load images"
-        )
-        return [
-            f"{self.seconds_per_step:.3g} s a step, {self.images_per_second:.3g} images/s "
-            f"({self.steps_measured} steps on {self.device})",
-            f"{_duration(self.seconds)} for the whole run, without evaluations and checkpoints",
-            f"{self.peak_bytes / 2**30:.2f} GiB of memory ({kind})",
-        ]
 
 
 def dry_run(

@@ -180,6 +180,7 @@ def read_newest_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
 
 
 def check_belongs(checkpoint: Checkpoint, path: Path, info: RunInfo) -> None:
+    """Raises an InputFileError unless the checkpoint has the run's identities, and a step of it."""
     if checkpoint.num_pids != info.num_pids or not 0 <= checkpoint.step <= info.steps:
         raise InputFileError(
             path,
