@@ -27,6 +27,7 @@ from maskps.protocols.sets import select_entries
 
 Rules = Literal["oim", "seqnet", "paper"]
 RULES: tuple[Rules, ...] = ("oim", "seqnet", "paper")
+"""All rules by name."""
 IOU_THRESHOLD = 0.5
 
 

@@ -102,6 +102,7 @@ SCALES: dict[str, SynthScale] = {
         low_resolution=published.RESOLUTION_QUERIES,
     ),
 }
+"""The sizes that `maskps-data synth --scale` offers; "cuhk-sysu" has the published counts."""
 
 
 @dataclass(frozen=True)
