@@ -4,6 +4,6 @@
     prw         sizes of PRW
     paper       Tables 1 to 4 of "Segmentation Mask Guided End-to-End Person Search" (2020)
 
-Nothing here is computed by maskps; the synthetic set of scale "cuhk-sysu" has these counts, and tests
-hold ours against them.
+maskps computes none of these numbers. The synthetic set of scale "cuhk-sysu" has these counts, and tests
+compare our results with them.
 """

@@ -1,4 +1,4 @@
-"""The record in which sizes of data sets are published."""
+"""The record for the published size of a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Counts:
-    """Images and annotated persons of a split, or of a part of one.
+    """Images and annotated persons of a split, or of a part of it.
 
     Attributes:
         images: number of images.

@@ -1,9 +1,9 @@
-"""Sizes of CUHK-SYSU as published, and as counted on its released files.
+"""Sizes of CUHK-SYSU, as published and as counted in its released files.
 
-Sources, by letter at each number:
+A letter at each number gives its source:
     R  README.txt of the data set (Xiao et al., "End-to-End Deep Learning for Person Search", 2016)
     P  Table 1 of the paper that maskps implements (see `paper`); its sums agree with C
-    C  docstring of lib/data/ssm.py in deepalchemist/deep-person-search, with boxes of zero size left out
+    C  docstring of lib/data/ssm.py in deepalchemist/deep-person-search, without boxes of zero size
     M  measured on the released TestG100.mat
 """
 
@@ -25,22 +25,22 @@ TEST = Counts(images=6_978, labeled=8_345, unlabeled=32_526)
 """R for the images; C for the persons. M: 8,345 different boxes of queries and galleries."""
 
 TRAIN_IDENTITIES = 5_532
-"""R. Rows of Train.mat, hence rows of OIM's lookup table."""
+"""R. Rows of Train.mat, and so of OIM's look-up table."""
 
 TRAIN_IMAGES_WITHOUT_LABELED = 1_490
 """C. Training images that show unlabeled persons only."""
 
 TRAIN_APPEARANCES = 15_088
-"""C. Entries of Train.mat; 3 of them are doubled or match no box, so that 15,085 persons are labeled."""
+"""C. Entries of Train.mat. Three of them are duplicates or match no box, so 15,085 persons are labeled."""
 
 QUERIES = 2_900
 """R. The same queries in the same order in all six TestG files, one per test identity."""
 
 GALLERY_SIZES = (50, 100, 500, 1000, 2000, 4000)
-"""R. TestG50.mat ... TestG4000.mat; tables of the field use 100."""
+"""R. TestG50.mat ... TestG4000.mat. Published tables use 100."""
 
 SUBSET_GALLERY_SIZE = 100
-"""Gallery size of both test subsets, as the readers of whbdmu/SEAS and LukeJaffe/GFN state it."""
+"""Gallery size of both test subsets, from the readers of whbdmu/SEAS and LukeJaffe/GFN."""
 
 OCCLUSION_QUERIES = 187
 """R. Occlusion.mat, variable Occlusion1."""
@@ -52,16 +52,16 @@ FIRST_NUMBER, LAST_NUMBER = 1, 18_204
 """Images are s1.jpg ... s18204.jpg. Measured on the published training and test names."""
 
 MISSING_NUMBERS = range(6_334, 6_354)
-"""The one gap: s6334.jpg ... s6353.jpg do not exist. Measured likewise."""
+"""The only gap: s6334.jpg ... s6353.jpg do not exist. Measured in the same way."""
 
 TRAIN_NAMES_SHA256 = "4bb1ede494f8fea9cb5920cf969ca5704d46248f029666b79fa2a4058a8a6c59"
 """Of the 11,206 names of training images, as `names_sha256`. From a list in Zhongdao/Towards-Realtime-MOT."""
 
 TEST_NAMES_SHA256 = "35d369d80b6cc1e12c9f41d5ef844ff3503885a33d260740119c8743924be678"
-"""M. Of the 6,978 names of test images, likewise."""
+"""M. Of the 6,978 names of test images, in the same way."""
 
 LONGEST_SIDE = 800
-"""Pixels: width or height of every image, as published samples and the boxes of M show."""
+"""Pixels, width or height of every image, as published samples and the boxes of M show."""
 
 
 def scene_names() -> list[str]:
@@ -83,7 +83,7 @@ def names_sha256(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class ProtocolCounts:
-    """What a test protocol holds.
+    """The counts of a test protocol.
 
     Attributes:
         queries: number of queries.
@@ -92,9 +92,9 @@ class ProtocolCounts:
         gallery_size: length of every gallery.
         truths: true boxes of all queries.
         truths_per_query: how many queries have 1, 2, ... true boxes.
-        doubled_images: (query, scene) of a scene that is twice in the query's gallery.
+        doubled_images: (query, scene) of a scene that the query's gallery lists twice.
         own_images: (query, scene) of a query whose own scene is in its gallery.
-        free_hit: the query among them whose own box is a true one.
+        free_hit: the query among them whose own box counts as a true one.
     """
 
     queries: int
@@ -119,4 +119,4 @@ TEST_G100 = ProtocolCounts(
     own_images=((493, "s14430.jpg"), (2132, "s888.jpg")),
     free_hit=2132,
 )
-"""M. The oddities are part of the protocol: every published number includes them."""
+"""M. The oddities are part of the protocol. Every published result includes them."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from maskps_manifest.counts import Counts
 
 TABLE_1_WITH_MASKS = Counts(images=1_833, labeled=2_815, unlabeled=6_269)
-"""Table 1: the images of the mask subset. Their 9,084 persons are also in the text of Sec. 3.1."""
+"""Table 1: the images of the mask subset. Sec. 3.1 also gives their 9,084 persons."""
 
 TABLE_1_WITHOUT_MASKS = Counts(images=9_373, labeled=12_270, unlabeled=33_918)
 """Table 1: the other images of the training set."""
@@ -41,7 +41,7 @@ TABLE_2 = (
 """Table 2: CUHK-SYSU, gallery size 100. The first five detect and identify separately, the others jointly."""
 
 TABLE_2_SEPARATE = 5
-"""How many rows of Table 2 stand above the dashed line."""
+"""The number of rows of Table 2 above the dashed line."""
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,4 @@ TABLE_4 = (
     ProportionResult(0.15, 86.3, 86.5),
     ProportionResult(None, 86.3, 86.5),
 )
-"""Table 4. There is no row without masks: how much the masks give is not in the paper."""
+"""Table 4. It has no row without masks, so the paper does not say how much masks help."""

@@ -1,6 +1,6 @@
 """Sizes of PRW: Zheng, Zhang, Sun, Chandraker, Yang, Tian, "Person Re-identification in the Wild", 2017.
 
-Images, queries and training identities as published; persons as counted on the annotation files, in their
+Images, queries and training identities as published. Persons as counted in the annotation files, in the
 COCO form of daodaofr/AlignPS.
 """
 

@@ -1,7 +1,7 @@
-"""Pieces that pictures are made of: colours, text, crops, frames, marks, outlines and targets.
+"""The elements of pictures: colours, text, crops, frames, marks, outlines and targets.
 
-Colours are those of Okabe and Ito, which people with any kind of colour blindness can tell apart; what a
-colour says is said once more by a mark or a line style. Sizes are pixels of the finished picture.
+The colours are those of Okabe and Ito, which people with any kind of colour blindness can distinguish. A mark
+or a line style repeats the meaning of each colour. Sizes are in pixels of the finished picture.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SKY: Colour = (86, 180, 233)
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Returns Pillow's own font, which needs no file of the system."""
+    """Returns the font that comes with Pillow; no font of the system is needed."""
     return ImageFont.load_default(size)
 
 
@@ -48,7 +48,7 @@ def open_picture(picture: Picture) -> Image.Image:
     """Returns the image as RGB.
 
     Raises:
-        InputFileError: a path at which there is no readable image.
+        InputFileError: there is no readable image at the path.
     """
     if isinstance(picture, Image.Image):
         return picture.convert("RGB")
@@ -66,7 +66,7 @@ def write_text(
     bold: bool = False,
     width: float = 0,
 ) -> None:
-    """Writes one line of text; cuts it with "..." where `width` is given and too small."""
+    """Writes one line of text. Text wider than `width` ends in "..."."""
     while width and len(text) > 4 and font(size).getlength(text) > width:
         text = text[:-4].rstrip() + "..."
     ImageDraw.Draw(canvas).text(
@@ -81,10 +81,10 @@ def text_width(text: str, size: int) -> float:
 def crop_tile(
     image: Image.Image, box: NDArray[np.floating], size: tuple[int, int], *, context: float = 0.0
 ) -> tuple[Image.Image, NDArray[np.float64]]:
-    """Returns a (width, height) tile that shows the box, and where the box lies in it.
+    """Returns a (width, height) tile that shows the box, and the place of the box in it.
 
-    The region is the box and `context` times its sides around it, widened to the tile's proportions; what
-    lies beyond the image is left empty.
+    The tile shows the box and a margin of `context` times its sides, widened to the tile's proportions. Parts
+    beyond the image stay empty.
 
     Returns:
         The tile, and (4,) float64 xyxy of the box in it.
@@ -107,7 +107,7 @@ def crop_tile(
 
 
 def dim_outside(tile: Image.Image, box: NDArray[np.float64], *, strength: float = 0.45) -> Image.Image:
-    """Returns the tile whitened outside the box, so that context stays visible but steps back."""
+    """Returns the tile faded to white outside the box; the context stays visible."""
     keep = Image.new("L", tile.size, round(255 * strength))
     ImageDraw.Draw(keep).rectangle([*np.round(box[:2]), *(np.round(box[2:]) - 1)], fill=0)
     return Image.composite(Image.new("RGB", tile.size, WHITE), tile, keep)
@@ -116,7 +116,7 @@ def dim_outside(tile: Image.Image, box: NDArray[np.float64], *, strength: float 
 def draw_frame(
     canvas: Image.Image, box: Sequence[float], colour: Colour, *, width: int, dashed: bool = False
 ) -> None:
-    """Draws a rectangle whose line lies inside the box: solid, or dashed with white gaps."""
+    """Draws a rectangle with its line inside the box: solid, or dashed with white gaps."""
     draw = ImageDraw.Draw(canvas)
     x0, y0, x1, y1 = (round(float(value)) for value in box)
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
@@ -133,7 +133,7 @@ def draw_frame(
 
 
 def _dashes(begin: int, end: int, width: int) -> list[tuple[int, int]]:
-    """Dashes of equal length with a dash at both ends, so that the corners are drawn."""
+    """Returns dashes of equal length. Both ends have a dash, so the corners are drawn."""
     count = max(1, round((end - begin) / (5 * width)))
     step = (end - begin) / (2 * count - 1)
     return [
@@ -174,9 +174,9 @@ def _stroke(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], width:
 
 
 def paint_outline(canvas: Image.Image, outline: Outline, *, opacity: float = 0.3) -> None:
-    """Paints an outline, given in the canvas's pixels: a sky-blue veil, holes left out, and a firm rim.
+    """Paints an outline, in pixels of the canvas: a sky-blue veil with a firm rim. Holes stay free.
 
-    The rim is blue on white, so that it stands out from dark and from light clothes.
+    The rim is blue on white, so it stands out from dark and light clothes.
     """
     fine = 2
     size = (canvas.width * fine, canvas.height * fine)
@@ -198,7 +198,7 @@ def _points(ring: NDArray[np.float64]) -> list[tuple[float, float]]:
 
 
 def target_tile(target: NDArray, side: int) -> Image.Image:
-    """Returns a mask target as crisp squares: on dark, off light; the fractions of a soft one in between."""
+    """Returns a mask target as sharp squares: dark for 1, light for 0, in between for a soft target."""
     cells = np.asarray(target, dtype=np.float64)[..., None]
     colours = np.round(np.array(EMPTY) * (1 - cells) + np.array(BLUE) * cells).astype(np.uint8)
     tile = Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST)
@@ -210,7 +210,7 @@ def target_tile(target: NDArray, side: int) -> Image.Image:
 
 
 def overlay_target(tile: Image.Image, box: NDArray[np.float64], target: NDArray) -> Image.Image:
-    """Returns the tile darkened where the target, laid over the box, is off, and outside the box."""
+    """Returns the tile darkened outside the box, and inside it where the target is 0."""
     x0, y0, x1, y1 = np.round(box).astype(int).tolist()
     size = (max(x1 - x0, 1), max(y1 - y0, 1))
     off = Image.fromarray(

@@ -1,4 +1,4 @@
-"""The one look of every plot: title, axes, grid, legend. Drawn by matplotlib."""
+"""The common style of all plots: title, axes, grid, legend. Matplotlib draws them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def new_figure(
     title: str, source: str, *, panels: int = 1, size: tuple[float, float] | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Returns a figure with its title above and the source of its data below, and its panels, side by side.
+    """Returns a figure with a title above and the data's source below, and its panels, side by side.
 
     Args:
-        size: width and height in inches, unless the usual one does.
+        size: width and height in inches; None for the usual size.
     """
-    from matplotlib.figure import Figure  # not pyplot: no window system, no global state
+    from matplotlib.figure import Figure  # not pyplot, which needs global state and perhaps a window system
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
@@ -29,12 +29,12 @@ def new_figure(
     head = figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=rgb(INK))
     foot = figure.supxlabel(source, x=0.98, ha="right", fontsize=9, color=rgb(SOFT_INK))
     for text in (head, foot):
-        text.set_parse_math(False)  # a name with two $ is no formula
+        text.set_parse_math(False)  # a name with two $ is not a formula
     return figure, axes
 
 
 def finish(panels: Sequence[Axes], x: str, y: str, titles: Sequence[str] = ("",)) -> None:
-    """Axis labels with units, a light grid, and the legend above the axes, where it hides nothing."""
+    """Adds axis labels with units, a light grid, and a legend above the axes, where it hides nothing."""
     for axes, title in zip(panels, titles, strict=True):
         axes.set_xlabel(x, fontsize=11, color=rgb(INK))
         axes.tick_params(labelsize=10, colors=rgb(INK), length=3)
@@ -62,5 +62,5 @@ def finish(panels: Sequence[Axes], x: str, y: str, titles: Sequence[str] = ("",)
 
 
 def rgb(colour: Colour) -> tuple[float, float, float]:
-    """Returns a colour as matplotlib wants it."""
+    """Returns a colour in matplotlib's form."""
     return (colour[0] / 255, colour[1] / 255, colour[2] / 255)

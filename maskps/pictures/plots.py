@@ -1,7 +1,7 @@
-"""Pictures of what a data set and its mask subset are like, for a report. Drawn by matplotlib.
+"""Plots that describe a data set and its mask subset, for a report. Matplotlib draws them.
 
-Every picture compares two parts by the share of their items, so that parts of different size can be laid
-over each other. Each of a folder's pictures has its numbers in `plots.json`.
+Each plot compares two parts of the data by shares, since the parts differ in size. `plots.json` has the
+numbers of all plots in a folder.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 RECORD = "plots.json"
 _FORMAT, _VERSION = "maskps-plots", 1
 _COLOURS = (BLUE, ORANGE)
-_LINES = ("-", (0, (3, 1.5)))  # what a colour says is said once more
+_LINES = ("-", (0, (3, 1.5)))  # repeat the meaning of the colours
 _DPI = 200
-_MANY = 400  # outlines, for narrower bins
-_GROUPS = 20  # of bars, from which on numbers share one; the rounding may make it 30
+_MANY = 400  # with at least so many outlines, bins are narrower
+_GROUPS = 20  # of bars; with more numbers, several share a bar. Rounding may make it 30
 _TAIL = 0.995  # share of the items that an axis shows one by one
 
 
 def write_plots(
     dataset: PersonSearchDataset, folder: Path, subset: Subset | None = None, *, force: bool = False
 ) -> list[Path]:
-    """Writes a folder of PNG pictures, and their numbers, whole or not at all.
+    """Writes a folder of PNG plots with their numbers, atomically.
 
     persons_per_image.png, box_heights.png, images_per_identity.png, and mask_area_share.png if the subset
-    has outlines. With a subset its images are compared with the other training images, otherwise the
+    has outlines. With a subset, its images are compared with the other training images, otherwise the
     training images with the test images.
 
     Args:
-        force: replace pictures that were written to `folder` before.
+        force: replace plots that were written to `folder` before.
 
     Returns:
-        The paths of the pictures.
+        The paths of the plots.
 
     Raises:
         OutputExistsError, OutputError: as `folder_written_atomically`.
@@ -84,16 +84,16 @@ def write_plots(
 
 
 _Picture = tuple["Figure", list[dict[str, Any]]]
-"""A figure, and its numbers: of each series the name, n, the edges (or starts) of bins, and the counts."""
+"""A figure and its numbers: name, n, edges (or starts) of the bins, and counts of each series."""
 
 
 def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, source: str) -> _Picture:
-    """Bars side by side, a group per number, or per range of numbers where these are many."""
+    """Draws bars side by side, a group per number; where there are many numbers, a group per range."""
     values = np.concatenate([one.values for one in series])
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     top = min(high, int(np.quantile(values, _TAIL)) + 1) if len(values) else 0
     width = 1 if top - low < _GROUPS else int(_round_width((top - low) / _GROUPS))
-    starts = np.arange(low, top + 1, width)  # the last group takes all numbers from its start on
+    starts = np.arange(low, top + 1, width)  # the last group has all numbers from its start on
     figure, (axes,) = new_figure(title, source)
     content = []
     for index, one in enumerate(series):
@@ -119,7 +119,7 @@ def _whole_numbers(series: Sequence[Series], title: str, axis: str, items: str, 
 
 
 def _heights(labeled: Sequence[Series], unlabeled: Sequence[Series], source: str) -> _Picture:
-    """Two panels with common scales: persons with an identity, persons without."""
+    """Draws two panels with common scales: persons with an identity, and persons without one."""
     values = np.concatenate([one.values for one in (*labeled, *unlabeled)])
     least = min(len(one.values) for one in (*labeled, *unlabeled))
     top = float(values.max()) if len(values) else 100.0
@@ -140,7 +140,7 @@ def _heights(labeled: Sequence[Series], unlabeled: Sequence[Series], source: str
 
 
 def _mask_shares(one: Series, source: str) -> _Picture:
-    """How much of its box a person covers; the median as a line."""
+    """Draws the share of its box that a person covers, with the median as a line."""
     width = 5.0 if len(one.values) < _MANY else 2.5
     edges = np.arange(0, 100 + width, width)
     shares = (100 * one.values).clip(0, 100)
@@ -164,12 +164,12 @@ def _steps(
 
 
 def _bins(count: int) -> int:
-    """How many bins so many values fill without holes."""
+    """Returns the number of bins that this many values fill without holes."""
     return int(np.clip(1.5 * count**0.5, 12, 40))
 
 
 def _round_width(width: float) -> float:
-    """The number out of 1, 2, 5, 10, 20, ... that is nearest."""
+    """Returns the nearest number out of 1, 2, 5, 10, 20, ..."""
     units = 10.0 ** np.arange(5)
     steps = np.concatenate([units, 2 * units, 5 * units])
     return float(steps[np.argmin(np.abs(steps - width))])

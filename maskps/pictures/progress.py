@@ -1,4 +1,4 @@
-"""A picture of what a network makes of a training image: boxes and masks, true and predicted."""
+"""A picture of a training image with the network's answer: boxes and masks, true and predicted."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class TrainingPicture:
         name: of the scene.
         image: (h, w, 3) uint8, RGB.
         boxes, pids: (n, 4) xyxy and (n,), of all persons.
-        found, scores: (k, 4) xyxy and (k,), of the detections to be shown.
+        found, scores: (k, 4) xyxy and (k,), of the detections to show.
         masked: (m,) rows of the persons with a mask.
-        true_masks, predicted_masks: (m, 14, 14) of them, in 0..1, both cut at the true box.
+        true_masks, predicted_masks: (m, 14, 14) of those persons, in 0..1, both cut at the true box.
     """
 
     name: str
@@ -52,7 +52,7 @@ class TrainingPicture:
 
 
 def training_sheet(picture: TrainingPicture, *, max_persons: int = 3) -> Image.Image:
-    """Returns the image with all boxes, and beside it up to `max_persons` persons with both masks."""
+    """Returns the image with all boxes and, beside it, up to `max_persons` persons with both masks."""
     image = Image.fromarray(picture.image)
     scale = _HEIGHT / image.height
     scene = image.resize((max(1, round(image.width * scale)), _HEIGHT), Image.Resampling.LANCZOS)
@@ -84,7 +84,7 @@ def training_sheet(picture: TrainingPicture, *, max_persons: int = 3) -> Image.I
 
 
 def _stretched(image: Image.Image, box: NDArray[np.float32]) -> Image.Image:
-    """Returns what is in the box as a square: its cells lie where those of the masks do."""
+    """Returns the content of the box as a square, so that its cells match those of the masks."""
     width, height = box[2:] - box[:2]
     tile, _ = crop_tile(image, box, (max(1, round(_TILE * float(width / height))), _TILE))
     return tile.resize((_TILE, _TILE), Image.Resampling.BICUBIC)

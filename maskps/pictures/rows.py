@@ -1,4 +1,4 @@
-"""From records to the rows of a picture: which scenes and which queries are shown, and what of them."""
+"""The rows of a picture: which scenes and queries it shows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from maskps.subset.build import Subset
 
 
 def subset_pictures(dataset: PersonSearchDataset, subset: Subset, *, count: int = 3) -> list[SubsetPicture]:
-    """Returns scenes of the subset with outlines and targets: rich ones, spread over the subset.
+    """Returns scenes of the subset with outlines and targets, with much to see and spread over the subset.
 
-    The subset is cut into `count` equal stretches; of each the first scene is taken among those with most
-    to see: labeled persons with an outline (up to four) and an unlabeled person beside them.
+    The subset is cut into `count` equal stretches. Each gives the scene with most to see, the first on ties:
+    labeled persons with an outline (up to four count) and an unlabeled person beside them.
     """
     train, outlines = dataset.train, subset.masks.outlines
     has_outline = np.zeros(train.num_persons, dtype=np.bool_)
@@ -65,7 +65,7 @@ def ranking_pictures(
 ) -> list[RankingPicture]:
     """Returns `count` queries with their first `k` results, evenly spaced from the best AP to the worst.
 
-    So a sheet of them shows what the search gets wrong in the measure in which it does.
+    So a sheet shows failures as often as the search makes them.
     """
     truths = apply_rules(protocol, result.rules).truths
     return [
@@ -89,6 +89,6 @@ def evenly_spaced_queries(result: SearchResult, count: int) -> list[int]:
 
 
 def evenly_spaced(order: NDArray[np.int64], count: int) -> list[int]:
-    """Returns at most `count` different ones of these, from the first to the last in equal steps."""
+    """Returns at most `count` different items, in equal steps from the first to the last."""
     places = np.unique(np.round(np.linspace(0, len(order) - 1, min(count, len(order)))).astype(int))
     return [int(query) for query in order[places]]

@@ -1,7 +1,7 @@
-"""Pictures of the two ends of the work: the mask subset with its targets, and ranked search results.
+"""Sheets of pictures: the mask subset with its targets, and ranked search results.
 
-Everything comes in as plain arrays and records and goes out as a Pillow image, made for display at half
-its size (twice the pixels of an ordinary screen).
+The input is plain arrays and records. The output is a Pillow image for display at half its size, with twice
+the pixels of an ordinary screen.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SubsetPicture:
         image: the scene.
         boxes: (n, 4) xyxy of all persons, pixels of the scene.
         pids: (n,) labeled above 0, otherwise -1.
-        outlines: by person (row of `boxes`), those that are there.
+        outlines: by person (row of `boxes`), of those who have one.
         targets: by person, (14, 14) bool or covered fractions.
     """
 
@@ -75,7 +75,7 @@ class RankingPicture:
         image: the query's scene.
         box: (4,) xyxy of the query in it.
         hits: the first results, best first (`maskps.evaluation.ranked_results`).
-        truths: gallery images that hold the query's person, those that count by the rules.
+        truths: number of gallery images with the query's person that count by the rules.
         average_precision: of the whole ranking.
     """
 
@@ -90,11 +90,11 @@ class RankingPicture:
 def subset_sheet(
     pictures: Sequence[SubsetPicture], *, title: str = "The mask subset", max_persons: int = 4
 ) -> Image.Image:
-    """Returns scenes with their outlines and, beside each, the 14x14 targets of its labeled persons.
+    """Returns scenes with their outlines and, beside each scene, the 14x14 targets of its labeled persons.
 
-    Labeled persons have a solid blue box and a number, unlabeled ones a dashed orange box. For up to
-    `max_persons` labeled persons with a target: the crop, the target as squares, and the crop with the
-    cells that are off darkened.
+    Labeled persons have a solid blue box and a number, unlabeled ones a dashed orange box. Up to
+    `max_persons` labeled persons with a target follow: the crop, the target as squares, and the crop darkened
+    where the target is 0.
     """
     rows = [_subset_row(picture, max_persons) for picture in pictures]
     return _sheet(title, _draw_subset_legend, rows, gap=84)
@@ -110,12 +110,12 @@ def ranking_sheet(
 ) -> Image.Image:
     """Returns one row per query: the query, then its first `k` results with some context.
 
-    Right answers have a solid green frame and a tick, wrong ones a dashed vermilion frame and a cross;
-    below each stand rank and similarity, and at the row's end what was found of what is there.
+    Right answers have a solid green frame and a tick, wrong ones a dashed vermilion frame and a cross. Rank
+    and similarity stand below each answer, and a summary of the query at the end of the row.
 
     Args:
-        image_of: gives the gallery image of a name.
-        method: what ranked them; the number below each is its similarity or distance.
+        image_of: returns the gallery image with a name.
+        method: that ranked them; it decides whether the number below is a similarity or a distance.
     """
     columns = min(k, max((len(ranking.hits) for ranking in rankings), default=1))
     rows = [_ranking_row(ranking, image_of, k, max(columns, 1), method) for ranking in rankings]
@@ -123,7 +123,7 @@ def ranking_sheet(
 
 
 def hit_number(hit: RankedHit, method: Method) -> str:
-    """Returns the number beside an answer: the similarity, "0.83", or the Euclidean distance, "d 12.3"."""
+    """Returns the number below an answer: the similarity, "0.83", or the Euclidean distance, "d 12.3"."""
     if not method.is_distance:
         return f"{hit.similarity:.2f}"
     far = max(-hit.similarity, 0.0)
@@ -133,7 +133,7 @@ def hit_number(hit: RankedHit, method: Method) -> str:
 def _sheet(
     title: str, draw_legend: Callable[[Image.Image, int], None], rows: Sequence[Image.Image], *, gap: int
 ) -> Image.Image:
-    """Returns title, legend and rows below each other, `gap` pixels of paper under each row."""
+    """Returns title, legend and rows below each other, with `gap` empty pixels under each row."""
     legend = 2 * _MARGIN + 36
     top = legend + 96
     sheet = Image.new("RGB", (_WIDTH, top + sum(row.height + gap for row in rows)), PAPER)
@@ -213,7 +213,7 @@ def _number_tag(scene: Image.Image, box: NDArray[np.float64], text: str) -> None
 
 
 def _person_card(image: Image.Image, picture: SubsetPicture, row: int, number: int) -> Image.Image:
-    """Crop, target and crop under the target, side by side, under a caption."""
+    """Returns crop, target and crop under the target, side by side, under a caption."""
     height, width, gap, caption = 280, 124, 12, 48
     card = Image.new("RGB", (2 * width + height + 2 * gap, height + caption), PAPER)
     target = picture.targets[row]

@@ -1,7 +1,7 @@
 """Synthetic person search: rendered scenes in the layout of CUHK-SYSU, with exact visible outlines.
 
-`write_synthetic` makes a data set. To make scenes of one's own, draw people and a camera, each from a
-seed, and render them: `draw_appearance`, `plan_camera`, `open_camera`, `render_scene`.
+`write_synthetic` makes a whole data set. To make single scenes, draw people and a camera, each from a seed,
+and render them: `draw_appearance`, `plan_camera`, `open_camera`, `render_scene`.
 """
 
 from maskps.synthetic.appearance import Appearance, draw_appearance

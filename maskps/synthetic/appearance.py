@@ -1,4 +1,4 @@
-"""Who a synthetic person is: body, hair, clothes, shoes and things carried; drawn once per identity."""
+"""What a synthetic person looks like: body, hair, clothes, shoes, bag. It is drawn once per identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from maskps.synthetic.shapes import Colour
 
-# Clothes follow a few fashions: dark and muted colours are common, so that one part tells little.
+# Clothes follow a few fashions: dark and muted colours are common, so one garment alone identifies nobody.
 _CLOTHES: dict[str, tuple[Colour, float, float]] = {  # colour, weight as a top, weight as a bottom
     "black": ((30, 30, 33), 15, 27),
     "navy": ((33, 41, 72), 9, 14),
@@ -80,7 +80,7 @@ class Garment:
 
 @dataclass(frozen=True)
 class Appearance:
-    """What stays the same wherever a person is seen.
+    """What stays the same in every scene that shows a person.
 
     Attributes:
         stature: height relative to the mean adult.
@@ -198,7 +198,7 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
 
 
 def cloth_colour(rng: np.random.Generator) -> Colour:
-    """Returns a colour from the same distribution as tops: backgrounds use it to mislead."""
+    """Returns a colour from the distribution of the tops. Backgrounds use it, as distractors."""
     return _cloth(rng, _TOP)
 
 

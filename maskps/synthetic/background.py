@@ -1,4 +1,4 @@
-"""Backgrounds: a place without people, cluttered with shapes and colours that clothes have too."""
+"""Backgrounds: a place without people, cluttered with shapes and colours that clothes have, too."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw_background(place: str, ground: Ground, *, rng: np.random.Generator) -> 
 def _mannequin(
     pixels: NDArray[np.float32], x: float, y: float, tall: float, rng: np.random.Generator
 ) -> None:
-    """Draws a dressed shop dummy: it has clothes but neither skin nor hair of a person."""
+    """Draws a shop dummy. It wears clothes, but has neither a person's skin nor hair."""
     plastic = jittered((214, 210, 204), rng, 14)
     model = replace(
         draw_appearance(rng),

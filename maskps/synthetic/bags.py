@@ -1,4 +1,4 @@
-"""Things that people carry or push. They belong to the person's outline (Sec. 4.1: foreground)."""
+"""Things that people carry or push. They are part of the person's outline (Sec. 4.1: foreground)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskps.synthetic.tones import scaled
 
 
 def bag_shapes(person: Appearance, joints: dict[str, NDArray], view: Projection) -> list[tuple[float, Shape]]:
-    """Returns (depth in body heights, shape) pairs of what the person carries, in any order."""
+    """Returns what the person carries as (depth in body heights, shape) pairs, in any order."""
     maker = {
         "handbag": _handbag,
         "backpack": _backpack,
@@ -25,7 +25,7 @@ def bag_shapes(person: Appearance, joints: dict[str, NDArray], view: Projection)
 
 
 def _two_tone(first: Colour, second: Colour, split: float) -> Fill:
-    """A pocket or flap: the second colour beyond `split` pixels."""
+    """Returns the fill of a bag with a pocket or flap: the second colour beyond `split` pixels."""
     a, b = np.asarray(first, dtype=np.float32), np.asarray(second, dtype=np.float32)
 
     def fill(side: NDArray[np.float32], along: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -74,7 +74,7 @@ def _backpack(person: Appearance, joints: dict[str, NDArray], view: Projection) 
         view, top, bottom, 0.088, 0.06, _two_tone(person.bag_colour, person.bag_second, 0.14 * view.scale)
     )
     depth = view.depth(top)
-    # seen from the side it lies beside the trunk; keep it behind the near arm
+    # from the side, it is beside the trunk: keep it behind the near arm
     result = [(depth if abs(depth) > 0.03 else -0.05, bag)]
     if np.cos(view.yaw) > 0.15:
         for side in (-1.0, 1.0):

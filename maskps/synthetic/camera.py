@@ -13,18 +13,18 @@ from maskps.synthetic.ground import Ground
 from maskps.synthetic.places import PLACES
 from maskps.synthetic.shapes import Light
 
-SWAY = 10  # pixels around the image, so that a scene need not repeat its neighbour's background exactly
+SWAY = 10  # pixels around the image: the background of each scene is shifted a little
 _SHAPES = ((1.0, 0.75), (0.75, 1.0), (1.0, 0.5625), (0.5625, 1.0))
 
 
 @dataclass(frozen=True)
 class CameraPlan:
-    """What is known of a camera without drawing it.
+    """A camera before its background is drawn.
 
     Attributes:
         size: (width, height) of its images.
         ground: its ground plane, in a frame that is `SWAY` pixels larger on each side.
-        seed: entropy of everything that is drawn of it.
+        seed: entropy of everything that is drawn for it.
     """
 
     place: str
@@ -35,7 +35,7 @@ class CameraPlan:
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera ready to take scenes of.
+    """A camera that can take scenes: its background and furniture are drawn.
 
     Attributes:
         background: (H + 2 SWAY, W + 2 SWAY, 3) float32.

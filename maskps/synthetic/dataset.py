@@ -34,13 +34,13 @@ from maskps.synthetic.protocols import plan_protocols
 from maskps.synthetic.scene import RenderedScene, place_people, render_scene
 
 TRUTH_DIR = Path("truth/labelme")
-_HARD_BELOW = 0.6  # visible share under which a person counts as hard to recognise
+_HARD_BELOW = 0.6  # a person with a smaller visible share counts as hard to recognise
 _CHUNK = 10  # scenes per job of a worker
 
 
 @dataclass(frozen=True)
 class SyntheticSummary:
-    """What was written: the numbers in `synth.json`."""
+    """The numbers of a data set that was written, as in `synth.json`."""
 
     scale: str
     seed: int
@@ -60,7 +60,7 @@ class SyntheticSummary:
         return asdict(self)
 
     def summary(self) -> str:
-        """Returns one line for people."""
+        """Returns one human-readable line."""
         persons = f"{self.train_labeled:,} labeled persons ({self.train_ids:,} identities)"
         return (
             f"{self.train_images:,} training images with {persons} and {self.train_unlabeled:,} unlabeled; "
@@ -78,17 +78,17 @@ def write_synthetic(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> SyntheticSummary:
-    """Writes a data set of people who never were; the same seed gives the same bytes, whatever `jobs`.
+    """Writes a synthetic data set. The same seed gives the same bytes, whatever `jobs`.
 
     Writes `Image/SSM/*.jpg`, `annotation/` as released, `truth/labelme/*.json` with the exact visible
-    outlines of everybody in the training images, and the record `synth.json`; all of it or nothing.
+    outlines of everybody in the training images, and the record `synth.json`. The folder appears atomically.
 
     Args:
-        scale: "tiny", "small" or "cuhk-sysu", a key of `SCALES`; or counts of one's own.
-        jobs: worker processes (started afresh: a script that asks for more than one needs the usual
-            `if __name__ == "__main__"`).
-        images: False plans the annotation only, from the same model of where people stand; boxes then
-            have plausible sizes, and there are no images and no outlines.
+        scale: "tiny", "small" or "cuhk-sysu", a key of `SCALES`; or your own counts.
+        jobs: worker processes. They are spawned, so a script that asks for more than one needs the usual
+            `if __name__ == "__main__"`.
+        images: False writes the annotation only, without images and outlines. People stand where the same
+            model puts them, so boxes have plausible sizes.
         progress: called with (scenes done, scenes in all).
 
     Raises:
@@ -151,14 +151,14 @@ def write_synthetic(
 
 @dataclass(frozen=True)
 class _Truth:
-    """What drawing a scene tells: boxes (n, 4) x, y, w, h and visible shares (n,)."""
+    """The annotation of a drawn scene: boxes (n, 4) x, y, w, h and visible shares (n,)."""
 
     boxes: NDArray[np.int64]
     visible: NDArray[np.float64]
 
 
 def draw_planned_scene(camera: Camera, split: SplitPlan, scene: ScenePlan) -> RenderedScene:
-    """Returns the picture of a planned scene: its identities as everywhere, the others made up here."""
+    """Returns the picture of a planned scene. Identities look as in all scenes; others are drawn anew."""
     rng = np.random.default_rng(scene.seed)
     people = [
         draw_appearance(rng if pid < 0 else np.random.default_rng(split.identity_seed(int(pid))))
@@ -168,7 +168,7 @@ def draw_planned_scene(camera: Camera, split: SplitPlan, scene: ScenePlan) -> Re
 
 
 def _small(scene: ScenePlan, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Who keeps to the background: half of those without an identity."""
+    """Returns (n,) bool: who keeps to the background, half of the people without an identity."""
     return (scene.pids < 0) & (rng.random(len(scene.pids)) < 0.5)
 
 
@@ -176,7 +176,7 @@ _Result = tuple[list[int], list[_Truth]]
 
 
 def _sketched(split: SplitPlan) -> Iterator[_Result]:
-    """Boxes of people who are not drawn: placed as those who are, with the usual proportions."""
+    """Returns boxes of people who are not drawn: placed like drawn ones, with the usual proportions."""
     for row, scene in enumerate(split.scenes):
         rng = np.random.default_rng(scene.seed)
         camera = split.cameras[scene.camera]
@@ -192,7 +192,7 @@ def _sketched(split: SplitPlan) -> Iterator[_Result]:
 
 
 def _drawn(folder: Path, split: SplitPlan, jobs: int) -> Iterator[_Result]:
-    """Draws and saves every scene; camera by camera, so that a worker draws few backgrounds."""
+    """Draws and saves every scene, camera by camera, so that each worker draws few backgrounds."""
     (folder / IMAGE_DIR).mkdir(parents=True, exist_ok=True)
     (folder / TRUTH_DIR).mkdir(parents=True, exist_ok=True)
     cameras = np.array([scene.camera for scene in split.scenes])
@@ -222,14 +222,14 @@ def _drawn(folder: Path, split: SplitPlan, jobs: int) -> Iterator[_Result]:
 
 
 def _part(split: SplitPlan, rows: list[int]) -> SplitPlan:
-    """What a worker needs of the plan: these scenes only."""
+    """Returns the part of the plan that a worker needs: these scenes only."""
     return SplitPlan(split.split, split.seed, (), tuple(split.scenes[row] for row in rows), split.ids)
 
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose workers leave Ctrl-C to the parent, and which drops what has not begun when left early."""
-    # fresh interpreters: forking a process in which torch runs threads may hang
+    """A pool whose workers leave Ctrl-C to the parent. If left early, it drops jobs that have not begun."""
+    # spawned: a fork of a process in which torch runs threads may hang
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker)
     try:
@@ -239,7 +239,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepare_worker() -> None:
-    """Leaves signals to the parent, and ends this process when the parent is gone, however it ended."""
+    """Leaves signals to the parent, and ends this process when the parent has ended for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -269,7 +269,7 @@ def _draw_chunk(folder: Path, plan: CameraPlan, split: SplitPlan) -> list[_Truth
 def _write_truth(
     folder: Path, split: SplitPlan, scene: ScenePlan, drawn: RenderedScene, size: tuple[int, int]
 ) -> None:
-    """Writes the outlines of a scene as a person would have drawn them in LabelMe, but exact."""
+    """Writes the exact outlines of a scene as a LabelMe file, as if an annotator had drawn them."""
     shapes: list[LabelMeShape] = []
     for row, (pid, outline) in enumerate(zip(scene.pids.tolist(), drawn.outlines, strict=True)):
         label = "unlabeled" if pid < 0 else str(split.ids[pid - 1])

@@ -1,6 +1,6 @@
-"""What covers the shapes of a figure: cloth with its pattern, and a head with face and hair.
+"""The fills of a figure's shapes: cloth with its pattern, and a head with face and hair.
 
-Patterns are fixed to the body: a logo is on the chest, so it is seen from the front only.
+Patterns are fixed to the body. For example, a logo on the chest is visible from the front only.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def cloth_fill(
     trunk: bool = False,
     offset: float = 0.0,
 ) -> Fill | Colour:
-    """Returns the fill of a garment's part.
+    """Returns the fill of a part of a garment.
 
     Args:
-        yaw: how the body is turned, radians.
+        yaw: direction of the body, radians.
         scale: pixels per body height.
-        colour: instead of the garment's first colour (sleeves).
-        opening: colour seen where the front is open; None for closed.
-        trunk: the part is the trunk, which alone carries logos, blocks and the opening.
+        colour: replaces the garment's first colour, for sleeves.
+        opening: colour visible where the front is open; None if it is closed.
+        trunk: whether the part is the trunk. Only the trunk has logos, blocks and the opening.
         offset: where the part starts along the garment, in body heights.
     """
     first = np.asarray(garment.colour if colour is None else colour, dtype=np.float32)
@@ -64,7 +64,7 @@ def cloth_fill(
 
 
 def _pattern(pattern: str, garment: Garment, around: _Plane, height: _Plane, scale: float) -> _Plane:
-    """How much of the second colour each pixel shows, 0..1, with edges about a pixel wide."""
+    """Returns the share of the second colour in each pixel, 0..1, with edges about a pixel wide."""
     period = garment.period
     sharp = np.float32(period * scale / 4.0)
     rings = np.cos((height / period + garment.phase) * np.float32(2 * np.pi))
@@ -109,7 +109,7 @@ def head_fill(person: Appearance, *, yaw: float, length: float) -> Fill:
         hair = 0.45 * hair + 0.55 * skin
     dark = np.asarray((40, 28, 26), dtype=np.float32)
     lips = skin * np.asarray((0.82, 0.55, 0.55), dtype=np.float32)
-    # how far hair comes down on the forehead and on the back of the head; +1 is the crown
+    # where the hair ends on the forehead and on the back of the head; +1 is the crown
     fringe, nape = {
         "shaved": (0.62, -0.35),
         "cap": (0.36, -0.15),

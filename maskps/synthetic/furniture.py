@@ -1,4 +1,4 @@
-"""Street furniture that stands before people: drawn once per camera, with its exact outline."""
+"""Street furniture in front of people. It is drawn once per camera, with its exact outline."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Sprite:
     """A thing that occludes. Pixels of the camera's frame.
 
     Attributes:
-        foot: row on which it stands; what stands lower in the image is in front of it.
+        foot: row on which it stands; things that stand lower in the image are in front of it.
         corner: x and y of the patch's first pixel.
-        cover: (h, w) float32, the share of each pixel that it covers.
+        cover: (h, w) float32, the covered share of each pixel.
         colour: (h, w, 3) float32, 0..255, already multiplied by `cover`.
-        outline: what it covers.
+        outline: of the covered area.
     """
 
     foot: float
@@ -39,7 +39,7 @@ class Sprite:
 
 
 def draw_furniture(kind: str, *, x: float, foot: float, height: float, rng: np.random.Generator) -> Sprite:
-    """Returns a thing of this kind that stands at (x, foot), where a person is `height` pixels tall."""
+    """Returns a thing of this kind at (x, foot), where a person is `height` pixels tall."""
     parts = _MAKERS[kind](rng)
     outline = union_all([part for part, _ in parts])
     low_x, low_y, high_x, high_y = (value * height for value in outline.bounds)

@@ -1,4 +1,4 @@
-"""The ground of a camera: how tall people are on it, and what it is paved with."""
+"""The ground of a camera: its perspective, which sets people's heights, and its paving."""
 
 from __future__ import annotations
 

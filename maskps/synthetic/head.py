@@ -1,4 +1,4 @@
-"""Heads: neck, face, and hair with a volume of its own, or a hat."""
+"""Heads: neck, face, and hair or a hat."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def head_shapes(person: Appearance, joints: dict[str, NDArray], view: Projection
             ellipse(centre, half, tall, head_fill(person, yaw=view.yaw, length=2 * tall), roundness=0.7),
         ),
     ]
-    # hair with a volume of its own: before the face when seen from behind, else behind it
+    # voluminous hair: in front of the head when seen from behind, otherwise behind it
     order = layers.HEAD - 1 if facing > -0.25 else layers.HEAD + 1
     if person.hair in ("short", "curls", "bob", "long", "tail", "bun"):
         puff = {"curls": 1.42, "bob": 1.16, "long": 1.12}.get(person.hair, 1.06)

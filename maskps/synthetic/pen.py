@@ -1,4 +1,4 @@
-"""A pen for places: doors, shop windows, posters, trees, in the measure of the people before them."""
+"""A pen for places: doors, shop windows, posters and trees, in proportion to the people."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from maskps.synthetic.ground import Ground
 from maskps.synthetic.shapes import Colour
 from maskps.synthetic.tones import jittered, rgb, scaled, wall_colour
 
-ZOOM = 2  # places are drawn this many times larger than needed, and reduced
-BARE_GROUND = (1, 2, 3)  # no other colour is that dark: marks where the floor's texture belongs
+ZOOM = 2  # places are drawn this many times larger, then reduced
+BARE_GROUND = (1, 2, 3)  # marks the floor, which gets its texture later; no other colour is as dark
 
 
 class Pen:
@@ -19,7 +19,7 @@ class Pen:
 
     def __init__(self, draw: ImageDraw.ImageDraw, rng: np.random.Generator, ground: Ground) -> None:
         self.draw, self.rng, self.ground = draw, rng, ground
-        self.unit = ground.base_height  # height of a person at the foot of the walls
+        self.unit = ground.base_height  # height of a person who stands at the walls
         self.mannequins: list[tuple[float, float, float]] = []
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
@@ -41,7 +41,7 @@ class Pen:
         )
 
     def poster(self, x0: float, y0: float, x1: float, y1: float) -> None:
-        """A framed poster: panels, letters, and now and then a figure-like blot."""
+        """Draws a framed poster: panels, letters, and sometimes a blot like a figure."""
         rng = self.rng
         self.box(x0, y0, x1, y1, (60, 60, 62))
         edge = max(1.0, 0.05 * (x1 - x0))
@@ -78,7 +78,7 @@ class Pen:
                 )
 
     def facade(self, x0: float, x1: float, *, shop: bool) -> None:
-        """A house front from the top of the image to the ground, with a shop or doors below."""
+        """Draws a house front from the top of the image to the ground, with a shop or doors at the bottom."""
         rng, unit, base = self.rng, self.unit, self.ground.base
         wall = wall_colour(rng)
         self.box(x0, 0, x1, base, wall)
@@ -151,7 +151,7 @@ class Pen:
             x += wide + 0.12 * unit
 
     def _display(self, x0: float, x1: float, top: float, bottom: float) -> None:
-        """What a shop window shows: clothes on a rail, shelves of goods, mannequins."""
+        """Draws what is in a shop window: clothes on a rail, shelves of goods, mannequins."""
         rng, unit = self.rng, self.unit
         style = rng.random()
         if style < 0.35:

@@ -1,4 +1,4 @@
-"""A figure: from who a person is and how they stand to shapes in painter's order."""
+"""A figure: turns an appearance and a pose into shapes, in painter's order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def person_shapes(person: Appearance, pose: Pose, *, foot: tuple[float, float], 
 
     Args:
         foot: x and y of the point on the ground between the feet.
-        height: pixels that a mean adult measures there; the person's stature is applied to it.
+        height: of a mean adult there, in pixels; the person's stature is a factor of it.
     """
     view = Projection(foot, height * person.stature, pose.yaw)
     joints = skeleton(pose, build=person.build, hips=person.hips)
@@ -41,7 +41,7 @@ def person_shapes(person: Appearance, pose: Pose, *, foot: tuple[float, float], 
 
 
 def silhouette(shapes: list[Shape]) -> MultiPolygon:
-    """Returns the union of the shapes' outlines: everything that belongs to the person."""
+    """Returns the union of the shapes' outlines, the person's whole silhouette."""
     parts: list[Polygon] = []
     for shape in shapes:
         part = polygons(shape.polygon)
@@ -271,7 +271,7 @@ def _skirt(
     flare: float,
     cloth: Colour | Fill,
 ) -> Shape:
-    """A skirt, or the lower part of a coat: wide enough for both legs at its hem."""
+    """Returns a skirt, or the lower part of a coat. Its hem is wide enough for both legs."""
     end = np.array([top[0] - 0.005, 0.0, hem])
     x_end = view(end)[0]
     reach = []
@@ -296,7 +296,7 @@ def _arms(person: Appearance, joints: dict[str, NDArray], view: Projection) -> l
         depth = view.depth(joints[name + "elbow"])
         lower = view.depth(joints[name + "hand"])
         order = _side_depth(layers.BEFORE, depth)
-        # a forearm held before the chest is nearer than its own upper arm
+        # a forearm in front of the chest is nearer than its own upper arm
         forearm = _side_depth(layers.BEFORE, lower) + 0.05 if lower > 0.05 or lower < -0.035 else order + 0.05
         result.append(
             (

@@ -1,4 +1,4 @@
-"""Who is in which scene: the whole data set, planned from the seed before anything is drawn."""
+"""The plan of a data set: who is in which scene. It comes from the seed, before anything is drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskps_manifest import cuhk_sysu as published
 
 TRAIN, TEST = 0, 1
 _MOST_LABELED, _MOST_PEOPLE = 5, 12  # in one scene
-_PLAN, _CAMERA, _IDENTITY, _SCENE, _NAMES, PROTOCOL = range(6)  # what a stream of random numbers is for
+_PLAN, _CAMERA, _IDENTITY, _SCENE, _NAMES, PROTOCOL = range(6)  # the purposes of streams of random numbers
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class SplitScale:
     """Counts of one split.
 
     Attributes:
-        scenes: of which `unlabeled_only` show nobody with an identity.
-        labeled, unlabeled: persons with and without an identity.
-        appearances: fewest and most scenes that show the same identity.
+        scenes: number of scenes; `unlabeled_only` of them show nobody with an identity.
+        labeled, unlabeled: numbers of persons with and without an identity.
+        appearances: the fewest and the most scenes that show one identity.
     """
 
     scenes: int
@@ -38,13 +38,14 @@ class SplitScale:
 
 @dataclass(frozen=True)
 class SynthScale:
-    """How large a synthetic data set is.
+    """The size of a synthetic data set.
 
     Attributes:
         longest: the longest side of every image, pixels.
-        heights: of people far away and near by, as shares of `longest`.
+        heights: of people far away and nearby, as shares of `longest`.
         galleries: sizes of the TestG protocols.
-        occluded, low_resolution: queries of the two test subsets, whose galleries have `subset_gallery`.
+        occluded, low_resolution: numbers of queries of the two test subsets.
+        subset_gallery: size of their galleries.
     """
 
     longest: int
@@ -122,7 +123,7 @@ class ScenePlan:
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """One split before it is drawn: its cameras, its scenes by rising number, its identities' names."""
+    """One split before it is drawn: its cameras, its scenes by rising number, the names of its identities."""
 
     split: int
     seed: int
@@ -131,7 +132,7 @@ class SplitPlan:
     ids: NDArray[np.str_]
 
     def identity_seed(self, pid: int) -> tuple[int, ...]:
-        """Returns the entropy of who the person with this pid is."""
+        """Returns the entropy from which the appearance of the person with this pid is drawn."""
         return self.seed, self.split, _IDENTITY, pid
 
 
@@ -234,12 +235,12 @@ def _spread(
 def _without_repeats(
     pid: NDArray[np.int64], scene: NDArray[np.int64], camera: NDArray[np.int64], *, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Returns `scene` rearranged so that nobody is twice in a scene, nor, where possible, before a camera."""
+    """Returns `scene` rearranged: nobody is twice in a scene nor, where possible, before one camera."""
     scene = scene.copy()
     last_strict = 12
     for attempt in range(200):
         key = scene if attempt > last_strict and attempt % 2 else camera[scene]
-        # persons are in runs of equal pid; a repeat is the second occurrence of (pid, key)
+        # equal pids stand together; a repeat is the second occurrence of (pid, key)
         order = np.lexsort((key, pid))
         same = (np.diff(pid[order]) == 0) & (np.diff(key[order]) == 0)
         if not same.any():
@@ -258,7 +259,7 @@ def _swap(
     camera: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> None:
-    """Exchanges the scene of `row` with one that suits both persons; as well as possible."""
+    """Exchanges the scene of `row` with one that suits both persons, or comes closest to that."""
     own = _run_of(pid, row)
     for attempt in range(60):
         other = int(rng.integers(0, len(pid)))

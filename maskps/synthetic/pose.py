@@ -1,4 +1,4 @@
-"""How a person stands or walks in one scene: a small skeleton, turned and projected."""
+"""A person's pose in one scene, standing or walking: a small skeleton, turned and projected."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Pose:
-    """One moment of one person. Angles in radians.
+    """The pose of one person at one moment. Angles are in radians.
 
     Attributes:
         yaw: 0 faces the camera, pi shows the back, +pi/2 walks to the right of the image.
-        phase: of the gait, radians; `stride` 0 stands, 1 walks fast.
-        lean: of the trunk, forwards.
-        arms: (left, right) forward swing of the upper arm; `elbows` their bend, `spread` sideways.
+        phase: of the gait. `stride`: 0 stands, 1 walks fast.
+        lean: of the trunk, forward.
+        arms: (left, right) forward swing of the upper arm. `elbows`: their bend. `spread`: sideways.
     """
 
     yaw: float
@@ -29,7 +29,7 @@ class Pose:
 
 
 def draw_pose(rng: np.random.Generator, *, bag: str, bag_side: int) -> Pose:
-    """Returns a random pose that suits what the person carries."""
+    """Returns a random pose that suits the bag the person carries."""
     view = int(rng.integers(0, 4))  # front, right side, back, left side
     yaw = float(view * np.pi / 2 + rng.normal(0, 0.35))
     walking = rng.random() < 0.7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_PITCH = 0.13  # radians that cameras look down: near feet are lower in the image than far ones
+_PITCH = 0.13  # the angle at which cameras look down, radians: near feet are lower in the image than far ones
 
 
 class Projection:
@@ -32,7 +32,7 @@ class Projection:
         )
 
     def depth(self, point: NDArray[np.float64]) -> float:
-        """Returns how much nearer to the camera than the body's axis, in body heights."""
+        """Returns by how much a point is nearer to the camera than the body's axis, in body heights."""
         return float(point[0] * self._cos + point[1] * self._sin)
 
     def width(self, half: float, deep: float) -> float:

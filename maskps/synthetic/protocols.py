@@ -13,11 +13,11 @@ from maskps.synthetic.plan import PROTOCOL, TEST, SynthScale
 def plan_protocols(
     scale: SynthScale, test: SceneTable, ids: NDArray[np.str_], visible: NDArray[np.float64], *, seed: int
 ) -> dict[str, SearchProtocol]:
-    """Returns the test protocols by name: one query per test identity, in the order of their pids.
+    """Returns the test protocols by name. Each has one query per test identity, in the order of their pids.
 
-    A gallery lists the other scenes of the query's identity first, each with its box, then random
-    scenes without that identity. Smaller galleries are the beginnings of the larger ones. "Resolution"
-    holds the queries with the smallest boxes and "Occlusion" those of whom least is visible.
+    A gallery lists first the other scenes of the query's identity, each with its box, then random scenes
+    without that identity. Smaller galleries are the beginnings of larger ones. "Resolution" has the queries
+    with the smallest boxes, "Occlusion" those with the smallest visible shares.
 
     Args:
         visible: (P,) visible share of each person of `test`.

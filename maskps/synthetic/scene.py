@@ -1,4 +1,4 @@
-"""Scenes: people on a camera's ground, drawn far to near, with the outlines of what stays visible."""
+"""Scenes: people on a camera's ground, drawn far to near, and the outlines of their visible parts."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from maskps.synthetic.person import person_shapes, silhouette
 from maskps.synthetic.pose import draw_pose
 from maskps.synthetic.shapes import Light, Shape, paint
 
-_LEAST_VISIBLE = 0.35  # nobody is annotated of whom less can be seen
+_LEAST_VISIBLE = 0.35  # a person with a smaller visible share is not annotated
 _TRIES = 8
 
 
 @dataclass(frozen=True)
 class RenderedScene:
-    """A picture of people and what is true of it.
+    """A picture of people, with its ground truth.
 
     Attributes:
         image: (H, W, 3) uint8.
-        boxes: (n, 4) int64 x, y, w, h of the persons in the order they were asked for: the whole
-            figure, also where hidden, cut at the image and rounded outwards.
-        outlines: what is visible of each person, (multi)polygons in image pixels.
+        boxes: (n, 4) int64 x, y, w, h of the whole figures, hidden parts included, cut at the image and
+            rounded outwards. The persons are in the order in which they were asked for.
+        outlines: the visible part of each person, (multi)polygons in image pixels.
         visible: (n,) float64, the visible share of each figure, 0..1.
-        owner: (H, W) int16, the person (row) that each pixel shows, -1 for none.
+        owner: (H, W) int16, the person (row) that each pixel shows, -1 for nobody.
     """
 
     image: NDArray[np.uint8]
@@ -49,8 +49,8 @@ def place_people(
 ) -> NDArray[np.float64]:
     """Returns (count, 3) float64: x and y of each foot in image pixels, and the height there.
 
-    People stand anywhere on the ground, some of them in pairs, in front of each other only as far as
-    most of everybody stays visible. `small` persons keep to the far half.
+    People stand anywhere on the ground, some of them in pairs. They hide each other only so much that most
+    of everybody stays visible. `small` persons keep to the far half.
     """
     width, height = camera.size
     ground = camera.ground
@@ -65,7 +65,7 @@ def place_people(
         tall = np.array([ground.height_at(row + SWAY) for row in y])
         x = rng.random(count) * (width + 0.1 * tall) - 0.05 * tall
         for i in range(1, count):
-            if rng.random() < 0.3:  # walks beside the one before
+            if rng.random() < 0.3:  # walks beside the previous person
                 y[i] = y[i - 1] + rng.normal(0, 0.02) * height
                 y[i] = np.clip(y[i], first, last)
                 tall[i] = ground.height_at(y[i] + SWAY)
@@ -81,7 +81,7 @@ def place_people(
 
 
 def _least_seen(people: NDArray[np.float64]) -> float:
-    """The visible share of the most hidden person, taking everyone as a slim rectangle."""
+    """Returns the visible share of the most hidden person. Everyone counts as a slim rectangle."""
     if len(people) == 0:
         return 1.0
     x, y, tall = people.T[:, :, None]
@@ -104,10 +104,10 @@ def render_scene(
     rng: np.random.Generator,
     small: NDArray[np.bool_] | None = None,
 ) -> RenderedScene:
-    """Returns a picture of these people before this camera.
+    """Returns a picture of these people by this camera.
 
-    Pose, place, light and the camera's small movements are drawn from `rng`; the people stay who they
-    are. Everyone is visible to at least about a third.
+    Pose, place, light and the camera's small movements are drawn from `rng`; people's appearance is given.
+    At least about a third of everyone is visible.
 
     Args:
         small: (n,) bool, who keeps to the far part of the ground.
@@ -124,7 +124,7 @@ def render_scene(
         ]
         whole = [silhouette(shapes) for shapes in figures]
         if attempt == _TRIES // 2:
-            sprites = []  # too much in the way
+            sprites = []  # hides too much
         outlines = _visible_parts(whole, standing[:, 1], sprites, camera.plan.size)
         share = [seen.area / full.area for seen, full in zip(outlines, whole, strict=True)]
         least = min(share, default=1.0)
@@ -148,7 +148,7 @@ def render_scene(
 
 
 def _present_furniture(camera: Camera, sway: NDArray, rng: np.random.Generator) -> list[Sprite]:
-    """The camera's things in the image's frame; now and then one has been taken away."""
+    """Returns the camera's furniture in the frame of the image; sometimes a piece is missing."""
     return [
         Sprite(
             thing.foot - sway[1],
@@ -165,7 +165,7 @@ def _present_furniture(camera: Camera, sway: NDArray, rng: np.random.Generator) 
 def _visible_parts(
     whole: list[MultiPolygon], feet: NDArray[np.float64], sprites: list[Sprite], size: tuple[int, int]
 ) -> list[MultiPolygon]:
-    """Returns what of each silhouette lies in the image and behind nothing."""
+    """Returns the visible part of each silhouette: inside the image and not behind anything."""
     frame = box(0, 0, *size)
     result: list[MultiPolygon] = []
     for row, full in enumerate(whole):
@@ -186,7 +186,7 @@ def _visible_parts(
 
 
 def _polygons(geometry: Any) -> MultiPolygon:
-    """The areas of a geometry without slivers under half a pixel."""
+    """Returns the areas of a geometry, without slivers under half a pixel."""
     valid = geometry if geometry.is_valid else make_valid(geometry)
     parts = [valid] if valid.geom_type == "Polygon" else list(getattr(valid, "geoms", []))
     return MultiPolygon([part for part in parts if part.geom_type == "Polygon" and part.area >= 0.5])
@@ -215,7 +215,7 @@ def _draw(
         if thing is not None:
             _stamp(canvas, owner, thing)
             continue
-        near = rng.uniform(0.86, 1.12)  # people stand in more or less light
+        near = rng.uniform(0.86, 1.12)  # not everyone stands in the same light
         light = Light(
             (float(direction[0]), float(direction[1]), float(direction[2])),
             camera.light.ambient * near,
@@ -260,7 +260,7 @@ def _stamp(canvas: NDArray[np.float32], owner: NDArray[np.int16], thing: Sprite)
 
 @lru_cache(maxsize=8)
 def _folds(size: int, height: int, width: int) -> NDArray[np.float32]:
-    """Brightness factors like creased cloth, `size` about a sixtieth of a person's height."""
+    """Returns brightness factors that look like creases; `size` is about a sixtieth of a person's height."""
     rng = np.random.default_rng(size)
     height, width = height + 64, width + 64
     total = np.ones((height, width), dtype=np.float32)
@@ -272,7 +272,7 @@ def _folds(size: int, height: int, width: int) -> NDArray[np.float32]:
 
 
 def _develop(canvas: NDArray[np.float32], camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """From the drawn scene to what the sensor gives: exposure, cast, contrast, blur, noise."""
+    """Turns the drawn scene into a photo: exposure, colour cast, contrast, blur, noise."""
     height, width = canvas.shape[:2]
     exposure = rng.uniform(0.8, 1.18)
     gain = camera.gain * (1 + rng.normal(0, 0.02, 3)) * exposure
@@ -295,7 +295,7 @@ def _develop(canvas: NDArray[np.float32], camera: Camera, rng: np.random.Generat
 
 
 def _blurred(canvas: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
-    """A slight blur: neighbours weighted so that the variance is `radius` squared, in steps below half."""
+    """Blurs slightly, in steps: neighbours are weighted so that the variance is `radius` squared."""
     passes = int(np.ceil(2.0 * radius * radius))
     share = np.float32(radius * radius / (2.0 * passes))
     for _ in range(passes):

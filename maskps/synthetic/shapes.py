@@ -1,7 +1,7 @@
 """The one drawing primitive of a figure: a shape given by its half-widths along an axis.
 
-The same nodes are the vector outline (a polygon) and the raster (anti-aliased, shaded as if round),
-so that what is drawn and what is written as the true outline cannot drift apart.
+The same nodes give the vector outline (a polygon) and the raster (anti-aliased, shaded as if round). So the
+picture and the true outline always agree.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Colour = tuple[float, float, float]
 Fill = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 Point = tuple[float, float]
 
-_CAP = np.sin(np.linspace(0.0, np.pi / 2, 5)[:-1])  # half-width of a round end, by its own nodes
+_CAP = np.sin(np.linspace(0.0, np.pi / 2, 5)[:-1])  # half-width of a round end at its nodes
 _CAP_AT = 1.0 - np.cos(np.linspace(0.0, np.pi / 2, 5)[:-1])
 
 
 @dataclass(frozen=True)
 class Light:
-    """Where the light comes from: a unit vector (right, down, towards the camera), and its share."""
+    """The light: a unit vector (right, down, towards the camera) to where it comes from, and its share."""
 
     direction: tuple[float, float, float]
     ambient: float
@@ -55,7 +55,7 @@ class Shape:
 
     @cached_property
     def polygon(self) -> NDArray[np.float64]:
-        """(2K, 2) float64, the outline, xy pixels, not closed."""
+        """Returns (2K, 2) float64, the outline, xy pixels, not closed."""
         (x, y), (dx, dy) = self.start, (self.end[0] - self.start[0], self.end[1] - self.start[1])
         length = max(math.hypot(dx, dy), 1e-9)
         at = np.concatenate([self.nodes, self.nodes[::-1]])
@@ -113,7 +113,7 @@ def ellipse(
     tilt: float = 0.0,
     roundness: float = 1.0,
 ) -> Shape:
-    """Returns an ellipse; `tilt` turns its long (vertical) axis, in radians."""
+    """Returns an ellipse. `tilt` turns its long (vertical) axis, in radians."""
     dx, dy = np.sin(tilt) * half_height, np.cos(tilt) * half_height
     angle = np.linspace(0.0, np.pi, 15)
     half = np.sin(angle) * half_width
@@ -148,7 +148,7 @@ def column(
 
 
 def _smooth(at: NDArray, values: NDArray, fine: NDArray) -> NDArray:
-    """Cubic Hermite through (at, values) with slopes that never overshoot (Fritsch-Carlson)."""
+    """Returns the monotone cubic through (at, values), by Fritsch and Carlson."""
     step = np.diff(at)
     slope = np.diff(values) / step
     inner = np.where(
@@ -180,8 +180,8 @@ def paint(
     """Draws `shape` into `canvas` (H, W, 3) float32, 0..255, in place, anti-aliased.
 
     Args:
-        folds: (h, w) float32 brightness factors laid over the shape, at least as large as the canvas.
-        owner: (H, W) int16 that takes `number` where the shape covers at least half of a pixel.
+        folds: (h, w) float32 brightness factors of the shape, at least as large as the canvas.
+        owner: (H, W) int16, set to `number` where the shape covers at least half of a pixel.
     """
     height, width = canvas.shape[:2]
     outline = shape.polygon

@@ -1,4 +1,4 @@
-"""Colours of places, and noise: what backgrounds are made of besides the colours of clothes."""
+"""Colours of places, and noise, for backgrounds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def leaf_colour(rng: np.random.Generator) -> Colour:
 
 
 def jittered(colour: Colour, rng: np.random.Generator, spread: float) -> Colour:
-    """Returns the colour with its brightness moved by about `spread`, its tint by a third of that."""
+    """Returns the colour with its brightness changed by about `spread` and its tint by a third of that."""
     red, green, blue = np.clip(
         np.asarray(colour) + rng.normal(0, spread) + rng.normal(0, spread * 0.3, 3), 0, 255
     )
@@ -59,6 +59,6 @@ def scaled(colour: Colour, factor: float) -> Colour:
 
 
 def rgb(colour: Colour) -> tuple[int, int, int]:
-    """Returns the colour as Pillow wants it; never as dark as the mark of bare ground."""
+    """Returns the colour in Pillow's form; never as dark as the colour that marks the floor."""
     red, green, blue = (int(np.clip(value, 4, 255)) for value in colour)
     return red, green, blue
