@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def xywh_to_xyxy(boxes: NDArray) -> NDArray[np.float32]:
     """Returns (n, 4) float32 corners of (n, 4) boxes given as x, y, width, height.
 
-    The sum is taken in float64: CUHK-SYSU stores uint8, in which x + w overflows.
+    The sum is computed in float64: CUHK-SYSU stores uint8, in which x + w overflows.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
@@ -18,7 +18,7 @@ def xywh_to_xyxy(boxes: NDArray) -> NDArray[np.float32]:
 def xyxy_to_xywh(boxes: NDArray) -> NDArray[np.float64]:
     """Returns (n, 4) float64 x, y, width, height of (n, 4) xyxy boxes.
 
-    The difference is taken in float64, so that adding it again gives the same float32 corners.
+    The difference is computed in float64, so that adding it again gives the same float32 corners.
     """
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
@@ -32,7 +32,7 @@ def box_text(box: NDArray) -> str:
 def has_area(boxes: NDArray) -> NDArray[np.bool_]:
     """Returns (n,) bool: the xyxy boxes (n, 4) that have a width and a height.
 
-    To be asked of float32 corners rather than of a file's width: added to a large x, a small one vanishes.
+    Call it with float32 corners, not with the width in a file: added to a large x, a small width vanishes.
     """
     return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 

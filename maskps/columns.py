@@ -1,4 +1,4 @@
-"""Row-aligned columns: ragged ranges, rows by name, and the checks that their records share."""
+"""Row-aligned columns: ragged ranges, rows by name, and shared checks of records."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def owner_of(offsets: NDArray[np.int64], row: int) -> tuple[int, int]:
 
 
 def rows_of_names(names: NDArray[np.str_], wanted: ArrayLike) -> NDArray[np.int64]:
-    """Returns the (n,) int64 row of each wanted name in `names`, -1 where it is not there.
+    """Returns the (n,) int64 row of each wanted name in `names`, -1 if it is missing.
 
     Args:
         names: (N,) str, unique, in any order.
-        wanted: (n,) str; the same name may be wanted again.
+        wanted: (n,) str; a name may occur several times.
     """
     wanted = np.asarray(wanted, dtype=np.str_)
     if len(names) == 0:
@@ -44,7 +44,7 @@ def rows_of_names(names: NDArray[np.str_], wanted: ArrayLike) -> NDArray[np.int6
 
 
 def check_unique(where: str | Path, names: ArrayLike, *, expected: str, hint: str = "") -> None:
-    """Raises AnnotationError if a name is there twice; the message says which, and how often."""
+    """Raises AnnotationError if a name occurs twice; the message has the name and its count."""
     values, counts = np.unique(np.asarray(names, dtype=np.str_), return_counts=True)
     if (counts > 1).any():
         first = int(np.argmax(counts > 1))
@@ -58,7 +58,7 @@ def offsets_of(counts: ArrayLike) -> NDArray[np.int64]:
 
 
 def check_offsets(where: str, offsets: NDArray[np.int64], rows: int, *, what: str) -> None:
-    """Raises AnnotationError unless the offsets, one at least, rise from 0 to the number of rows.
+    """Raises AnnotationError unless the offsets (at least one) rise from 0 to the number of rows.
 
     Args:
         what: what the rows are, for the message, e.g. "persons".

@@ -5,7 +5,7 @@
     |-- AnnotationError      a file can be read but says something impossible (box, pid, polygon)
     |-- ConfigError          an unknown key, a value out of range, options that contradict each other
     |-- OutputError          a result cannot be written: no space, no permission, a file in the way
-    |-- OutputExistsError    a result would overwrite something the user has
+    |-- OutputExistsError    a result would overwrite something of the user's
     `-- TrainingError        a non-finite loss, an interrupted or mismatching run
 
 A message has four parts: where, what was expected, what was found, what to try.
@@ -17,10 +17,10 @@ from pathlib import Path
 
 
 class MaskpsError(Exception):
-    """Base of all errors raised for the user's sake.
+    """Base of all errors that a user can cause.
 
     Args:
-        where: file, image, shape index, option: the place a person would look at first.
+        where: the place to look at first: file, image, shape index, option.
         expected: what should be there.
         found: what is there.
         hint: what to try next.
@@ -82,4 +82,4 @@ class OutputExistsError(MaskpsError):
 
 
 class TrainingError(MaskpsError):
-    """Training cannot go on, or a run cannot be continued."""
+    """Training cannot continue, or a run cannot be resumed."""

@@ -1,4 +1,4 @@
-"""The records everything else speaks: scenes with persons, mask states, the data set.
+"""The records that all packages share: scenes with persons, mask states, the data set.
 
 Arrays are row-aligned and checked once, on construction. Boxes are xyxy in pixels of the original
 scene, in the continuous frame whose origin is the outer corner of the first pixel; pixel (row i,
@@ -27,10 +27,10 @@ BACKGROUND_PID = 0
 
 
 class MaskState(enum.IntEnum):
-    """What is known of a person's mask. Partial labeling (Sec. 3.1) is a state, not an absent key."""
+    """What is known about a person's mask. Partial labeling (Sec. 3.1) is a state, not an absent key."""
 
     NOT_APPLICABLE = 0
-    """Unlabeled person, or an image outside the mask subset: no mask is wanted."""
+    """Unlabeled person, or an image outside the mask subset: no mask is needed."""
     MISSING = 1
     """Labeled person in an image of the subset whose outline has not been drawn yet."""
     PRESENT = 2
@@ -46,8 +46,8 @@ class Scene:
         boxes: (n, 4) float32, xyxy, pixels of the original scene.
         pids: (n,) int64; 1..N labeled, `UNLABELED_PID` otherwise.
         is_hard: (n,) bool, the "ishard" mark of CUHK-SYSU.
-        camera: camera number, where the data set has one.
-        size: (width, height) in pixels, where the annotation states it.
+        camera: camera number, if the data set has cameras.
+        size: (width, height) in pixels, if the annotation states it.
     """
 
     name: str
@@ -70,8 +70,8 @@ class Scene:
 class SceneTable:
     """Scenes and their persons as columns; `table[i]` is a `Scene` view of row i.
 
-    Persons of scene i are the rows `offsets[i]:offsets[i + 1]` of the person columns, so that
-    counting and filtering are array operations whatever the size.
+    Persons of scene i are the rows `offsets[i]:offsets[i + 1]` of the person columns, so that counting and
+    filtering are array operations.
 
     Attributes:
         names: (S,) str, unique file names.
@@ -83,8 +83,8 @@ class SceneTable:
         size: (S, 2) int64 (width, height) or None.
 
     Raises:
-        AnnotationError: shapes that do not fit together, doubled names, a pid that is 0 or below -1,
-            a box that is not finite.
+        AnnotationError: shapes that do not agree, doubled names, a pid that is 0 or below -1, a box that is
+            not finite.
     """
 
     names: NDArray[np.str_]
@@ -175,11 +175,11 @@ class SceneTable:
 
     @property
     def labeled_per_scene(self) -> NDArray[np.int64]:
-        """(S,) int64: how many labeled persons each scene holds."""
+        """(S,) int64: the number of labeled persons in each scene."""
         return np.bincount(self.scene_of_person[self.is_labeled], minlength=len(self)).astype(np.int64)
 
     def fingerprint(self) -> str:
-        """Returns the sha256 (hex) of names, boxes and pids: which data these are."""
+        """Returns the sha256 (hex) of names, boxes and pids, which identifies the data."""
         digest = hashlib.sha256("\n".join(self.names.tolist()).encode("utf-8"))
         for column in (self.offsets, self.boxes, self.pids):
             digest.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
@@ -189,7 +189,7 @@ class SceneTable:
         """Returns the (n,) int64 rows of these scene names, in the order given.
 
         Raises:
-            AnnotationError: a name that the table does not hold.
+            AnnotationError: a name that is not in the table.
         """
         rows = rows_of_names(self.names, names)
         missing = np.flatnonzero(rows < 0)
@@ -220,14 +220,14 @@ class SceneTable:
 
 @dataclass(frozen=True)
 class PersonSearchDataset:
-    """A person-search data set on disk: its annotation, parsed, and where its images lie.
+    """A person-search data set on disk: its parsed annotation, and the folder of its images.
 
     Attributes:
-        root: folder the data set was opened from.
+        root: folder that the data set was opened from.
         kind: on-disk format, e.g. "cuhk-sysu".
         image_dir: folder that holds the images of `train` and `test`.
         train: training scenes; labeled pids are 1..`num_train_ids` without holes.
-        test: test scenes; pids of their own, unrelated to those of `train`.
+        test: test scenes; their pids are unrelated to those of `train`.
         train_ids: (N,) str, the data set's own identity of training pid i at [i - 1].
         test_ids: (M,) str, likewise for `test`.
         fingerprint: sha256 (hex) of the training annotation's content: names, boxes and pids.
@@ -250,7 +250,7 @@ class PersonSearchDataset:
         return len(self.train_ids)
 
     def image_path(self, name: str) -> Path:
-        """Returns where the image of this name lies (it is not opened)."""
+        """Returns the path of the image with this name; the file is not opened."""
         return self.image_dir / name
 
 

@@ -20,7 +20,7 @@ from maskps_cli.output import print_json, progress_bar, say
 @click.option(
     "--masks",
     type=click.Path(path_type=Path),
-    help="masks.json of a subset, for --to coco-rle; in place of ROOT.",
+    help="masks.json of a subset, for --to coco-rle; instead of ROOT.",
 )
 @click.option(
     "--to",
@@ -37,16 +37,14 @@ from maskps_cli.output import print_json, progress_bar, say
 @click.option(
     "--persons",
     type=click.Choice(["all", "present"]),
-    help="coco-rle: those with a mask only, or all.  [default: all]",
+    help="coco-rle: all persons, or only those with a mask.  [default: all]",
 )
 @click.option(
     "--images",
     type=click.Choice(["link", "copy"]),
-    help="Link the folder of images, or copy them.  [default: annotation only]",
+    help="Link the folder of images, or copy the images.  [default: annotation only]",
 )
-@click.option(
-    "--allow-loss", is_flag=True, help="Leave out what the format cannot hold; the command lists it."
-)
+@click.option("--allow-loss", is_flag=True, help="Leave out what the format cannot hold, and list it.")
 @json_option
 @force_option
 @quiet_option
@@ -65,7 +63,7 @@ def convert(
     """Write the data set at ROOT in another format: COCO-style JSON, CUHK-SYSU or PRW.
 
     Reads the annotation and all test protocols at ROOT, writes them to OUT with the record convert.json, and
-    reads them again: the result stays only if nothing differs from ROOT. With --masks, writes the masks of a
+    reads them again. The result stays only if nothing differs from ROOT. With --masks, writes the masks of a
     subset as run lengths instead, for readers that need holes (docs/masks.md).
 
     \b
@@ -95,4 +93,4 @@ def convert(
     for loss in summary.losses:
         say(f"left out: {loss}", quiet=quiet)
     if images is None:
-        say(f"the images belong into {out / summary.image_dir}: link them with --images link", quiet=quiet)
+        say(f"put the images into {out / summary.image_dir}, or link them with --images link", quiet=quiet)

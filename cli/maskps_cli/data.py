@@ -1,4 +1,4 @@
-"""`maskps-data`: data sets, mask subsets, protocols. Nothing here imports torch."""
+"""`maskps-data`: data sets, mask subsets, protocols. It does not import torch."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: b
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def protocol(file: Path, as_json: bool) -> None:
-    """Show what a test protocol holds, and its anomalies.
+    """Show the counts and anomalies of a test protocol.
 
     Reads one TestG*.mat, Occlusion.mat or Resolution.mat; writes nothing.
 

@@ -1,4 +1,4 @@
-"""`maskps-data verify`: the data set doctor."""
+"""`maskps-data verify`: everything that is wrong or odd in a data set."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SHOWN = 3
 
 @click.command()
 @root_argument
-@click.option("--images", is_flag=True, help="Check the image files as well: every one is decoded.")
+@click.option("--images", is_flag=True, help="Check the image files as well; every image is decoded.")
 @json_option
 @quiet_option
 @click.pass_context
 def verify(context: click.Context, root: Path, images: bool, as_json: bool, quiet: bool) -> None:
     """Find everything that is wrong or odd in the data set at ROOT, in one run.
 
-    ROOT is the folder of a data set (CUHK-SYSU, PRW, COCO-style) or one COCO-style JSON file. Prints
-    findings by code, errors first, each with what to do; writes nothing. Exits with 1 if there are
-    errors, with 0 if there are warnings only: the released data sets have some on purpose.
+    ROOT is the folder of a data set (CUHK-SYSU, PRW, COCO-style) or one COCO-style JSON file. Prints findings
+    by code, errors first, each with what to do; writes nothing. The exit code is 1 if there are errors, and 0
+    if there are only warnings: the released data sets have some on purpose.
 
     \b
     Example:
@@ -47,7 +47,7 @@ def verify(context: click.Context, root: Path, images: bool, as_json: bool, quie
 
 
 def _grouped(findings: Sequence[Finding]) -> list[Finding]:
-    """Returns the findings with those of one level and code side by side, in the order of the first ones."""
+    """Returns the findings grouped by level and code; groups are in the order of their first findings."""
     first: dict[tuple[str, str], int] = {}
     for place, finding in enumerate(findings):
         first.setdefault((finding.level, finding.code), place)

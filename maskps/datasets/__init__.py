@@ -1,12 +1,14 @@
 """Person-search data sets on disk: readers and writers that meet in `maskps.structures.SceneTable`.
 
-open            open_dataset(path): finds the format, and answers from the cache
+open            open_dataset(path): finds the format and opens the data set
 protocols       open_protocol(dataset, name): TestG100, Occlusion, ..., PRW's "all"
-convert         a data set in another format, read back and compared (compare)
-verify          everything that is wrong or odd in a data set, in one run; checks: those of all formats
-cuhk_sysu, prw, coco    the three formats: reader, writer, checks, and what only they know
+convert         writes a data set in another format, reads it back and compares (compare)
+verify          everything that is wrong or odd in a data set
+formats         the table of formats; dataset_format: what a format provides
+cuhk_sysu, prw, coco    the formats: reader, writer, checks, and their row of the table (format)
+checks          the checks that all formats share
 naming          what a data set may be called
-unreadable      what is wrong with a file that cannot be read
+unreadable      why a file cannot be read
 cache, parsed   parsed annotation in the user's cache folder
 matching        equal boxes of two lists
 """

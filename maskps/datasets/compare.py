@@ -1,4 +1,4 @@
-"""What differs between two readings of a data set: the proof that a conversion kept everything."""
+"""Compares two readings of a data set, to prove that a conversion kept everything."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SPLITS = ("train", "test")
 
 @dataclass
 class Differences:
-    """What one data set has otherwise than another.
+    """The differences between a data set and another one made of it.
 
     Attributes:
-        losses: what the other one says wrong or not at all, e.g. "cameras of the test scenes".
-        remarks: what it orders or numbers otherwise, and image sizes, which the images themselves tell.
+        losses: what is wrong or missing in the other one, e.g. "cameras of the test scenes".
+        remarks: what it orders or numbers differently, and missing image sizes, which the images have.
     """
 
     losses: list[str] = field(default_factory=list)
@@ -28,10 +28,10 @@ class Differences:
 
 
 def compare_datasets(source: PersonSearchDataset, other: PersonSearchDataset) -> Differences:
-    """Returns what `other` has otherwise than `source`: scenes, persons, identities, cameras, sizes.
+    """Returns how `other` differs from `source` in scenes, persons, identities, cameras and sizes.
 
     Scenes are compared by name, persons by their place within the scene, identities by the data set's own
-    names for them. A column that only `other` has is no difference.
+    names for them. A column that only `other` has is not a difference.
     """
     found = Differences()
     for split in _SPLITS:
@@ -48,11 +48,11 @@ def compare_datasets(source: PersonSearchDataset, other: PersonSearchDataset) ->
 
 
 def compare_protocols(source: SearchProtocol, other: SearchProtocol) -> list[str]:
-    """Returns what `other` has otherwise than `source`, e.g. "galleries"; scenes are compared by name."""
+    """Returns the columns of `other` that differ from `source`, e.g. "galleries"; compares scenes by name."""
     if source.num_queries != other.num_queries:
         return ["queries"]
     row_of_name = rows_of_names(other.image_names, source.image_names).astype(np.int32)
-    rows = np.append(row_of_name, np.int32(-1))  # the last is for -1, the end of a shorter gallery
+    rows = np.append(row_of_name, np.int32(-1))  # the last one is for -1, which fills shorter galleries
     width = int(source.lengths.max(initial=0))
     differing = [
         column.replace("_", " ")

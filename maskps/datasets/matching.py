@@ -1,4 +1,4 @@
-"""Which box an appearance of an identity means: the first one that is equal to it."""
+"""Finds the box of each appearance of an identity: the first one that is equal to it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class BoxMatches:
-    """What became of A appearances.
+    """The boxes of A appearances.
 
     Attributes:
-        persons: (A,) int64, row of the box that each means, -1 where no box is equal.
-        retaken: rising rows of the appearances whose box an earlier one had given another identity.
+        persons: (A,) int64, row of the box of each appearance, -1 if no box is equal.
+        retaken: rows, rising, of the appearances whose box has another identity by an earlier appearance.
     """
 
     persons: NDArray[np.int64]
@@ -28,13 +28,13 @@ def match_boxes(
     wanted: NDArray,
     pids: NDArray[np.int64],
 ) -> BoxMatches:
-    """Returns which boxes these appearances mean, by exact equality, as the released readers do.
+    """Returns the boxes of these appearances, by exact equality, as in the released readers.
 
     Args:
         scene_of_box: (P,) row of the scene of each box.
-        boxes: (P, 4) boxes in any form.
-        scenes: (A,) row of the scene of each appearance; a row that no box has matches nothing.
-        wanted: (A, 4) their boxes, in the same form.
+        boxes: (P, 4) boxes, xyxy or xywh.
+        scenes: (A,) row of the scene of each appearance; -1 matches nothing.
+        wanted: (A, 4) boxes of the appearances, in the same form.
         pids: (A,) their identities.
     """
     keys = np.column_stack([scene_of_box, boxes]).astype(np.float64)
@@ -49,9 +49,9 @@ def match_boxes(
 
 
 def first_equal(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Returns for each of (n, k) rows the (n,) int64 index of the first one that is equal to it.
+    """Returns the (n,) int64 index of the first row that is equal to each of (n, k) rows.
 
-    A row with NaN is equal to none but itself.
+    A row with NaN equals only itself.
     """
     order = np.lexsort(rows.T[::-1])
     ordered = rows[order]

@@ -27,7 +27,7 @@ def cached_dataset(
 
     Args:
         kind: on-disk format.
-        root: folder that the data set is opened from; the same files may be reached by other ways.
+        root: folder that the data set is opened from; another path may lead to the same files.
         sources: all files that `read` reads.
     """
 
@@ -52,7 +52,7 @@ def cached_protocol(key: str, sources: Sequence[Path], read: Callable[[], Search
     """Returns the protocol that `read` reads, from the cache if these files are unchanged.
 
     Args:
-        key: tells apart the protocols that are read from the same files.
+        key: differs between protocols that are read from the same files.
         sources: all files that `read` reads.
     """
     return cached(f"protocol {key}", sources, read, pack=_protocol_columns, unpack=_protocol)

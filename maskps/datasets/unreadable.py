@@ -1,4 +1,4 @@
-"""What is wrong with a file that cannot be read: not there, a pointer, a web page, an archive, cut off."""
+"""Explains why a file cannot be read: missing, a pointer, a web page, an archive, cut off."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SEARCHED = 20_000  # files looked at for one with a similar name
 
 
 def missing_file(path: Path, *, what: str, root: Path, known: Collection[str] = ()) -> Finding:
-    """Returns the finding that a file is not there, with the name of a similar one if one lies near.
+    """Returns the finding that a file is missing, with the name of a similar file if there is one.
 
     Args:
         what: what the file should hold, e.g. "the scenes and boxes".
-        root: of the data set; the file is looked for below it.
-        known: names of the data set's other files, which are not taken for this one.
+        root: the data set's root, where similar files are looked for.
+        known: names of the data set's other files, which are not proposed.
     """
     similar = similar_file(path, root, known=known)
     hint = (
@@ -34,14 +34,14 @@ def missing_file(path: Path, *, what: str, root: Path, known: Collection[str] = 
 
 
 def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collection[str] = ()) -> Finding:
-    """Returns why a file could not be read, from its first bytes and from what the reader said.
+    """Returns why a file could not be read, from its first bytes and the reader's error.
 
     Codes: file-missing, file-empty, file-lfs-pointer, file-web-page, file-archive, file-other-kind,
     file-truncated, file-damaged, file-unreadable, variable-missing, and entry-invalid for an
     AnnotationError: the file can be read, but says something impossible.
 
     Args:
-        error: of the reader.
+        error: the reader's error.
         root, known: as for `missing_file`.
     """
     if isinstance(error, AnnotationError):
@@ -69,10 +69,11 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
 def similar_file(
     path: Path, root: Path, *, known: Collection[str] = (), pictures: bool = False
 ) -> str | None:
-    """Returns the path below `root` of a file that may be the one that is missing, None if there is none.
+    """Returns the path, below `root`, of a file that may be the missing one; None if there is none.
 
-    First of the same name elsewhere, then of the same name but for case or what a browser or a copy appends
-    ("Images (1).mat", "Images.mat.part"), then of a similar name in the same folder, but not a picture's.
+    First choice: the same name in another folder. Second: the same name except for case and for what a
+    browser or a copy appends ("Images (1).mat", "Images.mat.part"). Third, but not for pictures: a similar
+    name in the same folder.
 
     Args:
         pictures: look for a picture, not for another file.
@@ -85,7 +86,7 @@ def similar_file(
     ):
         if match:
             return match[0].relative_to(root).as_posix()
-    if pictures:  # s17.jpg is similar to s18.jpg, but never meant
+    if pictures:  # s17.jpg is similar to s18.jpg, but another picture
         return None
     beside = [file.name for file in candidates if file.parent == path.parent]
     close = get_close_matches(path.name, beside, n=1, cutoff=0.75)
@@ -93,7 +94,7 @@ def similar_file(
 
 
 def _plain(name: str) -> str:
-    """Returns a file name in lower case without what a browser or a copy appends to it."""
+    """Returns a file name in lower case, without what a browser or a copy appended to it."""
     stem, dot, suffix = _ADDED.sub("", name).rpartition(".")
     return (_ADDED.sub("", stem) + dot + suffix).lower().replace(".jpeg", ".jpg")
 
@@ -104,7 +105,7 @@ def is_picture(name: str) -> bool:
 
 
 def _files(root: Path, pictures: bool) -> list[Path]:
-    """Returns the pictures, or the other files, below a folder; a bounded number of them."""
+    """Returns the pictures, or the other files, below a folder, about `_SEARCHED` at most."""
     found: list[Path] = []
     for folder, _, names in os.walk(root):
         found += [Path(folder, name) for name in sorted(names) if is_picture(name) == pictures]

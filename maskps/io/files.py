@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and outputs that are never overwritten unasked."""
+"""Files that are written atomically, outputs that are not overwritten by accident, and explained errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HINTS = {
 
 @contextmanager
 def write_errors_explained(path: Path) -> Iterator[None]:
-    """Turns what the system has against writing to `path` into an OutputError."""
+    """Turns a failure to write to `path` into an OutputError."""
     try:
         yield
     except OSError as error:
@@ -76,7 +76,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
     After an exception or a kill the old file, if any, is untouched.
 
     Raises:
-        OutputError: the system does not let us write there.
+        OutputError: the file cannot be written.
     """
     with write_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def folder_written_atomically(folder: Path, *, record: str, force: bool = False)
         record: name of the file that every folder of this kind holds, e.g. "subset.json".
 
     Raises:
-        OutputError, OutputExistsError: as `check_output`, or the system does not let us write there.
+        OutputError, OutputExistsError: as `check_output`, or the folder cannot be written.
     """
     check_output(folder, record=record, force=force)
     folder = Path(os.path.abspath(folder))
@@ -127,11 +127,11 @@ def folder_written_atomically(folder: Path, *, record: str, force: bool = False)
 def check_output(path: Path, *, record: str, force: bool = False) -> None:
     """Raises an error unless a folder of results may be written to `path`.
 
-    An empty folder may be filled. `force` permits replacing a folder that we made: one that holds the file
-    `record`. Any other folder, and a file, is never replaced.
+    An empty folder may be filled. With `force`, a folder that maskps made may be replaced: one that holds the
+    file `record`. Other folders and files are never replaced.
 
     Raises:
-        OutputExistsError: something of the user's stands there.
+        OutputExistsError: something of the user's is there.
         OutputError: a folder cannot be made there.
     """
     with write_errors_explained(path):
@@ -145,7 +145,7 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
     if not (path / record).is_file():
         raise OutputExistsError(
             path,
-            expected=f"a new or empty folder, or one with a {record} of ours in it",
+            expected=f"a new or empty folder, or one that maskps made, with {record} in it",
             found="a folder with other content",
             hint="choose another path; --force does not replace what maskps did not make",
         )
@@ -159,13 +159,13 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
 
 
 def check_output_file(path: Path, *, mark: bytes, force: bool = False) -> None:
-    """Raises an error unless a file may be written to `path`: a new one or, with `force`, one of ours.
+    """Raises an error unless a file may be written to `path`: a new one or, with `force`, one of maskps.
 
     Args:
-        mark: what the first bytes of such a file of ours hold.
+        mark: a text in the first bytes of a file that maskps made.
 
     Raises:
-        OutputExistsError: something of the user's stands there.
+        OutputExistsError: something of the user's is there.
         OutputError: a file cannot be made there.
     """
     with write_errors_explained(path):
@@ -208,7 +208,7 @@ def _check_place(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes `content` as UTF-8 JSON, indented, whole or not at all."""
+    """Writes `content` as UTF-8 JSON, indented, atomically."""
     with written_atomically(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -232,7 +232,7 @@ def check_format(path: Path, header: Any, *, format: str, version: int, what: st
 
 
 def read_record(path: Path, *, format: str, version: int, what: str, hint: str) -> dict[str, Any]:
-    """Returns the content of a JSON file of ours, which begins with "format" and "version".
+    """Returns the content of a JSON file of maskps, which has "format" and "version".
 
     Args:
         what: what the file should be, for the error message, as for `read_json`.
@@ -250,11 +250,11 @@ def json_field(content: Mapping[str, Any], key: str, kind: type, path: Path, *, 
     """Returns a value of a JSON object of the file `path`.
 
     Args:
-        kind: str, int (true and false are none), list or dict.
+        kind: str, int (but not true or false), list or dict.
         hint: what to try if the value is missing or of another kind.
 
     Raises:
-        InputFileError: it is.
+        InputFileError: the value is missing or of another kind.
     """
     value = content.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):

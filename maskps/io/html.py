@@ -1,4 +1,4 @@
-"""What the HTML pages that maskps writes have in common: they run their own code and load nothing."""
+"""The content policy of the HTML pages that maskps writes: they run their own code and load nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import hashlib
 def content_policy(style: str, script: str) -> str:
     """Returns the Content-Security-Policy of a page with this one style and this one script in it.
 
-    Pictures are in the page itself; nothing else is loaded, and no other code runs, whatever names say.
+    Pictures are in the page itself. Nothing else is loaded, and no other code runs, whatever names contain.
     """
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "

@@ -1,4 +1,4 @@
-"""Image files: read them or their size, see that they are there; with errors that name them."""
+"""Reads image files and their sizes, and checks that they exist; errors name the file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MISSING = "copy the data set's images there again"
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Returns an image file as (H, W, 3) uint8, RGB.
 
-    The pixels are taken as stored: an EXIF orientation is not applied, because the boxes of person-search
-    data sets refer to the stored pixels. Other colour modes are converted.
+    The pixels are those stored. An EXIF orientation is not applied, because the boxes of person-search data
+    sets refer to the stored pixels. Other colour modes are converted.
 
     Raises:
         InputFileError: the file is missing, cut off, or not an image.
@@ -30,17 +30,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Returns (width, height) in pixels of an image file, from its head; the pixels are not read.
+    """Returns (width, height) in pixels of an image file, from its head, without the pixels.
 
     Raises:
-        InputFileError: as `read_image`, as far as the head tells.
+        InputFileError: as `read_image`; damage behind the head is not noticed.
     """
     with _opened(path) as image:
         return image.size
 
 
 def image_orientation(path: Path) -> int:
-    """Returns the EXIF orientation of an image file: 1, also where it has none, is as stored.
+    """Returns the EXIF orientation of an image file; 1, the default, is as stored.
 
     Raises:
         InputFileError: as `image_size`.
@@ -51,7 +51,7 @@ def image_orientation(path: Path) -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Yields the image; what Pillow raises, then or while it is used, becomes an InputFileError."""
+    """Yields the image; errors of Pillow, when opening or using it, become an InputFileError."""
     what = f"the image '{path.name}'"
     try:
         with explained_reading(path, what=what, hint=_MISSING), Image.open(path) as image:
@@ -67,10 +67,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def check_images(folder: Path, names: Sequence[str], *, what: str) -> None:
-    """Raises one InputFileError that counts the images that are not in `folder` and names the first few.
+    """Raises one InputFileError with the number of images missing in `folder` and the first names.
 
     Args:
-        what: what these images are, for the message, e.g. "training images".
+        what: what the images are, for the message, e.g. "training images".
     """
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:

@@ -1,4 +1,4 @@
-"""Reads .npz files that may be damaged, or of another kind, without a surprise."""
+"""Reads .npz files; damaged files and those of another kind become errors that explain themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_npz(
     """Returns the arrays of an .npz file by name; nothing in it is unpickled.
 
     Args:
-        names: of the arrays wanted, where the file has them; only these are unpacked. All of them if None.
+        names: the arrays to unpack; those that the file lacks are left out. All arrays if None.
         what: what the file should be, for the error message, e.g. "detections".
         hint: what to try if the file is of another kind, or damaged.
 
@@ -36,14 +36,11 @@ def read_npz(
             arrays = {name: content[name] for name in present}
     except InputFileError:
         raise
-    except Exception as error:  # zipfile, zlib, tokenize, ...: damage shows itself in a dozen ways
-        raise InputFileError(
-            path,
-            expected=f"{what}, an .npz file",
-            found=f"another file, or a damaged one ({str(error).split('. ')[0]})",  # no advice to unpickle it
-            hint=hint,
-        ) from error
+    except Exception as error:  # zipfile, zlib, tokenize, ...: damage has a dozen symptoms
+        reason = str(error).split(". ")[0]  # without numpy's advice to unpickle it
+        found = f"another file, or a damaged one ({reason})"
+        raise InputFileError(path, expected=f"{what}, an .npz file", found=found, hint=hint) from error
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # a member that is no array comes as its bytes
+        if not isinstance(array, np.ndarray):  # a member that is not an array comes as bytes
             raise InputFileError(path, expected=what, found=f"'{name}' is not an array", hint=hint)
     return arrays

@@ -1,7 +1,7 @@
-"""The test protocol of person search: who is searched for, where, and what is true.
+"""The test protocol of person search: who is searched for, where, and which boxes are true.
 
-One protocol is a list of queries, each with a gallery of scenes of its own and the boxes in them that
-show the query's person. 2,900 queries with 4,000 gallery scenes each are one integer array.
+One protocol is a list of queries. Each has its own gallery of scenes and the boxes in them that show the
+query's person. 2,900 queries with 4,000 gallery scenes each are one integer array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from maskps.errors import AnnotationError
 from maskps.io.matlab import Chunk, MatVariable, open_mat
 
 SUBSET_KEYS = {"Occlusion": "Occlusion1", "Resolution": "Test_Size"}
-"""Variable in the file of each of CUHK-SYSU's test subsets; a TestG file's variable has the file's name."""
+"""The variable in the file of each test subset of CUHK-SYSU; in a TestG file it has the file's name."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class SearchProtocol:
     """Queries, their galleries and the true boxes, as columns.
 
     The true boxes of query q are the rows `truth_offsets[q]:truth_offsets[q + 1]` of the truth columns.
-    Boxes are xyxy in pixels of the original scene, taken as the files give them: nothing is subtracted
-    from MATLAB's 1-based numbers, as in the released evaluators.
+    Boxes are xyxy in pixels of the original scene, as in the files: nothing is subtracted from MATLAB's
+    1-based numbers, as in the released evaluators.
 
     Attributes:
-        image_names: (M,) str, every scene that occurs, as a query's or in a gallery; unique.
+        image_names: (M,) str, every scene of a query or a gallery; unique.
         query_scenes: (Q,) int32, rows of `image_names`.
         query_boxes: (Q, 4) float32.
         query_ids: (Q,) str, the data set's own identity of each query.
         query_hard: (Q,) bool, the "ishard" mark of CUHK-SYSU.
-        galleries: (Q, G) int32, rows of `image_names`; -1 fills up shorter galleries at their end.
+        galleries: (Q, G) int32, rows of `image_names`; -1 fills the end of shorter galleries.
         truth_offsets: (Q + 1,) int64, from 0 to T, never decreasing.
         truth_positions: (T,) int32, column of `galleries` that holds the box; rising within a query, since
             a gallery entry has at most one true box. A scene that is listed twice is two entries.
@@ -45,7 +45,7 @@ class SearchProtocol:
         truth_hard: (T,) bool.
 
     Raises:
-        AnnotationError: shapes, rows, positions or boxes that cannot be.
+        AnnotationError: impossible shapes, rows, positions or boxes.
     """
 
     image_names: NDArray[np.str_]
@@ -129,18 +129,18 @@ def _check_rows(name: str, rows: NDArray[np.int32], least: int, images: int) -> 
 
 
 def _first_row(bad: NDArray[np.bool_]) -> str:
-    return f"otherwise in row {np.argwhere(bad)[0][0]}" if bad.any() else ""
+    return f"another value in row {np.argwhere(bad)[0][0]}" if bad.any() else ""
 
 
 def read_protocol(path: Path) -> SearchProtocol:
     """Returns the protocol in a file of CUHK-SYSU: TestG50.mat ... TestG4000.mat or a test subset.
 
     A file of another name may hold the protocol as its first variable. TestG4000 unpacks to 1 GB, which is
-    never held at once. A gallery entry has a true box if its box is not empty, wherever in the gallery it is.
+    never in memory at once. A gallery entry with a box is a true one, at any place in the gallery.
 
     Raises:
         InputFileError: no file, not a MATLAB file, cut off, damaged, or another variable than expected.
-        AnnotationError: a query or gallery entry that is not as in the released files.
+        AnnotationError: a query or gallery entry that differs from those of the released files.
     """
     numbers = _Numbering()
     variable = open_mat(path, protocol_key(path.stem))
@@ -179,7 +179,7 @@ def read_protocol(path: Path) -> SearchProtocol:
 
 
 def protocol_key(name: str) -> str | None:
-    """Returns the variable that the file `name`.mat should hold, None for a name not released."""
+    """Returns the variable that the file `name`.mat should hold, None for other names."""
     return name if re.fullmatch(r"TestG\d+", name) else SUBSET_KEYS.get(name)
 
 

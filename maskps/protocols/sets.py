@@ -16,7 +16,7 @@ from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
 Cameras = Literal["all", "same", "cross"]
-"""Which gallery scenes PRW's queries are searched in: all, those of the query's camera, those of others."""
+"""The gallery scenes that PRW's queries search: all, those of the query's camera, or those of others."""
 
 WHOLE_TEST_SET = "all"
 """Name of the protocol in which the gallery of every query is all test scenes but its own, as in PRW."""
@@ -41,12 +41,12 @@ class ProtocolName:
 
 
 def full_set(protocol: SearchProtocol) -> SearchProtocol:
-    """Returns the protocol whose galleries are all of its scenes but the query's own, in the order of names.
+    """Returns the protocol whose galleries are all scenes except the query's own, in the order of names.
 
-    Every TestG file of CUHK-SYSU names every test scene in some place, so its full set is the test set. True
-    boxes are those of the given galleries, one a scene at most: of a scene that a gallery lists twice the
-    first box stays, and a true box in the query's own scene goes. (The released evaluators keep what their
-    gallery of 50 lists, 4 doubled scenes and 2 own ones included, and add the other scenes.)
+    Every TestG file of CUHK-SYSU names every test scene somewhere, so its full set is the test set. True
+    boxes are those of the given galleries, at most one per scene: if a gallery lists a scene twice, the first
+    box stays; a true box in the query's own scene is removed. (The released evaluators keep the entries of
+    their gallery of 50, including 4 doubled and 2 own scenes, and add the other scenes.)
     """
     scenes = len(protocol.image_names)
     own = protocol.query_scenes[:, None]
@@ -117,12 +117,12 @@ def camera_protocol(
 ) -> SearchProtocol:
     """Returns the protocol with the gallery scenes of these cameras only.
 
-    "all" is the protocol itself, which is what the field reports for PRW; "cross" leaves out the scenes of
-    the query's own camera, "same" all others. Queries whose person is nowhere in what remains are left out,
-    and the log says how many: their recall would be 0 / 0.
+    "all" is the protocol itself, which the field reports for PRW; "cross" leaves out the scenes of the
+    query's own camera, "same" all others. Queries whose person is in no remaining scene are left out, with a
+    warning: their recall would be 0 / 0.
 
     Args:
-        dataset: its test scenes say which camera took them.
+        dataset: its test scenes have cameras.
 
     Raises:
         AnnotationError: scenes without a camera, or that are not in the data set.
@@ -132,7 +132,7 @@ def camera_protocol(
     if dataset.test.camera is None:
         raise AnnotationError(
             dataset.root,
-            expected="scenes whose camera is known (PRW tells it in the names: c1s1_000151.jpg)",
+            expected="scenes with known cameras (in PRW by their names: c1s1_000151.jpg)",
             found="a data set without cameras",
             hint="leave out --camera",
         )
@@ -167,10 +167,10 @@ def select_queries(protocol: SearchProtocol, queries: NDArray[np.int64]) -> Sear
 
 
 def select_entries(protocol: SearchProtocol, is_kept: NDArray[np.bool_]) -> SearchProtocol:
-    """Returns the protocol without the other gallery entries and their true boxes; the order stays.
+    """Returns the protocol with these gallery entries and their true boxes only, in the same order.
 
     Args:
-        is_kept: (Q, G) bool, False where a gallery is filled up.
+        is_kept: (Q, G) bool, False for the filling of shorter galleries.
     """
     lengths = np.count_nonzero(is_kept, axis=1)
     galleries = np.full((len(is_kept), lengths.max(initial=0)), -1, dtype=np.int32)
@@ -189,10 +189,10 @@ def select_entries(protocol: SearchProtocol, is_kept: NDArray[np.bool_]) -> Sear
 
 
 def _first_persons(test: SceneTable, pids_known: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the labeled persons by rising pid and scene, of a pid twice in a scene the first only.
+    """Returns the rows of the labeled persons by rising pid and scene, one per pid and scene: the first.
 
-    The second array says where each of the pids 0..`pids_known` begins, and where the last one ends: pid p
-    has the persons [starts[p]:starts[p + 1]].
+    The second array has the start of each pid 0..`pids_known`, and the end of the last: pid p has the
+    persons [starts[p]:starts[p + 1]].
     """
     persons = np.flatnonzero(test.is_labeled)
     persons = persons[np.argsort(test.pids[persons], kind="stable")]

@@ -1,4 +1,4 @@
-"""What a test protocol holds, and what in it is odd."""
+"""Counts of a test protocol, and its anomalies."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ OWN_IMAGE = "own-image-in-gallery"
 
 @dataclass(frozen=True)
 class Anomaly:
-    """Something in a protocol that a person should know before comparing numbers.
+    """Something in a protocol that you should know before comparing numbers.
 
     Attributes:
         kind: `DOUBLED_IMAGE` (evaluators differ: some count both entries, some skip the second but keep its
-            true box) or `OWN_IMAGE` (the released evaluator does not leave the query's image out).
+            true box) or `OWN_IMAGE` (the released evaluator counts the query's own image).
         query: index of the query, from 0.
         query_id: the data set's own identity.
         image: name of the scene.
-        text: all of it in one sentence.
+        text: the anomaly in one sentence.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class ProtocolSummary:
 
 
 def describe_protocol(protocol: SearchProtocol) -> ProtocolSummary:
-    """Returns what the protocol holds. A protocol without queries has empty counts."""
+    """Returns the counts and anomalies of a protocol. Without queries, the counts are 0."""
     in_gallery = np.zeros(len(protocol.image_names) + 1, dtype=bool)
     in_gallery[protocol.galleries] = True  # -1 marks the surplus last element
     return ProtocolSummary(

@@ -24,7 +24,7 @@ def test_it_writes_the_data_set_and_says_where_the_images_belong(few_scenes: Pat
     code, stdout, stderr = run(few_scenes, "--to", "coco", "--out", tmp_path / "coco")
     assert code == 0 and stdout == ""
     assert "12 training images with 33 persons" in stderr and "TestG4, TestG6, Occlusion" in stderr
-    assert f"the images belong into {tmp_path / 'coco' / 'images'}" in stderr
+    assert f"put the images into {tmp_path / 'coco' / 'images'}" in stderr
     assert len(read_coco(tmp_path / "coco").test) == 9
 
 

@@ -154,7 +154,7 @@ def test_what_cuhk_sysu_cannot_hold_is_refused_and_named(prw: PersonSearchDatase
     assert not (tmp_path / "out").exists()
 
 
-def test_with_allow_loss_the_rest_is_kept_and_the_losses_told(
+def test_with_allow_loss_the_rest_is_kept_and_the_losses_reported(
     prw: PersonSearchDataset, tmp_path: Path
 ) -> None:
     summary = convert(prw, "cuhk-sysu", tmp_path / "out", allow_loss=True)
@@ -174,7 +174,7 @@ def test_cuhk_sysu_needs_a_test_protocol(prw: PersonSearchDataset, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_the_order_of_training_scenes_is_told(prw: PersonSearchDataset, tmp_path: Path) -> None:
+def test_the_order_of_training_scenes_is_reported(prw: PersonSearchDataset, tmp_path: Path) -> None:
     summary = convert(prw, "cuhk-sysu", tmp_path / "out", allow_loss=True)
     assert "train scenes are in another order" in summary.remarks
 

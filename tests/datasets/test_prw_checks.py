@@ -1,4 +1,4 @@
-"""The doctor's checks of PRW: every fault is found, all of them in one run, and the sound set has none."""
+"""The checks of PRW find every fault in one run, and none in a sound data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from maskps.io.matlab import cell_matrix, char_matrix, write_mat
 from maskps.io.matlab.numbers import numbers_file
 
 SOUND = {"line-ends", "counts-not-compared", "id-in-both-splits"}
-"""Codes of what is told of a sound part of PRW; all of level "info"."""
+"""Codes of the findings on a sound part of PRW; all of level "info"."""
 
 FRAMES = {
     "c1s1_000151": [[1, 10, 20, 30, 90], [-2, 100, 20, 30, 90]],
@@ -95,7 +95,7 @@ def test_a_missing_annotation_folder_is_one_finding(root: Path) -> None:
     assert found(root)["annotation-missing"].found == "no such folder"
 
 
-def test_a_file_of_no_listed_image_is_told(root: Path) -> None:
+def test_a_file_of_no_listed_image_is_reported(root: Path) -> None:
     os.link(file_of(root, TRAIN[0]), root / "annotations" / "Thumbs.db")
     assert "Thumbs.db" in found(root)["annotation-extra"].found
 
@@ -192,7 +192,7 @@ def test_a_query_that_does_not_fit_is_found_with_its_line(
         ("a\r\nb", "the last one has no end"),
     ],
 )
-def test_line_ends_are_told(root: Path, end: str, text: str) -> None:
+def test_line_ends_are_reported(root: Path, end: str, text: str) -> None:
     (root / "query_info.txt").write_bytes(end.encode())
     (finding,) = [finding for finding in check_prw(root) if finding.code == "line-ends"]
     assert text in finding.found
@@ -206,13 +206,13 @@ def test_the_counts_of_nearly_all_of_prw_are_compared(root: Path, monkeypatch: p
     assert "5,704, as published for PRW" in [finding.expected for finding in findings]
 
 
-def test_a_list_of_another_kind_is_told_and_the_other_set_is_checked(root: Path) -> None:
+def test_a_list_of_another_kind_is_reported_and_the_other_set_is_checked(root: Path) -> None:
     savemat(root / "frame_train.mat", {"img_index_train": [1]})
     write_persons(root, TEST[0], [[1, 10, 20, 30, 0]])
     assert {"file-damaged", "box-empty"} <= set(found(root))
 
 
-def test_an_empty_folder_is_told_not_raised(tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported_not_raised(tmp_path: Path) -> None:
     missing = {Path(finding.where).name for finding in check_prw(tmp_path) if finding.level == "error"}
     assert {"frame_train.mat", "frame_test.mat", "query_info.txt"} <= missing
 

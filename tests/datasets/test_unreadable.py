@@ -53,13 +53,13 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
         (b"what is this", "file-damaged", "something else, beginning with b'what is this'"),
     ],
 )
-def test_the_kind_of_a_wrong_file_is_told(tmp_path: Path, content: bytes, code: str, found: str) -> None:
+def test_the_kind_of_a_wrong_file_is_reported(tmp_path: Path, content: bytes, code: str, found: str) -> None:
     path = tmp_path / "pool.mat"
     path.write_bytes(content)
     assert finding_of(path) == (code, found)
 
 
-def test_a_truncated_file_and_one_of_another_variable_are_told(tmp_path: Path) -> None:
+def test_a_truncated_file_and_one_of_another_variable_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "pool.mat"
     write_mat(path, [cell_matrix([char_matrix("s1.jpg")] * 50, name="pool")])
     whole = path.read_bytes()
@@ -71,12 +71,12 @@ def test_a_truncated_file_and_one_of_another_variable_are_told(tmp_path: Path) -
     assert finding_of(path) == ("variable-missing", "the variables Train")
 
 
-def test_a_folder_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "pool.mat").mkdir()
     assert finding_of(tmp_path / "pool.mat") == ("file-unreadable", "a folder")
 
 
-def test_an_impossible_entry_is_told_as_such(tmp_path: Path) -> None:
+def test_an_impossible_entry_is_reported_as_such(tmp_path: Path) -> None:
     path = tmp_path / "pool.mat"
     path.write_bytes(b"MATLAB 5.0")
     error = AnnotationError(f"{path}, scene 3", expected="a text", found="2 numbers")

@@ -1,4 +1,4 @@
-"""The doctor on COCO-style files: every fault of a file in one run, told with what to do."""
+"""`verify` on COCO-style files: every fault of a file in one run, with what to do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_good_data_set_has_no_findings(tmp_path: Path) -> None:
     assert check_coco(write(tmp_path, content_of(1, 2, -1), content_of(3, -1, first=9))) == []
 
 
-def test_all_faults_of_both_files_are_told_in_one_run(tmp_path: Path) -> None:
+def test_all_faults_of_both_files_are_reported_in_one_run(tmp_path: Path) -> None:
     train = content_of(1, (2, ["1", "2", "3", "40"]), (3, [5, 5, 0, 9]), (4, [790, 5, 20, 90]), 2.5)
     train["annotations"][0]["image_id"] = 77
     test = content_of(1, -2, -1, first=4)
@@ -90,7 +90,7 @@ def test_a_single_file_of_another_kind_is_one_finding(tmp_path: Path, content: s
     assert (finding.code, finding.level) == (code, "error") and finding.hint
 
 
-def test_corners_are_told_once_and_the_boxes_checked_as_what_they_are(tmp_path: Path) -> None:
+def test_corners_are_reported_once_and_the_boxes_checked_as_what_they_are(tmp_path: Path) -> None:
     corners = [(1, [700, 500, 750, 590]), (2, [3, 4, 30, 90]), (3, [600, 4, 700, 90])]
     found = check_coco(write(tmp_path, content_of(*corners), content_of(7, first=9)))
     assert codes(found) == {"coco-box-corners": "error", "box-wide": "warning"}
@@ -148,7 +148,7 @@ def test_a_query_of_a_person_who_is_not_in_its_image_is_an_error(
     assert (finding.where, finding.found) == ("protocol mine, query 0", found)
 
 
-def test_a_query_with_the_box_of_somebody_else_is_told_with_its_own(tmp_path: Path) -> None:
+def test_a_query_with_the_box_of_somebody_else_is_reported_with_its_own(tmp_path: Path) -> None:
     (finding,) = check_coco(with_query(tmp_path, "7", box=[10, 20, 40, 110]))
     assert (finding.code, finding.level) == ("query-box-differs", "warning")
     assert "[10, 20, 30, 90]" in finding.found

@@ -1,4 +1,4 @@
-"""The doctor on CUHK-SYSU: damaged copies of a small data set, each with its finding and no other."""
+"""`verify` on CUHK-SYSU: damaged copies of a small data set, each with its finding and no other."""
 
 from __future__ import annotations
 
@@ -155,19 +155,19 @@ def _without(name: str) -> Callable[[Any, list[str]], set[str]]:
     return lambda folder, names: {name} & set(names)
 
 
-def test_a_protocol_under_another_name_is_told(clean: Path) -> None:
+def test_a_protocol_under_another_name_is_reported(clean: Path) -> None:
     shutil.copy(clean / TRAIN_TEST / "TestG2.mat", clean / TRAIN_TEST / "TestG100.mat")
     finding = only(verify(clean), "variable-missing")
     assert finding.where == str(clean / TRAIN_TEST / "TestG100.mat")
     assert finding.found == "the variables TestG2"
 
 
-def test_a_pointer_in_place_of_a_file_that_is_not_needed_is_told(clean: Path) -> None:
+def test_a_pointer_in_place_of_a_file_that_is_not_needed_is_reported(clean: Path) -> None:
     (clean / "annotation/Person.mat").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     assert codes(verify(clean)) == {"file-lfs-pointer": 1}
 
 
-def test_impossible_entries_are_all_told_and_the_rest_is_checked(clean: Path) -> None:
+def test_impossible_entries_are_all_reported_and_the_rest_is_checked(clean: Path) -> None:
     """Two boxes of three and of no numbers; the box without width beside them is found as well."""
     write_images(clean, changed(SCENES, "s3.jpg", lambda boxes: [(1, 2, 3), (5, 5, 0, 9), ()]))
     findings = verify(clean)
@@ -176,7 +176,7 @@ def test_impossible_entries_are_all_told_and_the_rest_is_checked(clean: Path) ->
     assert places == [f"{clean / IMAGES}, s3.jpg, box 0", f"{clean / IMAGES}, s3.jpg, box 2"]
 
 
-def test_impossible_appearances_are_all_told(clean: Path) -> None:
+def test_impossible_appearances_are_all_reported(clean: Path) -> None:
     write_train(
         clean, [*PERSONS, ("p1", [("s1.jpg", ()), ("s1.jpg", (300, 20, 100, 500)), ("s1.jpg", (1,))])]
     )
@@ -205,13 +205,13 @@ def test_the_checks_of_boxes_see_every_split(clean: Path) -> None:
     assert only(findings, "box-doubled").where == f"{clean / IMAGES}, s2.jpg, box 2"
 
 
-def test_a_scene_listed_twice_is_told(clean: Path) -> None:
+def test_a_scene_listed_twice_is_reported(clean: Path) -> None:
     write_images(clean, [*SCENES, SCENES[0]])
     finding = only(verify(clean), "scene-doubled")
     assert (finding.level, finding.where) == ("error", "s1.jpg")
 
 
-def test_one_id_twice_in_an_image_is_told_in_both_splits(clean: Path, small: Any) -> None:
+def test_one_id_twice_in_an_image_is_reported_in_both_splits(clean: Path, small: Any) -> None:
     persons = [("p7", [*PERSONS[0][1], ("s1.jpg", (300, 20, 100, 500))]), PERSONS[1]]
     write_train(clean, persons)
     findings = verify(clean)
@@ -219,7 +219,7 @@ def test_one_id_twice_in_an_image_is_told_in_both_splits(clean: Path, small: Any
     assert only(findings, "id-twice-in-image").where == f"{clean / IMAGES}, s1.jpg, box 1"
 
 
-def test_an_appearance_that_matches_no_box_is_told_with_the_nearest(clean: Path) -> None:
+def test_an_appearance_that_matches_no_box_is_reported_with_the_nearest(clean: Path) -> None:
     write_train(clean, [*PERSONS, ("p1", [("s1.jpg", (301, 20, 100, 499)), ("s3.jpg", (1, 1, 5, 9))])])
     findings = [one for one in verify(clean) if one.code == "appearance-unmatched"]
     assert [one.where for one in findings] == [f"{clean / TRAIN}, p1, s1.jpg", f"{clean / TRAIN}, p1, s3.jpg"]
@@ -235,43 +235,43 @@ def test_an_appearance_of_an_empty_box_matches_nothing(clean: Path) -> None:
     assert codes(verify(clean)) == {"box-empty": 1, "appearance-unmatched": 1}
 
 
-def test_a_true_box_that_matches_no_box_is_told(clean: Path) -> None:
+def test_a_true_box_that_matches_no_box_is_reported(clean: Path) -> None:
     write_images(clean, changed(SCENES, "s8.jpg", lambda boxes: [(401, 20, 130, 390)]))
     findings = verify(clean)
     assert codes(findings) == {"appearance-unmatched": 1}
     assert findings[0].where == f"{clean / TRAIN_TEST / 'TestG2.mat'}, p44, s8.jpg"
 
 
-def test_a_box_with_two_identities_is_told_with_both(clean: Path) -> None:
+def test_a_box_with_two_identities_is_reported_with_both(clean: Path) -> None:
     write_train(clean, [*PERSONS, ("p1", [("s1.jpg", (10, 20, 30, 90))])])
     finding = only(verify(clean), "box-two-ids")
     assert finding.where == f"{clean / TRAIN}, p1, s1.jpg"
     assert "also belongs to p7" in finding.found
 
 
-def test_an_appearance_listed_twice_is_told(clean: Path) -> None:
+def test_an_appearance_listed_twice_is_reported(clean: Path) -> None:
     write_train(clean, [("p7", [*PERSONS[0][1], PERSONS[0][1][0]]), PERSONS[1]])
     assert codes(verify(clean)) == {"appearance-doubled": 1}
 
 
-def test_an_identity_listed_twice_is_told(clean: Path) -> None:
+def test_an_identity_listed_twice_is_reported(clean: Path) -> None:
     write_train(clean, [*PERSONS, ("p7", [])])
     assert only(verify(clean), "id-doubled").found == "identity 'p7' is listed 2 times"
 
 
-def test_identities_of_both_splits_are_told(clean: Path) -> None:
+def test_identities_of_both_splits_are_reported(clean: Path) -> None:
     write_train(clean, [*PERSONS, ("p3", [])])
     finding = only(verify(clean), "id-in-both-splits")
     assert (finding.level, finding.where) == ("error", str(clean / TRAIN))
     assert "p3" in finding.found
 
 
-def test_identities_that_mean_nobody_are_told_and_mixed_marks_too(clean: Path) -> None:
+def test_identities_that_mean_nobody_are_reported_and_mixed_marks_too(clean: Path) -> None:
     write_train(clean, [*PERSONS, ("-1", []), ("unlabeled", []), ("p11", [])])
     assert codes(verify(clean)) == {"id-means-nobody": 2, "unlabeled-mixed": 1}
 
 
-def test_scenes_that_images_mat_lacks_are_told_file_by_file(clean: Path) -> None:
+def test_scenes_that_images_mat_lacks_are_reported_file_by_file(clean: Path) -> None:
     write_images(clean, [one for one in SCENES if one[0] not in ("s1.jpg", "s6.jpg")])
     findings = [one for one in verify(clean) if one.code == "scene-unknown"]
     assert [one.where for one in findings] == [
@@ -288,14 +288,14 @@ def test_scenes_that_images_mat_lacks_are_told_file_by_file(clean: Path) -> None
     assert findings[0].found == "1 test scenes that Images.mat does not have: s6.jpg"
 
 
-def test_a_protocol_with_training_scenes_is_told(clean: Path) -> None:
+def test_a_protocol_with_training_scenes_is_reported(clean: Path) -> None:
     write_pool(clean, ["s9.jpg", "s8.jpg", "s7.jpg"])
     findings = verify(clean)
     assert codes(findings) == {"protocol-scene-not-in-pool": 4}
     assert "1 scenes that are not in pool.mat: s6.jpg" in findings[0].found
 
 
-def test_training_persons_in_test_scenes_are_told(clean: Path) -> None:
+def test_training_persons_in_test_scenes_are_reported(clean: Path) -> None:
     write_train(clean, [*PERSONS, ("p1", [("s9.jpg", (100, 20, 30, 90))])])
     finding = only(verify(clean), "train-scene-in-pool")
     assert (finding.level, finding.where) == ("warning", str(clean / TRAIN))
@@ -308,7 +308,7 @@ def rewritten(small: Any, root: Path, name: str, **columns: Any) -> None:
     write_mat(root / folder / f"{name}.mat", protocol_chunks(name, protocol))
 
 
-def test_doubled_and_own_images_in_galleries_are_told(clean: Path, small: Any) -> None:
+def test_doubled_and_own_images_in_galleries_are_reported(clean: Path, small: Any) -> None:
     rewritten(small, clean, "TestG3", galleries=np.array([[2, 1, 1], [3, 1, 2]], np.int32))
     findings = verify(clean)
     assert codes(findings) == {"gallery-image-doubled": 1, "own-image-in-gallery": 1}
@@ -316,14 +316,14 @@ def test_doubled_and_own_images_in_galleries_are_told(clean: Path, small: Any) -
     assert "query 0 (p3): s8.jpg is 2 times in the gallery" in findings[0].found
 
 
-def test_a_gallery_of_another_size_than_the_name_says_is_told(clean: Path, small: Any) -> None:
+def test_a_gallery_of_another_size_than_the_name_says_is_reported(clean: Path, small: Any) -> None:
     rewritten(small, clean, "TestG3", galleries=np.array([[2, 1, -1], [3, 0, 2]], np.int32))
     finding = only(verify(clean), "gallery-size-differs")
     assert "1 of 2 galleries" in finding.found
     assert "query 0 with 2 entries" in finding.found
 
 
-def test_gallery_sizes_with_different_queries_are_told(clean: Path, small: Any) -> None:
+def test_gallery_sizes_with_different_queries_are_reported(clean: Path, small: Any) -> None:
     boxes = small.protocols["TestG3"].query_boxes.copy()
     boxes[1] = small.protocols["TestG3"].query_boxes[0]
     rewritten(small, clean, "TestG3", query_boxes=boxes)
@@ -332,7 +332,7 @@ def test_gallery_sizes_with_different_queries_are_told(clean: Path, small: Any) 
     assert "the first is query 1: p44 in s8.jpg" in finding.found
 
 
-def test_a_query_without_a_true_box_and_one_without_area_are_told(clean: Path, small: Any) -> None:
+def test_a_query_without_a_true_box_and_one_without_area_are_reported(clean: Path, small: Any) -> None:
     protocol = small.protocols["TestG3"]
     boxes = protocol.query_boxes.copy()
     boxes[0, 2] = boxes[0, 0]
@@ -351,7 +351,7 @@ def test_a_query_without_a_true_box_and_one_without_area_are_told(clean: Path, s
     assert only(findings, "query-box-empty").level == "error"
 
 
-def test_a_subset_with_unknown_persons_is_told(clean: Path, small: Any) -> None:
+def test_a_subset_with_unknown_persons_is_reported(clean: Path, small: Any) -> None:
     rewritten(small, clean, "Occlusion", query_ids=np.array(["p99"]))
     finding = only(verify(clean), "subset-id-unknown")
     assert finding.found == "1 persons who are in no TestG file: p99"

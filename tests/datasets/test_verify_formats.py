@@ -1,4 +1,4 @@
-"""The doctor finds out what lies in a folder, and what it says where nothing does."""
+"""`verify` finds the format of a folder, and explains why there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor on image files."""
+"""`verify` on image files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def the_finding(folder: Path, **options: object) -> Finding:
     return finding
 
 
-def test_good_images_have_no_finding_and_their_sizes_are_told(folder: Path) -> None:
+def test_good_images_have_no_finding_and_their_sizes_are_calls(folder: Path) -> None:
     findings, sizes = check_images(folder, NAMES, sizes=np.array([(64, 48), (0, 0), (64, 48)]), jobs=2)
     assert findings == []
     assert sizes.tolist() == [[64, 48]] * 3
@@ -47,7 +47,7 @@ def test_no_images_wanted_is_fine(folder: Path) -> None:
     assert sizes.shape == (0, 2)
 
 
-def test_a_missing_image_is_told_with_the_right_name(folder: Path) -> None:
+def test_a_missing_image_is_calls_with_the_right_name(folder: Path) -> None:
     (folder / "s2.jpg").rename(folder / "S2.JPG")
     findings, sizes = check_images(folder, NAMES)
     assert [one.code for one in findings] == ["image-missing", "images-extra"]
@@ -64,7 +64,7 @@ def test_a_missing_folder_is_one_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.97])
-def test_an_image_that_is_cut_off_is_told(folder: Path, kept: float) -> None:
+def test_an_image_that_is_cut_off_is_calls(folder: Path, kept: float) -> None:
     content = (folder / "s2.jpg").read_bytes()
     (folder / "s2.jpg").write_bytes(content[: int(kept * len(content))])
     finding = the_finding(folder)
@@ -83,7 +83,7 @@ def test_an_image_that_is_cut_off_is_told(folder: Path, kept: float) -> None:
         (b"\x89PNG\r\n\x1a\nnothing", "image-unreadable"),
     ],
 )
-def test_something_else_in_place_of_an_image_is_told(folder: Path, content: bytes, code: str) -> None:
+def test_something_else_in_place_of_an_image_is_calls(folder: Path, content: bytes, code: str) -> None:
     (folder / "s3.jpg").write_bytes(content)
     assert the_finding(folder).code == code
 
@@ -140,10 +140,10 @@ def test_images_may_lie_in_folders_of_their_own(folder: Path) -> None:
     assert check_images(folder, [f"cam1/{name}" for name in NAMES])[0] == []
 
 
-def test_progress_is_told(folder: Path) -> None:
-    told: list[tuple[int, int]] = []
-    check_images(folder, NAMES, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+def test_progress_is_calls(folder: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    check_images(folder, NAMES, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_the_images_of_a_coco_data_set_are_those_of_both_splits(folder: Path, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_data_set_with_resized_images_is_noticed(own_scenes: Path) -> None:
     assert codes["box-outside-image"] > 0
 
 
-def test_a_box_over_the_left_border_is_told_once(own_scenes: Path, tmp_path: Path) -> None:
+def test_a_box_over_the_left_border_is_calls_once(own_scenes: Path, tmp_path: Path) -> None:
     dataset = read_cuhk_sysu(own_scenes)
     boxes = dataset.train.boxes.copy()
     row = int(np.flatnonzero(dataset.train.pids < 0)[0])

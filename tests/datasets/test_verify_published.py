@@ -45,7 +45,7 @@ def test_the_published_names_have_no_finding() -> None:
     assert check_names(Path("Images.mat"), NAMES) == []
 
 
-def test_missing_and_surplus_names_are_told_in_ranges() -> None:
+def test_missing_and_surplus_names_are_reported_in_ranges() -> None:
     names = [name for name in NAMES if name not in ("s7.jpg", "s9.jpg", "s10.jpg", "s11.jpg")]
     missing, extra = check_names(Path("Images.mat"), [*names, "s6340.jpg", "s01.jpg"])
     assert (missing.code, extra.code) == ("names-missing", "names-extra")
@@ -59,7 +59,7 @@ def test_many_ranges_are_cut_short() -> None:
     assert name_ranges([]) == ""
 
 
-def test_another_split_is_told() -> None:
+def test_another_split_is_reported() -> None:
     (finding,) = check_split(Path("pool.mat"), NAMES[:6978])
     assert (finding.code, finding.level) == ("split-differs", "error")
 

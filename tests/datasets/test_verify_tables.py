@@ -1,4 +1,4 @@
-"""What the doctor says of scenes, boxes and ids, whatever file they are from."""
+"""The checks of scenes, boxes and ids that all formats share."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def test_a_box_wider_than_tall_is_a_warning_and_a_square_one_is_not() -> None:
     assert [(one.code, one.where) for one in findings] == [("box-wide", "person 0")]
 
 
-def test_equal_boxes_in_one_scene_are_told_once_and_with_both_identities() -> None:
+def test_equal_boxes_in_one_scene_are_reported_once_and_with_both_identities() -> None:
     one, other = (1.0, 1.0, 10.0, 20.0, "p1"), (1.0, 1.0, 10.0, 20.0, "p2")
     (finding,) = check_tables(raw(("z", [one]), ("a", [(2, 2, 10, 20, None), one, other])))
     assert (finding.code, finding.where) == ("box-doubled", "person 3")
     assert "the same as that of person 2, there for p1, here for p2" in finding.found
 
 
-def test_one_identity_twice_in_an_image_is_told_with_both_boxes() -> None:
+def test_one_identity_twice_in_an_image_is_reported_with_both_boxes() -> None:
     people: list[Person] = [(1, 1, 10, 20, "p1"), (2, 2, 9, 20, None), (3, 3, 10, 20, "p1")]
     (finding,) = check_tables(raw(("a", people), ("b", people[:1])))
     assert (finding.code, finding.level, finding.where) == ("id-twice-in-image", "warning", "person 2")
@@ -132,7 +132,7 @@ def test_names_and_ids_of_both_splits_are_counted_and_named() -> None:
     assert check_split_names(["a"], ["b"], where="") == check_split_ids(["a"], ["b"], where="") == []
 
 
-def test_different_marks_for_nobody_are_told() -> None:
+def test_different_marks_for_nobody_are_reported() -> None:
     (finding,) = check_unlabeled_marks({"train.json": {"-1"}, "test.json": {"-2"}, "other.json": set()})
     assert (finding.code, finding.level) == ("unlabeled-mixed", "warning")
     assert "train.json: -1; test.json: -2" in finding.found
@@ -140,7 +140,7 @@ def test_different_marks_for_nobody_are_told() -> None:
     assert check_unlabeled_marks({}) == []
 
 
-def test_counts_that_differ_are_told_and_unknown_ones_are_not() -> None:
+def test_counts_that_differ_are_reported_and_unknown_ones_are_not() -> None:
     found = {"images": 17_000, "persons": None, "ids": 3}
     (finding,) = check_counts("root", found, {"images": 18_184, "persons": 7, "ids": 3}, of="X")
     assert (finding.code, finding.found) == ("count-differs", "17,000 images")

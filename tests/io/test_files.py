@@ -148,10 +148,10 @@ def test_a_folder_in_place_of_json_is_said_in_words(tmp_path: Path) -> None:
             read_json(path, what="a record")
 
 
-def test_what_hinders_writing_is_told_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
+def test_what_hinders_writing_is_caught_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
     folder = tmp_path / "result.json"
     folder.mkdir()
-    with pytest.raises(OutputError) as told:
+    with pytest.raises(OutputError) as caught:
         write_json(folder, {})
-    assert str(told.value).startswith(f"{folder}\n")
+    assert str(caught.value).startswith(f"{folder}\n")
     assert list(tmp_path.iterdir()) == [folder]

@@ -40,7 +40,7 @@ def test_a_broken_image_is_named(name: str, kept: float, tmp_path: Path) -> None
         read_image(path)
 
 
-def test_the_size_is_told_by_the_head_alone(tmp_path: Path) -> None:
+def test_the_size_is_reported_by_the_head_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (17, 31, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:200])

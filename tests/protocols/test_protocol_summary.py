@@ -1,4 +1,4 @@
-"""What is told about a test protocol, and what is found odd in it."""
+"""Counts and anomalies of a test protocol."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_filling_of_short_galleries_is_not_counted() -> None:
         ({0: (1, 2, 3, 4), 2: (5, 6, 9, 9)}, "with 2 different true boxes [1, 2, 2, 2] [5, 6, 4, 3]"),
     ],
 )
-def test_a_scene_listed_twice_is_told(truths: dict[int, tuple[float, ...]], text: str) -> None:
+def test_a_scene_listed_twice_is_reported(truths: dict[int, tuple[float, ...]], text: str) -> None:
     (anomaly,) = describe_protocol(protocol_of([1, 2, 1], truths)).anomalies
     assert (anomaly.kind, anomaly.query, anomaly.query_id, anomaly.image) == (DOUBLED_IMAGE, 0, "p1", "b.jpg")
     assert anomaly.text == f"query 0 (p1): b.jpg is 2 times in the gallery, {text}"
@@ -69,7 +69,9 @@ def test_a_scene_listed_twice_is_told(truths: dict[int, tuple[float, ...]], text
         ({0: (0, 0, 10, 20)}, "a free hit"),
     ],
 )
-def test_the_querys_own_image_in_its_gallery_is_told(truths: dict[int, tuple[float, ...]], text: str) -> None:
+def test_the_querys_own_image_in_its_gallery_is_reported(
+    truths: dict[int, tuple[float, ...]], text: str
+) -> None:
     (anomaly,) = describe_protocol(protocol_of([0, 2], truths)).anomalies
     assert (anomaly.kind, anomaly.image) == (OWN_IMAGE, "a.jpg")
     assert text in anomaly.text

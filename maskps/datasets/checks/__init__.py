@@ -1,6 +1,6 @@
-"""What `verify` checks in every format.
+"""The checks of `verify` that formats share.
 
-tables      the columns as the files give them: boxes, identities, names
+tables      scenes, boxes, identities and names as the files give them
 protocols   test protocols
 images      the image files
 """

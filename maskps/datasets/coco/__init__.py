@@ -1,8 +1,9 @@
 """COCO-style JSON with a `person_id` for each annotation.
 
-json_file  the JSON as columns, with the help of ids and images; problems counts what is odd
-reader     the data set, as `maskps.structures` describes it
-protocols  its test protocols
-writer     the same files, written
-checks     what `verify` checks in this format only
+format     the row of the table of formats
+json_file  reads the JSON into columns; images, ids: parts of it; entries: the findings on its entries
+reader     reads the data set
+protocols  reads and writes its test protocols
+writer     writes the files
+checks     the checks of this format
 """

@@ -1,4 +1,4 @@
-"""What a COCO-style file may hold at most, and the findings on its entries: one per kind of problem."""
+"""The limits of a COCO-style file, and the findings on its entries: one per kind of problem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from maskps.errors import shown_value
 from maskps.findings import Finding, Level
 
-LONGEST_NAME = 1000  # characters; one name of a megabyte would make a column of names gigabytes large
+LONGEST_NAME = 1000  # characters; a name of a megabyte would make the column of names gigabytes large
 LONGEST_ID = 100
 FARTHEST = 2.0**24  # pixels; beyond, float32 cannot tell one pixel from the next
 NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -38,10 +38,10 @@ class EntryFindings:
         """Adds a finding if there are bad entries.
 
         Args:
-            bad: (position in its list, value that is shown) of each.
-            total: number of entries looked at.
+            bad: position in its list, and value for the message, of each.
+            total: number of entries checked.
             what: "image" or "annotation".
-            found: what is the matter, with "{}" for the value.
+            found: what is wrong, with "{}" for the value.
         """
         if not bad:
             return

@@ -1,4 +1,4 @@
-"""Who is who in a COCO-style file: the identities that `person_id` states, and who has none."""
+"""Reads the identities of a COCO-style file from `person_id`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def read_ids(
     marks: dict[str, int],
     problems: EntryFindings,
 ) -> NDArray[np.object_]:
-    """Returns the (n,) identities as text, None for unlabeled persons; docs/coco.md says which is which.
+    """Returns the (n,) identities as text, None for unlabeled persons, by the rules of docs/coco.md.
 
     Args:
         entries: n annotations, each with its position in the file.
         scene: (n,) row of the image of each.
         declared_ids: the file's own list of identities, as `read_declared_ids` returns it.
-        marks: filled with how unlabeled persons are marked, and how many of them.
-        problems: filled with what is wrong.
+        marks: filled with the marks of unlabeled persons and their counts.
+        problems: filled with findings.
     """
     ids = np.full(len(entries), None, object)
     bad: list[tuple[int, Any]] = []
@@ -61,9 +61,9 @@ def read_ids(
             shown = [(entries[index][0], 0) for index in np.flatnonzero(zeros).tolist()]
             problems.add(
                 "coco-person-id-zero", "warning", shown, len(entries), what="annotation",
-                found="person_id {}, taken as unlabeled: no person is marked so otherwise, and most images "
-                "with a 0 hold several", expected="-1 for a person without an identity",
-                hint="write -1 for unlabeled persons; 0 is an identity where some other person is unlabeled",
+                found="person_id {}, taken as unlabeled: the file has no other mark, and most images with "
+                "a 0 hold several", expected="-1 for a person without an identity",
+                hint="write -1 for unlabeled persons; 0 is an identity if some other person is unlabeled",
             )  # fmt: skip
     return ids
 
@@ -89,14 +89,14 @@ def _identity(value: Any) -> tuple[str | None, str]:
 
 
 def _declared(value: Any, declared_ids: list[str]) -> tuple[str | None, str]:
-    """Likewise for a file that we wrote, whose person_id is the pid."""
+    """Like `_identity`, for a file that maskps wrote: its person_id is the pid."""
     if type(value) is not int or value == 0 or not -1 <= value <= len(declared_ids):
         raise ValueError
     return (None, "-1") if value < 0 else (declared_ids[value - 1], "")
 
 
 def read_declared_ids(content: dict[str, Any], path: Path) -> list[str] | None:
-    """Returns the identities by pid of a file that we wrote, None for any other file.
+    """Returns the identities by pid of a file that maskps wrote, None for any other file.
 
     Raises:
         InputFileError: a file of another version, or without a proper list.

@@ -13,7 +13,7 @@ from maskps.datasets.coco.entries import FARTHEST, LONGEST_NAME, NOT_IN_NAMES, E
 
 @dataclass(frozen=True)
 class CocoImages:
-    """Images that have a usable name, in the order of the file; `row_of_id` leads from an id to its row."""
+    """The images with a usable name, in the order of the file; `row_of_id` gives the row of an id."""
 
     names: list[str]
     row_of_id: dict[Any, int]
@@ -22,7 +22,7 @@ class CocoImages:
 
 
 def read_images(entries: list[Any], problems: EntryFindings) -> CocoImages:
-    """Returns the images of a file's list; of several with one id, the first has it."""
+    """Returns the images of a file's list. If several have the same id, it belongs to the first."""
     names: list[str] = []
     kept: list[dict[str, Any]] = []
     bad_names: list[tuple[int, Any]] = []
@@ -57,7 +57,7 @@ def read_images(entries: list[Any], problems: EntryFindings) -> CocoImages:
         "coco-image-id-repeated", "error", twice, total, what="image",
         found="id {}, which an earlier image has", expected="an id of its own for every image",
         hint="number the images anew, and set the image_id of their annotations to match: which of the "
-        "images an annotation belongs to cannot be told from this file",
+        "images an annotation belongs to is unknown",
     )  # fmt: skip
     return CocoImages(names, row_of_id, _read_sizes(kept, problems), _read_cameras(kept, problems))
 
@@ -73,7 +73,7 @@ def _read_sizes(images: list[dict[str, Any]], problems: EntryFindings) -> NDArra
     problems.add(
         "coco-image-size", "warning", bad, len(images), what="image",
         found="width and height {}", expected="two whole numbers of pixels, at least 1",
-        hint="write the sizes as numbers; until then the file counts as one that states no sizes",
+        hint="write the sizes as numbers; until then, the file is read as one without sizes",
     )  # fmt: skip
     stated = all("maskps_size" not in image for image in images)
     return np.array(sizes, np.int64) if images and all(good) and stated else None
@@ -95,6 +95,6 @@ def _read_cameras(images: list[dict[str, Any]], problems: EntryFindings) -> NDAr
     problems.add(
         "coco-camera", "warning", bad, len(images), what="image", found="camera {}",
         expected="a whole number for every image, or for none",
-        hint="number the cameras; until then the file counts as one that states no cameras",
+        hint="number the cameras; until then, the file is read as one without cameras",
     )  # fmt: skip
     return np.array(cameras, np.int64) if images and all(good) else None

@@ -1,7 +1,7 @@
-"""One COCO-style file of persons as columns, and everything that is wrong with its entries.
+"""Reads a COCO-style file into columns, with findings on everything that is wrong with its entries.
 
-The reader and the doctor share this: the reader stops at the first error, the doctor shows all of them.
-Which keys are read, and how, stands in docs/coco.md.
+The reader and `verify` share this: the reader stops at the first error, `verify` reports all of them.
+docs/coco.md describes the keys.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from maskps.io.files import read_json
 
 @dataclass(frozen=True)
 class CocoColumns:
-    """The usable entries of one file: images as they are listed, persons in the order of the images.
+    """The usable entries of one file: images as listed, persons in the order of the images.
 
     Attributes:
         path: the file.
@@ -37,11 +37,11 @@ class CocoColumns:
         ids: (P,) object: the identity as text, None for an unlabeled person.
         is_hard: (P,) bool, from `ishard`.
         entries: (P,) int64, position of each person in the file's list of annotations.
-        areas: (P,) float64, the `area` of persons without a segmentation, NaN where there is none.
+        areas: (P,) float64, the `area` of persons without a segmentation, else NaN.
         sizes: (S, 2) int64 width and height in pixels, None unless all images have them.
         cameras: (S,) int64, None unless all images have one.
-        declared_ids: identities in the order of their pids, None if the file is not one that we wrote.
-        marks: how unlabeled persons are marked, e.g. {"-1": 3141}, "missing" where the key is absent.
+        declared_ids: identities in the order of their pids; None if maskps did not write the file.
+        marks: the marks of unlabeled persons, e.g. {"-1": 3141}; "missing" if the key is absent.
         repeated_annotation_ids: number of annotations whose `id` an earlier one has.
     """
 
@@ -73,9 +73,8 @@ class CocoColumns:
 def read_columns(path: Path) -> tuple[CocoColumns, list[Finding]]:
     """Returns the file's columns and what is wrong with its entries, one finding per kind of problem.
 
-    Entries that cannot be used are left out of the columns; numbers given as text are taken as numbers, so
-    that later checks have something to look at. A finding of level "error" means that the columns are not
-    what the file's author meant.
+    The columns have only usable entries. Numbers given as text are read as numbers, for the checks that
+    follow. After a finding of level "error", the columns are not what the file's author meant.
 
     Raises:
         InputFileError: the file is missing, not JSON, or holds no lists `images` and `annotations`.
@@ -112,8 +111,8 @@ def _read_content(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path, what=WHAT)
     except InputFileError as error:
-        told = file_finding(path, error, root=path.parent)
-        raise InputFileError(path, expected=f"{WHAT}, JSON", found=told.found, hint=told.hint) from error
+        reason = file_finding(path, error, root=path.parent)
+        raise InputFileError(path, expected=f"{WHAT}, JSON", found=reason.found, hint=reason.hint) from error
     lists = "an object with the lists 'images' and 'annotations'"
     if not isinstance(content, dict):
         found = "a list" if isinstance(content, list) else shown_value(content)
@@ -129,7 +128,7 @@ def _read_content(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Annotations:
-    """Annotations of persons: position in the file and entry, and again the positions as a column."""
+    """Annotations of persons: each with its position in the file, and the positions as a column."""
 
     entries: list[tuple[int, dict[str, Any]]]
     rows: NDArray[np.int64]
@@ -155,7 +154,7 @@ def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Ent
     problems.add(
         "coco-other-category", "warning", other, total, what="annotation",
         found="category_id {}, left out", expected="the category 'person'",
-        hint="nothing to do, if these are no persons",
+        hint="nothing to do, if these are not persons",
     )  # fmt: skip
     crowds = [(row, entry["iscrowd"]) for row, entry in entries if entry.get("iscrowd") not in (None, 0)]
     problems.add(
@@ -202,7 +201,7 @@ def _person_categories(categories: Any, problems: EntryFindings) -> list[Any] | 
 def _read_boxes(
     annotations: _Annotations, images: CocoImages, problems: EntryFindings
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Returns the image row and box (x, y, width, height) of every annotation, and which have both."""
+    """Returns image row and box (x, y, width, height) of every annotation, and whether it has both."""
     entries, total = annotations.entries, len(annotations.entries)
     scene = np.full(total, -1, np.int64)
     dangling: list[tuple[int, Any]] = []
@@ -262,7 +261,7 @@ def _box_numbers(box: Any) -> list[float] | None:
 
 
 def _number(value: Any) -> float:
-    """Returns a number, or the number that a text states; NaN if it is none."""
+    """Returns a number, or the number in a text; NaN for anything else."""
     if type(value) not in (int, float, str):
         return float("nan")
     try:
@@ -292,8 +291,8 @@ def _read_marks(entries: list[tuple[int, dict[str, Any]]], problems: EntryFindin
 def _corners_finding(columns: CocoColumns) -> Finding | None:
     """Returns a finding if the boxes make sense only as x0, y0, x1, y1.
 
-    That is so if one box in ten reaches farther out of its image than a tenth of the image, read as x, y,
-    width, height, while as corners all of them have a size and lie inside, but for a pixel.
+    As x, y, width, height, at least one box in ten must end farther outside its image than a tenth of the
+    image; as corners, all of them must have a size and lie inside, give or take a pixel.
     """
     if columns.sizes is None or not len(columns.boxes):
         return None

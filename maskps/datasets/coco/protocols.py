@@ -1,11 +1,11 @@
-"""protocols.npz: the test protocols of a COCO-style data set, whole.
+"""protocols.npz: all test protocols of a COCO-style data set.
 
     format, version   "maskps-protocols", 1
     names             (K,) str, e.g. "TestG50", in the order of the data set
     NAME/COLUMN       the ten columns of `maskps.protocols.SearchProtocol` for each of these names
 
-Boxes are x0, y0, x1, y1. A zip of arrays without pickles, as `numpy.savez_compressed` writes it: a gallery of
-4,000 scenes for each of 2,900 queries is one array. Only the columns that are asked for are unpacked.
+Boxes are x0, y0, x1, y1. The file is a zip of arrays without pickles, as `numpy.savez_compressed` writes it:
+2,900 galleries of 4,000 scenes are one array. Only the requested columns are unpacked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KINDS = {
 
 
 def write_protocols(path: Path, protocols: Mapping[str, SearchProtocol]) -> None:
-    """Writes the protocols, whole or not at all; the same protocols give the same bytes."""
+    """Writes the protocols, atomically; the same protocols give the same bytes."""
     arrays: dict[str, Any] = {
         "format": np.array(FORMAT),
         "version": np.array(VERSION),

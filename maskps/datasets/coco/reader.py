@@ -1,7 +1,7 @@
-"""Person search in COCO style: two JSON files with a `person_id` per annotation, read into scene tables.
+"""Reads person search in COCO style: two JSON files with a `person_id` per annotation.
 
-The files of other code bases (`train_pid.json`, `test_pid.json`) and our own (`train.json`, `test.json`, with
-the test protocols in `protocols.npz`) are described in docs/coco.md.
+docs/coco.md describes the files of other code bases (`train_pid.json`, `test_pid.json`) and those of maskps
+(`train.json`, `test.json`, with the test protocols in `protocols.npz`).
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from maskps.protocols.sets import WHOLE_TEST_SET
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 
 FILES = (("train.json", "test.json"), ("train_pid.json", "test_pid.json"))
-"""Names of the two files: ours, and those that other code bases use."""
+"""Names of the two files: those of maskps, and those of other code bases."""
 
 IMAGE_DIR = "images"
 _IMAGE_DIRS = (IMAGE_DIR, "frames", "Image/SSM", ".")
 
 
 def is_coco(root: Path) -> bool:
-    """Returns whether a folder holds one of the files of a COCO-style data set."""
+    """Whether a folder holds one of the files of a COCO-style data set."""
     return any((root / name).is_file() for pair in FILES for name in pair)
 
 
 def coco_files(root: Path) -> tuple[Path, Path]:
-    """Returns the training and the test file below a root; they need not be there."""
+    """Returns the training and the test file below a root; they may not exist."""
     pair = next((pair for pair in FILES if any((root / name).is_file() for name in pair)), FILES[0])
     return root / pair[0], root / pair[1]
 
@@ -47,16 +47,16 @@ def read_coco(root: Path) -> PersonSearchDataset:
 
     Scenes, and the persons in each, are in the order of the files. Boxes without width or height, groups
     (`iscrowd`) and categories other than "person" are left out, with a warning. Training pid i is the i-th
-    identity: numbers by size, then texts; in files that we wrote, as `maskps_ids` lists them. Identities of
-    the test file are its own, also where it uses the same numbers as the training file.
+    identity: numbers by size, then texts; in files that maskps wrote, the order of `maskps_ids`. The test
+    file has its own identities, even if it uses the same numbers as the training file.
 
     Images are looked for in `images`, then `frames`, `Image/SSM` and the root itself: the first folder that
     has the first scene.
 
     Raises:
-        InputFileError: a file is missing or no COCO-style JSON.
+        InputFileError: a file is missing or is not COCO-style JSON.
         AnnotationError: an entry that cannot be read, an image listed twice or in both files, boxes that are
-            corners. The message tells the first problem; `maskps-data verify` shows all.
+            corners. The message has the first problem; `maskps-data verify` reports all.
     """
     train_path, test_path = coco_files(root)
     for path, other in ((train_path, test_path), (test_path, train_path)):
@@ -92,9 +92,9 @@ def read_coco(root: Path) -> PersonSearchDataset:
 
 
 def coco_protocol_names(root: Path) -> tuple[str, ...]:
-    """Returns the names of the test protocols that lie beside the two files.
+    """Returns the names of the test protocols beside the two files.
 
-    These are the ones in protocols.npz; and "all" if PRW's own query_info.txt lies there.
+    They are those in protocols.npz, and "all" if there is a query_info.txt of PRW.
 
     Raises:
         InputFileError: a protocols.npz that cannot be read.

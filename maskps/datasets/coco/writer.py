@@ -1,16 +1,15 @@
 """Writes a data set in COCO style, so that `read_coco` gives the same tables back.
 
     info         format "maskps-coco", version 1
-    images       id (from 1), file_name, width, height, and ours: camera, where the data set has cameras;
-                 maskps_size "extent" where the size of the image is not known
+    images       id (from 1), file_name, width, height; camera, if the data set has cameras; maskps_size
+                 "extent", if the size of the image is not known
     annotations  id (from 1), image_id, category_id 1, bbox (x, y, width, height), area, iscrowd 0,
-                 segmentation [], person_id (the pid: 1..N, or -1), and ours: ishard 0 or 1, where anybody is
-                 marked as hard
+                 segmentation [], person_id (the pid: 1..N, or -1); ishard 0 or 1, if anybody has a hard mark
     categories   1: person
     maskps_ids   the data set's own identity of pid i at [i - 1]
 
-An image whose size is not known gets the smallest whole size that holds its boxes, as in masks.json: other
-programs need a width and a height.
+Other programs need a width and a height. An image of unknown size gets the smallest whole size that holds
+its boxes, as in masks.json.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from maskps.structures import PersonSearchDataset, SceneTable
 
 
 def write_coco(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> None:
-    """Writes train.json, test.json and, if there are any, the protocols (protocols.npz) below `root`.
+    """Writes train.json and test.json below `root`, and protocols.npz if there are protocols.
 
-    The same data set gives the same bytes. Images are not written; they belong into `root / "images"`.
+    The same data set gives the same bytes. Images are not written; their folder is `root / "images"`.
 
     Args:
         protocols: by name; their scenes are those of `dataset.test`.
@@ -65,7 +64,7 @@ def _write_table(path: Path, table: SceneTable, ids: NDArray[np.str_]) -> None:
 
 
 def _lines(entries: Iterable[dict[str, object]]) -> str:
-    """One record per line: quick to write, and two files compare line by line."""
+    """Returns a JSON list with one entry per line: quick to write, and easy to compare."""
     lines = ",\n  ".join(json.dumps(entry) for entry in entries)
     return f"[\n  {lines}\n]" if lines else "[]"
 

@@ -1,8 +1,9 @@
 """CUHK-SYSU as released: `annotation/*.mat` and `Image/SSM`.
 
+format     the row of the table of formats
 layout     where the files are
-raw        Images.mat as columns
-reader     the data set, as `maskps.structures` describes it
-writer     the same files, written
-checks     what `verify` checks in this format only, with its `check_*` modules
+raw        reads Images.mat, pool.mat and Train.mat into columns
+reader     reads the data set
+writer     writes the files
+checks     the checks of this format, with the `check_*` modules
 """

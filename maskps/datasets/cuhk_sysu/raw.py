@@ -1,7 +1,7 @@
-"""The annotation files of CUHK-SYSU as they are: nothing left out, nothing corrected, nothing compared.
+"""Reads the annotation files of CUHK-SYSU as they are: nothing is left out, corrected or compared.
 
-The reader (`cuhk_sysu`) and the doctor (`verify.cuhk_sysu`) both begin here. Given a list for the problems,
-an entry that holds no text or no box is left out and told there; otherwise the first one raises.
+The reader and the checks both start here. With a list for problems, an entry that is not a text or a box is
+left out, and its error is added to the list. Without one, the first such entry raises.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RawImages:
     def has_area(self) -> NDArray[np.bool_]:
         """(P,) bool: width and height are above 0, also in float32.
 
-        A box with a size but with numbers beyond float32 counts, so that it is refused, not left out.
+        A box with a size but with numbers beyond float32 counts, so that it is refused instead of left out.
         """
         with np.errstate(over="ignore"):
             corners = xywh_to_xyxy(self.boxes)
@@ -84,7 +84,7 @@ def read_raw_images(path: Path, problems: EntryErrors | None = None) -> RawImage
 
     Raises:
         InputFileError: the file is missing or cannot be read.
-        AnnotationError: without `problems`, a scene without a name or a box that is none.
+        AnnotationError: without `problems`, a scene without a name, or an entry that is not a box.
     """
     variable = open_mat(path, "Img")
     names: list[str] = []
@@ -173,9 +173,9 @@ def _read(
     problems: EntryErrors | None,
     *choices: object,
 ) -> tuple[NDArray[np.int64], _T]:
-    """Returns which of the rows can be read, and what is read from these.
+    """Returns the rows that can be read, and their content.
 
-    Without `problems` all can, or the error raises. Otherwise the errors of the others go there.
+    Without `problems` an error raises; otherwise it is added there.
 
     Args:
         read: a method of Matrices: takes rows, `choices`, and the names of places.
@@ -196,7 +196,7 @@ def _readable(
     problems: EntryErrors,
     choices: Sequence[object],
 ) -> Iterator[NDArray[np.int64]]:
-    """Yields which of the rows can be read, in order: what cannot is halved, down to single rows."""
+    """Yields the rows that can be read, in order; halves what cannot be read, down to single rows."""
     left = [(0, len(rows))]
     while left:
         first, last = left.pop()

@@ -1,4 +1,4 @@
-"""CUHK-SYSU as released: its annotation files, read into scene tables."""
+"""Reads CUHK-SYSU as released: its annotation files become scene tables."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 def read_cuhk_sysu(root: Path) -> PersonSearchDataset:
     """Returns the data set below `root`; the images themselves are not opened.
 
-    As the released readers do: boxes without width or height are left out; an appearance gets its identity
-    by exact equality with a box of Images.mat, the first one of equal ones; test identities are those of the
-    queries, from the protocol with the smallest galleries. Training scenes are all that are not in pool.mat,
-    sorted as text (the released code takes them from a Python set, in no order); test scenes are in the
-    order of pool.mat. `warnings` names appearances that match no box, and boxes with two identities (the
-    later one stays).
+    As in the released readers, boxes without width or height are left out; an appearance belongs to the
+    first box of Images.mat that is exactly equal; test identities are those of the queries of the protocol
+    with the smallest galleries. Training scenes are all that are not in pool.mat, sorted as text (the
+    released code takes them from a Python set, without an order); test scenes are in the order of pool.mat.
+    `warnings` names appearances that match no box, and boxes with two identities (the later one stays).
 
     Training pid i is row i - 1 of Train.mat; test pid i is the i-th query, counting every identity once.
 
     Raises:
         InputFileError: a file is missing or cannot be read.
         AnnotationError: a scene listed twice, a name of Train.mat, pool.mat or the protocol that Images.mat
-            does not have, an identity listed twice in Train.mat, or a value that is no box or name.
+            does not have, an identity listed twice in Train.mat, or a value that is not a box or name.
     """
     images = _read_images(root / layout.IMAGES_FILE)
     pool = read_raw_pool(root / layout.POOL_FILE)
@@ -73,7 +72,7 @@ class _Images:
     is_hard: NDArray[np.bool_]
 
     def table(self, rows: NDArray[np.int64], pids: NDArray[np.int64]) -> SceneTable:
-        """Returns the table of these scenes, in this order; pids are given for all persons."""
+        """Returns the table of these scenes, in this order; `pids` are those of all persons."""
         return SceneTable(self.names, self.offsets, self.boxes, pids, self.is_hard).select(rows)
 
     def rows_of(self, names: list[str], where: Path) -> NDArray[np.int64]:
@@ -114,7 +113,7 @@ class _Images:
         matches = match_boxes(owners_of(self.offsets), self.boxes, scenes, boxes, pids)
         result = np.full(len(self.boxes), UNLABELED_PID, dtype=np.int64)
         is_matched = matches.persons >= 0
-        result[matches.persons[is_matched]] = pids[is_matched]  # of several, the last stays
+        result[matches.persons[is_matched]] = pids[is_matched]  # of several pids, the last one stays
         for rows, what in (
             (np.flatnonzero(~is_matched), f"match no box of {self.path.name}"),
             (matches.retaken, "give a box another identity than an earlier one; the later stays"),
@@ -152,7 +151,7 @@ def _read_train(
 
 
 def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which the table refuses
+    with np.errstate(over="ignore"):  # overflow becomes inf, which the table refuses
         return xywh_to_xyxy(boxes)
 
 

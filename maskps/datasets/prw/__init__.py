@@ -1,7 +1,8 @@
 """PRW as released: `frame_train.mat`, `annotations/*.mat`, `query_info.txt`, `frames`.
 
-files      the files as columns
-reader     the data set, as `maskps.structures` describes it
-writer     the same files, written
-checks     what `verify` checks in this format only; check_queries: query_info.txt
+format     the row of the table of formats
+files      reads the files into columns
+reader     reads the data set and its protocol
+writer     writes the files
+checks     the checks of this format; check_queries: of query_info.txt
 """

@@ -30,10 +30,10 @@ TEST_FILE, TEST_KEY = Path("frame_test.mat"), "img_index_test"
 QUERY_FILE = Path("query_info.txt")
 
 ANNOTATION_KEYS = ("box_new", "anno_file", "anno_previous")
-"""Variables that hold the persons of an image; the released readers take the first of these that is there."""
+"""Variables with the persons of an image; the released readers take the first of them in the file."""
 
 UNLABELED_IDS = (-2, -1)
-"""Ids of persons without identity: -2 as released; copies made from other formats have -1."""
+"""Ids of persons without identity: -2 as released, -1 in copies made from other formats."""
 
 IMAGE_SUFFIX = ".jpg"
 
@@ -67,12 +67,12 @@ def annotation_path(root: Path, name: str) -> Path:
 
 
 def is_frame_name(frame: str) -> bool:
-    """Returns whether this can be the name of an image without ".jpg": a file's name, in one folder."""
+    """Whether this can be the name of an image without ".jpg": a file name without folders."""
     return _NAME.fullmatch(frame) is not None
 
 
 def is_identity(text: str) -> bool:
-    """Returns whether this text is an identity as the reader gives it: a whole number, nothing before it."""
+    """Whether this text is an identity as the reader gives it: a whole number, no sign or zeros in front."""
     return text.isascii() and text.isdecimal() and str(int(text[:11])) == text and int(text) <= _LARGEST_ID
 
 
@@ -81,7 +81,7 @@ def read_frame_names(path: Path, key: str) -> list[str]:
 
     Raises:
         InputFileError: the file is missing, damaged or another one.
-        AnnotationError: an entry that is no name.
+        AnnotationError: an entry that is not a name.
     """
     names: list[str] = []
     for chunk in open_mat(path, key).chunks():
@@ -124,7 +124,7 @@ def bad_persons(rows: NDArray[np.float64]) -> list[tuple[int, str, str]]:
         rows: (n, 5) float64: id, x, y, width, height.
     """
     ids, boxes = rows[:, 0], rows[:, 1:]
-    # Comparisons with NaN are false, so that "not within" also finds what is no number.
+    # Comparisons with NaN are false, so "not within" also finds NaN.
     no_id = ~((ids >= min(UNLABELED_IDS)) & (ids <= _LARGEST_ID)) | (np.floor(ids) != ids)
     no_box = ~(np.abs(boxes) <= _LARGEST_PLACE).all(axis=1)
     found = [
@@ -160,10 +160,10 @@ def read_query_text(path: Path) -> str:
 
 
 def query_lines(path: Path, text: str) -> tuple[list[QueryLine], list[AnnotationError]]:
-    """Returns the queries of query_info.txt, and an error for each line that is none; empty lines are none.
+    """Returns the queries of query_info.txt, and an error for each wrong line; empty lines are skipped.
 
-    Lines may end with CRLF, as released, or LF: readers that cut a fixed number of characters lose a digit of
-    the image's name where it is the other one.
+    Lines may end with CRLF, as released, or LF. (Readers that cut a fixed number of characters lose a digit
+    of the image's name in one of the two cases.)
     """
     lines: list[QueryLine] = []
     errors: list[AnnotationError] = []
@@ -199,7 +199,7 @@ def _query_line(number: int, fields: list[str]) -> QueryLine:
 def _whole(text: str) -> int:
     value = float(text)
     if not 0 <= value <= _LARGEST_ID or value != int(value):
-        raise ValueError("an id that is no whole number")
+        raise ValueError("an id that is not a whole number")
     return int(value)
 
 

@@ -1,4 +1,4 @@
-"""PRW as released: its annotation files, read into scene tables, and its one test protocol."""
+"""Reads PRW as released: its annotation files become scene tables and one test protocol."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CAMERA = re.compile(r"c(\d{1,9})s\d+_\d+\.jpg")
 
 
 def is_prw(root: Path) -> bool:
-    """Returns whether the folder is laid out as PRW: it has a list of training or of test images."""
+    """Whether the folder has PRW's layout: a list of training or of test images."""
     return any((root / file).is_file() for file in (files.TRAIN_FILE, files.TEST_FILE))
 
 
@@ -37,7 +37,7 @@ def read_prw(root: Path) -> PersonSearchDataset:
 
     Raises:
         InputFileError: a file is missing or cannot be read.
-        AnnotationError: an image listed twice in a set, an id that is no whole number, a box that is none.
+        AnnotationError: an image listed twice in a set, an id that is not a whole number, a wrong box.
     """
     train, train_ids = _read_set(root, files.TRAIN_FILE, files.TRAIN_KEY)
     test, test_ids = _read_set(root, files.TEST_FILE, files.TEST_KEY)
@@ -58,7 +58,7 @@ def read_prw_protocol(dataset: PersonSearchDataset) -> SearchProtocol:
 
     Raises:
         InputFileError: the file is missing, empty, or not text.
-        AnnotationError: a line that is no query, or an image that is not in the test set.
+        AnnotationError: a line that is not a query, or an image that is not in the test set.
     """
     path = dataset.root / files.QUERY_FILE
     queries, errors = files.query_lines(path, files.read_query_text(path))
@@ -84,7 +84,7 @@ def read_prw_protocol(dataset: PersonSearchDataset) -> SearchProtocol:
 
 
 def cameras_of_names(names: list[str]) -> NDArray[np.int64] | None:
-    """Returns the (S,) camera numbers that these names give; None if a name gives none, or without names."""
+    """Returns the (S,) camera numbers in these names; None if a name has none, or without names."""
     matches = [_CAMERA.fullmatch(name) for name in names]
     numbers = [int(match.group(1)) for match in matches if match]
     return np.array(numbers, dtype=np.int64) if numbers and len(numbers) == len(names) else None

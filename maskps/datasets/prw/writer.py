@@ -22,20 +22,19 @@ from maskps.structures import BACKGROUND_PID, UNLABELED_PID, PersonSearchDataset
 def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol) -> None:
     """Writes the lists of images, one annotation file per image and query_info.txt below `root`.
 
-    `read_prw` and `read_prw_protocol` give the same tables, ids and queries back, except image sizes: in PRW
-    only the images have them. Persons are rows of doubles in the variable "box_new"; lines of query_info.txt
-    end with CRLF, as released. ID_train.mat and ID_test.mat, which some readers want, list the training ids
-    and those of the queries.
+    `read_prw` and `read_prw_protocol` give the same tables, ids and queries back, but no image sizes. Persons
+    are rows of doubles in the variable "box_new"; lines of query_info.txt end with CRLF, as released.
+    ID_train.mat and ID_test.mat, which some readers need, list the ids of the training set and the queries.
 
     Args:
         protocol: one that `whole_test_protocol` can build from its queries.
 
     Raises:
         AnnotationError: something that PRW's files cannot hold: an image that is not a ".jpg" or is in both
-            sets, ids that are no whole numbers in rising order or have no person, a mark as hard, a box
-            without width or height, a camera that is not that of the image's name, another protocol.
+            sets, ids that are not whole numbers in rising order or have no person, a hard mark, a box
+            without width or height, a camera that is not in the image's name, another protocol.
         OutputExistsError: there is an annotation folder already.
-        OutputError: the system does not let us write there.
+        OutputError: the folder cannot be written.
     """
     _check_sets(dataset)
     _check_protocol(dataset, protocol)
@@ -75,7 +74,7 @@ def _written_ids(pids: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.f
 
 
 def _query_text(test: SceneTable, protocol: SearchProtocol) -> str:
-    """Returns the lines of query_info.txt: with 4 decimals, as released, wherever these give the same box."""
+    """Returns the lines of query_info.txt: with 4 decimals, as released, if they give the same box."""
     boxes, exact = protocol.query_boxes, xyxy_to_xywh(protocol.query_boxes)
     corner = np.round(exact[:, :2], 4)
     short = np.column_stack([corner, np.round(boxes[:, 2:].astype(np.float64) - corner, 4)])
@@ -131,7 +130,7 @@ def _check_ids(table: SceneTable, ids: NDArray[np.str_], what: str) -> None:
 
 
 def _check_protocol(dataset: PersonSearchDataset, protocol: SearchProtocol) -> None:
-    """Raises AnnotationError unless the protocol is the one that its queries would be read back as."""
+    """Raises AnnotationError unless reading the queries back gives this protocol."""
     expected = "galleries of all test scenes but the query's own, as PRW has"
     if not np.array_equal(protocol.image_names, dataset.test.names):
         raise _refusal("protocol", expected, "other scenes, or another order")

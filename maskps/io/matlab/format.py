@@ -1,4 +1,4 @@
-"""The MATLAB 5 file format, as far as person-search annotations use it.
+"""The part of the MATLAB 5 file format that person-search annotations use.
 
     file     128 bytes of header, then one element per variable, COMPRESSED (a zlib stream that holds one
              MATRIX element) or, saved with "-v6", the MATRIX element itself
@@ -9,9 +9,9 @@
                double  one element with the numbers, in the smallest type that holds them
                cell    one matrix per cell
                struct  width of a field name, the field names, then for each element one matrix per field
-             a tag without a payload is an empty matrix: box and mark of a gallery entry without a true box
+             a tag without a payload is an empty matrix: box and mark of an entry without a true box
 
-Everything inside a variable starts at a multiple of 8 bytes, so a variable is an array of 64-bit words.
+Everything inside a variable starts at a multiple of 8 bytes: a variable is an array of 64-bit words.
 """
 
 from __future__ import annotations

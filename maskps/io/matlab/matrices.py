@@ -1,9 +1,9 @@
-"""Nested MATLAB matrices as columns: where each begins and ends, its class, its numbers or its text.
+"""Nested MATLAB matrices as columns: start and end of each, its class, its numbers or its text.
 
-Finding the matrices one after another in Python takes a microsecond each, and TestG4000 holds 35 million.
-Here all words that look like the tag of a matrix are found at once, and then *proved* to be the matrices:
-each must be exactly where its predecessor leads. Only if a box happens to look like a tag is the chain
-followed step by step.
+Python takes a microsecond to find one matrix after another, and TestG4000 holds 35 million. This code finds
+all words that look like the tag of a matrix at once. Then it *proves* that they are the matrices: each must
+be exactly where its predecessor leads. Only if a box happens to look like a tag, it follows the chain step
+by step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from maskps.io.matlab.format import (
 )
 
 Where = Callable[[int], str]
-"""Names the place of entry i of the rows asked for, for error messages."""
+"""Returns the place of entry i of the given rows, for error messages."""
 
 _FLAGS_TAG = UINT32 | 8 << 32
 _SHAPE_TAG = INT32 | 8 << 32
@@ -43,7 +43,7 @@ class Matrices:
     """All matrices in a piece of a variable, in the order of the file: a parent comes before its children.
 
     Attributes:
-        start: (n,) int64, the word at which each begins.
+        start: (n,) int64, the first word of each.
         stop: (n,) int64, the row after the last of its children; row + 1 for char and number matrices.
         kind: (n,) uint8, class.
         size: (n,) int64, number of elements.
@@ -53,7 +53,7 @@ class Matrices:
         path: of the file, for error messages.
 
     Raises:
-        InputFileError: not a sequence of two-dimensional matrices without names of their own.
+        InputFileError: not a sequence of two-dimensional matrices without names.
     """
 
     def __init__(self, data: bytes, path: Path) -> None:
@@ -86,7 +86,7 @@ class Matrices:
         return len(self.start)
 
     def single(self, rows: NDArray[np.int64], fields: Sequence[str], where: Where) -> list[NDArray[np.int64]]:
-        """Returns the rows of these fields' matrices in structs of one element; the fields may be nested.
+        """Returns the rows of the fields' matrices in structs of one element; the fields may be nested.
 
         Args:
             rows: (m,) structs.
@@ -116,7 +116,7 @@ class Matrices:
     def elements(
         self, rows: NDArray[np.int64], fields: Sequence[str], where: Where
     ) -> list[NDArray[np.int64]]:
-        """Returns the rows of these fields' matrices in all elements of these struct arrays.
+        """Returns the rows of the fields' matrices in all elements of struct arrays.
 
         Args:
             rows: (m,) struct arrays whose fields hold nothing nested, or empty number matrices, which may
@@ -201,7 +201,7 @@ class Matrices:
         return result.tolist()
 
     def distinct_texts(self, rows: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int64], list[str]]:
-        """Returns which text each char matrix holds, (n,) int64, and the texts, each once or twice.
+        """Returns (n,) int64, the index of each char matrix's text, and the texts, each once or twice.
 
         For names that come again and again: only the different ones become Python objects. (Twice: a text
         stored in two ways.)
@@ -227,7 +227,7 @@ class Matrices:
         return (self._low if half is None else half)[place].astype(np.int64)
 
     def _following(self, start: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the word at which the matrix after each of these begins, its first child if it has any."""
+        """Returns the word where the next matrix after each start begins: its first child, if it has one."""
         last = len(self._words) - 1
         end = start + 1 + self._high[start].astype(np.int64) // 8
         kind = self._low[np.minimum(start + 2, last)] & 0xFF
@@ -252,7 +252,7 @@ class Matrices:
         return np.array(visited, dtype=np.int64)
 
     def _check(self, end: NDArray[np.int64], is_void: NDArray[np.bool_]) -> None:
-        """Raises InputFileError unless every matrix has the head that `_following` took for granted."""
+        """Raises InputFileError unless every matrix has the head that `_following` assumed."""
         total = len(self._words)
         self._refuse((self._high[self.start] % 8 != 0) | (end > total), "a matrix of a wrong size")
         least = np.select([self.kind == STRUCT_CLASS, self.kind == CELL_CLASS], [8, 6], 7)
@@ -263,7 +263,7 @@ class Matrices:
         self._refuse(~is_void & ~plain, "a matrix with a name or with more than two dimensions")
 
     def _layouts(self, structs: NDArray[np.int64]) -> Iterator[tuple[tuple[str, ...], NDArray[np.int64]]]:
-        """Yields the different lists of field names of these structs, and which of them have each."""
+        """Yields each different list of field names of these structs, and the structs that have it."""
         start = self.start[structs]
         lengths = self._following(start) - start
         for length in np.unique(lengths).tolist():
@@ -274,7 +274,7 @@ class Matrices:
                 yield self._field_names(head.tobytes()), chosen[which.reshape(-1) == number]
 
     def _field_names(self, head: bytes) -> tuple[str, ...]:
-        """Returns the names that the two elements after a struct's name give."""
+        """Returns the names in the two elements after a struct's name."""
         width, tag, size = np.frombuffer(head[4:16], "<u4").tolist()
         names = head[12 : 12 + (tag >> 16)] if tag >> 16 else head[16 : 16 + size]
         try:
@@ -291,7 +291,7 @@ class Matrices:
             raise AnnotationError(where(int(chosen[0])), expected=expected, found=found, hint=_COMPARE)
 
     def _groups(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-        """Yields type and size in bytes of the rows' payloads, and which of the rows have them."""
+        """Yields each type and size (bytes) of the rows' payloads, and the rows that have them."""
         data = self.start[rows] + 6
         low, high = self._low[data], self._high[data]
         is_small = low > 0xFFFF
@@ -304,7 +304,7 @@ class Matrices:
             yield value >> 32 & 0xFFFF, value & 0xFFFFFFFF, np.flatnonzero(key == value)
 
     def _payloads(self, rows: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-        """Returns (n, size) uint8: the payloads of matrices that hold `size` bytes, all in the same way."""
+        """Returns (n, size) uint8: the payloads of matrices that store `size` bytes in the same way."""
         data = self.start[rows] + 6
         if len(rows) and self._low[data[0]] > 0xFFFF:
             raw = self._high[data][:, None]
@@ -336,7 +336,7 @@ class Matrices:
 
 
 def _distinct_rows(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns one example of each different row, and which of these each of the n rows equals."""
+    """Returns one example of each different row, and the index of the example of each of the n rows."""
     words = np.zeros((len(rows), max(1, -(-rows.shape[1] // 8))), dtype=np.uint64)
     words.view(np.uint8)[:, : rows.shape[1]] = rows
     keys = words[:, 0]

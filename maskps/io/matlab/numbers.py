@@ -1,8 +1,8 @@
-"""Small files that hold plain matrices of numbers, read and written whole.
+"""Reads and writes small files that hold plain matrices of numbers.
 
-PRW has one such file per image, 11,816 of some hundred bytes. `scipy.io.loadmat` spends most of its time
-around the numbers, and reserves whatever memory a damaged file declares; here a file is read at once, and
-only the matrices asked for are looked at.
+PRW has one such file per image: 11,816 files of some hundred bytes. `scipy.io.loadmat` takes three times as
+long, and reserves as much memory as a damaged file declares. This code reads a file at once and parses only
+the requested matrices.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from maskps.io.matlab.format import (
     NUMBER_TYPES,
     UINT32,
 )
-from maskps.io.matlab.reader import open_mat
+from maskps.io.matlab.reader import cut_off, damaged, open_mat
+from maskps.io.sniffing import COPY_AGAIN
 
 _LARGEST_VARIABLE = 2**26
 _COMPLEX_FLAG = 0x08
 _HEADER = (HEADER_START + b", Created by: maskps").ljust(116) + bytes(8) + LITTLE_ENDIAN_END
-_COPY = "copy or download it again"
 
 
 def read_numbers(path: Path, names: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
-    """Returns the first of these variables that the file has, with its name: (rows, columns) float64.
+    """Returns the name and content of the first variable that the file has: (rows, columns) float64.
 
     Args:
         path: a MATLAB 5 file, compressed or not.
-        names: of variables, the most wanted one first.
+        names: variables, in order of preference.
 
     Raises:
-        InputFileError: no file, not a MATLAB 5 file, cut off, damaged, none of these variables, one that is
-            no two-dimensional matrix of real numbers, or one of more than 64 MB.
+        InputFileError: no file, not a MATLAB 5 file, cut off, damaged, without these variables, or with one
+            that is not a two-dimensional matrix of real numbers, or has more than 64 MB.
     """
     try:
         with open(path, "rb") as file:
@@ -56,8 +56,8 @@ def read_numbers(path: Path, names: Sequence[str]) -> tuple[str, NDArray[np.floa
     except OSError:
         data = b""
     if not data.startswith(HEADER_START) or data[HEADER_SIZE - 4 : HEADER_SIZE] != LITTLE_ENDIAN_END:
-        open_mat(path, names[0])  # says what is in place of the file
-        raise _damaged(path, "its header changed while it was read")
+        open_mat(path, names[0])  # raises an error that explains the file
+        raise damaged(path, "its header changed while it was read")
     found: dict[str, NDArray[np.float64] | None] = {}
     place = HEADER_SIZE
     while place < len(data):
@@ -65,7 +65,7 @@ def read_numbers(path: Path, names: Sequence[str]) -> tuple[str, NDArray[np.floa
         try:
             name, values = _matrix(body, names)
         except (struct.error, ValueError, IndexError) as error:
-            raise _damaged(path, str(error) or "a matrix without its head") from error
+            raise damaged(path, str(error) or "a matrix without its head") from error
         found.setdefault(name, values)
     wanted = f"a MATLAB file with the variable {' or '.join(map(repr, names))}"
     for name in names:
@@ -76,7 +76,7 @@ def read_numbers(path: Path, names: Sequence[str]) -> tuple[str, NDArray[np.floa
                     path,
                     expected=f"{wanted}, a matrix of numbers",
                     found=f"'{name}' holds something else",
-                    hint=_COPY,
+                    hint=COPY_AGAIN,
                 )
             return name, values
     raise InputFileError(
@@ -90,8 +90,8 @@ def read_numbers(path: Path, names: Sequence[str]) -> tuple[str, NDArray[np.floa
 def numbers_file(values: NDArray[np.float64], name: str) -> bytes:
     """Returns the content of a file that holds a (rows, columns) matrix as its one variable.
 
-    The numbers are stored as doubles, whole or not: code that replaces an id by 5555, as most does, would
-    overflow in a smaller type. The same matrix gives the same bytes.
+    Even whole numbers are stored as doubles: most code replaces an id by 5555, which would overflow in a
+    smaller type. The same matrix gives the same bytes.
     """
     rows, columns = values.shape
     content = (
@@ -109,35 +109,35 @@ def _padded(kind: int, payload: bytes) -> bytes:
 
 
 def _variable(path: Path, data: bytes, place: int) -> tuple[bytes, int]:
-    """Returns the content of the variable at this place, unpacked and without its tag, and the next place."""
+    """Returns the content of the variable at this place, unpacked, without its tag; and the next place."""
     if place + 8 > len(data):
-        raise _cut_off(path, "it ends inside a tag")
+        raise cut_off(path, "it ends inside a tag")
     kind, size = struct.unpack_from("<II", data, place)
     end = place + 8 + size
     if kind not in (MATRIX, COMPRESSED):
-        raise _damaged(path, f"byte {place} begins an element of type {kind}")
+        raise damaged(path, f"byte {place} begins an element of type {kind}")
     if end > len(data):
-        raise _cut_off(path, f"{end - len(data)} bytes are missing")
+        raise cut_off(path, f"{end - len(data)} bytes are missing")
     if kind == MATRIX:
         return data[place + 8 : end], end
     unpack = zlib.decompressobj()
     try:
         body = unpack.decompress(data[place + 8 : end], _LARGEST_VARIABLE)
     except zlib.error as error:
-        raise _damaged(path, f"zlib: {error}") from error
+        raise damaged(path, f"zlib: {error}") from error
     if unpack.unconsumed_tail:
         raise InputFileError(
             path, expected="at most 64 MB", found="a larger variable", hint="compare it with the released one"
         )
     if not unpack.eof:
-        raise _cut_off(path, "its packed data end too early")
+        raise cut_off(path, "its packed data end too early")
     if len(body) < 8 or struct.unpack_from("<II", body) != (MATRIX, len(body) - 8):
-        raise _damaged(path, f"byte {place} begins no matrix")
+        raise damaged(path, f"no matrix begins at byte {place}")
     return body[8:], end
 
 
 def _matrix(body: bytes, names: Sequence[str]) -> tuple[str, NDArray[np.float64] | None]:
-    """Returns a variable's name, and its numbers if it is one of these; None if it holds something else.
+    """Returns a variable's name and numbers; None for the numbers if the variable is of another kind.
 
     Raises:
         ValueError, struct.error, IndexError: it is damaged.
@@ -165,11 +165,3 @@ def _element(data: bytes, place: int) -> tuple[int, bytes, int]:
     if end > len(data):
         raise ValueError(f"an element of {size} bytes and type {kind}")
     return kind, data[place + 8 : end], end + -size % 8
-
-
-def _cut_off(path: Path, found: str) -> InputFileError:
-    return InputFileError(path, expected="a whole MATLAB file", found=f"it is cut off: {found}", hint=_COPY)
-
-
-def _damaged(path: Path, found: str) -> InputFileError:
-    return InputFileError(path, expected="a MATLAB file", found=f"it is damaged: {found}", hint=_COPY)

@@ -1,7 +1,7 @@
-"""Opens MATLAB 5 files and streams one variable in pieces that hold whole elements.
+"""Opens MATLAB 5 files and streams one variable in pieces of whole elements.
 
-A variable of the released files is a struct or cell array whose elements are small. TestG4000 unpacks to
-1 GB, so it is never held at once: `MatVariable.chunks` yields some megabytes at a time.
+A variable of the released files is a struct or cell array of small elements. TestG4000 unpacks to 1 GB, so
+`MatVariable.chunks` yields some megabytes at a time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Chunk:
     Attributes:
         first: index of the first element.
         matrices: all matrices of these elements, nested ones included.
-        rows: (n, F) int64, for each element its F fields' rows of `matrices`; F is 1 for a cell array.
+        rows: (n, F) int64, the rows of `matrices` of each element's F fields; F is 1 for a cell array.
     """
 
     first: int
@@ -96,10 +96,10 @@ class MatVariable:
             yield self._chunk(buffer, starts, start, per_element, done)
             done += len(starts) // per_element
         if done < self.count:
-            raise _cut_off(self.path, f"it ends after element {done} of {self.count} of '{self.name}'")
+            raise cut_off(self.path, f"it ends after element {done} of {self.count} of '{self.name}'")
 
     def column(self, field: str) -> int:
-        """Returns which field this is.
+        """Returns the index of a field.
 
         Raises:
             InputFileError: the struct has no such field.
@@ -122,7 +122,7 @@ class MatVariable:
         while len(starts) < wanted and place + 8 <= len(buffer):
             kind, size = struct.unpack_from("<II", buffer, place)
             if kind != MATRIX or size % 8:
-                raise _damaged(self.path, f"element {done + len(starts) // per_element} of '{self.name}'")
+                raise damaged(self.path, f"element {done + len(starts) // per_element} of '{self.name}'")
             if place + 8 + size > len(buffer):
                 break
             starts.append(place)
@@ -193,7 +193,7 @@ def _check_header(path: Path, header: bytes, wanted: str) -> None:
         found = "a JSON file" if is_json else f"something else, beginning with {header[:16]!r}"
         raise InputFileError(path, expected=wanted, found=found, hint=COPY_AGAIN)
     if len(header) < HEADER_SIZE:
-        raise _cut_off(path, f"it ends after {len(header)} bytes")
+        raise cut_off(path, f"it ends after {len(header)} bytes")
     if not header.endswith(LITTLE_ENDIAN_END):
         found, hint = "another version or byte order", "save it again in MATLAB with the option '-v7'"
         raise InputFileError(path, expected=f"{wanted}, little-endian", found=found, hint=hint)
@@ -204,7 +204,7 @@ def _unpacked(file: BinaryIO, offset: int, path: Path, limit: int) -> Iterator[b
     file.seek(offset)
     tag = file.read(8)
     if len(tag) < 8:
-        raise _cut_off(path, "it ends inside a tag")
+        raise cut_off(path, "it ends inside a tag")
     kind, left = struct.unpack("<II", tag)
     if kind == MATRIX:
         file.seek(offset)
@@ -212,12 +212,12 @@ def _unpacked(file: BinaryIO, offset: int, path: Path, limit: int) -> Iterator[b
         while left:
             piece = file.read(min(left, limit))
             if not piece:
-                raise _cut_off(path, f"{left} bytes are missing")
+                raise cut_off(path, f"{left} bytes are missing")
             left -= len(piece)
             yield piece
         return
     if kind != COMPRESSED:
-        raise _damaged(path, f"byte {offset} begins an element of type {kind}")
+        raise damaged(path, f"byte {offset} begins an element of type {kind}")
     unpack = zlib.decompressobj()
     packed = b""
     while not unpack.eof:
@@ -225,22 +225,22 @@ def _unpacked(file: BinaryIO, offset: int, path: Path, limit: int) -> Iterator[b
             packed = file.read(min(left, _READ))
             left -= len(packed)
             if not packed:
-                raise _cut_off(path, f"{left} packed bytes are missing")
+                raise cut_off(path, f"{left} packed bytes are missing")
         try:
             piece = unpack.decompress(packed, limit)
         except zlib.error as error:
-            raise _damaged(path, f"zlib: {error}") from error
+            raise damaged(path, f"zlib: {error}") from error
         packed = unpack.unconsumed_tail
         if piece:
             yield piece
 
 
 def _read_head(path: Path, offset: int, head: bytes) -> MatVariable:
-    """Returns the variable whose first bytes these are."""
+    """Returns the variable with these first bytes."""
     try:
         kind, place = struct.unpack_from("<I4x", head)[0], 8
         if kind != MATRIX:
-            raise _damaged(path, f"byte {offset} begins no matrix")
+            raise damaged(path, f"no matrix begins at byte {offset}")
         flags, place = _payload(head, place)
         shape, place = _payload(head, place)
         name, place = _payload(head, place)
@@ -253,7 +253,7 @@ def _read_head(path: Path, offset: int, head: bytes) -> MatVariable:
         is_array = flags[0] in (STRUCT_CLASS, CELL_CLASS) or count == 0
         return MatVariable(path, name.decode("latin-1"), fields, count, is_array, offset, place)
     except (struct.error, IndexError, ValueError) as error:
-        raise _damaged(path, f"the head of the variable at byte {offset}") from error
+        raise damaged(path, f"the head of the variable at byte {offset}") from error
 
 
 def _payload(data: bytes, place: int) -> tuple[bytes, int]:
@@ -268,14 +268,13 @@ def _payload(data: bytes, place: int) -> tuple[bytes, int]:
     return data[place + 8 : end], end + -size % 8
 
 
-def _cut_off(path: Path, found: str) -> InputFileError:
+def cut_off(path: Path, found: str) -> InputFileError:
+    """Returns the error that a file ends too early."""
     return InputFileError(
-        path,
-        expected="a whole MATLAB file",
-        found=f"it is cut off: {found}",
-        hint=COPY_AGAIN,
+        path, expected="a whole MATLAB file", found=f"it is cut off: {found}", hint=COPY_AGAIN
     )
 
 
-def _damaged(path: Path, found: str) -> InputFileError:
+def damaged(path: Path, found: str) -> InputFileError:
+    """Returns the error that the content of a file is damaged."""
     return InputFileError(path, expected="a MATLAB file", found=f"it is damaged: {found}", hint=COPY_AGAIN)

@@ -81,7 +81,7 @@ def struct_matrix(fields: Sequence[str], elements: Sequence[bytes], *, name: str
 
 
 def struct_head(fields: Sequence[str], count: int, content_size: int, *, name: str = "") -> bytes:
-    """Returns the beginning of a (1, count) struct matrix, which `content_size` bytes of elements follow."""
+    """Returns the beginning of a (1, count) struct matrix; `content_size` bytes of elements follow."""
     width = max(map(len, fields)) + 1
     names = b"".join(field.encode("ascii").ljust(width, b"\0") for field in fields)
     extra = _element(INT32, struct.pack("<i", width)) + _element(INT8, names)
@@ -95,7 +95,7 @@ def cell_matrix(cells: Sequence[bytes], *, name: str = "") -> bytes:
 
 
 def write_mat(path: Path, chunks: Iterable[bytes]) -> None:
-    """Writes a file of one variable, whole or not at all; the same chunks give the same bytes.
+    """Writes a file of one variable, atomically; the same chunks give the same bytes.
 
     Args:
         chunks: the variable's matrix, cut anywhere; only one chunk at a time is held in memory.

@@ -56,7 +56,7 @@ def test_distinct_texts_tell_which_each_matrix_holds(texts: list[str]) -> None:
     assert len(distinct) == len(set(texts))
 
 
-def test_texts_whose_keys_are_equal_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_whose_keys_are_equal_are_reported_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskps.io.matlab.matrices._ODD", np.uint64(0))  # only the last word counts
     texts = ["a" * 8 + "end", "b" * 8 + "end"]
     which, distinct = Matrices(b"".join(map(char_matrix, texts)), PATH).distinct_texts(np.arange(2), place)

@@ -67,7 +67,7 @@ def test_what_is_no_matrix_of_real_numbers_is_refused(tmp_path: Path, value: Any
     assert error.value.hint
 
 
-def test_a_wrong_name_is_told_with_the_right_one(file: Path) -> None:
+def test_a_wrong_name_is_reported_with_the_right_one(file: Path) -> None:
     with pytest.raises(InputFileError, match="'anno_file' or 'boxes'") as error:
         read_numbers(file, ["anno_file", "boxes"])
     assert error.value.found == "the variables box_new"
