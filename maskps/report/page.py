@@ -22,10 +22,12 @@ from maskps.io.files import (
 )
 from maskps.io.html import content_policy
 from maskps.io.tables import Table
+from maskps.pictures.rows import subset_pictures
+from maskps.pictures.sheets import SubsetPicture, hit_number
 from maskps.report.comparison import Comparison, compare
 from maskps.report.figures import ReportFigure, comparison_figure, failure_figure, gallery_figure
 from maskps.report.paper_tables import published_tables, tables_of
-from maskps.report.rankings import MaskPicture, Rankings, mask_pictures, ranked_pictures
+from maskps.report.rankings import Rankings, painted_scene, ranked_pictures
 from maskps.report.sources import DataKey, Sources, read_sources
 from maskps.report.svg import svg_to_inline
 from maskps.structures import PersonSearchDataset
@@ -54,7 +56,7 @@ class Section:
     figures: tuple[ReportFigure, ...]
     comparisons: tuple[tuple[Comparison, ReportFigure], ...]
     rankings: Rankings | None
-    masks: tuple[MaskPicture, ...]
+    masks: tuple[SubsetPicture, ...]
 
     def inline(self, figure: ReportFigure) -> str:
         """Returns the figure as an <svg> element of the page."""
@@ -125,7 +127,7 @@ def write_report(
 def _section(
     number: int, sources: Sources, data: DataKey, images: PersonSearchDataset | None, subset: Subset | None
 ) -> Section:
-    is_shown = images is not None and images.fingerprint == data.fingerprint
+    own = images if images is not None and images.fingerprint == data.fingerprint else None
     figures = (gallery_figure(sources, data), failure_figure(sources, data))
     has_runs = bool(sources.of(data).measured)
     return Section(
@@ -134,10 +136,8 @@ def _section(
         tables=tables_of(sources, data),
         figures=tuple(figure for figure in figures if figure is not None),
         comparisons=tuple((one, comparison_figure(one, data)) for one in compare(sources, data)),
-        rankings=ranked_pictures(sources, data, images)
-        if images is not None and is_shown and has_runs
-        else None,
-        masks=mask_pictures(images, subset) if images is not None and is_shown and subset is not None else (),
+        rankings=ranked_pictures(sources, data, own) if own and has_runs else None,
+        masks=tuple(subset_pictures(own, subset)) if own and subset else (),
     )
 
 
@@ -168,6 +168,7 @@ def _html(sources: Sources, sections: Sequence[Section], published: Mapping[str,
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "points": _points}
+    environment.globals |= {"hit_number": hit_number, "painted_scene": painted_scene}
     content: dict[str, Any] = {
         "policy": Markup(policy),
         "style": Markup(style),
@@ -214,12 +215,11 @@ def _write_files(
             for comparison, _ in section.comparisons:
                 title = f"{comparison.after} against {comparison.before}: {about}"
                 text(f"{prefix}_{comparison.key}.csv", comparison.to_csv(), title)
-            for number, (run, sheet) in enumerate(
-                section.rankings.sheets if section.rankings else (), start=1
-            ):
-                name = f"{prefix}_ranked{number}.png"
-                sheet.save(temporary / name)
-                written[name] = f"Ranked results of {run}: {about}"
+            if section.rankings:
+                for number, run in enumerate(section.rankings.runs, start=1):
+                    name = f"{prefix}_ranked{number}.png"
+                    section.rankings.sheet(run).save(temporary / name)
+                    written[name] = f"Ranked results of {run.name}: {about}"
         tables("published", published)
         record = {"format": _FILES_FORMAT, "version": _FILES_VERSION, "files": written}
         write_json(temporary / FILES_RECORD, record)

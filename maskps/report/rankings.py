@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from maskps.evaluation import (
     METHODS,
     Detections,
     Method,
-    RankedHit,
     evaluate_search,
     ranked_results,
     read_detections,
@@ -27,13 +26,12 @@ from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.task import named_protocol
 from maskps.io.images import check_images
 from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
-from maskps.pictures.rows import evenly_spaced, subset_pictures
-from maskps.pictures.sheets import RankingPicture, hit_number, ranking_sheet
+from maskps.pictures.rows import evenly_spaced
+from maskps.pictures.sheets import RankingPicture, SubsetPicture, ranking_sheet
 from maskps.protocols import SearchProtocol
 from maskps.report.comparison import compare, query_names
 from maskps.report.sources import DETECTIONS, DataKey, Measured, Sources
 from maskps.structures import PersonSearchDataset
-from maskps.subset import Subset
 
 _SAME_AP = 1e-6
 _QUERIES, _HITS = 6, 5
@@ -43,51 +41,18 @@ _CONTEXT = 0.15
 
 
 @dataclass(frozen=True)
-class HitPicture:
-    """One answer: its rank from 1, its crop as a data URL, and the number beside it."""
-
-    rank: int
-    image_name: str
-    number: str
-    is_right: bool
-    picture: str
-
-
-@dataclass(frozen=True)
 class RunRanking:
-    """The first answers of one run to one query, best first, with `found` of `truths` right answers."""
-
-    name: str
-    average_precision: float
-    found: int
-    truths: int
-    hits: tuple[HitPicture, ...]
-
-
-@dataclass(frozen=True)
-class QueryCard:
-    """A query, its crop, and its ranking by each run.
+    """The first answers of one run to the queries shown.
 
     Attributes:
-        truths: number of gallery images that show the person.
+        name: of the run, with all that differs from the usual evaluation.
+        method: what ranked the answers.
+        queries: in the order of `Rankings.image_names`.
     """
 
     name: str
-    image_name: str
-    picture: str
-    truths: int
-    rankings: tuple[RunRanking, ...]
-
-
-@dataclass(frozen=True)
-class MaskPicture:
-    """A scene of the mask subset with the outlines on it."""
-
-    name: str
-    labeled: int
-    unlabeled: int
-    outlines: int
-    picture: str
+    method: Method
+    queries: tuple[RankingPicture, ...]
 
 
 @dataclass(frozen=True)
@@ -96,34 +61,28 @@ class Rankings:
 
     Attributes:
         protocol: the protocol searched.
-        cards: the queries shown.
-        sheets: for each run its name and a picture for print.
+        image_names: of each query shown.
+        truths: for each of them, how many gallery images show the person.
+        runs: the first answers of each run.
         left_out: names of runs that are not shown: re-ranked, or of another protocol.
-        has_similarities, has_distances: which numbers stand beside the answers, perhaps both.
+        image_of: returns the path of an image by its name.
     """
 
     protocol: str
-    cards: tuple[QueryCard, ...]
-    sheets: tuple[tuple[str, Image.Image], ...]
+    image_names: tuple[str, ...]
+    truths: tuple[int, ...]
+    runs: tuple[RunRanking, ...]
     left_out: tuple[str, ...]
-    has_similarities: bool
-    has_distances: bool
+    image_of: Callable[[str], Path]
 
+    def crop(self, image: str, box: NDArray[np.floating]) -> str:
+        """Returns a person with some context as a data URL."""
+        tile, place = crop_tile(open_picture(self.image_of(image)), box, _TILE, context=_CONTEXT)
+        return data_url(dim_outside(tile, place))
 
-@dataclass(frozen=True)
-class _Search:
-    """The first answers of one run.
-
-    Attributes:
-        truths: (Q,) int64, number of right answers by the rules.
-        hits: by query.
-    """
-
-    name: str
-    line: ProtocolResult
-    method: Method
-    truths: NDArray[np.int64]
-    hits: Mapping[int, list[RankedHit]]
+    def sheet(self, run: RunRanking) -> Image.Image:
+        """Returns the answers of a run as a picture for print."""
+        return ranking_sheet(run.queries, self.image_of, title=run.name, k=_HITS, method=run.method)
 
 
 def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDataset) -> Rankings:
@@ -146,48 +105,36 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
     ]
     left_out = tuple(run.name_of(line) for run, line in runs if (run, line) not in shown)
     if not shown:
-        return Rankings(str(base.protocol), (), (), left_out, False, False)
+        return Rankings(str(base.protocol), (), (), (), left_out, dataset.image_path)
     protocol = named_protocol(dataset, base.protocol)
     queries = _chosen(sources, data, shown[0][1])
-    searches = [_search(run, line, protocol, queries) for run, line in shown]
-    names = {str(protocol.image_names[protocol.query_scenes[query]]) for query in queries}
-    names |= {hit.image_name for search in searches for hits in search.hits.values() for hit in hits}
+    rankings = tuple(_ranking(run, line, protocol, queries, dataset.image_path) for run, line in shown)
+    asked = protocol.image_names[protocol.query_scenes[queries]].tolist()
+    names = set(asked) | {hit.image_name for run in rankings for query in run.queries for hit in query.hits}
     check_images(dataset.image_dir, sorted(names), what="images of queries and answers")
-
-    called = query_names(protocol.query_ids.tolist())
-    cards = []
-    for query in queries:
-        name = str(protocol.image_names[protocol.query_scenes[query]])
-        rankings = tuple(_ranking(search, query, dataset.image_path) for search in searches)
-        crop = _crop(dataset.image_path(name), protocol.query_boxes[query])
-        truths = int(np.diff(protocol.truth_offsets)[query])
-        cards.append(QueryCard(called[query], name, crop, truths, rankings))
-    sheets = tuple((search.name, _sheet(search, protocol, queries, dataset)) for search in searches)
-    of_distance = [search.method.is_distance for search in searches]
-    return Rankings(
-        str(base.protocol), tuple(cards), sheets, left_out, not all(of_distance), any(of_distance)
-    )
+    truths = tuple(np.diff(protocol.truth_offsets)[queries].tolist())
+    return Rankings(str(base.protocol), tuple(asked), truths, rankings, left_out, dataset.image_path)
 
 
-def mask_pictures(dataset: PersonSearchDataset, subset: Subset) -> tuple[MaskPicture, ...]:
-    """Returns some scenes of a mask subset with the outlines of their persons painted on them.
+def data_url(picture: Image.Image) -> str:
+    """Returns the picture as a data URL."""
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def painted_scene(picture: SubsetPicture) -> str:
+    """Returns a scene of the mask subset with its outlines painted on it, as a data URL.
 
     Raises:
-        InputFileError: an image is missing or broken.
+        InputFileError: the image is missing or broken.
     """
-    pictures = []
-    for one in subset_pictures(dataset, subset):
-        image = open_picture(one.image)
-        scale = min(1.0, _SCENE / max(image.size))
-        scene = image.resize(
-            (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
-        )
-        for outline in one.outlines.values():
-            paint_outline(scene, outline.scaled(scale, scale))
-        labeled = int((one.pids > 0).sum())
-        unlabeled = len(one.pids) - labeled
-        pictures.append(MaskPicture(one.name, labeled, unlabeled, len(one.outlines), _address(scene)))
-    return tuple(pictures)
+    image = open_picture(picture.image)
+    scale = min(1.0, _SCENE / max(image.size))
+    scene = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    for outline in picture.outlines.values():
+        paint_outline(scene, outline.scaled(scale, scale))
+    return data_url(scene)
 
 
 def _chosen(sources: Sources, data: DataKey, line: ProtocolResult) -> list[int]:
@@ -196,7 +143,13 @@ def _chosen(sources: Sources, data: DataKey, line: ProtocolResult) -> list[int]:
     return evenly_spaced(comparisons[0].order if comparisons else by_ap, _QUERIES)
 
 
-def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queries: list[int]) -> _Search:
+def _ranking(
+    run: Measured,
+    line: ProtocolResult,
+    protocol: SearchProtocol,
+    queries: list[int],
+    image_of: Callable[[str], Path],
+) -> RunRanking:
     if tuple(protocol.query_ids.tolist()) != line.query_ids:
         raise AnnotationError(
             run.path,
@@ -204,15 +157,15 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
             found=f"{line.queries} other queries",
             hint="give the data set that was searched, or evaluate again",
         )
-    method = METHODS[line.method]
+    method, names = METHODS[line.method], query_names(line.query_ids)
     detections = _scored_detections(run, line, protocol, queries)
-    return _Search(
-        name=run.name_of(line),
-        line=line,
-        method=method,
-        truths=apply_rules(protocol, line.rules).truths,
-        hits={
-            query: ranked_results(
+    truths = apply_rules(protocol, line.rules).truths
+    pictures = [
+        RankingPicture(
+            query_id=names[query],
+            image=image_of(str(protocol.image_names[protocol.query_scenes[query]])),
+            box=protocol.query_boxes[query],
+            hits=ranked_results(
                 protocol,
                 detections,
                 query,
@@ -220,10 +173,13 @@ def _search(run: Measured, line: ProtocolResult, protocol: SearchProtocol, queri
                 score_threshold=line.score_threshold,
                 rules=line.rules,
                 method=method,
-            )
-            for query in queries
-        },
-    )
+            ),
+            truths=int(truths[query]),
+            average_precision=float(line.average_precisions[query]),
+        )
+        for query in queries
+    ]
+    return RunRanking(run.name_of(line), method, tuple(pictures))
 
 
 def _scored_detections(
@@ -280,49 +236,3 @@ def _detections_of(run: Measured) -> tuple[Path, Detections]:
             hint=f"maskps eval ... --save-detections {run.path.parent / DETECTIONS}, or leave out --images",
         )
     return path, read_detections(path)
-
-
-def _ranking(search: _Search, query: int, path_of: Callable[[str], Path]) -> RunRanking:
-    hits = search.hits[query]
-    pictures = tuple(
-        HitPicture(
-            rank,
-            hit.image_name,
-            hit_number(hit, search.method),
-            hit.is_match,
-            _crop(path_of(hit.image_name), hit.box),
-        )
-        for rank, hit in enumerate(hits, start=1)
-    )
-    found = sum(hit.is_match for hit in hits)
-    precision, truths = float(search.line.average_precisions[query]), int(search.truths[query])
-    return RunRanking(search.name, precision, found, truths, pictures)
-
-
-def _sheet(
-    search: _Search, protocol: SearchProtocol, queries: list[int], dataset: PersonSearchDataset
-) -> Image.Image:
-    called = query_names(protocol.query_ids.tolist())
-    rankings = [
-        RankingPicture(
-            query_id=called[query],
-            image=dataset.image_path(str(protocol.image_names[protocol.query_scenes[query]])),
-            box=protocol.query_boxes[query],
-            hits=search.hits[query],
-            truths=int(search.truths[query]),
-            average_precision=float(search.line.average_precisions[query]),
-        )
-        for query in queries
-    ]
-    return ranking_sheet(rankings, dataset.image_path, title=search.name, k=_HITS, method=search.method)
-
-
-def _crop(path: Path, box: NDArray[np.floating]) -> str:
-    tile, place = crop_tile(open_picture(path), box, _TILE, context=_CONTEXT)
-    return _address(dim_outside(tile, place))
-
-
-def _address(picture: Image.Image) -> str:
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -16,6 +16,7 @@ from maskps.evaluation.result_file import (
     ResultSource,
     write_results,
 )
+from maskps.protocols import ProtocolName
 from maskps.report import write_report
 
 SCRIPT = "<script>alert(1)</script>"
@@ -28,19 +29,13 @@ Visits = Callable[..., Any]
 def line(protocol: str, gallery_size: int, precisions: list[float]) -> ProtocolResult:
     values = np.array(precisions)
     hits = np.stack([values >= 0.5] * 3, axis=1)
-    rate = float(hits[:, 0].mean())
     return ProtocolResult(
-        protocol=protocol,
+        protocol=ProtocolName(protocol),
         feature="embedding",
         method="cosine",
         rules="oim",
         gallery_size=gallery_size,
-        queries=4,
         score_threshold=0.5,
-        mAP=float(values.mean()),
-        top1=rate,
-        top5=rate,
-        top10=rate,
         failures={SCRIPT: int((~hits[:, 0]).sum())},
         query_ids=IDS,
         average_precisions=values,
