@@ -41,7 +41,7 @@ def test_a_shift_by_one_column_of_cells() -> None:
 @pytest.mark.parametrize(
     ("cells", "pixels"), [(0, 0), (3.9, 0.5), (7.8, 1), (11.5, 1.5), (28.7, 4), (57.4, 8)]
 )
-def test_cells_are_told_as_noise(cells: float, pixels: float) -> None:
+def test_cells_are_given_as_noise(cells: float, pixels: float) -> None:
     assert noise_of_cells(cells) == pytest.approx(pixels)
 
 

@@ -285,7 +285,7 @@ CASES: list[tuple[str, tuple[LabelMeShape, ...], str, str, list[int]]] = [
         [0, 1, 2],
     ),
     (
-        "a mask that is no picture",
+        "a mask that is not a picture",
         (*GOOD[1:], drawn("p1", [(12, 12), (27, 66)], shape_type="mask", extra={"mask": "AAAA"})),
         "error",
         "mask-unreadable",
@@ -297,7 +297,7 @@ CASES: list[tuple[str, tuple[LabelMeShape, ...], str, str, list[int]]] = [
 @pytest.mark.parametrize(
     ("shapes", "level", "code", "passing"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_a_rule_is_told_by_its_code_and_only_errors_block(
+def test_a_rule_has_its_code_and_only_errors_block(
     annotate: Annotate, shapes: tuple[LabelMeShape, ...], level: str, code: str, passing: list[int]
 ) -> None:
     outlines, findings = annotate(*shapes)
@@ -369,7 +369,7 @@ def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
     assert findings[0].hint
 
 
-def test_both_of_two_swapped_slots_are_told_by_how_they_fit(annotate: Annotate) -> None:
+def test_both_of_two_swapped_slots_are_reported_by_how_they_fit(annotate: Annotate) -> None:
     _, findings = annotate(drawn("p1", P3), GOOD[1], drawn("p3", P1))
     assert codes(findings).count(("error", "fits-other-slot")) == 2
     assert "of p3's box and 0% of its own" in findings[0].found
@@ -410,7 +410,7 @@ def test_a_mask_shape_becomes_an_outline_of_its_pixels(annotate: Annotate) -> No
     assert outlines[0].bounds.tolist() == [12, 12, 28, 62]
 
 
-def test_two_points_are_told_and_the_other_shapes_are_checked(annotate: Annotate) -> None:
+def test_two_points_are_reported_and_the_other_shapes_are_checked(annotate: Annotate) -> None:
     def cut(content: dict[str, Any]) -> None:
         content["shapes"][3]["points"] = [[1, 2], [3, 4]]
         content["shapes"][4]["points"][0][0] = None
@@ -421,7 +421,7 @@ def test_two_points_are_told_and_the_other_shapes_are_checked(annotate: Annotate
     assert findings[0].where == "ann/a.json p1"
 
 
-def test_a_moved_renamed_or_deleted_rectangle_is_told_and_the_record_stays(annotate: Annotate) -> None:
+def test_a_moved_renamed_or_deleted_rectangle_is_reported_and_the_record_stays(annotate: Annotate) -> None:
     def change(content: dict[str, Any]) -> None:
         content["shapes"][0]["points"][0][0] += 5
         content["shapes"][1]["label"] = "p1"
@@ -440,7 +440,7 @@ def test_rectangles_that_lost_their_keys_are_known_by_their_place(annotate: Anno
     assert annotate(*GOOD, change=strip)[1] == []
 
 
-def test_a_polygon_of_the_ai_tool_is_told_for_the_versions_that_shift_it(annotate: Annotate) -> None:
+def test_a_polygon_of_the_ai_tool_is_reported_for_the_versions_that_shift_it(annotate: Annotate) -> None:
     corners = [(12.5, 20), (13, 19.5), (14, 11.5), (26, 11.5), (27.5, 13), (27.5, 60), (26, 68.5), (14, 68.5)]
     _, findings = annotate(drawn("p1", corners), *GOOD[1:])
     assert codes(findings) == [("warning", "ai-polygon-shifted")]
@@ -488,8 +488,8 @@ def test_all_packs_are_checked(packs: PackSet) -> None:
     seen: list[tuple[int, int]] = []
     findings = check_packs(packs, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    told = {(finding.where, finding.code) for finding in findings}
-    assert told == {
+    listed = {(finding.where, finding.code) for finding in findings}
+    assert listed == {
         ("bob/b.json", "file-extra"),
         ("bob/a.json", "file-missing"),
         ("bob/c.json", "file-missing"),
@@ -507,8 +507,8 @@ def test_a_folder_in_place_of_a_file_is_a_missing_file(packs: PackSet) -> None:
     path = packs.packs[0].folder / "a.json"
     path.unlink()
     path.mkdir()
-    told = [(finding.where, finding.code) for finding in check_packs(packs) if finding.level != "info"]
-    assert told == [("ann/a.json", "file-missing")]
+    listed = [(finding.where, finding.code) for finding in check_packs(packs) if finding.level != "info"]
+    assert listed == [("ann/a.json", "file-missing")]
 
 
 def test_a_file_of_another_image_is_one_finding_and_leaves_the_other_alone(packs: PackSet) -> None:
@@ -516,8 +516,8 @@ def test_a_file_of_another_image_is_one_finding_and_leaves_the_other_alone(packs
     (packs.packs[0].folder / "b.json").write_bytes(path.read_bytes())  # LabelMe saved it there
     draw(packs, 1, 0, (), {})
     draw(packs, 1, 1, (), {})
-    told = [(finding.where, finding.code) for finding in check_packs(packs) if finding.level != "info"]
-    assert told == [("ann/b.json", "wrong-image")]
+    listed = [(finding.where, finding.code) for finding in check_packs(packs) if finding.level != "info"]
+    assert listed == [("ann/b.json", "wrong-image")]
 
 
 def test_a_copy_that_is_wrong_anyway_leaves_its_original_alone(packs: PackSet) -> None:
@@ -525,15 +525,15 @@ def test_a_copy_that_is_wrong_anyway_leaves_its_original_alone(packs: PackSet) -
     draw(packs, 0, 1, (drawn("p1", P2 + 0.2), drawn("p2", P1), drawn("p3", P3 + 0.2)), {"done": True})
     draw(packs, 1, 0, (), {})
     draw(packs, 1, 1, (), {})
-    told = {(finding.where, finding.code) for finding in check_packs(packs) if finding.level == "error"}
-    assert told == {
+    listed = {(finding.where, finding.code) for finding in check_packs(packs) if finding.level == "error"}
+    assert listed == {
         ("ann/b.json p1", "fits-other-slot"),
         ("ann/b.json p2", "fits-other-slot"),
         ("ann/b.json p2", "polygon-copied"),
     }
 
 
-def test_two_annotators_with_the_same_polygon_of_one_scene_are_told(packs: PackSet) -> None:
+def test_two_annotators_with_the_same_polygon_of_one_scene_are_reported(packs: PackSet) -> None:
     draw(packs, 0, 0, (GOOD[0], drawn("p2", P2 + 0.1), drawn("p3", P3 + 0.1)), {"done": True})
     draw(packs, 1, 0, GOOD, {"done": True})
     draw(packs, 0, 1, (), {})
@@ -562,7 +562,7 @@ def test_the_image_of_the_pack_must_be_the_one_of_the_record(
     assert codes(findings) == [("error", code)]
 
 
-def test_a_missing_or_broken_image_and_a_missing_pack_are_told(packs: PackSet) -> None:
+def test_a_missing_or_broken_image_and_a_missing_pack_are_reported(packs: PackSet) -> None:
     for scene in (0, 1):
         draw(packs, 0, scene, (), {})
     (packs.packs[0].folder / "a.jpg").unlink()
@@ -571,5 +571,5 @@ def test_a_missing_or_broken_image_and_a_missing_pack_are_told(packs: PackSet) -
     for path in packs.packs[1].folder.iterdir():
         path.unlink()
     packs.packs[1].folder.rmdir()
-    told = {finding.code for finding in check_packs(packs) if finding.level == "error"}
-    assert told == {"image-missing", "image-unreadable", "pack-missing"}
+    listed = {finding.code for finding in check_packs(packs) if finding.level == "error"}
+    assert listed == {"image-missing", "image-unreadable", "pack-missing"}

@@ -124,7 +124,7 @@ def test_a_person_drawn_again_gets_the_new_outline(
     assert (open_subset(subset, dataset).masks.outlines[0].rings[0] == polygon(0, 2)).all()
 
 
-def test_of_two_annotators_the_first_is_used_and_both_are_told(
+def test_of_two_annotators_the_first_is_used_and_both_are_reported(
     packs: PackSet, subset: Path, dataset: PersonSearchDataset
 ) -> None:
     draw(packs, "bob", "a.jpg", {"p1": polygon(0, 2)})

@@ -204,7 +204,7 @@ def test_a_rejection_without_a_comment_says_so(second: PackSet) -> None:
 # What is left out, and what stops
 
 
-def test_a_rejection_of_an_outline_that_was_changed_since_is_told_and_left_out(
+def test_a_rejection_of_an_outline_that_was_changed_since_is_reported_and_left_out(
     packs: PackSet, dataset: PersonSearchDataset, subset: Path, review: Path, tmp_path: Path
 ) -> None:
     change(packs, "a.jpg", mended)
@@ -215,7 +215,7 @@ def test_a_rejection_of_an_outline_that_was_changed_since_is_told_and_left_out(
 
 
 @pytest.mark.parametrize("person", [("nobody.jpg", 0), ("a.jpg", 2), ("a.jpg", 10**30)])
-def test_persons_whom_the_subset_does_not_know_are_told_and_left_out(
+def test_persons_whom_the_subset_does_not_know_are_reported_and_left_out(
     dataset: PersonSearchDataset, subset: Path, tmp_path: Path, person: tuple[str, int]
 ) -> None:
     known = decided(dataset, subset, "a.jpg", 0, "reject")
@@ -501,15 +501,15 @@ def test_a_collection_of_corrections_that_is_killed_ends_the_same(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "listed"),
     [
         (["--corrections", "r.json", "--double", "5%"], "--double does not go with --corrections"),
         ([], "name the annotators"),
     ],
 )
-def test_options_that_contradict_each_other_are_wrong_usage(options: list[str], told: str) -> None:
+def test_options_that_contradict_each_other_are_wrong_usage(options: list[str], listed: str) -> None:
     result = CliRunner().invoke(annotate, ["pack", "subset", "--out", "packs", *options])
-    assert result.exit_code == 2 and told in result.output
+    assert result.exit_code == 2 and listed in result.output
 
 
 def test_damaged_corrections_in_packs_json_are_one_error(second: PackSet, tmp_path: Path) -> None:

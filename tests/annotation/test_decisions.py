@@ -48,7 +48,7 @@ def test_decisions_are_read(tmp_path: Path) -> None:
         {"outline": "0123"},
     ],
 )
-def test_a_decision_that_cannot_be_meant_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_decision_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(InputFileError) as caught:
         read_decisions(write(tmp_path / "a.json", ENTRY | change))
     assert caught.value.hint
@@ -76,7 +76,7 @@ def test_the_key_changes_with_every_point() -> None:
     assert outline_key(Outline((SQUARE,))) != outline_key(Outline((moved,)))
 
 
-def test_the_key_tells_one_ring_from_two() -> None:
+def test_the_key_of_one_ring_differs_from_that_of_two() -> None:
     points = np.concatenate([SQUARE, SQUARE + 10])
     assert outline_key(Outline((points,))) != outline_key(Outline((SQUARE, SQUARE + 10)))
 

@@ -61,7 +61,7 @@ def levels(findings: list[Finding]) -> list[str]:
     return [finding.level for finding in findings]
 
 
-def test_the_private_box_tells_the_person_whatever_the_label(tmp_path: Path) -> None:
+def test_the_private_box_names_the_person_whatever_the_label(tmp_path: Path) -> None:
     """Pid 7 is drawn where the unlabeled person stands."""
     shapes = [
         drawn(0, "p7", extra={"maskps_box": [0, 0, 10, 30]}),
@@ -76,12 +76,12 @@ def test_the_private_box_tells_the_person_whatever_the_label(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("label", ["7", "p7"])
-def test_a_label_that_is_a_pid_tells_the_person(tmp_path: Path, label: str) -> None:
+def test_a_label_that_is_a_pid_names_the_person(tmp_path: Path, label: str) -> None:
     outlines, _ = collect(tmp_path, drawn(2, label))
     assert outlines[1].bounds.tolist() == [23, 1, 33, 31]
 
 
-def test_a_label_that_is_the_data_sets_identity_tells_the_person(tmp_path: Path) -> None:
+def test_a_label_that_is_the_data_sets_identity_names_the_person(tmp_path: Path) -> None:
     outlines, _ = collect(tmp_path, drawn(2, "p107"), ids=IDS)
     assert list(outlines) == [1]
 
@@ -120,7 +120,7 @@ def test_one_shape_that_makes_no_sense_does_not_hide_the_others(tmp_path: Path) 
     ]
 
 
-def test_otherwise_the_boxes_tell_the_person(tmp_path: Path) -> None:
+def test_otherwise_the_boxes_decide(tmp_path: Path) -> None:
     outlines, findings = collect(tmp_path, drawn(1, "person"), drawn(0, "person"))
     assert {row: outline.bounds.tolist() for row, outline in outlines.items()} == {
         0: [0, 0, 10, 30],
@@ -244,7 +244,7 @@ def test_files_of_a_pack_are_refused_since_their_rectangles_are_boxes(tmp_path: 
     assert "annotate collect" in findings[0].hint
 
 
-def test_shapes_that_are_no_area_are_told_and_not_used(tmp_path: Path) -> None:
+def test_shapes_that_are_no_area_are_reported_and_not_used(tmp_path: Path) -> None:
     line = LabelMeShape("p3", np.array([[0.0, 0.0], [5.0, 5.0]]), "line")
     outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), line)
     assert sorted(outlines) == [0, 1]
@@ -260,7 +260,7 @@ def test_a_polygon_that_crosses_itself_is_an_error_that_names_the_crossing(tmp_p
     assert findings[0].where == "a.json 'p3' (shape 0)"
 
 
-def test_an_outline_that_fits_nobody_is_told(tmp_path: Path) -> None:
+def test_an_outline_that_fits_nobody_is_reported(tmp_path: Path) -> None:
     stray = LabelMeShape("person", rectangle([70, 70, 90, 90]))
     outlines, findings = collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"), stray)
     assert sorted(outlines) == [0, 1]
@@ -284,7 +284,7 @@ def test_a_private_box_that_the_scene_has_not_is_an_error(tmp_path: Path, box: o
     assert "maskps_box" in findings[0].expected
 
 
-def test_an_identity_twice_in_a_scene_is_told_apart_by_the_boxes(tmp_path: Path) -> None:
+def test_an_identity_twice_in_a_scene_is_resolved_by_the_boxes(tmp_path: Path) -> None:
     twice = table()
     twice.pids[2] = 7
     write_labelme(tmp_path / "a.json", LabelMeFile("a.jpg", 100, 100, (drawn(2, "p7"), drawn(1, "p7"))))
@@ -310,7 +310,7 @@ def test_a_broken_file_is_an_error_and_the_others_are_read(tmp_path: Path) -> No
     assert levels(findings) == ["error"]
 
 
-def test_what_the_reader_put_right_is_told(tmp_path: Path) -> None:
+def test_what_the_reader_put_right_is_reported(tmp_path: Path) -> None:
     collect(tmp_path, drawn(0, "p3"), drawn(1, "p7"))
     content = json.loads((tmp_path / "a.json").read_text())
     del content["shapes"][0]["shape_type"]

@@ -46,7 +46,7 @@ Drive = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    """Returns a function that runs `annotate open` on a pack with a user who does what he is told."""
+    """Returns a function that runs `annotate open` on a pack with a user who follows instructions."""
     folder = tmp_path_factory.mktemp("labelme")
     try:
         program = find_labelme(os.environ.get("MASKPS_LABELME"))

@@ -52,7 +52,7 @@ def test_other_versions_are_refused_with_what_to_install(tmp_path: Path, version
     assert "pip install" in caught.value.hint
 
 
-def test_a_missing_labelme_is_told_with_what_to_install() -> None:
+def test_a_missing_labelme_is_reported_with_what_to_install() -> None:
     with pytest.raises(ConfigError, match="no program") as caught:
         find_labelme("no-such-labelme")
     assert "maskps[annotate]" in caught.value.hint
@@ -128,18 +128,18 @@ def test_labelme_is_waited_for(tmp_path: Path) -> None:
     assert seen.read_text() == "a b"
 
 
-def test_a_labelme_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None:
+def test_a_labelme_that_fails_is_reported_with_its_last_line(tmp_path: Path) -> None:
     with pytest.raises(MaskpsError, match=r"exit code 3.*the last line"):
         run_labelme([script(tmp_path, "print('first\\nthe last line', file=sys.stderr); sys.exit(3)")])
 
 
 def test_what_qt_grumbles_after_the_error_does_not_hide_it(tmp_path: Path) -> None:
-    told = "TypeError: too many arguments\nThis plugin does not support raise()"
+    listed = "TypeError: too many arguments\nThis plugin does not support raise()"
     with pytest.raises(MaskpsError, match="exit code 1: TypeError: too many arguments"):
-        run_labelme([script(tmp_path, f"sys.exit({told!r})")])
+        run_labelme([script(tmp_path, f"sys.exit({listed!r})")])
 
 
-def test_a_labelme_killed_by_qt_is_told_with_what_to_install(tmp_path: Path) -> None:
+def test_a_labelme_killed_by_qt_is_reported_with_what_to_install(tmp_path: Path) -> None:
     body = (
         "import signal; print('qt.qpa.plugin: could not load the Qt platform plugin', file=sys.stderr, "
         "flush=True); os.kill(os.getpid(), signal.SIGKILL)"

@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_bytes(
     assert contents_of(tmp_path / "again") == contents_of(tmp_path / "packs")
 
 
-def test_no_pack_tells_what_is_doubled(packs: PackSet) -> None:
+def test_no_pack_reveals_what_is_doubled(packs: PackSet) -> None:
     name = min(packs.doubled)
     texts = [
         json.dumps(scene)
@@ -209,7 +209,7 @@ def test_a_damaged_record_is_one_error_with_a_hint(packs: PackSet, tmp_path: Pat
     assert caught.value.hint
 
 
-def test_the_folder_of_one_annotator_is_told_from_that_of_all(packs: PackSet) -> None:
+def test_the_folder_of_one_annotator_is_distinguished_from_that_of_all(packs: PackSet) -> None:
     with pytest.raises(InputFileError, match="the folder of one annotator") as raised:
         read_packs(packs.packs[0].folder)
     assert str(packs.packs[0].folder.parent) in raised.value.hint

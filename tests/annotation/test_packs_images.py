@@ -17,7 +17,7 @@ def test_plain_names_stay() -> None:
     assert pack_image_names(["s1.jpg", "s2.png"]) == ["s1.jpg", "s2.png"]
 
 
-def test_images_of_folders_are_told_apart_by_the_folder() -> None:
+def test_images_of_folders_are_distinguished_by_the_folder() -> None:
     assert pack_image_names(["a/s1.jpg", "b/s1.jpg"]) == ["a_s1.jpg", "b_s1.jpg"]
     assert pack_image_names(["a/s1.jpg", "b/s2.jpg"]) == ["s1.jpg", "s2.jpg"]
 

@@ -1,4 +1,4 @@
-"""Progress counts what is drawn, ticked and right, and tells the pace only where files tell it."""
+"""Progress counts what is drawn, ticked and right, and gives a rate only if file times allow it."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_errors_come_first_then_warnings_and_missing_persons_last(
     assert (made.errors, made.warnings) == (1, 1)
 
 
-def test_an_error_about_a_file_is_told_at_every_person_in_it(
+def test_an_error_about_a_file_is_shown_at_every_person_in_it(
     packs: PackSet, subset: Path, dataset: PersonSearchDataset
 ) -> None:
     (packs.packs[0].folder / "a.json").write_text("{")
@@ -176,8 +176,8 @@ def test_a_drawing_of_another_annotator_and_the_one_before_are_shown(
     first, second = review_persons(subset, open_subset(subset, dataset), dataset)[:2]
     assert first.drawn_by == "ann"
     assert outline_key(first.outline) == outline_key(outline(0, 5))
-    told = {other.what: outline_key(other.outline) for other in first.others}
-    assert told == {
+    listed = {other.what: outline_key(other.outline) for other in first.others}
+    assert listed == {
         "ann, before": outline_key(outline(0, 2)),
         "bob, not used": outline_key(outline(0, 3)),
         "in the subset before": outline_key(outline(0)),
@@ -209,11 +209,11 @@ def test_the_same_subset_gives_the_same_bytes(
 def test_progress_counts_files_and_images_to_the_end(
     packs: PackSet, subset: Path, dataset: PersonSearchDataset, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int]] = []
+    listed: list[tuple[int, int]] = []
     write_review(
-        subset, dataset, tmp_path / "r.html", packs=packs, progress=lambda *counts: told.append(counts)
+        subset, dataset, tmp_path / "r.html", packs=packs, progress=lambda *counts: listed.append(counts)
     )
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert listed == [(done, 6) for done in range(1, 7)]
 
 
 def test_names_end_no_element_of_the_page(dataset: PersonSearchDataset, tmp_path: Path) -> None:
@@ -294,5 +294,5 @@ def test_of_many_versions_only_the_latest_other_one_is_shown(
         draw(packs, "ann", "b.jpg", {"p2": polygon(1, inset)})
         collect_packs(packs, subset, dataset)
     last = review_persons(subset, open_subset(subset, dataset), dataset)[-1]
-    told = [(other.what, outline_key(other.outline)) for other in last.others]
-    assert told == [("ann, before", outline_key(outline(1, 3)))]
+    listed = [(other.what, outline_key(other.outline)) for other in last.others]
+    assert listed == [("ann, before", outline_key(outline(1, 3)))]

@@ -21,7 +21,7 @@ def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_it_finds_the_images_and_tells_persons_and_size(subset: Path, tmp_path: Path) -> None:
+def test_it_finds_the_images_and_prints_persons_and_size(subset: Path, tmp_path: Path) -> None:
     out = tmp_path / "review.html"
     result = run("annotate", "review", subset, "--out", out)
     assert result.exit_code == 0
@@ -30,7 +30,7 @@ def test_it_finds_the_images_and_tells_persons_and_size(subset: Path, tmp_path: 
     assert f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)" in result.stderr
 
 
-def test_with_packs_it_tells_what_the_checks_find(subset: Path, tmp_path: Path) -> None:
+def test_with_packs_it_prints_what_the_checks_find(subset: Path, tmp_path: Path) -> None:
     packs = tmp_path / "packs"
     assert run("annotate", "pack", subset, "--out", packs, "--annotators", "ann").exit_code == 0
     result = run("annotate", "review", subset, "--out", tmp_path / "review.html", "--packs", packs)

@@ -33,7 +33,7 @@ class Visit:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A browser; the test is skipped aloud where there is none."""
+    """A browser; the test is skipped aloud if there is no Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright: pip install -e '.[dev]'")
     if not Path(CHROMIUM).is_file():
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium, or set MASKPS_CHROMIUM")

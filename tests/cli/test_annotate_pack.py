@@ -101,11 +101,11 @@ def test_open_without_labelme_says_what_to_install(packs: Path) -> None:
 def test_progress_prints_the_same_numbers_as_table_and_json(packs: Path) -> None:
     result = run("progress", packs, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert [part["annotator"] for part in told["annotators"]] == ["ann", "bob"]
-    assert told["all"]["persons"] == sum(part["persons"] for part in told["annotators"])
+    listed = json.loads(result.stdout)
+    assert [part["annotator"] for part in listed["annotators"]] == ["ann", "bob"]
+    assert listed["all"]["persons"] == sum(part["persons"] for part in listed["annotators"])
     table = run("progress", packs).stdout
-    assert f"0 of {told['all']['persons']}" in table
+    assert f"0 of {listed['all']['persons']}" in table
 
 
 def test_progress_of_a_folder_without_packs_is_one_error(tmp_path: Path) -> None:

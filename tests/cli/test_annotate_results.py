@@ -69,9 +69,9 @@ def test_findings_stand_below_the_whole_name_of_their_file(work: Path) -> None:
     damaged = next((work / "packs" / "ann").glob("s*.jpg"))
     damaged.unlink()
     damaged.write_bytes(b"no image")
-    told = run("check", work / "packs").stdout
-    assert "ann/s1 copy 2.json\n  warning file-extra: a file" in told
-    assert f"ann/{damaged.name}\n  error image-unreadable: " in told
+    listed = run("check", work / "packs").stdout
+    assert "ann/s1 copy 2.json\n  warning file-extra: a file" in listed
+    assert f"ann/{damaged.name}\n  error image-unreadable: " in listed
 
 
 def test_collect_fills_the_subset_and_restore_brings_a_file_back(work: Path, few_scenes: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_value_however_deep_is_an_error_in_words(tmp_path: Path, depth: int) -
     ],
     ids=repr,
 )
-def test_a_shape_that_cannot_be_meant_is_an_error_with_its_index(tmp_path: Path, bad: Any) -> None:
+def test_a_shape_that_makes_no_sense_is_an_error_with_its_index(tmp_path: Path, bad: Any) -> None:
     with pytest.raises(AnnotationError, match="shape 1"):
         read_labelme(file_with(tmp_path, shape(), bad))
 
