@@ -17,9 +17,8 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from maskps.errors import AnnotationError, InputFileError
 from maskps.findings import Finding
@@ -93,10 +92,6 @@ class CollectReport:
             ("outlines still missing", self.missing),
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns all fields by name."""
-        return asdict(self)
-
 
 def store_of(subset_dir: Path) -> Store:
     """Returns the store of a subset: the folder beside it with ".store" added to its name."""
@@ -116,7 +111,7 @@ def collect_packs(
     `collected.choose_drawing` decides which of several drawings of a person is used.
 
     Args:
-        progress: called with (files stored and checked, twice the number of files).
+        progress: called with (files checked, files to check).
 
     Raises:
         InputFileError: the subset, its store or collected.json is damaged.
@@ -128,9 +123,11 @@ def collect_packs(
     rows = _person_rows(packs, subset, dataset)
     store = store_of(subset_dir)
     with store.locked():
-        shas, findings, stored = _store_all(packs, store, _half(progress, 0))
+        known = store.size
+        shas, findings = _store_all(packs, store)
+        stored = store.size - known
         stored_files = {file: store.path(sha256) for file, sha256 in shas.items()}
-        checked = check_files(packs, stored_files, progress=_half(progress, 1))
+        checked = check_files(packs, stored_files, progress=progress)
         before = subset.masks.outlines
         record = read_collected(subset_dir / COLLECTED_NAME)
         candidates = _candidates(packs, rows, checked, shas)
@@ -159,11 +156,6 @@ def collect_packs(
     )
 
 
-def _half(progress: Callable[[int, int], None] | None, half: int) -> Callable[[int, int], None] | None:
-    """Returns `progress` for the first (0) or second (1) half of the work."""
-    return None if progress is None else lambda done, total: progress(done + half * total, 2 * total)
-
-
 def _person_rows(packs: PackSet, subset: Subset, dataset: PersonSearchDataset) -> dict[_Key, int]:
     """Returns annotator, scene and slot -> person row of the training table."""
     train = dataset.train
@@ -185,33 +177,24 @@ def _person_rows(packs: PackSet, subset: Subset, dataset: PersonSearchDataset) -
     return rows
 
 
-def _store_all(
-    packs: PackSet, store: Store, progress: Callable[[int, int], None] | None
-) -> tuple[dict[tuple[str, str], str], list[Finding], int]:
-    """Stores every file; returns the checksums by annotator and scene, and how many versions were new."""
-    total, done, stored = sum(len(pack.scenes) for pack in packs.packs), 0, 0
+def _store_all(packs: PackSet, store: Store) -> tuple[dict[tuple[str, str], str], list[Finding]]:
+    """Stores every file; returns the checksums by annotator and scene, and what is wrong with the folders."""
     shas: dict[tuple[str, str], str] = {}
     findings: list[Finding] = []
     for pack in packs.packs:
         findings += check_folder(pack)
-        ours = {scene.file_name: scene.scene for scene in pack.scenes}
-        extra = sorted(path.name for path in pack.folder.glob("*.json")) if pack.folder.is_dir() else []
-        for name in sorted({*ours, *extra} - {PACK_NAME}):
-            path = pack.folder / name
-            if path.is_file():
-                known = len(store.versions(pack.annotator, name))
-                try:
-                    sha256 = store.add(path, pack.annotator, name)
-                except InputFileError as error:
-                    findings.append(Finding.of_error("file-unreadable", error))
-                    continue
-                stored += len(store.versions(pack.annotator, name)) - known
-                if name in ours:
-                    shas[pack.annotator, ours[name]] = sha256
-            if name in ours and progress is not None:
-                done += 1
-                progress(done, total)
-    return shas, findings, stored
+        scenes = {scene.file_name: scene.scene for scene in pack.scenes}
+        for path in sorted(pack.folder.glob("*.json")):
+            if path.name == PACK_NAME or not path.is_file():
+                continue
+            try:
+                sha256 = store.add(path, pack.annotator, path.name)
+            except InputFileError as error:
+                findings.append(Finding.of_error("file-unreadable", error))
+                continue
+            if path.name in scenes:
+                shas[pack.annotator, scenes[path.name]] = sha256
+    return shas, findings
 
 
 def _candidates(

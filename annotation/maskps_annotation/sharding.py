@@ -62,25 +62,13 @@ def share_scenes(persons: ArrayLike, annotators: int, *, double: float = 0.0, se
 
 
 def _check(scenes: int, annotators: int, double: float, seed: int) -> None:
-    if annotators < 1:
-        raise ConfigError("annotators", expected="at least one", found="none", hint="name the annotators")
-    if annotators > scenes:
-        raise ConfigError(
-            "annotators",
-            expected=f"at most one per image: {scenes}",
-            found=f"{annotators}",
-            hint="name fewer annotators",
-        )
-    if not 0 <= double <= 1:
-        raise ConfigError(
-            "double", expected="a share from 0 to 1", found=f"{double:g}", hint="give 0.05 for 5 %"
-        )
-    if double > 0 and annotators < 2:
-        raise ConfigError(
-            "double",
-            expected="two annotators or more, to give an image to two",
-            found="one",
-            hint="name another annotator, or leave the option out",
-        )
-    if seed < 0:
-        raise ConfigError("seed", expected="0 or above", found=str(seed), hint="give another seed")
+    two = "two annotators or more, to give an image to two"
+    for is_right, where, expected, found, hint in (
+        (annotators >= 1, "annotators", "at least one", "none", "name the annotators"),
+        (annotators <= scenes, "annotators", f"at most {scenes}, one per image", annotators, "name fewer"),
+        (0 <= double <= 1, "double", "a share from 0 to 1", f"{double:g}", "give 0.05 for 5 %"),
+        (annotators >= 2 or not double, "double", two, "one", "name another, or leave the option out"),
+        (seed >= 0, "seed", "0 or above", seed, "give another seed"),
+    ):
+        if not is_right:
+            raise ConfigError(where, expected=expected, found=str(found), hint=hint)

@@ -48,10 +48,6 @@ class Version:
     bytes: int
     modified: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns all fields by name."""
-        return asdict(self)
-
 
 class Store:
     """A store in a folder, which is created with the first version.
@@ -86,9 +82,14 @@ class Store:
         if not known or known[-1].sha256 != sha256:
             when = datetime.fromtimestamp(int(modified), UTC).isoformat()
             version = Version(annotator, name, sha256, len(content), when)
-            self._append(version.to_dict())
+            self._append(asdict(version))
             self._versions.setdefault((annotator, name), []).append(version)
         return sha256
+
+    @property
+    def size(self) -> int:
+        """Number of stored versions of all files."""
+        return sum(map(len, self._versions.values()))
 
     def path(self, sha256: str) -> Path:
         """Returns the path of the version with this checksum; never write to it."""

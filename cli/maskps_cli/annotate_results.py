@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -76,7 +77,7 @@ def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet
     with progress_bar("files", quiet=quiet) as update:
         report = collect_packs(opened, subset, dataset, progress=update)
     if as_json:
-        print_json(report.to_dict())
+        print_json(asdict(report))
         return
     print_table(str(subset), ["collected", ""], [[name, f"{count:,}"] for name, count in report.rows()])
     several = [finding for finding in report.findings if finding.code == "drawn-by-several"]
@@ -127,7 +128,7 @@ def restore(
         return
     listed = store.listed(file)
     if as_json:
-        print_json([one.to_dict() for one in listed])
+        print_json([asdict(one) for one in listed])
     else:
         rows = [
             [f"{one.annotator}/{one.name}", one.sha256[:12], one.modified, f"{one.bytes:,}"] for one in listed

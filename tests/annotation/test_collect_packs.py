@@ -207,7 +207,7 @@ def test_packs_of_another_data_set_are_refused(
 def test_progress_counts_to_the_end(packs: PackSet, subset: Path, dataset: PersonSearchDataset) -> None:
     seen: list[tuple[int, int]] = []
     collect_packs(packs, subset, dataset, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 16) for done in range(1, 17)]
+    assert seen == [(done, 8) for done in range(1, 9)]
 
 
 KILLED = """

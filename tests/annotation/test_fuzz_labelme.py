@@ -16,7 +16,7 @@ def fuzz(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
 
 
 def test_whole_files_are_read_by_all(fuzz: ModuleType, tmp_path: Path) -> None:
-    """`build-subset` refuses the first, a file of a pack; the third has a number as label, which is not a slot."""
+    """`build-subset` refuses the first, a file of a pack; the label of the third, a number, is not a slot."""
     outcomes = []
     for content in fuzz.whole_files():
         (tmp_path / "s1.json").write_bytes(content)
