@@ -31,6 +31,13 @@ def test_negative_rows_count_from_the_end_and_others_are_index_errors() -> None:
         table()[3]
 
 
+def test_a_person_is_named_by_scene_box_and_pid() -> None:
+    scenes = SceneTable.from_scenes([scene("a.jpg", [3]), scene("b.jpg", []), scene("c.jpg", [5, -1])])
+    assert [list(scenes.persons_of(i)) for i in range(3)] == [[0], [], [1, 2]]
+    names = ["a.jpg box 0 (pid 3)", "c.jpg box 0 (pid 5)", "c.jpg box 1 (pid -1)", "person row 3 of 3"]
+    assert [scenes.person_name(row) for row in range(4)] == names
+
+
 def test_labeled_persons_are_counted_per_scene() -> None:
     assert table().labeled_per_scene.tolist() == [1, 0, 2]
 

@@ -23,7 +23,8 @@ from maskps.masks import (
     read_masks,
     write_masks,
 )
-from maskps.masks.mask_file import read_mask_images
+from maskps.masks.mask_file import points_of_polygon, read_mask_images
+from maskps.masks.outlines import FARTHEST
 from maskps.structures import MaskState, Scene, SceneTable
 
 SQUARE = np.array([(0.0, 0.0), (9.0, 0.0), (9.0, 10.0), (0.0, 10.0)])
@@ -174,6 +175,7 @@ def _person(**changes: Any) -> Callable[[dict[str, Any]], object]:
     "change",
     [
         _person(person_id=5),
+        _person(box_index=2),  # of two persons
         _person(box_index=7),
         _person(box_index=-1),
         _person(box_index=None),
@@ -188,6 +190,7 @@ def _person(**changes: Any) -> Callable[[dict[str, Any]], object]:
         _person(segmentation={"counts": "abc", "size": [1, 2]}),
         _person(segmentation=[[10**400, 0, 1, 0, 1, 1]]),
         _person(box_index=float("inf")),
+        _person(segmentation=[[0, 0, 1, 0, 2, 0]], maskps_holes=[[]]),  # on one line
         _person(maskps_holes=[]),
         _person(maskps_holes=5),
         _person(maskps_holes=[5, 5]),
@@ -206,6 +209,14 @@ def test_an_edit_that_contradicts_the_data_set_is_an_error(
 ) -> None:
     with pytest.raises(AnnotationError):
         read_masks(edited(tmp_path, change), table(), fingerprint="f1")
+
+
+def test_a_polygon_has_three_points_or_more_up_to_the_farthest_coordinate() -> None:
+    far = [0.0, 0.0, FARTHEST, 0.0, 0.0, -FARTHEST]
+    assert points_of_polygon(far, "test", hint="").tolist() == [[0, 0], [FARTHEST, 0], [0, -FARTHEST]]
+    for wrong in (far[:4], [*far, 1.0], [*far[:4], 0.0, -FARTHEST - 1], "polygon", [far]):
+        with pytest.raises(AnnotationError, match="3 points or more, in pixels"):
+            points_of_polygon(wrong, "test", hint="")
 
 
 @pytest.mark.parametrize("key", ["images", "annotations"])

@@ -54,6 +54,12 @@ def test_the_runs_go_down_the_columns() -> None:
     assert mask_to_rle(~mask) == {"size": [2, 3], "counts": [0, 2, 1, 1, 2]}
 
 
+def test_a_number_may_have_seven_groups() -> None:
+    """6 is "6" or, with six empty groups after it, "VPPPPP0": V is 6 with 32 added, P is 0 with 32 added."""
+    for text in ("6", "VPPPPP0"):
+        assert not rle_to_mask({"size": [2, 3], "counts": text}, where="test").any()
+
+
 def test_whole_numbers_written_with_a_point_are_read() -> None:
     mask = rle_to_mask({"size": [1, 4], "counts": [1.0, 2.0, 1.0]}, where="test")
     assert mask.tolist() == [[False, True, True, False]]
@@ -69,7 +75,8 @@ def test_whole_numbers_written_with_a_point_are_read() -> None:
         ({"size": [2.0, 3], "counts": [6]}, "height, width"),
         ({"size": [True, 6], "counts": [6]}, "height, width"),
         ({"size": "23", "counts": [6]}, "height, width"),
-        ({"size": [10**5, 10**5], "counts": [10**10]}, "at most"),
+        ({"size": [10**4, 10**4 + 1], "counts": [10**8]}, "at most"),
+        ({"size": [10**4, 10**4], "counts": [5]}, "runs of 5 pixels"),
         ({"size": [2, 3], "counts": [5]}, "runs of 5 pixels"),
         ({"size": [2, 3], "counts": [6, 1]}, "runs of 7 pixels"),
         ({"size": [2, 3], "counts": []}, "runs of 0 pixels"),
@@ -87,7 +94,10 @@ def test_whole_numbers_written_with_a_point_are_read() -> None:
         ({"size": [2, 3], "counts": ""}, "runs of 0 pixels"),
         ({"size": [2, 3], "counts": "P"}, "ends within number 1"),
         ({"size": [2, 3], "counts": "PPPPPPPPPPPP0"}, "encoding"),
+        ({"size": [2, 3], "counts": "VPPPPPP0"}, "encoding"),  # 8 groups
         ({"size": [2, 3], "counts": "6 "}, "encoding"),
+        ({"size": [2, 3], "counts": "6p"}, "encoding"),
+        ({"size": [2, 3], "counts": "/6"}, "'/' after 0 numbers"),
         ({"size": [2, 3], "counts": "ü"}, "encoding"),
         ({"size": [2, 3], "counts": "7O"}, "negative"),
     ],
