@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import box_area
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError, InputFileError, shown_value
 from maskps.io.files import check_format, read_json, written_atomically
 from maskps.masks.outlines import FARTHEST, Outline, ring_area
 from maskps.structures import MaskState, SceneTable
@@ -228,7 +228,7 @@ def outline_of_annotation(annotation: Mapping[str, Any], where: str) -> Outline:
     """
     segmentation, holes = annotation.get("segmentation"), annotation.get(HOLES_KEY)
     if not isinstance(segmentation, list) or not segmentation:
-        found = repr(segmentation)[:60]
+        found = shown_value(segmentation)
         raise AnnotationError(where, expected="outer rings as 'segmentation'", found=found, hint=_EDITED)
     if holes is None:
         holes = [[]] * len(segmentation)
@@ -238,7 +238,7 @@ def outline_of_annotation(annotation: Mapping[str, Any], where: str) -> Outline:
         or not all(isinstance(inner, list) for inner in holes)
     ):
         expected = f"'{HOLES_KEY}' with a list for each of {len(segmentation)} outer rings"
-        raise AnnotationError(where, expected=expected, found=repr(holes)[:60], hint=_EDITED)
+        raise AnnotationError(where, expected=expected, found=shown_value(holes), hint=_EDITED)
     rings: list[NDArray[np.float64]] = []
     for outer, inner in zip(segmentation, holes, strict=True):
         rings += [_read_ring(outer, +1, where), *(_read_ring(hole, -1, where) for hole in inner)]
@@ -259,7 +259,7 @@ def points_of_polygon(numbers: Any, where: str, *, hint: str) -> NDArray[np.floa
     # NaN and infinity fail the comparison as well.
     if points.ndim != 1 or len(points) % 2 or len(points) < 6 or not (np.abs(points) <= FARTHEST).all():
         expected = f"polygons as [x, y, x, y, ...] of 3 points or more, in pixels, none beyond {FARTHEST:.0e}"
-        raise AnnotationError(where, expected=expected, found=repr(numbers)[:60], hint=hint)
+        raise AnnotationError(where, expected=expected, found=shown_value(numbers), hint=hint)
     return points.reshape(-1, 2)
 
 
@@ -338,9 +338,9 @@ def _read_person(
     if not 0 <= box_index < len(persons):
         expected, found = f"a box_index below {len(persons)}", str(box_index)
     elif person_id != train.pids[persons[box_index]]:
-        expected, found = f"person_id {train.pids[persons[box_index]]}", repr(person_id)[:60]
+        expected, found = f"person_id {train.pids[persons[box_index]]}", shown_value(person_id)
     elif name not in MaskState.__members__:
-        expected, found = f"a mask_state out of {', '.join(MaskState.__members__)}", repr(name)[:60]
+        expected, found = f"a mask_state out of {', '.join(MaskState.__members__)}", shown_value(name)
     elif (name == "NOT_APPLICABLE") == bool(train.is_labeled[persons[box_index]]):
         expected = "PRESENT or MISSING for a labeled person, NOT_APPLICABLE for an unlabeled one"
         found = f"{name} for pid {person_id}"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, shown_value
 
 MAX_PIXELS = 10**8
 """Largest mask that is read or written: 10,000 x 10,000 pixels."""
@@ -48,7 +48,7 @@ def rle_to_mask(rle: Any, *, where: str) -> NDArray[np.bool_]:
     """
     if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
         raise AnnotationError(
-            where, expected="an RLE with 'size' and 'counts'", found=repr(rle)[:60], hint=_HINT
+            where, expected="an RLE with 'size' and 'counts'", found=shown_value(rle), hint=_HINT
         )
     height, width = _size(rle["size"], where)
     counts = rle["counts"]
@@ -73,7 +73,7 @@ def _size(size: Any, where: str) -> tuple[int, int]:
         or size[0] * size[1] > MAX_PIXELS
     ):
         expected = f"a size [height, width] of at most {MAX_PIXELS} pixels"
-        raise AnnotationError(where, expected=expected, found=repr(size)[:60], hint=_HINT)
+        raise AnnotationError(where, expected=expected, found=shown_value(size), hint=_HINT)
     return size[0], size[1]
 
 
@@ -83,7 +83,7 @@ def _lengths(counts: Any, where: str) -> NDArray[np.int64]:
     except (TypeError, ValueError, OverflowError):
         numbers = np.full(1, np.nan)
     if numbers.ndim != 1 or not (np.abs(numbers) <= MAX_PIXELS).all() or (numbers % 1 != 0).any():
-        found = repr(counts)[:60]
+        found = shown_value(counts)
         raise AnnotationError(where, expected="counts as whole numbers, or as text", found=found, hint=_HINT)
     return numbers.astype(np.int64)
 

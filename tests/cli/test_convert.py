@@ -56,7 +56,7 @@ def test_masks_become_run_lengths(few_scenes: Path, tmp_path: Path) -> None:
     build_subset_from_labelme(open_dataset(few_scenes), tmp_path / "subset", few_scenes / "truth" / "labelme")
     masks, out = tmp_path / "subset" / "masks.json", tmp_path / "rle.json"
     code, stdout, stderr = run("--masks", masks, "--to", "coco-rle", "--out", out)
-    assert code == 0 and "IoU" in stdout and f"wrote {out}" in stderr
+    assert (code, stdout) == (0, "") and f"wrote {out}" in stderr
     forms = [annotation["segmentation"] for annotation in json.loads(out.read_text())["annotations"]]
     assert any(isinstance(form, dict) and form["counts"] for form in forms)
 
