@@ -5,7 +5,8 @@
 A mutant is the tree with one expression changed: a comparison, an arithmetic or Boolean operator, a number, a
 pair such as min and max. The sites are drawn with a fixed seed. For each one, a copy of the tree is changed,
 and the tests of the room run in a forked process until the first failure. Results are kept in the state file,
-so that an interrupted run resumes; a mutant of a file that was edited since is tried again.
+so that an interrupted run resumes; a mutant of a file that was edited since is tried again. An edit elsewhere
+does not change what is drawn.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import contextlib
 import copy
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -64,6 +64,10 @@ _PAIRS = "min max, any all, argmin argmax, minimum maximum, floor ceil, zeros on
 NAMES = {a: b for pair in _PAIRS.split(", ") for a, b in [pair.split(), reversed(pair.split())]}
 
 
+MESSAGE = ("expected", "found", "hint", "help", "title")
+"""Names of texts for people, whose parts are not mutated."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change: the file's text from `begin` to `end` (characters) becomes `after`."""
@@ -78,6 +82,13 @@ class Mutant:
     def key(self, text: str) -> str:
         """Returns what the mutant is called in the state file; it changes with the file's text."""
         return sha256(f"{self} {text}".encode()).hexdigest()[:16]
+
+    def lot(self, text: str, seed: int) -> str:
+        """Returns the text by which mutants are drawn, the smallest first. The line counts, not its number."""
+        begin = text.rfind("\n", 0, self.begin) + 1
+        line = text[begin : text.find("\n", self.begin)]
+        place = (seed, self.file, line, self.begin - begin, self.before, self.after)
+        return sha256(repr(place).encode()).hexdigest()
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -125,6 +136,14 @@ def expressions(node: ast.AST) -> Iterator[ast.AST]:
         case ast.BinOp(op=ast.BitOr(), right=ast.Constant(value=None)):
             return
         case ast.keyword(arg="strict"):  # of zip: guards what no caller does
+            return
+        case ast.keyword(arg=name) if name in MESSAGE:
+            return
+        case ast.Assign(targets=[ast.Name(id=name) | ast.Tuple(elts=[ast.Name(id=name), *_])]) if (
+            name in MESSAGE
+        ):
+            return
+        case ast.Subscript(value=ast.Call(func=ast.Name(id="repr" | "str"))):  # how much of a value is shown
             return
     if isinstance(node, ast.expr):
         yield node
@@ -206,6 +225,29 @@ def copied_tree() -> Path:
     return folder
 
 
+def tried(mutants: list[Mutant], texts: dict[str, str], limit: float) -> Iterator[tuple[Mutant, str, float]]:
+    """Yields every mutant with its outcome and the seconds.
+
+    Raises:
+        click.ClickException: the tests fail without any change.
+    """
+    folder = copied_tree()
+    import scipy.stats  # noqa: F401
+    import torchvision  # noqa: F401  # what every child would import first
+
+    tests = sorted({test for mutant in mutants for test in nearest_tests(mutant.file)})
+    if outcome(folder, tests, 60 * limit)[0] != "survived":
+        raise click.ClickException(f"the tests fail without any change; see {folder / 'log.txt'}")
+    for number, mutant in enumerate(mutants, start=1):
+        text = texts[mutant.file]
+        (folder / mutant.file).write_text(text[: mutant.begin] + mutant.after + text[mutant.end :])
+        result, seconds = outcome(folder, nearest_tests(mutant.file), limit)
+        (folder / mutant.file).write_text(text)
+        click.echo(f"{number} of {len(mutants)}: {mutant.file}:{mutant.line} {result}", err=True)
+        yield mutant, result, seconds
+    shutil.rmtree(folder)
+
+
 @click.command()
 @click.option("--count", default=200, show_default=True, help="Mutants to draw from all sites.")
 @click.option("--seed", default=1, show_default=True, help="Of the draw.")
@@ -218,33 +260,20 @@ def main(count: int, seed: int, only: str, state: Path, limit: float) -> None:
     """Print how many mutants the tests kill, and every survivor."""
     listed = subprocess.check_output(["git", "ls-files", "*.py"], cwd=REPOSITORY, text=True).split()
     files = [name for name in listed if name.startswith(tuple(ROOMS)) and name.startswith(only)]
+    texts = {file: (REPOSITORY / file).read_text(encoding="utf-8") for file in files}
     sites = [mutant for file in files for mutant in mutants_of(file)]
-    drawn = random.Random(seed).sample(sites, min(count, len(sites)))
+    drawn = sorted(sites, key=lambda mutant: mutant.lot(texts[mutant.file], seed))[:count]
     state.parent.mkdir(parents=True, exist_ok=True)
     lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
     known = {record["key"]: record for record in map(json.loads, lines)}
-    folder = copied_tree()
-    import scipy.stats  # noqa: F401
-    import torchvision  # noqa: F401  # what every child would import first
-
-    tests = sorted({test for mutant in drawn for test in nearest_tests(mutant.file)})
-    if outcome(folder, tests, 60 * limit)[0] != "survived":
-        raise click.ClickException(f"the tests fail without any change; see {folder / 'log.txt'}")
-    results: list[tuple[Mutant, str]] = []
-    for number, mutant in enumerate(drawn, start=1):
-        text = (REPOSITORY / mutant.file).read_text(encoding="utf-8")
-        key = mutant.key(text)
-        if key not in known:
-            (folder / mutant.file).write_text(text[: mutant.begin] + mutant.after + text[mutant.end :])
-            result, seconds = outcome(folder, nearest_tests(mutant.file), limit)
-            (folder / mutant.file).write_text(text)
+    keys = [mutant.key(texts[mutant.file]) for mutant in drawn]
+    if left := [mutant for mutant, key in zip(drawn, keys, strict=True) if key not in known]:
+        for mutant, result, seconds in tried(left, texts, limit):
+            key = mutant.key(texts[mutant.file])
             known[key] = {"key": key, "result": result, "seconds": round(seconds, 1), **asdict(mutant)}
             with state.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(known[key]) + "\n")
-        results.append((mutant, known[key]["result"]))
-        if results[-1][1] != "killed":
-            click.echo(f"{number}: {mutant.file}:{mutant.line} {results[-1][1]}", err=True)
-    shutil.rmtree(folder)
+    results = [(mutant, known[key]["result"]) for mutant, key in zip(drawn, keys, strict=True)]
     print_table(results, len(sites))
 
 

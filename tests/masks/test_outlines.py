@@ -215,8 +215,8 @@ def test_a_spike_is_cut_off() -> None:
     ("points", "what"),
     [
         ([(0, 0), (1, 1)], "3 points"),
-        ([(0, 0), (1, 1), (2, 2)], "area"),
-        ([(5, 5)] * 4, "area"),
+        ([(0, 0), (1, 1), (2, 2)], "points on one line"),
+        ([(5, 5)] * 4, "points on one line"),
         ([(0, 0), (1, 0), (np.nan, 1)], "finite"),
         ([(0, 0), (1, 0), (np.inf, 1)], "finite"),
         ([(0, 0), (1, 0), (1, -1.01 * FARTHEST)], r"beyond 1e\+06 pixels"),
