@@ -84,7 +84,7 @@ class Mutant:
         return sha256(f"{self} {text}".encode()).hexdigest()[:16]
 
     def lot(self, text: str, seed: int) -> str:
-        """Returns the text by which mutants are drawn, the smallest first. The line counts, not its number."""
+        """Returns what decides whether it is drawn: the text of its line, whose number may change."""
         begin = text.rfind("\n", 0, self.begin) + 1
         line = text[begin : text.find("\n", self.begin)]
         place = (seed, self.file, line, self.begin - begin, self.before, self.after)
