@@ -4,5 +4,6 @@ files     writing whole files and folders or none, JSON, what `--force` may repl
 images    pictures, with errors that say what is wrong
 npz       NumPy archives with fixed columns, without pickle
 html      static pages from Jinja templates
+tables    one table for the terminal, Markdown, CSV and LaTeX
 matlab    MATLAB 5 files as streams of columns
 """

@@ -1,4 +1,4 @@
-"""masks.json: lossless for us, plain COCO for others, and never taken for another data set's."""
+"""masks.json: lossless for us, plain COCO for others, and refused for another data set."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ def test_parts_of_nothing_are_nothing() -> None:
 
 
 def test_a_hole_as_thin_as_the_rounding_is_dropped() -> None:
-    """It has no orientation, and was taken for a part inside a part."""
+    """It has no orientation, and was read as a part inside a part."""
     thin = [(151.0, 189.0), (98.9, 230.0), (109.32, 221.8)]
     around = shapely.Polygon([(0, 0), (400, 0), (400, 400), (0, 400)], [thin])
     assert around.is_valid

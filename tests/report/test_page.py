@@ -320,8 +320,8 @@ def test_ranked_results_among_cameras_of_prw(
     run = write_searched("a", dataset=prw, protocol="all", cameras=cameras)
     write_report([run], tmp_path / "r.html", images=prw)
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
-    told = "all" if cameras == "all" else f"all, {cameras} camera"
-    assert f"Ranked results, {told}</h3>" in text and "<b>query</b> <bdi>" in text
+    which = "all" if cameras == "all" else f"all, {cameras} camera"
+    assert f"Ranked results, {which}</h3>" in text and "<b>query</b> <bdi>" in text
 
 
 def test_several_queries_with_one_person_are_told_apart(
@@ -387,7 +387,7 @@ def test_a_folder_around_a_run_leads_to_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "found"),
     [
         (lambda text: text[:-40], "cut off"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "version 2"),
@@ -395,11 +395,11 @@ def test_a_folder_around_a_run_leads_to_the_run(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_result_file_is_one_error(
-    change: Callable[[str], str], told: str, write_run: WriteRun, tmp_path: Path
+    change: Callable[[str], str], found: str, write_run: WriteRun, tmp_path: Path
 ) -> None:
     path = write_run("run") / "results.json"
     path.write_text(change(path.read_text()))
-    with pytest.raises(InputFileError, match=told):
+    with pytest.raises(InputFileError, match=found):
         write_report([path], tmp_path / "r.html")
 
 
