@@ -35,7 +35,7 @@ from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
 _CHUNK = 4 * 2**20
 _READ = 2**18
 _HEAD = 2**16
-_MISSING = "check the data set's folder, or copy its annotation files again"
+MISSING = "check the data set's folder, or copy its annotation files again"
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,9 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
     """
     wanted = f"a MATLAB file with the variable '{key}'" if key else "a MATLAB file"
     names: list[str] = []
-    with explained_reading(path, what=wanted, hint=_MISSING), open(path, "rb") as file:
-        _check_header(path, file.read(SNIFFED), wanted)
-        end = os.fstat(file.fileno()).st_size
-        offset = HEADER_SIZE
-        while offset < end:
-            head = b""
-            for piece in _unpacked(file, offset, path, _HEAD):
-                head += piece
-                if len(head) >= _HEAD:
-                    break
+    with explained_reading(path, what=wanted, hint=MISSING), open(path, "rb") as file:
+        check_header(path, file.read(SNIFFED), wanted)
+        for offset, head in variables(file, path, _HEAD):
             variable = _read_head(path, offset, head)
             if key is None or variable.name == key:
                 if not variable._is_array:
@@ -174,8 +167,6 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
                     )
                 return variable
             names.append(variable.name)
-            file.seek(offset)
-            offset += 8 + struct.unpack("<II", file.read(8))[1]
     raise InputFileError(
         path,
         expected=wanted,
@@ -184,7 +175,27 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
     )
 
 
-def _check_header(path: Path, header: bytes, wanted: str) -> None:
+def variables(file: BinaryIO, path: Path, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Yields the place of each variable in a file, and its content, unpacked and with its tag.
+
+    Args:
+        limit: of longer variables, only the beginning is read: at least this many bytes.
+    """
+    end = os.fstat(file.fileno()).st_size
+    offset = HEADER_SIZE
+    while offset < end:
+        head = b""
+        for piece in _unpacked(file, offset, path, limit):
+            head += piece
+            if len(head) >= limit:
+                break
+        yield offset, head
+        file.seek(offset)
+        offset += 8 + struct.unpack("<II", file.read(8))[1]
+
+
+def check_header(path: Path, header: bytes, wanted: str) -> None:
+    """Raises InputFileError unless a file that begins with these `SNIFFED` bytes is a MATLAB 5 file."""
     if other := other_file(header):
         raise InputFileError(path, expected=wanted, found=other.found, hint=other.hint)
     header = header[:HEADER_SIZE]
@@ -241,13 +252,13 @@ def _read_head(path: Path, offset: int, head: bytes) -> MatVariable:
         kind, place = struct.unpack_from("<I4x", head)[0], 8
         if kind != MATRIX:
             raise damaged(path, f"no matrix begins at byte {offset}")
-        flags, place = _payload(head, place)
-        shape, place = _payload(head, place)
-        name, place = _payload(head, place)
+        _, flags, place = element(head, place)
+        _, shape, place = element(head, place)
+        _, name, place = element(head, place)
         fields: tuple[str, ...] = ()
         if flags[0] == STRUCT_CLASS:
-            width, place = _payload(head, place)
-            names, place = _payload(head, place)
+            _, width, place = element(head, place)
+            _, names, place = element(head, place)
             fields = split_fields(names, struct.unpack("<i", width)[0])
         count = math.prod(np.frombuffer(shape, "<u4").tolist())
         is_array = flags[0] in (STRUCT_CLASS, CELL_CLASS) or count == 0
@@ -256,16 +267,15 @@ def _read_head(path: Path, offset: int, head: bytes) -> MatVariable:
         raise damaged(path, f"the head of the variable at byte {offset}") from error
 
 
-def _payload(data: bytes, place: int) -> tuple[bytes, int]:
-    """Returns the payload of the element at this place, and the place of the next one."""
-    kind, size = struct.unpack_from("<HH", data, place)
-    if size:
-        return data[place + 4 : place + 4 + size], place + 8
-    size = struct.unpack_from("<I", data, place + 4)[0]
+def element(data: bytes, place: int) -> tuple[int, bytes, int]:
+    """Returns type and payload of the element at this place, and the place of the next one."""
+    kind, size = struct.unpack_from("<II", data, place)
+    if kind >> 16:  # the payload sits inside the tag
+        return kind & 0xFFFF, data[place + 4 : place + 4 + min(kind >> 16, 4)], place + 8
     end = place + 8 + size
     if end > len(data):
         raise ValueError(f"an element of {size} bytes and type {kind}")
-    return data[place + 8 : end], end + -size % 8
+    return kind, data[place + 8 : end], end + -size % 8
 
 
 def cut_off(path: Path, found: str) -> InputFileError:
