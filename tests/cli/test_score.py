@@ -184,7 +184,7 @@ def test_force_does_not_replace_what_maskps_did_not_make(
     assert (tmp_path / "notes.json").read_text() == "{}"
 
 
-def test_embeddings_of_other_lengths_are_told_and_normalized(
+def test_embeddings_of_other_lengths_are_warned_of_and_normalized(
     found: Detections, g4: Path, write: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     lengths = np.random.default_rng(1).uniform(0.1, 9, size=(len(found), 1))
@@ -323,7 +323,7 @@ def test_a_text_file_is_named_without_advice_to_unpickle_it(g4: Path, tmp_path: 
     assert "trust" not in result.stderr
 
 
-def test_images_that_nobody_asked_for_are_told(
+def test_images_that_nobody_asked_for_are_warned_of(
     found: Detections, g4: Path, write: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     names = np.append(found.image_names, "other.jpg")

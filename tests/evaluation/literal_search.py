@@ -1,4 +1,4 @@
-"""The search metric's three rules told again with plain loops and scikit-learn, from their description.
+"""The search metric's three rules restated with plain loops and scikit-learn, from their description.
 
 Slow on purpose and without any code of `maskps.evaluation`: what the library must equal, and what the
 benchmark compares it with. Each returns the APs and the top-1, 5, 10 of all queries.

@@ -1,4 +1,4 @@
-"""Small searches for the tests: random ones, and one query told by its detections."""
+"""Small searches for the tests: random ones, and one query given by its detections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes that are not corners in pixels of the image, which nothing else tells: `score` warns of them."""
+"""Boxes that are not corners in pixels of the image, which only `score` notices: it logs a warning."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def as_sizes(detections: Detections) -> Detections:
     return dataclasses.replace(detections, boxes=boxes)
 
 
-def test_boxes_as_sizes_are_told_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_boxes_as_sizes_are_warned_of_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
     protocol = protocol_of(persons(20))
     (warning,) = warnings_of(protocol, as_sizes(detected(protocol)), caplog)
     assert (
@@ -76,7 +76,7 @@ def test_boxes_as_sizes_are_told_with_both_counts(caplog: pytest.LogCaptureFixtu
     assert "add the first two numbers to the last two" in warning
 
 
-def test_fewer_than_ten_true_boxes_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_fewer_than_ten_true_boxes_give_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings_of(protocol_of(persons(10)), as_sizes(detected(protocol_of(persons(10)))), caplog)
     assert not warnings_of(protocol_of(persons(9)), as_sizes(detected(protocol_of(persons(9)))), caplog)
 
@@ -90,14 +90,14 @@ def test_three_times_as_many_are_needed(caplog: pytest.LogCaptureFixture, right:
     assert bool(warnings_of(protocol, as_sizes(detected(protocol)), caplog)) == (right == 6)
 
 
-@pytest.mark.parametrize(("fitting", "is_told"), [(15, True), (14, False)])
+@pytest.mark.parametrize(("fitting", "is_warned"), [(15, True), (14, False)])
 def test_a_quarter_of_the_true_boxes_is_needed(
-    caplog: pytest.LogCaptureFixture, fitting: int, is_told: bool
+    caplog: pytest.LogCaptureFixture, fitting: int, is_warned: bool
 ) -> None:
     protocol = protocol_of(persons(60))
     found = as_sizes(detected(protocol))
     found.boxes[found.offsets[fitting] :] += np.float32(5000)
-    assert bool(warnings_of(protocol, found, caplog)) == is_told
+    assert bool(warnings_of(protocol, found, caplog)) == is_warned
 
 
 def test_boxes_at_the_origin_are_the_same_both_ways(caplog: pytest.LogCaptureFixture) -> None:
@@ -134,7 +134,7 @@ def test_random_boxes_raise_no_alarm(caplog: pytest.LogCaptureFixture, seed: int
     assert not warnings_of(protocol, many, caplog)
 
 
-def test_no_detections_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_detections_give_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     protocol = protocol_of(persons(20))
     nothing = Detections.from_images(
         protocol.image_names.tolist(),
@@ -146,17 +146,17 @@ def test_no_detections_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert not warnings_of(protocol, nothing, caplog)
 
 
-@pytest.mark.parametrize(("scale", "is_told"), [(0.3, True), (3, True), (1, False), (1.2, False)])
-def test_boxes_that_hardly_overlap_a_person_are_told(
-    caplog: pytest.LogCaptureFixture, scale: float, is_told: bool
+@pytest.mark.parametrize(("scale", "is_warned"), [(0.3, True), (3, True), (1, False), (1.2, False)])
+def test_boxes_that_hardly_overlap_a_person_are_warned_of(
+    caplog: pytest.LogCaptureFixture, scale: float, is_warned: bool
 ) -> None:
     protocol = protocol_of(persons(40))
     found = detected(protocol)
     assert len(found) > 40
     scaled = dataclasses.replace(found, boxes=found.boxes * np.float32(scale))
-    told = warnings_of(protocol, scaled, caplog, "pixels of the original images")
-    assert bool(told) == is_told
-    assert not told or "overlap only 0 of the 40 true boxes" in told[0]
+    warned = warnings_of(protocol, scaled, caplog, "pixels of the original images")
+    assert bool(warned) == is_warned
+    assert not warned or "overlap only 0 of the 40 true boxes" in warned[0]
 
 
 def test_few_detections_are_no_sign_of_wrong_pixels(caplog: pytest.LogCaptureFixture) -> None:

@@ -33,7 +33,7 @@ def found(names: list[str], boxes: list, scores: list) -> Detections:
 
 
 def slow_release(scenes: SceneTable, detections: Detections, threshold: float) -> tuple[float, float]:
-    """The released rule, told again with loops."""
+    """The released rule, restated with loops."""
     y_true, y_score, count_gt, count_tp = [], [], 0, 0
     place = {str(name): row for row, name in enumerate(detections.image_names)}
     for i in range(len(scenes)):

@@ -23,7 +23,7 @@ TENTH = [0.0, 0.0, 100.0, 20.0]
 
 
 def with_names(protocol, detections):
-    """The case with queries that can be told apart, and detections that name them."""
+    """The case with distinct queries, and detections that name them."""
     boxes = protocol.query_boxes + np.arange(protocol.num_queries, dtype=np.float32)[:, None]
     names = protocol.image_names[protocol.query_scenes]
     return (

@@ -190,7 +190,7 @@ def test_another_wrong_candidate_never_raises_the_average_precision(seed: int, c
     assert after <= before + 1e-15
 
 
-def test_ranked_results_tell_the_worked_example() -> None:
+def test_ranked_results_of_the_worked_example() -> None:
     hits = ranked_results(*worked_example(found_in_g3=True), 0, 10)
     assert [(hit.image_name, hit.is_match) for hit in hits] == [
         ("g1", True), ("g2", False), ("g1", False), ("g3", False), ("g3", True),

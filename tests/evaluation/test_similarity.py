@@ -39,7 +39,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("sparse_cost", [0, 10**9], ids=["by image", "all at once"])
 @pytest.mark.parametrize("method", ["cosine", "euclidean"])
-def test_similarities_that_float32_products_confuse_are_told_apart(
+def test_similarities_that_float32_products_confuse_are_distinguished(
     sparse_cost: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
@@ -57,7 +57,7 @@ def test_similarities_that_float32_products_confuse_are_told_apart(
 def test_euclidean_distance_ranks_vectors_as_they_are(
     seed: int, common: float, sparse_cost: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where what all vectors have in common is much larger than what tells them apart."""
+    """Also if the vectors' common part is much larger than their differences."""
     monkeypatch.setattr("maskps.evaluation.search._SPARSE_COST", sparse_cost)
     protocol, detections = random_case(seed, ties=seed % 2 == 0)
     rng = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ def test_euclidean_distance_ranks_vectors_as_they_are(
     assert result.hits.tolist() == hits
 
 
-def test_ranked_results_tell_the_distance() -> None:
+def test_ranked_results_have_the_distance() -> None:
     protocol, detections = random_case(1, ties=False)
     for query in range(protocol.num_queries):
         hits = ranked_results(protocol, detections, query, 10, method=METHODS["euclidean"])

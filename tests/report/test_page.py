@@ -84,7 +84,7 @@ def test_without_a_measurement_on_cuhk_sysu_the_published_tables_stand_alone(
     assert 'id="published"' in (tmp_path / "r.html").read_text()
 
 
-def test_data_sets_of_one_name_and_different_annotation_are_told_apart(
+def test_data_sets_of_one_name_and_different_annotation_have_different_titles(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     other = ResultData("cuhk-sysu", "CUHK-SYSU", False, "0ther")
@@ -324,7 +324,7 @@ def test_ranked_results_among_cameras_of_prw(
     assert f"Ranked results, {which}</h3>" in text and "<b>query</b> <bdi>" in text
 
 
-def test_several_queries_with_one_person_are_told_apart(
+def test_several_queries_with_one_person_have_different_names(
     line: Line, write_run: WriteRun, tmp_path: Path
 ) -> None:
     ids = ["7", "40", "40"]
