@@ -83,10 +83,10 @@ def print_result_file(title: str, results: ResultFile) -> None:
         ["protocol", *lines[0].failures],
         [[name, *map(str, line.failures.values())] for name, line in zip(names, lines, strict=True)],
     )
-    for name, numbers in results.detection.items():
-        where = f"{numbers['persons']:,} persons in {numbers['scenes']:,} scenes"
-        thresholds = f"score >= {numbers['score_threshold']}, IoU >= {numbers['iou_threshold']}"
-        recall, precision = (f"{100 * numbers[key]:.1f} %" for key in ("recall", "AP"))
+    for name, found in results.detection.items():
+        where = f"{found.persons:,} persons in {found.scenes:,} scenes"
+        thresholds = f"score >= {found.score_threshold}, IoU >= {found.iou_threshold}"
+        recall, precision = (f"{100 * value:.1f} %" for value in (found.recall, found.average_precision))
         click.echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import numpy as np
 
 from maskps.errors import InputFileError
+from maskps.evaluation.detection import DetectionResult
 from maskps.evaluation.methods import METHODS
 from maskps.evaluation.metrics import TOP_K
 from maskps.evaluation.rules import RULES
@@ -34,7 +35,7 @@ _WHAT = "results of maskps score or maskps eval"
 _HINT = "the file was edited or cut off; write it again with --out"
 _ROUNDING = 1e-9
 
-Record = TypeVar("Record", "ResultData", "ResultSource")
+Record = TypeVar("Record", "ResultData", "ResultSource", DetectionResult)
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,6 @@ def _is_fraction(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= 1 + _ROUNDING
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)  # true and false are numbers, too
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -179,14 +176,14 @@ class ResultFile:
         data: what was searched.
         source: where the detections came from.
         results: a line for each protocol and method.
-        detection: numbers of `DetectionResult.to_dict` by "all" and "labeled" persons; empty without the
-            annotation of all persons.
+        detection: of the detector, by "all" and "labeled" persons; empty without the annotation of all
+            persons.
     """
 
     data: ResultData
     source: ResultSource
     results: tuple[ProtocolResult, ...]
-    detection: Mapping[str, Mapping[str, float | bool]] = field(default_factory=dict)
+    detection: Mapping[str, DetectionResult] = field(default_factory=dict)
 
     def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON, without the header of the file."""
@@ -196,7 +193,7 @@ class ResultFile:
             "data": asdict(self.data),
             "source": source,
             "results": [line.to_dict(per_query=per_query) for line in self.results],
-            "detection": {name: dict(numbers) for name, numbers in self.detection.items()},
+            "detection": {name: result.to_dict() for name, result in self.detection.items()},
         }
 
 
@@ -222,11 +219,6 @@ def read_results(path: Path) -> ResultFile:
     if not lines:
         raise InputFileError(path, expected="one result or more", found="none", hint=_HINT)
     detection = json_field(content, "detection", dict, path, hint=_HINT)
-    for name, numbers in detection.items():
-        if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
-            raise InputFileError(
-                path, expected=f"'detection', '{name}' as numbers", found=f"{numbers!r:.60}", hint=_HINT
-            )
     source = _record(ResultSource, path, json_field(content, "source", dict, path, hint=_HINT))
     if (source.run is None) == (source.detections is None):
         expected, found = "'source' with either 'run' or 'detections'", f"{source}"
@@ -235,7 +227,7 @@ def read_results(path: Path) -> ResultFile:
         data=_record(ResultData, path, json_field(content, "data", dict, path, hint=_HINT)),
         source=source,
         results=tuple(_read_line(path, number, line) for number, line in enumerate(lines)),
-        detection=detection,
+        detection={name: _read_detection(path, name, detection) for name in detection},
     )
 
 
@@ -248,6 +240,15 @@ def _read_line(path: Path, number: int, content: Any) -> ProtocolResult:
         raise InputFileError(
             path, expected=f"result {number} as maskps writes it", found=str(error), hint=_HINT
         ) from error
+
+
+def _read_detection(path: Path, name: str, content: Mapping[str, Any]) -> DetectionResult:
+    numbers = json_field(content, name, dict, path, hint=_HINT)
+    result = _record(DetectionResult, path, {**numbers, "average_precision": numbers.get("AP")})
+    if not _is_fraction(result.recall) or not _is_fraction(result.average_precision):
+        found = f"recall {result.recall}, AP {result.average_precision}"
+        raise InputFileError(path, expected=f"'detection', '{name}' from 0 to 1", found=found, hint=_HINT)
+    return result
 
 
 def _record(cls: type[Record], path: Path, content: Mapping[str, Any]) -> Record:

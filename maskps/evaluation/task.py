@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from maskps.datasets import open_dataset
 from maskps.datasets.naming import data_name, has_synthetic_record
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import ConfigError
-from maskps.evaluation.detection import evaluate_detection
+from maskps.evaluation.detection import DetectionResult, evaluate_detection
 from maskps.evaluation.detections_file import Detections, read_detections
 from maskps.evaluation.matching import paired_iou
 from maskps.evaluation.methods import METHODS
@@ -257,7 +257,7 @@ def score(
     )
 
 
-def score_detector(task: SearchTask, detections: Detections) -> dict[str, dict[str, Any]]:
+def score_detector(task: SearchTask, detections: Detections) -> dict[str, DetectionResult]:
     """Returns recall and AP of the detector by "all" and "labeled" persons, in the scenes looked at.
 
     Empty without a data set: a protocol file does not list all persons in its scenes.
@@ -269,7 +269,7 @@ def score_detector(task: SearchTask, detections: Detections) -> dict[str, dict[s
     if not scenes.is_labeled.any():
         return {}
     return {
-        name: evaluate_detection(scenes, detections, labeled_only=name == "labeled").to_dict()
+        name: evaluate_detection(scenes, detections, labeled_only=name == "labeled")
         for name in ("all", "labeled")
     }
 

@@ -175,7 +175,6 @@ def _everything(ours: Sources, data: DataKey) -> Table:
 
 
 def _detection(ours: Sources, data: DataKey) -> Table:
-    keys = ("recall", "AP", "persons", "detections", "score_threshold", "iou_threshold")
     return _table(
         f"Detection on {data.title}",
         (
@@ -189,9 +188,12 @@ def _detection(ours: Sources, data: DataKey) -> Table:
             Column("iou_threshold", "IoU from", "count"),
         ),
         measured=[
-            (run.label, which, *(numbers.get(key) for key in keys))
+            (
+                *(run.label, which, one.recall, one.average_precision),
+                *(one.persons, one.detections, one.score_threshold, one.iou_threshold),
+            )
             for run in ours.measured
-            for which, numbers in run.file.detection.items()
+            for which, one in run.file.detection.items()
         ],
         note="Percent. Numbers with other thresholds cannot be compared with these.",
     )

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/parity_table.py shared/data/cuhk_sysu/TestG100.mat
 
-Detections as of a nearly perfect network, the same for all rules: every true box is found, with the query's
-embedding and a little noise; of those whose IoU threshold is below 0.5, only so much that the IoU lies
-between the two. So the table shows the most that the anomalies can move. The last column is the largest
-difference of any AP from the literal re-telling of the same rule (tests/evaluation/literal_search.py).
+The detections are those of a nearly perfect network, the same for all rules: every true box is found, with
+the query's embedding and a little noise. If the IoU threshold of a true box is below 0.5, its detection
+covers only so much of it that the IoU lies between the two. So the table shows the largest effect that the
+anomalies can have. The last column is the largest difference of any AP from the same rule in plain loops
+(tests/evaluation/literal_search.py).
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def main() -> None:
     )
     parser.add_argument("protocol", type=Path, help="TestG100.mat")
     given = parser.parse_args()
-    logging.disable(logging.WARNING)  # the embeddings are no unit vectors: whole eighths, exact in any order
+    logging.disable(
+        logging.WARNING
+    )  # the embeddings are not unit vectors but whole eighths, exact in any order
     protocol = read_protocol(given.protocol)
     kinds = odd_queries(protocol)
     detections = nearly_perfect(protocol)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from maskps.errors import InputFileError
+from maskps.evaluation.detection import DetectionResult
 from maskps.evaluation.result_file import (
     ProtocolResult,
     ResultData,
@@ -42,7 +43,7 @@ RESULTS = ResultFile(
     data=ResultData("cuhk-sysu", "synthetic data 'scenes'", True, "f" * 64),
     source=ResultSource(run="run", masks=True, recipe="tiny", step=300),
     results=(line(), line(protocol=ProtocolName("all", "same"), method="cbgm", gallery_size=6977)),
-    detection={"all": {"recall": 0.5, "AP": 0.4, "persons": 7, "labeled_only": False}},
+    detection={"all": DetectionResult(0.5, 0.4, 7, 9, 3, 0.5, 0.5)},
 )
 
 
@@ -99,7 +100,12 @@ def set_in_line(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda content: content["data"].pop("name"), "'name'"),
         (lambda content: content["source"].pop("run"), "either 'run' or 'detections'"),
         (lambda content: content["source"].__setitem__("step", "9"), "'9'"),
-        (lambda content: content["detection"].__setitem__("all", {"recall": float("nan")}), "detection"),
+        (
+            lambda content: content["detection"]["all"].__setitem__("recall", float("nan")),
+            "'detection', 'all'",
+        ),
+        (lambda content: content["detection"]["all"].pop("persons"), "'persons'"),
+        (lambda content: content["detection"].__setitem__("all", 7), "'all'"),
         (set_in_line("mAP", 0.9), "the queries' mean"),
         (set_in_line("top5", 1), "the queries' mean"),
         (set_in_line("mAP", "0.9"), "'mAP' is"),

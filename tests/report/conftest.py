@@ -13,7 +13,7 @@ import pytest
 
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
-from maskps.evaluation import METHODS, Detections, evaluate_search, write_detections
+from maskps.evaluation import METHODS, DetectionResult, Detections, evaluate_search, write_detections
 from maskps.evaluation.result_file import (
     ProtocolResult,
     ResultData,
@@ -76,7 +76,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         *,
         data: ResultData = CUHK,
         masks: bool | None = True,
-        detection: Mapping[str, Mapping[str, float]] | None = None,
+        detection: Mapping[str, DetectionResult] | None = None,
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
