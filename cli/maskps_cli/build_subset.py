@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from maskps_cli.options import force_option, quiet_option, root_argument, seed_option, wrong_value
-from maskps_cli.output import progress_bar, say
+from maskps_cli.output import progress_bar, say, say_findings
 
 _OF_A_DRAW = ("portion_size", "per_portion", "order")
 _NOT_WITH = {"names": _OF_A_DRAW, "from_labelme": _OF_A_DRAW, "record": (*_OF_A_DRAW, "seed", "proportion")}
-_SHOWN = 10  # findings
 
 
 @click.command("build-subset")
@@ -87,10 +86,7 @@ def build_subset(
         record, findings = build_subset_from_labelme(
             dataset, out, labelme or choice["from_labelme"], selection, force=force, progress=update
         )
-    for finding in findings[:_SHOWN]:
-        say(str(finding), quiet=quiet)
-    if len(findings) > _SHOWN:
-        say(f"... and {len(findings) - _SHOWN:,} more findings", quiet=quiet)
+    say_findings(findings, quiet=quiet)
     say(f"wrote {out}: {record.summary()}", quiet=quiet)
     for remark in remarks_on(record, dataset.train, earlier=choice["record"]):
         say(remark, quiet=quiet)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from maskps.findings import LEVELS, Finding
 from maskps_cli.options import force_option, json_option, quiet_option, root_argument
-from maskps_cli.output import print_json, print_table, progress_bar, say
-
-_SHOWN = 3  # findings of a kind
+from maskps_cli.output import print_json, print_table, progress_bar, say, say_findings
 
 
 @click.command("import-masks")
@@ -78,7 +73,7 @@ def import_masks(
         print_json(result.to_dict())
     else:
         print_table(str(source), ["masks", ""], [[name, f"{count:,}"] for name, count in result.rows()])
-    _say_findings(result.findings, quiet=quiet)
+    say_findings(result.findings, quiet=quiet)
     if result.record is None:
         raise click.ClickException(
             f"nothing was written: {result.errors:,} masks cannot be used\n"
@@ -104,15 +99,3 @@ def export_coco_rle(
     if as_json:
         print_json(export.to_dict())
     say(f"wrote {out}: {export.summary()}", quiet=quiet)
-
-
-def _say_findings(findings: Sequence[Finding], *, quiet: bool) -> None:
-    """Writes the first findings of each kind to stderr, errors first, and how many more there are."""
-    ranked = sorted(findings, key=lambda finding: (LEVELS.index(finding.level), finding.code))
-    for code, group in itertools.groupby(ranked, key=lambda finding: finding.code):
-        same = list(group)
-        for finding in same[:_SHOWN]:
-            say(str(finding), quiet=quiet and finding.level != "error")
-        if len(same) > _SHOWN:
-            more = f"... and {len(same) - _SHOWN:,} more of {code}"
-            say(more, quiet=quiet and same[0].level != "error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from maskps.findings import LEVELS, Finding
+
 if TYPE_CHECKING:
     from maskps.evaluation import SearchResult
     from maskps.evaluation.result_file import ResultFile
+
+_SHOWN = 3  # findings of a kind
 
 
 def print_json(content: Any) -> None:
@@ -94,6 +99,21 @@ def say(text: str, *, quiet: bool = False) -> None:
     """Writes a remark to stderr."""
     if not quiet:
         click.echo(text, err=True)
+
+
+def say_findings(findings: Sequence[Finding], *, quiet: bool = False) -> None:
+    """Writes the first findings of each kind to stderr, errors first, and the number of the others.
+
+    `quiet` leaves out everything but errors.
+    """
+    ranked = sorted(findings, key=lambda finding: (LEVELS.index(finding.level), finding.code))
+    for code, group in itertools.groupby(ranked, key=lambda finding: finding.code):
+        same = list(group)
+        is_quiet = quiet and same[0].level != "error"
+        for finding in same[:_SHOWN]:
+            say(str(finding), quiet=is_quiet)
+        if len(same) > _SHOWN:
+            say(f"... and {len(same) - _SHOWN:,} more of {code}", quiet=is_quiet)
 
 
 @contextmanager
