@@ -41,7 +41,7 @@ ROOMS = {
     "maskps/masks/": [
         "tests/masks",
         "tests/cli/test_masks_commands.py",
-        "tests/annotation/test_collected.py",
+        "tests/annotation/test_from_labelme.py",
     ],
     "maskps/model/roi_heads.py": ["tests/model"],
     "maskps/model/proposals.py": ["tests/model"],

@@ -112,12 +112,11 @@ def agreement(packs: PackSet) -> AgreementReport:
         )
     drawn: dict[str, dict[str, Mapping[int, Outline]]] = defaultdict(dict)
     scenes = {}
-    for pack in packs.packs:
-        for scene in pack.scenes:
-            if scene.scene in packs.doubled:
-                path = pack.folder / scene.file_name
-                scenes[scene.scene] = scene
-                drawn[scene.scene][pack.annotator] = check_file(scene, path)[0] if path.is_file() else {}
+    for pack, scene in packs.files:
+        if scene.scene in packs.doubled:
+            path = pack.folder / scene.file_name
+            scenes[scene.scene] = scene
+            drawn[scene.scene][pack.annotator] = check_file(scene, path)[0] if path.is_file() else {}
     persons = []
     alone: dict[str, int] = defaultdict(int)
     for name in sorted(drawn):

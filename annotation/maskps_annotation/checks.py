@@ -58,11 +58,7 @@ def check_packs(packs: PackSet, *, progress: Callable[[int, int], None] | None =
     Args:
         progress: called with (files checked, files to check).
     """
-    files = {
-        (pack.annotator, scene.scene): pack.folder / scene.file_name
-        for pack in packs.packs
-        for scene in pack.scenes
-    }
+    files = {(pack.annotator, scene.scene): pack.folder / scene.file_name for pack, scene in packs.files}
     findings = [finding for pack in packs.packs for finding in check_folder(pack)]
     for one in check_files(packs, files, progress=progress).values():
         findings += one.findings
@@ -82,8 +78,7 @@ def check_files(
         progress: called with (files checked, files to check).
     """
     checked: dict[tuple[str, str], CheckedFile] = {}
-    scenes = [(pack, scene) for pack in packs.packs for scene in pack.scenes]
-    for done, (pack, scene) in enumerate(scenes, start=1):
+    for done, (pack, scene) in enumerate(packs.files, start=1):
         path = files.get((pack.annotator, scene.scene))
         if path is not None and path.is_file():
             one = _check(scene, path, f"{pack.annotator}/{scene.file_name}")
@@ -92,7 +87,7 @@ def check_files(
                 one = replace(one, outlines={}, findings=(*of_image, *one.findings))
             checked[pack.annotator, scene.scene] = one
         if progress is not None:
-            progress(done, len(scenes))
+            progress(done, len(packs.files))
     return _without_copies(packs, checked)
 
 
@@ -144,9 +139,7 @@ def _without_copies(
         for digest in one.digests:
             places[digest].append(key)
     names = {
-        (pack.annotator, scene.scene): f"{pack.annotator}/{scene.file_name}"
-        for pack in packs.packs
-        for scene in pack.scenes
+        (pack.annotator, scene.scene): f"{pack.annotator}/{scene.file_name}" for pack, scene in packs.files
     }
     result = dict(checked)
     for digest, keys in places.items():

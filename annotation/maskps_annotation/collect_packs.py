@@ -206,14 +206,11 @@ def _candidates(
     """Returns person row -> drawings that pass, in pack order, and their outlines."""
     distribution = hashlib.sha256(json.dumps(packs_content(packs)).encode()).hexdigest()
     candidates: dict[int, dict[Drawing, Outline]] = defaultdict(dict)
-    for pack in packs.packs:
-        for scene in pack.scenes:
-            file = (pack.annotator, scene.scene)
-            for slot, outline in checked[file].outlines.items() if file in checked else ():
-                drawing = Drawing(
-                    pack.annotator, scene.file_name, shas[file], distribution, outline_key(outline)
-                )
-                candidates[rows[*file, slot]][drawing] = outline
+    for pack, scene in packs.files:
+        file = (pack.annotator, scene.scene)
+        for slot, outline in checked[file].outlines.items() if file in checked else ():
+            drawing = Drawing(pack.annotator, scene.file_name, shas[file], distribution, outline_key(outline))
+            candidates[rows[*file, slot]][drawing] = outline
     return candidates
 
 
@@ -253,19 +250,18 @@ def _conflicts(
     A correction always has the drawing that it replaced beside it.
     """
     findings: dict[int, Finding] = {}
-    for pack in packs.packs:
-        for scene in pack.scenes:
-            for slot in scene.slots:
-                row = rows[pack.annotator, scene.scene, slot.name]
-                person = record.get(row)
-                if slot.correction is not None or person is None or not person.others or row in findings:
-                    continue
-                where = f"{scene.scene} {slot.name}"
-                used = f"{person.used.annotator} ({person.used.sha256[:12]})"
-                others = ", ".join(f"{one.annotator} ({one.sha256[:12]})" for one in person.others)
-                found = f"that of {used} is used; also there: {others}"
-                hint = "nothing is lost: 'restore' gives back any of them"
-                findings[row] = Finding("drawn-by-several", "info", where, found, hint=hint)
+    for pack, scene in packs.files:
+        for slot in scene.slots:
+            row = rows[pack.annotator, scene.scene, slot.name]
+            person = record.get(row)
+            if slot.correction is not None or person is None or not person.others or row in findings:
+                continue
+            where = f"{scene.scene} {slot.name}"
+            used = f"{person.used.annotator} ({person.used.sha256[:12]})"
+            others = ", ".join(f"{one.annotator} ({one.sha256[:12]})" for one in person.others)
+            found = f"that of {used} is used; also there: {others}"
+            hint = "nothing is lost: 'restore' gives back any of them"
+            findings[row] = Finding("drawn-by-several", "info", where, found, hint=hint)
     return list(findings.values())
 
 
@@ -328,6 +324,6 @@ def _sizes(masks: Path, packs: PackSet, dataset: PersonSearchDataset) -> dict[in
     """Returns scene row -> (width, height), from masks.json and, for their scenes, from the packs."""
     images = [image for image in read_mask_json(masks)["images"] if "maskps_size" not in image]
     sizes = {str(image["file_name"]): (int(image["width"]), int(image["height"])) for image in images}
-    sizes |= {scene.scene: scene.size for pack in packs.packs for scene in pack.scenes}
+    sizes |= {scene.scene: scene.size for _, scene in packs.files}
     rows = dataset.train.rows_of(list(sizes)).tolist()
     return dict(zip(rows, sizes.values(), strict=True))

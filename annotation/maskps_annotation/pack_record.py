@@ -132,6 +132,11 @@ class PackSet:
     packs: tuple[Pack, ...]
     doubled: frozenset[str]
 
+    @property
+    def files(self) -> list[tuple[Pack, PackedScene]]:
+        """Each scene of each pack, in pack order: one LabelMe file."""
+        return [(pack, scene) for pack in self.packs for scene in pack.scenes]
+
 
 def check_annotators(names: Sequence[str]) -> None:
     """Raises ConfigError unless the names differ and each can name a folder on any system."""
@@ -165,7 +170,7 @@ def check_packs_of(packs: PackSet, dataset: PersonSearchDataset) -> None:
 
 def packs_content(packs: PackSet) -> dict[str, Any]:
     """Returns the content of packs.json; a scene that two annotators have is listed once."""
-    scenes = {scene.scene: scene for pack in packs.packs for scene in pack.scenes}
+    scenes = {scene.scene: scene for _, scene in packs.files}
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -69,7 +69,6 @@ def packs_progress(
         check: returns the usable outlines of a file and its findings, as `checks.check_file` does.
         progress: called with (files read, files to read).
     """
-    to_do = sum(len(pack.scenes) for pack in packs.packs)
     result = []
     read = 0
     for pack in packs.packs:
@@ -78,7 +77,7 @@ def packs_progress(
             states.append(_state(scene, pack.folder / scene.file_name, check))
             read += 1
             if progress is not None:
-                progress(read, to_do)
+                progress(read, len(packs.files))
         result.append(_progress(pack, states))
     return result
 

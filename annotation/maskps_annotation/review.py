@@ -87,7 +87,7 @@ def write_review(
     check_images(
         dataset.image_dir, [str(name) for name in train.names[subset.kept_rows]], what="images of the subset"
     )
-    checks = sum(len(pack.scenes) for pack in packs.packs) if packs is not None else 0
+    checks = len(packs.files) if packs is not None else 0
     total = checks + len(subset.kept_rows)
 
     def report(done: int, _: int = 0) -> None:
