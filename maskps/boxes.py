@@ -38,7 +38,7 @@ def has_area(boxes: NDArray) -> NDArray[np.bool_]:
 
 
 def box_area(boxes: NDArray) -> NDArray[np.float64]:
-    """Returns the (n,) areas of (n, 4) xyxy boxes in pixels squared; 0 where a side is negative."""
+    """Returns the (n,) areas of (n, 4) xyxy boxes in pixels squared; 0 if a side is negative."""
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
 

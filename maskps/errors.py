@@ -74,7 +74,7 @@ class ConfigError(MaskpsError):
 
 
 class OutputError(MaskpsError):
-    """A result cannot be written where it should go."""
+    """A result cannot be written to its place."""
 
 
 class OutputExistsError(MaskpsError):

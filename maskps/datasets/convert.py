@@ -1,6 +1,6 @@
 """Writes a data set in another format, reads it back, and keeps it only if nothing was lost.
 
-What each format cannot hold stands in its `format.py` and in docs/coco.md. Missing image sizes are no loss,
+Each `format.py`, and docs/coco.md, say what a format cannot hold. Missing image sizes are no loss,
 because the images have them. Neither is another order of the training scenes. But a mask subset is drawn in
 that order: draw it from the data set that you use it with.
 """

@@ -71,7 +71,7 @@ class DatasetFormat:
         kind: its short name: `PersonSearchDataset.kind`, and the value of `convert --to`.
         name: its name in messages.
         main_file: the file below the root that users know the format by, for messages.
-        image_dir: where a writer expects the images, below the root.
+        image_dir: the folder of images of a written data set, below the root.
         is_there: whether `read` can be tried on this folder.
         is_part: whether this path holds some file of the format, for `verify`: the main file may be missing.
         files: returns all files that `read` reads, always in the same order; the cache watches them.

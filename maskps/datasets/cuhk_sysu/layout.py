@@ -20,7 +20,7 @@ SYNTHETIC_RECORD = "synth.json"
 
 
 def protocol_file(name: str) -> Path:
-    """Returns where the protocol "TestG100", "Occlusion" or "Resolution" lies below the root."""
+    """Returns the file, below the root, of the protocol "TestG100", "Occlusion" or "Resolution"."""
     return (SUBSET_DIR if name in SUBSET_KEYS else GALLERY_DIR) / f"{name}.mat"
 
 

@@ -101,7 +101,7 @@ class _Images:
         where: str,
         warnings: list[str],
     ) -> NDArray[np.int64]:
-        """Returns the (P,) int64 pid of every person, -1 where no appearance matches.
+        """Returns the (P,) int64 pid of every person, -1 if no appearance matches.
 
         Args:
             scenes: (A,) rows of the scenes in which an identity appears.

@@ -43,7 +43,7 @@ def write_cuhk_sysu(
     """Writes `annotation/` below `root`; `read_cuhk_sysu` gives the same tables back.
 
     Boxes become x, y, width, height in the smallest of uint8 and uint16 that holds them, as in the
-    released files (float64 where they are not whole). Images.mat lists the training scenes first. The
+    released files (float64 if they are not whole). Images.mat lists the training scenes first. The
     test tables' pids are written only through `protocols` and Person.mat: as released, the files hold
     no other list of test identities.
 

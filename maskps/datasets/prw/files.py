@@ -1,4 +1,4 @@
-"""The files of PRW as released: where they lie, and what each holds, as written there.
+"""The files of PRW as released: their places, and readers of their content.
 
 frames/c1s1_000151.jpg                 the images
 annotations/c1s1_000151.jpg.mat        their persons: rows of id, x, y, width, height

@@ -176,7 +176,7 @@ class Matrices:
         """Returns the texts of char matrices.
 
         Raises:
-            AnnotationError: another class, an empty text, or bytes that are no text.
+            AnnotationError: another class, an empty text, or bytes that are not text.
         """
         self._refuse_entry((self.kind[rows] != CHAR_CLASS) | (self.size[rows] == 0), rows, "a text", where)
         result = np.empty(len(rows), dtype=object)

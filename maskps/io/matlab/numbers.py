@@ -1,7 +1,7 @@
 """Reads and writes small files that hold plain matrices of numbers.
 
 PRW has one such file per image: 11,816 files of some hundred bytes. `scipy.io.loadmat` reserves as much
-memory as a damaged file declares. This code takes no longer, and parses only the requested matrices.
+memory as a damaged file declares. This code is faster, and parses only the requested matrices.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class MatVariable:
     def _whole_elements(
         self, buffer: bytearray, start: int, per_element: int, done: int
     ) -> tuple[list[int], int]:
-        """Returns where the matrices of the whole elements in the buffer begin, and where they end."""
+        """Returns the starts of the matrices of whole elements in the buffer, and the end of the last."""
         starts: list[int] = []
         place, wanted = start, (self.count - done) * per_element
         while len(starts) < wanted and place + 8 <= len(buffer):
