@@ -175,10 +175,8 @@ def mutants_of(file: str) -> Iterator[Mutant]:
 def nearest_tests(file: str) -> list[str]:
     """Returns the tests of a source file: those that share its name first, then all of its room."""
     rooms = next(tests for start, tests in ROOMS.items() if file.startswith(start))
-    stem = Path(file).stem
-    named = sorted(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob(f"tests/**/test_{stem}*.py"))
-    inside = [path for path in named if any(path.startswith(room) for room in rooms)]
-    return [*inside, *rooms]
+    named = sorted(REPOSITORY.glob(f"tests/**/test_{Path(file).stem}*.py"))
+    return [*(str(path.relative_to(REPOSITORY)) for path in named), *rooms]
 
 
 def outcome(folder: Path, tests: list[str], limit: float) -> tuple[str, float]:
