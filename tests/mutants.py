@@ -37,6 +37,7 @@ ROOMS = {
         "tests/evaluation",
         "tests/training/test_extraction.py",
         "tests/cli/test_score.py",
+        "tests/training/test_ablation.py",
     ],
     "maskps/masks/": [
         "tests/masks",
