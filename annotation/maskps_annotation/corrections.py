@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from maskps.errors import AnnotationError, ConfigError
@@ -20,23 +19,10 @@ from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_subset
 from maskps_annotation.collected import COLLECTED_NAME, read_collected
-from maskps_annotation.decisions import Decision, Decisions, outline_key, read_decisions
-from maskps_annotation.pack_record import Correction, PackSet, check_annotators
+from maskps_annotation.decisions import Decision, outline_key, read_decisions
+from maskps_annotation.pack_record import Correction, PackSet, check_annotators, check_source
 from maskps_annotation.packs import check_free, write_shares
 from maskps_annotation.sharding import share_scenes
-
-
-@dataclass(frozen=True)
-class Rejections:
-    """The persons to draw again, by the decisions of one or several reviews.
-
-    Attributes:
-        corrections: scene row of the training table -> index of the box in the scene -> reasons and outline.
-        findings: decisions that were left out: "decision-stale" and "person-unknown".
-    """
-
-    corrections: Mapping[int, Mapping[int, Correction]]
-    findings: tuple[Finding, ...]
 
 
 def write_corrections(
@@ -70,8 +56,7 @@ def write_corrections(
         check_annotators(annotators)
     check_free(out, force=force)  # before the work, not after
     subset = open_subset(subset_dir, dataset)
-    rejections = read_rejections(reviews, subset, dataset)
-    corrections = rejections.corrections
+    corrections, left_out = _read_rejections(reviews, subset, dataset)
     rows = sorted(corrections)
     if annotators is None:
         collected = read_collected(subset_dir / COLLECTED_NAME)
@@ -91,23 +76,21 @@ def write_corrections(
         force=force,
         progress=progress,
     )
-    return packs, rejections.findings
+    return packs, left_out
 
 
-def read_rejections(reviews: Sequence[Path], subset: Subset, dataset: PersonSearchDataset) -> Rejections:
-    """Returns what the decisions of one or several reviews reject.
-
-    Raises:
-        InputFileError: a file of decisions is missing or damaged.
-        AnnotationError: decisions about another data set, or nothing to draw again.
-    """
+def _read_rejections(
+    reviews: Sequence[Path], subset: Subset, dataset: PersonSearchDataset
+) -> tuple[dict[int, dict[int, Correction]], tuple[Finding, ...]]:
+    """Returns scene row -> index of the box in the scene -> correction; and the decisions left out."""
     by_person: dict[tuple[str, int], list[tuple[Decision, str]]] = defaultdict(list)
     for path in reviews:
         review = read_decisions(path)
-        _check_fingerprint(review, dataset, path)
+        hint = "give the file saved on the review page of this subset"
+        check_source(dataset, review.fingerprint, path, what="decisions", hint=hint)
         for decision in review.decisions:
             by_person[decision.scene, decision.person].append((decision, review.reviewer))
-    rows = _scene_rows(subset, dataset)
+    rows = {str(dataset.train.names[row]): row for row in subset.kept_rows.tolist()}
     corrections: dict[int, dict[int, Correction]] = defaultdict(dict)
     findings = []
     for (scene, person), decided in sorted(by_person.items(), key=lambda item: item[0]):
@@ -131,21 +114,7 @@ def read_rejections(reviews: Sequence[Path], subset: Subset, dataset: PersonSear
         corrections[rows[scene]][person] = Correction.of(list(reasons), outline or Outline(()))
     if not corrections:
         raise _nothing_rejected(reviews, by_person, findings)
-    return Rejections(corrections, tuple(findings))
-
-
-def _check_fingerprint(review: Decisions, dataset: PersonSearchDataset, path: Path) -> None:
-    if review.fingerprint != dataset.fingerprint:
-        raise AnnotationError(
-            path,
-            expected=f"decisions about {dataset.root} (fingerprint {dataset.fingerprint})",
-            found=f"decisions about another data set (fingerprint {review.fingerprint[:64]})",
-            hint="give the file saved on the review page of this subset",
-        )
-
-
-def _scene_rows(subset: Subset, dataset: PersonSearchDataset) -> dict[str, int]:
-    return {str(dataset.train.names[row]): row for row in subset.kept_rows.tolist()}
+    return corrections, tuple(findings)
 
 
 def _is_wanted(subset: Subset, dataset: PersonSearchDataset, scene: int | None, person: int) -> bool:

@@ -157,15 +157,27 @@ def check_annotators(names: Sequence[str]) -> None:
         )
 
 
+def check_source(
+    dataset: PersonSearchDataset, fingerprint: str, where: Path | str, *, what: str, hint: str
+) -> None:
+    """Raises AnnotationError unless a file was made from this data set.
+
+    Args:
+        what: what the file holds, e.g. "packs".
+    """
+    if fingerprint != dataset.fingerprint:
+        raise AnnotationError(
+            where,
+            expected=f"{what} of {dataset.root} (fingerprint {dataset.fingerprint})",
+            found=f"{what} of another data set (fingerprint {fingerprint[:64]})",
+            hint=hint,
+        )
+
+
 def check_packs_of(packs: PackSet, dataset: PersonSearchDataset) -> None:
     """Raises AnnotationError if the packs were made from another data set."""
-    if packs.fingerprint != dataset.fingerprint:
-        raise AnnotationError(
-            PACKS_NAME,
-            expected=f"packs of {dataset.root} (fingerprint {dataset.fingerprint})",
-            found=f"packs of another data set (fingerprint {packs.fingerprint[:64]})",
-            hint="give the data set and the packs that belong together",
-        )
+    hint = "give the data set and the packs that belong together"
+    check_source(dataset, packs.fingerprint, PACKS_NAME, what="packs", hint=hint)
 
 
 def packs_content(packs: PackSet) -> dict[str, Any]:
