@@ -12,7 +12,9 @@ from search_cases import BOX, random_case, tiny_case
 from maskps import AnnotationError
 from maskps.evaluation import METHODS, Detections, context_matching, evaluate_search
 from maskps.evaluation.methods import Method, QueryGallery
-from maskps.protocols import SearchProtocol
+from maskps.evaluation.result_file import ResultData
+from maskps.evaluation.task import ScoringOptions, SearchTask, score
+from maskps.protocols import ProtocolName, SearchProtocol
 
 
 def literal_context(protocol: SearchProtocol, detections: Detections, k1: int, k2: int):
@@ -135,3 +137,20 @@ def test_seqnets_settings_differ_by_data_set(method: Method, images: int, last_c
     changed = method.adjust(gallery)[::5]
     np.testing.assert_allclose(changed[:images], last_companion, rtol=1e-6)
     np.testing.assert_array_equal(changed[images:], gallery.similarities[::5][images:])
+
+
+@pytest.mark.parametrize(
+    ("kind", "published"),
+    [
+        ("cuhk-sysu", context_matching(k1=10, k2=3)),
+        ("protocol", context_matching(k1=10, k2=3)),
+        ("prw", context_matching(k1=30, k2=4)),
+    ],
+)
+def test_scores_use_the_settings_published_for_the_data(kind: str, published: Method) -> None:
+    """The two settings rank this case differently."""
+    protocol, detections = random_case(11, ties=False)
+    task = SearchTask(ResultData(kind, "mine", False, "0" * 64), None, {ProtocolName("all"): protocol})
+    (line,) = score(task, detections, ScoringOptions(methods=("cbgm",)))
+    expected = evaluate_search(protocol, detections, method=published)
+    np.testing.assert_array_equal(line.average_precisions, expected.average_precisions)
