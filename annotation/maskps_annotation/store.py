@@ -10,8 +10,6 @@ kill. A line that was cut off is skipped; adding the file again writes it again.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -22,8 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from maskps.errors import InputFileError, OutputError, OutputExistsError, shown_value
+from maskps.errors import InputFileError, OutputExistsError, shown_value
 from maskps.io.files import check_format, explained_reading, write_errors_explained, written_atomically
+from maskps.io.locks import locked
 
 FORMAT = "maskps-store"
 VERSION = 1
@@ -192,26 +191,9 @@ class Store:
         Raises:
             OutputError: another process is using it.
         """
-        with write_errors_explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            raise OutputError(
-                self.folder,
-                expected="a store that no other process is using",
-                found="another maskps-data is using it",
-                hint="wait until it has finished",
-            ) from error
-        try:
+        with locked(self.folder, what="store"):
             self._versions = self._read_log()  # another process may have added some since
             yield
-        finally:
-            os.close(handle)
 
     def _write_object(self, sha256: str, content: bytes) -> None:
         path = self.path(sha256)

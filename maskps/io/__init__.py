@@ -1,6 +1,7 @@
 """Reading and writing files; nothing here knows what a person is.
 
 files     writing whole files and folders or none, JSON, what `--force` may replace
+locks     one writer at a time in a folder
 images    pictures, with errors that say what is wrong
 npz       NumPy archives with fixed columns, without pickle
 html      static pages from Jinja templates

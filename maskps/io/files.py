@@ -14,6 +14,9 @@ from typing import Any
 
 from maskps.errors import InputFileError, OutputError, OutputExistsError, shown_value
 
+LOCK_NAME = ".lock"
+"""Name of the file in a folder that `maskps.io.locks.locked` locks."""
+
 _JSON_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _AGAIN = "the file may be damaged; copy or make it again"
 _HINTS = {
@@ -136,7 +139,7 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
     """
     with write_errors_explained(path):
         _check_place(path)
-        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        if not path.exists() or (path.is_dir() and not set(os.listdir(path)) - {LOCK_NAME}):
             return
     if not path.is_dir():
         raise OutputExistsError(

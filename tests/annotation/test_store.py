@@ -127,7 +127,7 @@ def test_what_a_restored_version_replaces_is_stored_before(store: Store, tmp_pat
 def test_two_processes_do_not_use_a_store_at_once(store: Store) -> None:
     with (
         store.locked(),
-        pytest.raises(OutputError, match="another maskps-data"),
+        pytest.raises(OutputError, match="no other process"),
         Store(store.folder).locked(),
     ):
         pass
