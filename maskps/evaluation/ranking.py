@@ -13,7 +13,8 @@ from maskps.evaluation.matching import rank_gallery
 from maskps.evaluation.methods import COSINE, Method
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import prepare_search
-from maskps.evaluation.search import SCORE_THRESHOLD, adjusted, compared
+from maskps.evaluation.search import SCORE_THRESHOLD, adjusted
+from maskps.evaluation.similarity import Vectors
 from maskps.protocols.protocol import SearchProtocol
 
 
@@ -55,7 +56,7 @@ def ranked_results(
         )
     search = prepare_search(protocol, detections, score_threshold, rules)
     block, rows = search.index.block(search.protocol, np.array([query])), search.rows[[query]]
-    similarities = compared(detections, search.index.rows, method).of_block(rows, search.index, block)
+    similarities = Vectors(detections, search.index.rows, method).of_block(rows, search.index, block)
     similarities = adjusted(method, search, block, similarities, detections)
     ranking = rank_gallery(search.protocol, query, similarities, search.index, search.candidates)
     shown = ranking.similarities[:k].astype(np.float64)

@@ -15,7 +15,7 @@ from maskps.evaluation.matching import GalleryBlock
 from maskps.evaluation.methods import COSINE, Method, QueryGallery
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import Search, prepare_search
-from maskps.evaluation.similarity import Comparison
+from maskps.evaluation.similarity import Vectors
 from maskps.protocols.protocol import SearchProtocol
 
 SCORE_THRESHOLD = 0.5
@@ -156,11 +156,11 @@ def evaluate_searches(
         for name, protocol in protocols.items()
     }
     rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
-    comparison = compared(detections, rows, method)
+    vectors = Vectors(detections, rows, method)
     if not method.is_distance:
-        _warn_unless_unit_vectors("query_embeddings", comparison.query_lengths)
-        _warn_unless_unit_vectors("embeddings", comparison.gallery_lengths)
-    for search, block, similarities in _blocks(list(searches.values()), comparison):
+        _warn_unless_unit_vectors("query_embeddings", vectors.query_lengths)
+        _warn_unless_unit_vectors("embeddings", vectors.gallery_lengths)
+    for search, block, similarities in _blocks(list(searches.values()), vectors):
         search.score(block, adjusted(method, search, block, similarities, detections))
     return {
         name: SearchResult(
@@ -177,7 +177,7 @@ def evaluate_searches(
 
 
 def _blocks(
-    searches: list[Search], comparison: Comparison
+    searches: list[Search], vectors: Vectors
 ) -> Iterator[tuple[Search, GalleryBlock, NDArray[np.float32]]]:
     """Yields all queries of all searches in blocks, with their similarities to their galleries' detections.
 
@@ -185,16 +185,16 @@ def _blocks(
     searches. Otherwise only the pairs of each search are.
     """
     sizes = [_candidates(search) for search in searches]
-    query_count, gallery_count = len(comparison.queries), len(comparison.gallery)
+    query_count, gallery_count = len(vectors.queries), len(vectors.gallery)
     if _SPARSE_COST * sum(int(size.sum()) for size in sizes) < query_count * gallery_count:
         for search, size in zip(searches, sizes, strict=True):
             for queries in _split(np.arange(len(search.rows)), size):
                 block = search.index.block(search.protocol, queries)
-                yield search, block, comparison.of_block(search.rows[queries], search.index, block)
+                yield search, block, vectors.of_block(search.rows[queries], search.index, block)
         return
     for first in range(0, query_count, _QUERIES_AT_ONCE):
         last = first + _QUERIES_AT_ONCE
-        similarities = comparison.with_all(slice(first, last))
+        similarities = vectors.with_all(slice(first, last))
         for search, size in zip(searches, sizes, strict=True):
             within = np.flatnonzero((search.rows >= first) & (search.rows < last))
             for queries in _split(within, size[within]):
@@ -216,12 +216,6 @@ def _split(queries: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray
         return []
     run = np.cumsum(sizes) // _PAIRS_AT_ONCE
     return np.split(queries, np.flatnonzero(np.diff(run)) + 1)
-
-
-def compared(detections: Detections, rows: NDArray[np.int64], method: Method) -> Comparison:
-    """Returns the queries and these detections, ready to be compared."""
-    gallery = detections.embeddings if len(rows) == len(detections) else detections.embeddings[rows]
-    return Comparison(detections.query_embeddings, gallery, method)
 
 
 def adjusted(

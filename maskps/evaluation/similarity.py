@@ -4,8 +4,8 @@ The released code aims at the same numbers with a float32 product, whose roundin
 linear-algebra library. Here equal embeddings tie wherever they stand in the matrix. (Cosines below 1e-8 may
 not: the rounding to float32 does not remove the float64 noise there.)
 
-There are two ways to the same numbers. `Comparison.with_all` compares some queries with all detections, which
-several protocols share. `Comparison.of_block` compares each image's detections only with the queries whose
+There are two ways to the same numbers. `Vectors.with_all` compares some queries with all detections, which
+several protocols share. `Vectors.of_block` compares each image's detections only with the queries whose
 gallery lists the image, which is less work where galleries are small.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
+from maskps.evaluation.detections_file import Detections
 from maskps.evaluation.matching import GalleryBlock, GalleryIndex
 from maskps.evaluation.methods import Method
 
@@ -23,17 +24,19 @@ _LARGEST, _SMALLEST = 1e37, 1e-30
 """Between them float32 holds a similarity to its full accuracy."""
 
 
-class Comparison:
+class Vectors:
     """The vectors of queries and of gallery detections, ready to be compared by a method."""
 
-    def __init__(self, queries: NDArray[np.float32], gallery: NDArray[np.float32], method: Method) -> None:
-        """Takes (Q, D) and (K, D) vectors, the latter of the detections `GalleryIndex.rows`.
+    def __init__(self, detections: Detections, rows: NDArray[np.int64], method: Method) -> None:
+        """Takes all Q queries, and the K detections in these rows: those of a `GalleryIndex`.
 
         Raises:
             AnnotationError: vectors so long or so short that float32 cannot hold their similarities.
         """
-        self.queries, self.gallery, self.method = queries, gallery, method
-        self.query_lengths, self.gallery_lengths = _lengths(queries), _lengths(gallery)
+        everything = len(rows) == len(detections)
+        self.queries, self.method = detections.query_embeddings, method
+        self.gallery = detections.embeddings if everything else detections.embeddings[rows]
+        self.query_lengths, self.gallery_lengths = _lengths(self.queries), _lengths(self.gallery)
         longest = self.query_lengths.max(initial=0), self.gallery_lengths.max(initial=0)
         product = max(longest) ** 2 if method.is_distance else longest[0] * longest[1]
         if product > 0 and not _SMALLEST < product < _LARGEST:

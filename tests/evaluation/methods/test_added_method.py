@@ -15,7 +15,7 @@ from search_cases import random_case
 from maskps.evaluation import METHODS, evaluate_search
 from maskps.evaluation.methods import Method
 from maskps.evaluation.result_file import ResultData, ResultFile, ResultSource, read_results, write_results
-from maskps.evaluation.search import compared
+from maskps.evaluation.similarity import Vectors
 from maskps.evaluation.task import ScoringOptions, SearchTask, score
 from maskps.protocols import ProtocolName
 from maskps_cli.score import scoring_options
@@ -41,7 +41,7 @@ def test_it_ranks_by_the_mean_of_the_query_and_its_hits(page: dict[str, Any]) ->
     """Each query replaced beforehand by its mean gives the same ranking by cosine."""
     protocol, detections, means = page["protocol"], page["detections"], []
     every = np.flatnonzero(detections.scores >= 0.5)
-    products = compared(detections, every, METHODS["cosine"]).with_all(slice(None))
+    products = Vectors(detections, every, METHODS["cosine"]).with_all(slice(None))
     for query, gallery in enumerate(protocol.galleries):
         names = protocol.image_names[gallery].tolist()
         listed = [names.count(detections.image_names[image]) for image in image_of(detections)[every]]
