@@ -140,7 +140,8 @@ def test_coco_without_protocols_becomes_a_prw_without_queries(
     prw: PersonSearchDataset, tmp_path: Path
 ) -> None:
     write_coco(tmp_path / "coco", prw, {})
-    assert convert(read_coco(tmp_path / "coco"), "prw", tmp_path / "out").protocols == {}
+    summary = convert(read_coco(tmp_path / "coco"), "prw", tmp_path / "out")
+    assert summary.protocols == {} and "query_info.txt is empty" in summary.remarks[-1]
     assert (tmp_path / "out" / "query_info.txt").read_bytes() == b""
     assert not compare_datasets(prw, read_prw(tmp_path / "out")).losses
 

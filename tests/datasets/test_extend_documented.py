@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,13 @@ def test_its_protocol_has_the_marked_queries(csv_root: Path) -> None:
     protocol = open_protocol(dataset, "all")
     assert protocol.query_ids.tolist() == ["carl"]
     assert (protocol.gallery_size, protocol.truth_positions.tolist()) == (2, [0])
+
+
+def test_without_a_reader_of_protocols_it_has_none(csv_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {field.name: getattr(FORMATS["csv"], field.name) for field in dataclasses.fields(DatasetFormat)}
+    required = {name: value for name, value in fields.items() if "protocol" not in name}
+    monkeypatch.setitem(FORMATS, "csv", DatasetFormat(**required))
+    assert protocol_names(open_dataset(csv_root)) == ()
 
 
 def test_it_is_checked(csv_root: Path) -> None:

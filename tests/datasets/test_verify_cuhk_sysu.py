@@ -332,6 +332,14 @@ def test_gallery_sizes_with_different_queries_are_reported(clean: Path, small: A
     assert "the first is query 1: p44 in s8.jpg" in finding.found
 
 
+def test_a_true_box_without_area_is_reported_with_its_query(clean: Path, small: Any) -> None:
+    boxes = small.protocols["TestG3"].truth_boxes.copy()
+    boxes[1, 3] = boxes[1, 1]
+    rewritten(small, clean, "TestG3", truth_boxes=boxes)
+    finding = only(verify(clean), "query-box-empty")
+    assert finding.found == "query 1 (p44): a true box without area"
+
+
 def test_a_query_without_a_true_box_and_one_without_area_are_reported(clean: Path, small: Any) -> None:
     protocol = small.protocols["TestG3"]
     boxes = protocol.query_boxes.copy()

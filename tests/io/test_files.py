@@ -12,6 +12,7 @@ from maskps import InputFileError, OutputError, OutputExistsError
 from maskps.io.files import (
     check_format,
     check_output,
+    explained_reading,
     folder_written_atomically,
     read_json,
     write_json,
@@ -155,3 +156,34 @@ def test_what_hinders_writing_is_caught_with_the_name_that_was_asked_for(tmp_pat
         write_json(folder, {})
     assert str(caught.value).startswith(f"{folder}\n")
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("cause", "found", "hint"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), "no such file", "look there"),
+        (PermissionError(13, "Permission denied"), "Permission denied", "check who may read it"),
+        (OSError(5, "Input/output error"), "Input/output error", "copy or make it again"),
+        (UnicodeDecodeError("utf-8", b"a\xff", 1, 2, "invalid start byte"), "at byte 1", "UTF-8"),
+    ],
+)
+def test_a_failed_read_has_a_hint_that_fits_its_cause(cause: Exception, found: str, hint: str) -> None:
+    with (
+        pytest.raises(InputFileError) as caught,
+        explained_reading(Path("x"), what="names", hint="look there"),
+    ):
+        raise cause
+    assert found in caught.value.found and hint in caught.value.hint
+    assert (caught.value.where, caught.value.expected) == ("x", "names")
+
+
+def test_a_folder_and_a_path_below_a_file_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, found in ((tmp_path, "a folder"), (tmp_path / "file" / "x", "a path below a file")):
+        with pytest.raises(InputFileError, match=found), explained_reading(path, what="names"):
+            path.read_text()
+
+
+def test_what_a_library_says_about_the_content_is_left_to_the_caller() -> None:
+    with pytest.raises(OSError, match="cannot identify"), explained_reading(Path("x"), what="an image"):
+        raise OSError("cannot identify image file")

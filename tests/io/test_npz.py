@@ -46,8 +46,9 @@ def test_only_those_wanted_and_present_are_read(file: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="no such file"):
+    with pytest.raises(InputFileError, match="no such file") as caught:
         read(tmp_path / "none.npz")
+    assert caught.value.hint == "check the path"
     with pytest.raises(InputFileError, match="a folder"):
         read(tmp_path)
 

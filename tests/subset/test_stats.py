@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.datasets.naming import data_name
+from maskps.datasets.naming import data_name, published_like
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import (
     build_subset,
@@ -20,7 +20,7 @@ from maskps.subset import (
     with_proportions,
 )
 from maskps.subset.stats import draw_note
-from maskps_manifest import cuhk_sysu, paper
+from maskps_manifest import cuhk_sysu, paper, prw
 
 
 def table() -> SceneTable:
@@ -166,6 +166,14 @@ def test_totals_of_prw_are_compared_with_those_of_prw(street: PersonSearchDatase
     }  # fmt: skip
     assert content["published"]["test"]["identities"] is content["difference"]["test"]["identities"] is None
     assert "PRW" in counts.note
+
+
+def test_totals_in_coco_style_are_compared_with_the_data_set_of_their_size(
+    street: PersonSearchDataset, published: PersonSearchDataset
+) -> None:
+    images = published.train.select(np.arange(prw.TRAIN.images))
+    for train, name in ((images, "PRW"), (published.train, "CUHK-SYSU"), (street.train, "CUHK-SYSU")):
+        assert published_like(replace(published, kind="coco", train=train)).name == name
 
 
 def test_only_data_with_the_published_counts_and_names_are_called_cuhk_sysu(
