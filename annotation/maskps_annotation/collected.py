@@ -43,8 +43,11 @@ class Drawing:
         return self.packs, self.annotator
 
     def shows_the_same(self, other: Drawing) -> bool:
-        """Whether two drawings are the same outline, whatever else changed in the file."""
-        return self.sha256 == other.sha256 or (self.outline != "" and self.outline == other.outline)
+        """Whether two drawings are the same outline, whatever else changed in the file.
+
+        The one that was drawn later has a key.
+        """
+        return self.sha256 == other.sha256 or self.outline == other.outline
 
 
 @dataclass(frozen=True)

@@ -362,6 +362,32 @@ def test_both_sides_of_a_limit(
     assert set(codes(findings)) == expected
 
 
+def test_of_two_nearly_equal_parts_the_smaller_adds_nothing(annotate: Annotate) -> None:
+    parts = [drawn("p1", P1, group_id=1), drawn("p1", polygon(12.5, 12, 27.5, 68), group_id=1)]
+    _, findings = annotate(*parts, *GOOD[1:])
+    assert [(finding.code, finding.where) for finding in findings] == [
+        ("part-within-part", "ann/a.json p1 (shape 4)")
+    ]
+
+
+def test_a_hole_in_a_broken_drawing_is_not_reported_as_alone(annotate: Annotate) -> None:
+    crossing = drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)])
+    _, findings = annotate(crossing, drawn("p1", polygon(14, 14, 18, 20), flags={"hole": True}), *GOOD[1:])
+    assert codes(findings) == [("error", "self-crossing")]
+
+
+def test_a_hole_may_be_in_an_accessory(annotate: Annotate) -> None:
+    bag = drawn("p1", polygon(25, 40, 45, 60.3), flags={"accessory": True})
+    _, findings = annotate(*GOOD, bag, drawn("p1", polygon(35, 45, 42, 55), flags={"hole": True}))
+    assert findings == []
+
+
+def test_a_person_drawn_as_a_line_only_has_no_outline(annotate: Annotate) -> None:
+    outlines, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 66)], shape_type="line"))
+    assert sorted(outlines) == [1, 2]
+    assert codes(findings) == [("warning", "shape-without-area")]
+
+
 def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
     _, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)]))
     assert findings[0].where == "ann/a.json p1 (shape 5)"

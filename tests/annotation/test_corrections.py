@@ -1,4 +1,4 @@
-"""What a review rejects is packed again with its reasons, mended, and collected in its place."""
+"""What a review rejects is packed again with its reasons, improved, and collected in its place."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def change(
     return path
 
 
-def mended(file: LabelMeFile) -> tuple[LabelMeShape, ...]:
+def improved(file: LabelMeFile) -> tuple[LabelMeShape, ...]:
     """Every polygon with one point moved."""
     moved = np.zeros_like(polygon(0))
     moved[0] = (1.0, 1.0)
@@ -207,7 +207,7 @@ def test_a_rejection_without_a_comment_says_so(second: PackSet) -> None:
 def test_a_rejection_of_an_outline_that_was_changed_since_is_reported_and_left_out(
     packs: PackSet, dataset: PersonSearchDataset, subset: Path, review: Path, tmp_path: Path
 ) -> None:
-    change(packs, "a.jpg", mended)
+    change(packs, "a.jpg", improved)
     collect_packs(packs, subset, dataset)
     made, left_out = write_corrections(subset, dataset, tmp_path / "second", reviews=[review])
     assert [(finding.code, finding.where) for finding in left_out] == [("decision-stale", "a.jpg box 1")]
@@ -309,7 +309,7 @@ def test_force_never_replaces_corrections_that_somebody_began(
     file = read_labelme(path)
     box, drawn = file.shapes
     after = {
-        "point": mended(file),
+        "point": improved(file),
         "flag": file.shapes,
         "deleted": (box,),
         "hole": (box, replace(drawn, flags={"hole": True})),
@@ -355,8 +355,16 @@ def test_an_outline_that_comes_back_unchanged_is_an_error_and_not_done(second: P
     assert set(done.values()) == {0}
 
 
-def test_a_mended_outline_passes_and_is_done(second: PackSet) -> None:
-    path = change(second, "a.jpg", mended)
+def test_an_unchanged_outline_beside_a_broken_shape_is_reported_as_the_broken_shape(second: PackSet) -> None:
+    bow_tie = np.array([(52.0, 12.0), (78.0, 12.0), (52.0, 68.0), (78.0, 68.0)])
+    path = change(second, "a.jpg", lambda file: (*file.shapes, LabelMeShape("p1", bow_tie)))
+    outlines, findings = check_file(place(second, "a.jpg")[0], path)
+    assert outlines == {}
+    assert [(finding.level, finding.code) for finding in findings] == [("error", "self-crossing")]
+
+
+def test_an_improved_outline_passes_and_is_done(second: PackSet) -> None:
+    path = change(second, "a.jpg", improved)
     scene, _ = place(second, "a.jpg")
     outlines, findings = check_file(scene, path)
     assert list(outlines) == [1] and findings == []
@@ -378,7 +386,7 @@ def test_a_correction_replaces_the_drawing_and_the_old_one_is_kept(
     second: PackSet, dataset: PersonSearchDataset, subset: Path
 ) -> None:
     rejected = outline(dataset, subset, 1)
-    change(second, "a.jpg", mended)
+    change(second, "a.jpg", improved)
     report = collect_packs(second, subset, dataset)
     assert (report.changed, report.kept, report.conflicts) == (1, 1, 0)
     assert outline_key(outline(dataset, subset, 1)) != outline_key(rejected)
@@ -401,7 +409,7 @@ def test_the_first_packs_do_not_bring_a_rejected_outline_back(
     packs: PackSet, second: PackSet, dataset: PersonSearchDataset, subset: Path, touched: bool
 ) -> None:
     """Also if another person of the same file was changed since."""
-    change(second, "a.jpg", mended)
+    change(second, "a.jpg", improved)
     collect_packs(second, subset, dataset)
     corrected = outline_key(outline(dataset, subset, 1))
     if touched:
@@ -424,7 +432,7 @@ def test_a_drawing_that_comes_late_to_the_first_packs_does_not_replace_a_correct
     review = save(tmp_path / "r.json", decided(dataset, subset, "a.jpg", 0, "reject"))
     write_corrections(subset, dataset, tmp_path / "second", reviews=[review])
     second = read_packs(tmp_path / "second")
-    change(second, "a.jpg", mended)
+    change(second, "a.jpg", improved)
     collect_packs(second, subset, dataset)
     corrected = outline_key(outline(dataset, subset, 0))
     of_bob = replace(packs, packs=packs.packs[1:])
@@ -436,7 +444,7 @@ def test_a_drawing_that_comes_late_to_the_first_packs_does_not_replace_a_correct
 def test_the_whole_path_twice_ends_in_the_same_bytes(
     packs: PackSet, second: PackSet, dataset: PersonSearchDataset, subset: Path
 ) -> None:
-    change(second, "a.jpg", mended)
+    change(second, "a.jpg", improved)
     for one in (second, packs, second):
         collect_packs(one, subset, dataset)
     before = content(subset, store_of(subset).folder)
@@ -445,14 +453,14 @@ def test_the_whole_path_twice_ends_in_the_same_bytes(
     assert content(subset, store_of(subset).folder) == before
 
 
-def test_a_second_round_rejects_what_the_first_one_mended(
+def test_a_second_round_rejects_what_the_first_one_improved(
     second: PackSet, dataset: PersonSearchDataset, subset: Path, tmp_path: Path
 ) -> None:
-    change(second, "a.jpg", mended)
+    change(second, "a.jpg", improved)
     collect_packs(second, subset, dataset)
     review = save(tmp_path / "r.json", decided(dataset, subset, "a.jpg", 1, "reject", "still no bag"))
     third, _ = write_corrections(subset, dataset, tmp_path / "third", reviews=[review])
-    change(third, "a.jpg", mended)
+    change(third, "a.jpg", improved)
     assert collect_packs(third, subset, dataset).changed == 1
     corrected = outline_key(outline(dataset, subset, 1))
     collect_packs(second, subset, dataset)
@@ -482,7 +490,7 @@ def test_a_collection_of_corrections_that_is_killed_ends_the_same(
     packs: PackSet, second: PackSet, dataset: PersonSearchDataset, subset: Path, tmp_path: Path, step: int
 ) -> None:
     """Killed before the step-th file takes its place; then the first packs are collected, then these."""
-    change(second, "a.jpg", mended)
+    change(second, "a.jpg", improved)
     whole = tmp_path / "whole" / "subset"
     shutil.copytree(subset, whole)
     shutil.copytree(store_of(subset).folder, store_of(whole).folder)

@@ -163,6 +163,11 @@ def test_shapes_of_one_label_and_group_are_one_person(tmp_path: Path, label: str
     assert len(outlines[0].rings) == 2
 
 
+def test_one_group_number_under_two_labels_is_two_persons(tmp_path: Path) -> None:
+    outlines, _ = collect(tmp_path, drawn(0, "man", group_id=1), drawn(1, "woman", group_id=1))
+    assert sorted(outlines) == [0, 1]
+
+
 def test_a_shape_with_the_flag_hole_is_cut_out(tmp_path: Path) -> None:
     hole = LabelMeShape("p3", rectangle([2, 2, 4, 4]), flags={"hole": True})
     outlines, _ = collect(tmp_path, hole, drawn(0, "p3", flags={"hole": False}))
