@@ -107,6 +107,11 @@ class OIMLoss(nn.Module):
                 stacklevel=3,
             )
 
+    def wrong_position(self) -> str:
+        """Returns what is wrong with the position in the queue, after loading; "" if it is in the queue."""
+        length, position = len(self.circular_queue), int(self.queue_position)
+        return "" if 0 <= position < max(1, length) else f"queue position {position} in a queue of {length}"
+
     def take_pending(self) -> list[tuple[Tensor, Tensor]]:
         """Returns embeddings (R, D) and pids (R,) of each pass since the last commit, and forgets them."""
         pending, self._pending = self._pending, []

@@ -16,7 +16,7 @@ from maskps.model.convnext import build_convnext_tiny
 from maskps.model.freezing import freeze
 from maskps.model.resnet import build_resnet
 from maskps.model.stages import Res5, Stem
-from maskps.model.tensor_files import read_tensors
+from maskps.model.tensor_files import is_sound, read_tensors
 
 
 class Backbone(NamedTuple):
@@ -105,7 +105,8 @@ def pretrained_path(name: str, pretrained: str | Path) -> Path:
             )
         return Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
     if pretrained == "shipped":
-        return Path(__file__).parent / "weights" / f"{name}.safetensors"
+        folder = Path(__file__).parent / "weights"
+        return next(folder.glob(f"{name}-*.safetensors"), folder / f"{name}.safetensors")
     return Path(pretrained)
 
 
@@ -113,7 +114,7 @@ def load_backbone(stem: Stem, res5: Res5, path: Path) -> None:
     """Loads weights with torchvision's names; ignores those of the classifier.
 
     Raises:
-        InputFileError: no such file, not a file of weights, or not of this architecture.
+        InputFileError: no such file, a damaged one, not a file of weights, or not of this architecture.
     """
     state = read_tensors(
         path,
@@ -137,6 +138,15 @@ def load_backbone(stem: Stem, res5: Res5, path: Path) -> None:
                 expected=f'"{key}" of shape {tuple(value.shape)}',
                 found=f"shape {tuple(state[key].shape)}",
                 hint="the file belongs to another backbone",
+            )
+        if key in state and not (
+            is_sound(state[key]) and state[key].is_floating_point() == value.is_floating_point()
+        ):
+            raise InputFileError(
+                path,
+                expected=f'"{key}" as finite numbers, {value.dtype}',
+                found=f"{state[key].dtype}, or numbers that are not finite",
+                hint="the file is damaged, or quantized; take the original one",
             )
     for part in (stem, res5):
         part.load_state_dict({key: state[key] for key in part.state_dict() if key in state}, strict=False)

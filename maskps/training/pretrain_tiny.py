@@ -11,6 +11,7 @@ the backbone is kept: RPN, box head, embedding and mask branch start from random
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from dataclasses import dataclass
@@ -111,9 +112,13 @@ def main(work: Path, jobs: int) -> None:
     for number, epochs in enumerate(ROUNDS):
         rng = np.random.default_rng((SEED, number))
         train_on_windows(stem, res5, windows, classes=dataset.num_train_ids + 1, epochs=epochs, rng=rng)
-    target = pretrained_path(config.backbone, "shipped")
+    content = safetensors.torch.save(backbone_state(stem, res5))
+    old = pretrained_path(config.backbone, "shipped")
+    target = old.with_name(f"{config.backbone}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors")
     with written_atomically(target) as temporary:
-        safetensors.torch.save_file(backbone_state(stem, res5), temporary)
+        temporary.write_bytes(content)
+    if old != target:
+        old.unlink(missing_ok=True)
     click.echo(f"wrote {target}, {target.stat().st_size / 1e6:.1f} MB")
 
 

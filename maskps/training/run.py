@@ -16,6 +16,7 @@ import hashlib
 import logging
 import platform
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import torchvision
 
 import maskps
 from maskps.config import TrainConfig, read_config, write_config
-from maskps.errors import ConfigError, InputFileError, TrainingError
+from maskps.errors import ConfigError, InputFileError, TrainingError, shown_value
 from maskps.io.files import read_record, write_json
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.training.checkpoint import (
@@ -33,6 +34,7 @@ from maskps.training.checkpoint import (
     checkpoint_path,
     checkpoint_steps,
     read_checkpoint,
+    step_of,
 )
 from maskps.training.data import SceneDataset, images_per_step, steps_per_epoch
 
@@ -180,13 +182,16 @@ def read_newest_checkpoint(run_dir: Path, info: RunInfo) -> Checkpoint | None:
 
 
 def check_belongs(checkpoint: Checkpoint, path: Path, info: RunInfo) -> None:
-    """Raises an InputFileError unless the checkpoint has the run's identities, and a step of it."""
-    if checkpoint.num_pids != info.num_pids or not 0 <= checkpoint.step <= info.steps:
+    """Raises an InputFileError unless the checkpoint has the run's identities, and the step in its name."""
+    of_name = step_of(path)
+    is_its_step = checkpoint.step == of_name if of_name is not None else checkpoint.step <= info.steps
+    if checkpoint.num_pids != info.num_pids or not is_its_step or checkpoint.step > info.steps:
         raise InputFileError(
             path,
-            expected=f"{info.num_pids} training identities and at most {info.steps} steps, as {RECORD} says",
+            expected=f"{info.num_pids} training identities and at most {info.steps} steps, as {RECORD} says, "
+            "and the step in its name",
             found=f"{checkpoint.num_pids} identities, step {checkpoint.step}",
-            hint="the checkpoint belongs to another run",
+            hint="the checkpoint belongs to another run, or was renamed",
         )
 
 
@@ -194,35 +199,75 @@ def load_weights(model: MaskGuidedPersonSearch, checkpoint: Checkpoint, path: Pa
     """Puts a checkpoint's weights, table and queue into the network.
 
     Raises:
-        InputFileError: they belong to another network than the run's settings describe.
+        InputFileError: they belong to another network than the run's settings describe, or a number is out
+            of range: OIM's position in its queue, or a variance below 0.
     """
+    state = model.state_dict()
+    found = ""
+    for name, value in checkpoint.model.items():
+        if name in state and value.dtype != state[name].dtype:
+            found = f"{name} as {value.dtype} in place of {state[name].dtype}"
+        elif name.endswith("running_var") and bool((value < 0).any()):
+            found = f"{name} below 0"
     try:
-        model.load_state_dict(checkpoint.model)
+        if not found:
+            model.load_state_dict(checkpoint.model)
+            found = model.roi_heads.id_loss.wrong_position()
     except (RuntimeError, KeyError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
+        found = lines[1] if len(lines) > 1 else str(error)
+    if found:
         raise InputFileError(
             path,
             expected="the network that config.toml of the run describes",
-            found=lines[1] if len(lines) > 1 else str(error),
+            found=found,
             hint="config.toml was edited, or the checkpoint belongs to another run",
-        ) from error
+        )
+
+
+_STATE = {"SGD": {"momentum_buffer"}, "AdamW": {"step", "exp_avg", "exp_avg_sq"}}
+"""What torch's optimisers keep for each parameter."""
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint, path: Path) -> None:
     """Puts a checkpoint's state into the optimiser.
 
     Raises:
-        InputFileError: it is the state for another network.
+        InputFileError: it is the state for another network, or for other settings.
     """
-    try:
-        optimizer.load_state_dict(checkpoint.optimizer)
-    except (KeyError, TypeError, ValueError) as error:
+    if found := _wrong_optimizer_state(optimizer, checkpoint.optimizer):
         raise InputFileError(
             path,
-            expected="the optimiser's state for this network",
-            found=f"another one: {error}",
+            expected="the optimiser's state for this network and these settings",
+            found=found,
             hint="it comes from another version of maskps; use that one, or start over with --force",
-        ) from error
+        )
+    optimizer.load_state_dict(checkpoint.optimizer)
+
+
+def _wrong_optimizer_state(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> str:
+    """Returns what the optimiser cannot take; "" if it can. The rate may differ: every step sets it."""
+    own = optimizer.state_dict()["param_groups"]
+    groups, states = saved.get("param_groups"), saved.get("state")
+    if not isinstance(groups, list) or not isinstance(states, dict) or len(groups) != len(own):
+        return "another structure"
+    for group, wanted in zip(groups, own, strict=True):
+        if not isinstance(group, dict) or not {"lr", "params", "rate_factor"} <= set(group):
+            return "a group of parameters without its settings"
+        for key in sorted(set(wanted) & set(group) - {"lr"}):
+            if repr(group[key]) != repr(wanted[key]):
+                return f"{key} = {shown_value(group[key])} in place of {shown_value(wanted[key])}"
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    for number, state in states.items():
+        if type(number) is not int or not 0 <= number < len(parameters):
+            return f"a parameter {shown_value(number)} of {len(parameters)}"
+        if not isinstance(state, dict) or set(state) != _STATE[type(optimizer).__name__]:
+            return f"parameter {number} with another state"
+        for name, value in state.items():
+            shape = () if name == "step" else parameters[number].shape
+            if not isinstance(value, torch.Tensor) or value.shape != shape or not value.is_floating_point():
+                return f"{name} of parameter {number}, which is something else"
+    return ""
 
 
 def check_resumable(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:

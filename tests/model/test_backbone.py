@@ -15,7 +15,14 @@ import torchvision
 from maskps.errors import ConfigError, InputFileError
 from maskps.losses import LOSS_NAMES
 from maskps.model import build_model
-from maskps.model.backbone import BACKBONES, Backbone, backbone_state, load_backbone, split_backbone
+from maskps.model.backbone import (
+    BACKBONES,
+    Backbone,
+    backbone_state,
+    load_backbone,
+    pretrained_path,
+    split_backbone,
+)
 from maskps.model.freezing import FrozenBatchNorm, freeze
 from maskps.model.roi_align import RegionGrid
 from maskps.training.schedule import build_optimizer
@@ -237,6 +244,35 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, suffix: str, co
     path.write_bytes(content)
     with pytest.raises(InputFileError, match=r"weights\."):
         split_backbone("tiny", pretrained=path)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t * torch.nan, lambda t: t.to(torch.int64), lambda t: t.to(torch.complex64)]
+)
+def test_weights_that_are_not_finite_numbers_are_refused(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    state = backbone_state(*split_backbone("tiny"))
+    torch.save(state | {"conv1.weight": change(state["conv1.weight"])}, tmp_path / "odd.pth")
+    with pytest.raises(InputFileError, match=r"conv1\.weight.*finite"):
+        split_backbone("tiny", pretrained=tmp_path / "odd.pth")
+
+
+def test_half_precision_weights_are_taken(tmp_path: Path) -> None:
+    state = {key: value.half() for key, value in backbone_state(*split_backbone("tiny")).items()}
+    counters = {key: value.long() for key, value in state.items() if key.endswith("num_batches_tracked")}
+    torch.save(state | counters, tmp_path / "half.pth")
+    split_backbone("tiny", pretrained=tmp_path / "half.pth")
+
+
+def test_the_shipped_weights_and_torchs_are_checked_by_the_digest_in_their_name(tmp_path: Path) -> None:
+    shipped = pretrained_path("tiny", "shipped")
+    split_backbone("tiny", pretrained="shipped")
+    content = bytearray(shipped.read_bytes())
+    content[len(content) // 2] ^= 64
+    (tmp_path / shipped.name).write_bytes(content)
+    with pytest.raises(InputFileError, match="whose digest is in its name"):
+        split_backbone("tiny", pretrained=tmp_path / shipped.name)
 
 
 def test_weights_of_another_architecture_are_refused_by_name(tmp_path: Path) -> None:

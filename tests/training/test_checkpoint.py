@@ -48,6 +48,68 @@ def test_a_failed_write_keeps_the_earlier_checkpoint(tmp_path: Path, monkeypatch
     assert os.listdir(tmp_path) == ["c.pt"]
 
 
+def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
+    """One bit of every byte: the tensors, the names, the frame of the archive, and the seal itself."""
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, CHECKPOINT)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(InputFileError, match=r"c\.pt"):
+            read_checkpoint(path)
+
+
+@pytest.mark.parametrize("end", [-1, -79, -80, 100])
+def test_a_checkpoint_of_another_length_is_refused_or_whole(end: int, tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, CHECKPOINT)
+    path.write_bytes(path.read_bytes()[:end])
+    if end == -79:  # the seal alone is gone, as in a checkpoint of before: each part of the archive has a sum
+        assert read_checkpoint(path).step == 7
+        damaged = bytearray(path.read_bytes())
+        damaged[damaged.index(torch.arange(3.0).numpy().tobytes())] ^= 1
+        path.write_bytes(damaged)
+    with pytest.raises(InputFileError, match="changed"):
+        read_checkpoint(path)
+
+
+WEIGHT = torch.arange(3.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"version": torch.tensor([1, 1])}, "version tensor"),
+        ({"version": True}, "version True"),
+        ({"format": torch.tensor([1, 1])}, "another file"),
+        ({"step": "7"}, "step = '7'"),
+        ({"step": None}, "step = None"),
+        ({"step": -1}, "step = -1"),
+        ({"num_pids": torch.tensor([3, 3])}, "num_pids = tensor"),
+        ({"model": []}, "list and dict"),
+        ({"optimizer": None}, "dict and NoneType"),
+        ({"model": {1: WEIGHT}}, "1 of the network"),
+        ({"model": {"a": 2}}, "'a' of the network"),
+        ({"model": {"a": WEIGHT * torch.nan}}, "'a' of the network"),
+        ({"model": {"a": WEIGHT.to(torch.int8)}}, "'a' of the network"),
+        ({"model": {"a": WEIGHT.to(torch.complex64)}}, "'a' of the network"),
+        ({"model": {"a": WEIGHT[:1].expand(10**12)}}, "'a' of the network"),
+        ({"model": {"a": WEIGHT.to("meta")}}, "'a' of the network"),
+        ({"optimizer": {"state": {0: {"m": WEIGHT / 0}}}}, "the optimiser"),
+    ],
+)
+def test_a_field_that_is_something_else_is_refused(
+    change: dict[str, object], found: str, tmp_path: Path
+) -> None:
+    content = {"format": "maskps-checkpoint", "version": 1, **vars(CHECKPOINT)}
+    torch.save(content, tmp_path / "c.pt")
+    assert read_checkpoint(tmp_path / "c.pt").step == 7
+    torch.save(content | change, tmp_path / "c.pt")
+    with pytest.raises(InputFileError, match=r"c\.pt") as caught:
+        read_checkpoint(tmp_path / "c.pt")
+    assert found in caught.value.found
+
+
 class Malicious:
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, ("executed",)

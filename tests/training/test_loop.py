@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -352,6 +353,37 @@ def test_the_optimiser_of_another_version_is_refused(
     with pytest.raises(InputFileError, match="optimiser") as caught:
         train(make_config(), dataset, subset, tmp_path / "run", resume=True)
     assert "--force" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda saved: saved.update(state=[]), "another structure"),
+        (lambda saved: saved["param_groups"][0].update(momentum=0.1), "momentum = 0.1 in place of 0.9"),
+        (lambda saved: saved["param_groups"][0].update(params=torch.ones(2)), "params = tensor"),
+        (lambda saved: saved["param_groups"][1].pop("rate_factor"), "without its settings"),
+        (lambda saved: saved["state"].update({10**6: {}}), "a parameter 1000000"),
+        (lambda saved: saved["state"].update({0: {}}), "parameter 0 with another state"),
+        (lambda saved: saved["state"].update({0: {"momentum_buffer": torch.ones(2)}}), "momentum_buffer"),
+        (lambda saved: saved["state"].update({0: {"momentum_buffer": 0.5}}), "momentum_buffer"),
+    ],
+)
+def test_an_optimiser_of_another_kind_is_refused(
+    change: Callable[[dict[str, Any]], object],
+    found: str,
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(TrainingError):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(2))
+    checkpoint = read_checkpoint(last(tmp_path / "run"))
+    change(checkpoint.optimizer)
+    write_checkpoint(last(tmp_path / "run"), checkpoint)
+    with pytest.raises(InputFileError, match=last(tmp_path / "run").name) as caught:
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
+    assert found in caught.value.found
 
 
 def test_resuming_with_other_masks_is_refused(

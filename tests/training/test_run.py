@@ -15,7 +15,7 @@ from maskps.io.images import read_image
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import StepReport, TrainConfig, initial_predictor, load_run, train
-from maskps.training.checkpoint import checkpoint_path, read_checkpoint
+from maskps.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 
 MakeConfig = Callable[..., TrainConfig]
 LAST = Path("checkpoints") / "step_00000003.pt"
@@ -104,6 +104,34 @@ def test_a_file_that_was_cut_off_is_named(name: str, run: Path) -> None:
     (run / name).write_bytes(content[: len(content) // 2 - 1])
     with pytest.raises(MaskpsError, match=name.rsplit("/", 1)[-1].replace(".", r"\.")):
         load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "found"),
+    [
+        ("roi_heads.id_loss.queue_position", lambda value: value + 8, "in a queue of 8"),
+        ("roi_heads.id_loss.queue_position", lambda value: value - 9, "in a queue of 8"),
+        ("roi_heads.id_loss.queue_position", lambda value: value.float(), "float32 in place of torch.int64"),
+        ("stem.conv1.weight", lambda value: value.long(), "int64 in place of torch.float32"),
+        ("stem.conv1.weight", lambda value: value.double(), "float64 in place of torch.float32"),
+        ("stem.bn1.running_var", lambda value: -1 - value, "below 0"),
+    ],
+)
+def test_weights_of_another_kind_or_range_are_refused(
+    name: str, change: Callable[[torch.Tensor], torch.Tensor], found: str, run: Path
+) -> None:
+    state = read_checkpoint(run / LAST)
+    state.model[name] = change(state.model[name])
+    write_checkpoint(run / LAST, state)
+    with pytest.raises(InputFileError, match=LAST.name) as caught:
+        load_run(run)
+    assert found in caught.value.found
+
+
+def test_a_renamed_checkpoint_is_refused(run: Path) -> None:
+    (run / LAST).rename(run / "checkpoints" / "step_00000002.pt")
+    with pytest.raises(InputFileError, match="3 identities, step 3"):
+        load_run(run, checkpoint=2)
 
 
 def test_a_checkpoint_of_another_number_of_identities_is_refused(run: Path) -> None:
