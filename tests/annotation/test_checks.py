@@ -388,6 +388,32 @@ def test_a_person_drawn_as_a_line_only_has_no_outline(annotate: Annotate) -> Non
     assert codes(findings) == [("warning", "shape-without-area")]
 
 
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (21.9, set()),
+        (22, {("warning", "hole-outside-person")}),
+        (23.9, {("warning", "hole-outside-person")}),
+        (24, {("error", "hole-outside-person")}),
+    ],
+)
+def test_a_hole_may_be_a_quarter_outside_and_must_be_half_inside(
+    annotate: Annotate, left: float, expected: set[tuple[str, str]]
+) -> None:
+    person = drawn("p1", box_shape(12, 11, 28, 69))
+    hole = drawn("p1", box_shape(left, 40, left + 8, 50), flags={"hole": True})
+    assert set(codes(annotate(*GOOD[1:], person, hole)[1])) == expected
+
+
+@pytest.mark.parametrize(("left", "expected"), [(19, {("warning", "part-within-part")}), (19.1, set())])
+def test_a_part_that_is_nine_tenths_within_another_is_named(
+    annotate: Annotate, left: float, expected: set[tuple[str, str]]
+) -> None:
+    parts = [box_shape(12, 11, 28, 69), box_shape(left, 40, left + 10, 50)]
+    _, findings = annotate(*GOOD[1:], *(drawn("p1", part, group_id=1) for part in parts))
+    assert set(codes(findings)) == expected
+
+
 def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
     _, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)]))
     assert findings[0].where == "ann/a.json p1 (shape 5)"
