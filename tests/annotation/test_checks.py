@@ -414,6 +414,30 @@ def test_a_part_that_is_nine_tenths_within_another_is_named(
     assert set(codes(findings)) == expected
 
 
+@pytest.mark.parametrize(
+    ("points", "is_of_another"),
+    [(box_shape(64, 25, 90, 60), True), (box_shape(60, 25, 89.6, 55), False)],
+    ids=["77% outside its box", "66% outside its box"],
+)
+def test_a_drawing_far_outside_its_box_belongs_to_another_slot_by_a_smaller_fit(
+    annotate: Annotate, points: list[tuple[float, float]], is_of_another: bool
+) -> None:
+    """Both have an IoU of 0.43 with the box of p3, and at least 0.25 less with that of p2."""
+    _, findings = annotate(GOOD[0], drawn("p2", points), GOOD[2])
+    assert (("error", "fits-other-slot") in codes(findings)) == is_of_another
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [((14, 68.5), [("warning", "ai-polygon-shifted")]), ((14, 68), [])]
+)
+def test_one_corner_that_is_not_halfway_shows_a_hand(
+    annotate: Annotate, last: tuple[float, float], expected: list[tuple[str, str]]
+) -> None:
+    corners = [(12.5, 20), (13, 19.5), (14, 11.5), (26, 11.5), (27.5, 13), (27.5, 60), (26, 68.5), last]
+    _, findings = annotate(drawn("p1", corners), *GOOD[1:])
+    assert codes(findings) == expected
+
+
 def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
     _, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)]))
     assert findings[0].where == "ann/a.json p1 (shape 5)"

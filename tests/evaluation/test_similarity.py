@@ -126,3 +126,17 @@ def test_vectors_whose_products_float32_cannot_hold_are_an_error(scale: float) -
     with pytest.raises(AnnotationError, match="lengths whose product"):
         evaluate_search(protocol, detections)
     assert evaluate_search(protocol, detections, normalize=True).mAP == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("length", "is_held"), [(1e18, True), (1e19, False), (1e-14, True), (1e-16, False)])
+def test_distances_need_the_square_of_the_longest_vector(length: float, is_held: bool) -> None:
+    """From 1e-30 to 1e37, also where the other vectors have no length at all."""
+    protocol, detections = worked_example(found_in_g3=True)
+    scaled = {"embeddings": detections.embeddings * np.float32(length)}
+    zeros = {"query_embeddings": np.zeros_like(detections.query_embeddings)}
+    detections = dataclasses.replace(detections, **scaled, **zeros)
+    if is_held:
+        assert evaluate_search(protocol, detections, method=METHODS["euclidean"]).queries == 1
+    else:
+        with pytest.raises(AnnotationError, match="lengths whose product"):
+            evaluate_search(protocol, detections, method=METHODS["euclidean"])

@@ -187,6 +187,13 @@ def test_a_pentagram_is_an_error_because_nobody_knows_whether_its_centre_is_mean
         outline_from_polygons([np.stack([np.cos(angles), np.sin(angles)], axis=1)], where="star")
 
 
+def test_points_on_a_line_but_for_the_rounding_are_an_error() -> None:
+    """The shoelace formula gives 2e-15, the repaired polygon nothing."""
+    almost = [(62.99999999999999, 70.1), (60.99999999999999, 65.1), (65.39999999999999, 76.1)]
+    with pytest.raises(AnnotationError, match="crossing"):
+        outline_from_polygons([[*almost, (62.39999999999999, 68.6)]], where="line")
+
+
 @pytest.mark.parametrize(("share", "is_repaired"), [(0.1, True), (0.99, True), (1.01, False), (5, False)])
 def test_a_loop_at_a_corner_is_repaired_up_to_the_limit(share: float, is_repaired: bool) -> None:
     """Two overshooting sides of a square of 10 cross at (0, 10); the loop has the area a = side^2 / 2.
