@@ -317,7 +317,7 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
         if limits[key] is None:
             continue
         if not all(is_fine(entry, limits[key]) for entry in entries):
-            raise ConfigError(field.name, expected=f"{sign} {limits[key]:g}", found=f"{value}")
+            raise ConfigError(field.name, expected=f"{sign} {limits[key]}", found=f"{value}")
     if limits["rising"] and any(b <= a for a, b in itertools.pairwise(entries)):
         raise ConfigError(field.name, expected="rising numbers", found=f"{list(value)}")
     if isinstance(value, tuple) and not value and not limits["rising"]:

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from maskps.errors import AnnotationError, MaskpsError, OutputExistsError
-from maskps.io.files import check_output, folder_written_atomically, write_json
+from maskps.io.files import check_output, write_json
+from maskps.io.folders import folder_written_atomically
 from maskps.masks.labelme_file import read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -12,21 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from maskps.datasets import open_dataset
+from maskps.datasets.cuhk_sysu.layout import SYNTHETIC_RECORD
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import TrainingError
 from maskps.evaluation import evaluate_search
 from maskps.evaluation.extraction import extract_detections
 from maskps.io.files import check_output, write_errors_explained, write_json
+from maskps.io.folders import check_replaceable
 from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
 from maskps.subset import open_subset, table1
+from maskps.subset.manifest import RECORD_NAME
 from maskps.synthetic import SCALES, SynthScale, write_synthetic
 from maskps.training import initial_predictor, load_config, load_run, train
+from maskps.training.run import RECORD as RUN_RECORD
 from maskps_annotation import build_subset_from_labelme
 from maskps_cli.options import cores
 from maskps_cli.output import print_search_results, print_table, progress_bar, say
 
 RECORD = "demo.json"
-OUR_FILES = ("scenes", "subset", "run", "subset.png", "search.png", RECORD)
 
 
 def run_demo(
@@ -52,6 +54,9 @@ def run_demo(
         TrainingError: the demo was interrupted, or a loss is not finite.
     """
     check_output(out, record=RECORD, force=force)
+    check_replaceable(out / "scenes", record=SYNTHETIC_RECORD, force=force)
+    check_replaceable(out / "subset", record=RECORD_NAME, force=force)
+    check_output(out / "run", record=RUN_RECORD, force=force)
     try:
         with write_errors_explained(out):
             return _run(out, seed, quiet, scale, settings)
@@ -67,18 +72,19 @@ def run_demo(
 
 def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequence[str]) -> dict[str, Any]:
     started = time.monotonic()
-    _remove_earlier_demo(out)
     out.mkdir(parents=True, exist_ok=True)
     numbers: dict[str, Any] = {"format": "maskps-demo", "version": 1, "data": "synthetic", "seed": seed}
     write_json(out / RECORD, numbers | {"state": "running"})
 
     say("[1/5] rendering synthetic scenes (people, streets, cameras)", quiet=quiet)
     with progress_bar("scenes", quiet=quiet) as update:
-        write_synthetic(out / "scenes", scale=scale, seed=seed, jobs=cores(), progress=update)
+        write_synthetic(out / "scenes", scale=scale, seed=seed, jobs=cores(), force=True, progress=update)
     dataset = open_dataset(out / "scenes")
 
     say("[2/5] drawing the mask subset and turning LabelMe outlines into 14x14 targets", quiet=quiet)
-    build_subset_from_labelme(dataset, out / "subset", out / "scenes" / "truth" / "labelme", seed=seed)
+    build_subset_from_labelme(
+        dataset, out / "subset", out / "scenes" / "truth" / "labelme", seed=seed, force=True
+    )
     subset = open_subset(out / "subset", dataset)
     table = table1(dataset.train, subset.kept_rows)
     print_table(*table.to_table().as_rows())
@@ -91,6 +97,7 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
             dataset,
             subset,
             out / "run",
+            force=True,
             callback=lambda report: update(report.step, report.steps, report.text()),
         )
 
@@ -130,16 +137,6 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
         quiet=quiet,
     )
     return numbers
-
-
-def _remove_earlier_demo(out: Path) -> None:
-    """Removes what an earlier demo wrote, and leaves other files alone."""
-    for name in OUR_FILES:
-        path = out / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _peak_memory_gb() -> float:

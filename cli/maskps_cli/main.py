@@ -136,8 +136,11 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
     Example:
       maskps demo --out demo
     """
+    from maskps.training import load_config
     from maskps_cli.demo import run_demo
 
+    with wrong_value("--seed"):
+        load_config("tiny", [f"seed={seed}"])
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
 

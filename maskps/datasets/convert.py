@@ -17,7 +17,8 @@ from maskps.datasets.compare import compare_datasets, compare_protocols
 from maskps.datasets.formats import FORMATS
 from maskps.datasets.protocols import open_protocol, protocol_names, read_by_name
 from maskps.errors import AnnotationError, ConfigError, InputFileError
-from maskps.io.files import folder_written_atomically, write_errors_explained, write_json
+from maskps.io.files import write_errors_explained, write_json
+from maskps.io.folders import folder_written_atomically
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -96,42 +95,11 @@ def written_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def folder_written_atomically(folder: Path, *, record: str, force: bool = False) -> Iterator[Path]:
-    """Yields a temporary folder beside `folder`; renames it to `folder` if the block succeeds.
-
-    With `force` an existing folder is replaced, after the new one is complete.
-
-    Args:
-        record: name of the file that every folder of this kind holds, e.g. "subset.json".
-
-    Raises:
-        OutputError, OutputExistsError: as `check_output`, or the folder cannot be written.
-    """
-    check_output(folder, record=record, force=force)
-    folder = Path(os.path.abspath(folder))
-    with write_errors_explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            yield temporary
-            temporary.chmod(0o755)
-            if folder.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-                folder.replace(old / folder.name)
-                temporary.replace(folder)
-                shutil.rmtree(old)
-            else:
-                temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
 def check_output(path: Path, *, record: str, force: bool = False) -> None:
     """Raises an error unless a folder of results may be written to `path`.
 
-    An empty folder may be filled. With `force`, a folder that maskps made may be replaced: one that holds the
-    file `record`. Other folders and files are never replaced.
+    An empty folder may be filled. With `force`, so may one that maskps made: it holds the file `record`,
+    which is a JSON file of maskps. Other folders and files are never written to.
 
     Raises:
         OutputExistsError: something of the user's is there.
@@ -145,7 +113,7 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
         raise OutputExistsError(
             path, expected="a new path, or a folder", found="an existing file", hint="choose another path"
         )
-    if not (path / record).is_file():
+    if not _is_record(path / record):
         raise OutputExistsError(
             path,
             expected=f"a new or empty folder, or one that maskps made, with {record} in it",
@@ -159,6 +127,15 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
             found=f"an existing result ({record})",
             hint="choose another path, or replace it with --force",
         )
+
+
+def _is_record(path: Path) -> bool:
+    """Whether this is a JSON file of maskps, of any format and version."""
+    try:
+        content = read_json(path, what="a record")
+    except InputFileError:
+        return False
+    return isinstance(content, dict) and str(content.get("format")).startswith("maskps-")
 
 
 def check_output_file(path: Path, *, mark: bytes, force: bool = False) -> None:

@@ -31,7 +31,7 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
-def locked(folder: Path, *, what: str) -> Iterator[None]:
+def locked(folder: Path, *, what: str, where: Path | None = None) -> Iterator[None]:
     """Lets one process at a time work in `folder`, which is created if it is missing.
 
     The lock is the file `LOCK_NAME` in the folder. It is removed at the end of the block. The system frees
@@ -40,12 +40,13 @@ def locked(folder: Path, *, what: str) -> Iterator[None]:
 
     Args:
         what: what is locked, for the error message, e.g. "run" or "store".
+        where: the place that the error names; `folder` by default.
 
     Raises:
         OutputError: another process holds the lock, or the folder cannot be written.
     """
     path = folder / LOCK_NAME
-    handle = _locked_handle(path, folder, what)
+    handle = _locked_handle(path, where or folder, what)
     _held.add(handle)
     try:
         with write_errors_explained(folder):
@@ -58,11 +59,11 @@ def locked(folder: Path, *, what: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _locked_handle(path: Path, folder: Path, what: str) -> int:
+def _locked_handle(path: Path, where: Path, what: str) -> int:
     """Returns the open lock file, locked."""
     while True:
-        with write_errors_explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        with write_errors_explained(where):
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
             except FileNotFoundError:  # the process before has removed its folder
@@ -72,11 +73,11 @@ def _locked_handle(path: Path, folder: Path, what: str) -> int:
         except OSError as error:
             holder = os.pread(handle, 200, 0).decode(errors="replace")
             if error.errno not in (errno.EAGAIN, errno.EACCES):
-                logger.warning("%s: this file system has no locks; let no other process write here", folder)
+                logger.warning("%s: this file system has no locks; let no other process write here", where)
                 return handle
             os.close(handle)
             raise OutputError(
-                folder,
+                where,
                 expected=f"a {what} that no other process is using",
                 found=f"{holder or 'another process'} is using it",
                 hint="wait until it has finished, or choose another folder",

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.datasets.naming import data_name
-from maskps.io.files import folder_written_atomically, write_json
+from maskps.io.files import write_json
+from maskps.io.folders import folder_written_atomically
 from maskps.pictures.drawing import BLUE, INK, ORANGE
 from maskps.pictures.plot_style import finish, new_figure, rgb
 from maskps.structures import PersonSearchDataset

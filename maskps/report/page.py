@@ -14,12 +14,11 @@ from typing import Any
 
 from maskps.errors import AnnotationError
 from maskps.io.files import (
-    check_output,
     check_output_file,
-    folder_written_atomically,
     write_json,
     written_atomically,
 )
+from maskps.io.folders import check_replaceable, folder_written_atomically
 from maskps.io.html import content_policy
 from maskps.io.tables import Table
 from maskps.pictures.rows import subset_pictures
@@ -107,7 +106,7 @@ def write_report(
     """
     check_output_file(out, mark=_MARK, force=force)
     if files is not None:
-        check_output(files, record=FILES_RECORD, force=force)
+        check_replaceable(files, record=FILES_RECORD, force=force)
     sources = read_sources(paths, root=None if images is None else images.root)
     keys = sources.data_keys()
     if images is not None:

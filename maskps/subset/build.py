@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
-from maskps.io.files import check_output, folder_written_atomically
+from maskps.io.folders import check_replaceable, folder_written_atomically
 from maskps.io.images import image_size
 from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, write_masks
 from maskps.masks.outlines import Outline
@@ -78,7 +78,7 @@ def build_subset(
         AnnotationError: a selection that keeps no image, an outline of a person who needs none, or an error
             of `outlines`.
     """
-    check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
+    check_replaceable(out, record=RECORD_NAME, force=force)  # before the work, not after
     train = dataset.train
     chosen = select_subset(train, seed=seed) if selection is None else selection
     check_kept(train, chosen)

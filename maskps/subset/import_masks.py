@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskps.findings import Finding
-from maskps.io.files import check_output
+from maskps.io.folders import check_replaceable
 from maskps.masks.imports.scenes import ImportScenes
 from maskps.masks.imports.sources import import_outlines
 from maskps.masks.mask_file import read_mask_images
@@ -91,7 +91,7 @@ def import_masks(
         InputFileError: a source that cannot be read at all, or a damaged subset.
         AnnotationError: a subset of another data set.
     """
-    check_output(out, record=RECORD_NAME, force=force)  # before the work, not after
+    check_replaceable(out, record=RECORD_NAME, force=force)  # before the work, not after
     opened = open_subset(subset, dataset)
     images = read_mask_images(subset / MASKS_NAME, dataset.train, fingerprint=dataset.fingerprint)
     scenes = ImportScenes(

@@ -24,7 +24,8 @@ from maskps.boxes import xywh_to_xyxy
 from maskps.datasets.cuhk_sysu.layout import IMAGE_DIR, SYNTHETIC_RECORD
 from maskps.datasets.cuhk_sysu.writer import write_cuhk_sysu
 from maskps.errors import ConfigError, MaskpsError
-from maskps.io.files import folder_written_atomically, write_json
+from maskps.io.files import write_json
+from maskps.io.folders import folder_written_atomically
 from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeShape, write_labelme
 from maskps.structures import SceneTable
 from maskps.synthetic.appearance import draw_appearance

@@ -12,6 +12,7 @@ from folder_contents import contents_of
 
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputExistsError
+from maskps.io.folders import LIST_NAME
 from maskps.masks.labelme_file import BOX_KEY, LabelMeShape, read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset
 from maskps.subset import build_subset, select_subset
@@ -132,7 +133,7 @@ def test_force_replaces_packs_in_which_nobody_has_drawn(
     with pytest.raises(OutputExistsError):
         write_packs(subset, dataset, tmp_path / "packs", annotators=["eve"])
     write_packs(subset, dataset, tmp_path / "packs", annotators=["eve"], force=True)
-    assert {path.name for path in (tmp_path / "packs").iterdir()} == {"eve", "packs.json"}
+    assert {path.name for path in (tmp_path / "packs").iterdir()} == {"eve", "packs.json", LIST_NAME}
 
 
 @pytest.mark.parametrize("work", ["polygon", "flag", "moved", "cut off", "new file"])

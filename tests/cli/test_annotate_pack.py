@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import invoke
 
+from maskps.io.folders import LIST_NAME
 from maskps_cli.annotate import annotate
 from maskps_cli.options import MaskpsGroup
 
@@ -51,7 +52,7 @@ def labelme(folder: Path, body: str = "") -> Path:
 
 
 def test_pack_writes_a_folder_per_annotator(packs: Path) -> None:
-    assert {path.name for path in packs.iterdir()} == {"ann", "bob", "packs.json"}
+    assert {path.name for path in packs.iterdir()} == {"ann", "bob", "packs.json", LIST_NAME}
     assert json.loads((packs / "packs.json").read_text())["doubled"]
 
 

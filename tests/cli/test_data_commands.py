@@ -11,6 +11,7 @@ import pytest
 from command_line import invoke
 from folder_contents import contents_of
 
+from maskps.io.folders import LIST_NAME
 from maskps_cli.data import main
 
 run = partial(invoke, main)
@@ -26,7 +27,8 @@ def subset(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_subset_is_built_and_counted(few_scenes: Path, subset: Path) -> None:
     """12 images in portions of 5: two portions, the last of 7; so at most two images with masks."""
-    assert {path.name for path in subset.iterdir()} == {"subset.json", "masks.json", "targets_14x14.npz"}
+    names = {path.name for path in subset.iterdir()}
+    assert names == {LIST_NAME, "subset.json", "masks.json", "targets_14x14.npz"}
     counts = json.loads(run("stats", few_scenes, "--subset", subset, "--json").stdout)
     assert counts.keys() == {"with_masks", "without_masks"}
     assert counts["with_masks"].keys() == {"images", "labeled", "unlabeled"}

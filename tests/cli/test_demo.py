@@ -71,6 +71,24 @@ def test_an_interrupted_demo_says_how_to_begin_again(
             demo()
 
 
+def test_a_seed_that_training_refuses_is_refused_before_the_scenes_are_drawn(tmp_path: Path) -> None:
+    result = invoke(main, "demo", "--out", tmp_path / "demo", "--seed", 2**31)
+    assert result.exit_code == 2
+    assert "'--seed'" in result.stderr and str(2**31 - 1) in result.stderr
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("place", ["scenes/Image/SSM", "subset"])
+def test_force_keeps_what_the_user_put_into_a_demo(demo: Path, place: str) -> None:
+    mine = demo / place / "mine.txt"
+    mine.write_text("years of work")
+    result = invoke(main, "demo", "--out", demo, "--force")
+    assert result.exit_code == 1
+    assert "mine.txt" in result.stderr
+    assert mine.read_text() == "years of work"
+    mine.unlink()
+
+
 def test_a_file_is_never_replaced_by_a_demo(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("keep")
     for out in (tmp_path / "notes", tmp_path / "notes" / "demo"):

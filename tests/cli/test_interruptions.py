@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from maskps.io.files import folder_written_atomically
+from maskps.io.folders import folder_written_atomically
 from maskps_cli.options import MaskpsGroup, quiet_option
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from maskps.io.files import (
     check_format,
     check_output,
     explained_reading,
-    folder_written_atomically,
     read_json,
     write_json,
     written_atomically,
@@ -30,21 +30,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), folder_written_atomically(tmp_path / "out", record="r.json") as folder:
-        (folder / "r.json").write_text("{}")
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_force_replaces_a_folder_of_ours(tmp_path: Path) -> None:
-    for content in ("one", "two"):
-        with folder_written_atomically(tmp_path / "out", record="r.json", force=True) as folder:
-            (folder / "r.json").write_text(content)
-    assert (tmp_path / "out" / "r.json").read_text() == "two"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
 def test_force_does_not_replace_a_folder_of_the_users(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputExistsError, match="did not make"):
@@ -53,9 +38,16 @@ def test_force_does_not_replace_a_folder_of_the_users(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("record", ["r.json", "other.json"])
 def test_without_force_nothing_is_replaced(tmp_path: Path, record: str) -> None:
-    (tmp_path / "r.json").write_text("{}")
+    write_json(tmp_path / "r.json", {"format": "maskps-r"})
     with pytest.raises(OutputExistsError):
         check_output(tmp_path, record=record)
+
+
+def test_a_record_of_another_program_proves_nothing(tmp_path: Path) -> None:
+    for content, message in (({"any": "json"}, "did not make"), ({"format": "maskps-r"}, "")):
+        write_json(tmp_path / "r.json", content)
+        with pytest.raises(OutputExistsError, match="did not make") if message else nullcontext():
+            check_output(tmp_path, record="r.json", force=True)
 
 
 def test_an_empty_folder_and_a_new_path_may_be_filled(tmp_path: Path) -> None:
@@ -132,11 +124,6 @@ def test_a_folder_that_may_not_be_written_to_is_refused(
 def test_a_full_disk_is_explained_and_leaves_nothing(tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(OutputError, match="free some space"), written_atomically(tmp_path / "a.txt"):
-        raise full
-    with (
-        pytest.raises(OutputError, match="free some space"),
-        folder_written_atomically(tmp_path / "out", record="r.json"),
-    ):
         raise full
     assert list(tmp_path.iterdir()) == []
 

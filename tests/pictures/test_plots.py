@@ -15,6 +15,7 @@ from PIL import Image
 
 from maskps.datasets import open_dataset
 from maskps.errors import OutputExistsError
+from maskps.io.folders import LIST_NAME
 from maskps.masks import outline_from_polygons
 from maskps.pictures.plots import write_plots
 from maskps.structures import PersonSearchDataset
@@ -54,7 +55,8 @@ def test_a_data_set_gives_three_pictures_of_a_reports_size(
 ) -> None:
     paths = write_plots(dataset, tmp_path / "plots")
     assert [path.stem for path in paths] == list(PICTURES)
-    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"plots.json", *(p.name for p in paths)}
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert names == {"plots.json", LIST_NAME, *(path.name for path in paths)}
     for path in paths:
         with Image.open(path) as picture:
             assert picture.format == "PNG"

@@ -15,6 +15,7 @@ from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
 from maskps.evaluation.result_file import ProtocolResult, ResultData
+from maskps.io.folders import LIST_NAME
 from maskps.masks import outline_from_polygons
 from maskps.protocols import ProtocolName
 from maskps.report import write_report
@@ -201,7 +202,7 @@ def test_files_are_what_their_record_lists(line: Line, write_run: WriteRun, tmp_
     runs = [write_run(name, [line(), line("TestG50", gallery_size=50)]) for name in "ab"]
     page = write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
     listed = json.loads((tmp_path / "files" / "report_files.json").read_text())["files"]
-    there = {path.name for path in (tmp_path / "files").iterdir()} - {"report_files.json"}
+    there = {path.name for path in (tmp_path / "files").iterdir()} - {"report_files.json", LIST_NAME}
     assert set(listed) == there and page.files == len(there)
     assert {"1_gallery_size.png", "1_gallery_size.svg", "1_table2.tex", "1_comparison1.csv"} <= there
     with Image.open(tmp_path / "files" / "1_gallery_size.png") as picture:

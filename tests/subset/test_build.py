@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskps.errors import AnnotationError, ConfigError, InputFileError, OutputExistsError
+from maskps.io.folders import LIST_NAME
 from maskps.masks import Outline, outline_from_polygons
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable
 from maskps.subset import (
@@ -66,7 +67,8 @@ def outlines_of(dataset: PersonSearchDataset, rows: NDArray[np.int64]) -> Mappin
 
 def test_the_folder_holds_record_masks_and_targets(dataset: PersonSearchDataset, tmp_path: Path) -> None:
     build_subset(dataset, tmp_path / "out")
-    assert list(contents_of(tmp_path / "out")) == ["masks.json", "subset.json", "targets_14x14.npz"]
+    names = [LIST_NAME, "masks.json", "subset.json", "targets_14x14.npz"]
+    assert list(contents_of(tmp_path / "out")) == names
 
 
 def test_opening_gives_the_rows_the_record_and_the_masks(

@@ -13,6 +13,7 @@ from shapely import Polygon
 
 from maskps.datasets.cuhk_sysu.reader import read_cuhk_sysu
 from maskps.errors import OutputExistsError
+from maskps.io.folders import LIST_NAME
 from maskps.masks.labelme_file import read_labelme
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SyntheticSummary, SynthScale, write_synthetic
@@ -125,4 +126,4 @@ def test_an_existing_set_is_replaced_only_with_force(tmp_path: Path, few_scenes_
 def test_without_images_there_is_annotation_only(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
     summary = write_synthetic(tmp_path / "out", scale=few_scenes_scale, images=False)
     assert not summary.images
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"annotation", "synth.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"annotation", "synth.json", LIST_NAME}

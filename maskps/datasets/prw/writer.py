@@ -11,7 +11,7 @@ from maskps.boxes import xywh_to_xyxy, xyxy_to_xywh
 from maskps.datasets.prw import files
 from maskps.datasets.prw.reader import cameras_of_names
 from maskps.errors import AnnotationError, OutputExistsError
-from maskps.io.files import folder_written_atomically, written_atomically
+from maskps.io.files import write_errors_explained, written_atomically
 from maskps.io.matlab import cell_matrix, char_matrix, write_mat
 from maskps.io.matlab.numbers import numbers_file
 from maskps.protocols.protocol import SearchProtocol
@@ -47,13 +47,14 @@ def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol
         raise OutputExistsError(
             target, expected="no such folder yet", found="an existing one", hint="choose another path"
         )
-    with folder_written_atomically(target, record=files.TRAIN_FILE.name) as folder:
+    with write_errors_explained(target):
+        target.mkdir(parents=True)
         for table, ids, _, _ in sets:
             rows = np.column_stack([_written_ids(table.pids, ids), xyxy_to_xywh(table.boxes)])
             for scene, name in enumerate(table.names.tolist()):
                 part = rows[table.offsets[scene] : table.offsets[scene + 1]]
                 content = numbers_file(part, files.ANNOTATION_KEYS[0])
-                (folder / files.annotation_path(root, name).name).write_bytes(content)
+                files.annotation_path(root, name).write_bytes(content)
     for table, _, file, key in sets:
         frames = [name.removesuffix(files.IMAGE_SUFFIX) for name in table.names.tolist()]
         write_mat(root / file, [cell_matrix([char_matrix(frame) for frame in frames], name=key)])
