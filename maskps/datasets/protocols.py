@@ -18,8 +18,8 @@ _SIZED = re.compile(r"TestG(\d+)")
 def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
     """Returns the names of the data set's protocols.
 
-    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", if their files are there. PRW: "all".
-    COCO: those of its protocols.npz, and "all" if PRW's query_info.txt lies beside the two files.
+    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", if their files are there. PRW: "all", if its
+    query_info.txt is there. COCO: those of its protocols.npz, and "all" if PRW's query_info.txt lies beside the two files.
 
     Raises:
         InputFileError: a protocols.npz that cannot be read.
@@ -71,7 +71,7 @@ def read_by_name(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
 
 def _hint(name: str, names: tuple[str, ...]) -> str:
     if not names:
-        return "see docs/coco.md for how protocols are written"
+        return "add the files of its protocols, or write your own: docs/coco.md shows how"
     sizes = [match.group(1) for known in names if (match := _SIZED.fullmatch(known))]
     if _SIZED.fullmatch(name) and sizes:
         return f"choose a gallery size that the data set has: {', '.join(sizes)}"

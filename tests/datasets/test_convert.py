@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from maskps.datasets import read_cuhk_sysu
+from maskps.datasets import open_dataset, read_cuhk_sysu
 from maskps.datasets.coco.reader import read_coco
 from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.compare import compare_datasets, compare_protocols
@@ -19,6 +20,7 @@ from maskps.datasets.convert import RECORD, convert
 from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw.reader import read_prw
 from maskps.datasets.prw.writer import write_prw
+from maskps.datasets.verify import verify
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputExistsError
 from maskps.protocols import SearchProtocol, whole_test_protocol
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
@@ -141,9 +143,53 @@ def test_coco_without_protocols_becomes_a_prw_without_queries(
 ) -> None:
     write_coco(tmp_path / "coco", prw, {})
     summary = convert(read_coco(tmp_path / "coco"), "prw", tmp_path / "out")
-    assert summary.protocols == {} and "query_info.txt is empty" in summary.remarks[-1]
-    assert (tmp_path / "out" / "query_info.txt").read_bytes() == b""
-    assert not compare_datasets(prw, read_prw(tmp_path / "out")).losses
+    assert summary.protocols == {} and "query_info.txt is not written" in summary.remarks[-1]
+    assert not (tmp_path / "out" / "query_info.txt").exists()
+    written = read_prw(tmp_path / "out")
+    assert not compare_datasets(prw, written).losses
+    assert protocol_names(written) == ()
+    assert "protocol-missing" in {finding.code for finding in verify(tmp_path / "out")}
+
+
+@pytest.mark.parametrize("to", ["cuhk-sysu", "prw", "coco"])
+@pytest.mark.parametrize("via", ["cuhk-sysu", "prw", "coco"])
+def test_what_is_written_passes_verify(tmp_path: Path, via: str, to: str) -> None:
+    """A data set that all three formats hold but for the cameras: every pair of formats."""
+    train = SceneTable.from_scenes([few_persons("c1s1_000001.jpg", (9, 5, 40, 95, 1), (50, 5, 80, 95, -1))])
+    test = SceneTable.from_scenes(
+        [
+            few_persons("c1s3_000001.jpg", (7, 5, 40, 95, 1), (50, 5, 80, 95, 2)),
+            few_persons("c2s3_000001.jpg", (9, 8, 40, 95, 2), (59, 8, 90, 95, 1)),
+        ]
+    )
+    ids = np.array(["7", "40"])
+    dataset = PersonSearchDataset(tmp_path, "coco", tmp_path, train, test, np.array(["3"]), ids, "")
+    protocol = whole_test_protocol(
+        test, ids, query_scenes=np.array([0, 0]), query_boxes=test.boxes[:2], query_ids=ids
+    )
+    write_coco(tmp_path / "first", dataset, {"all": protocol})
+    convert(read_coco(tmp_path / "first"), via, tmp_path / "source", allow_loss=True)
+    convert(open_dataset(tmp_path / "source"), to, tmp_path / "out", allow_loss=True)
+    assert [finding for finding in verify(tmp_path / "out") if finding.level == "error"] == []
+    (name,) = protocol_names(open_dataset(tmp_path / "out"))
+    assert compare_protocols(protocol, open_protocol(open_dataset(tmp_path / "out"), name)) == []
+
+
+def test_coco_has_the_sizes_of_the_images_that_are_there(few_scenes: Path, tmp_path: Path) -> None:
+    source = read_cuhk_sysu(few_scenes)
+    (tmp_path / "images").mkdir()
+    first, second, *others = source.train.names.tolist()
+    for name in others:
+        (tmp_path / "images" / name).write_bytes(source.image_path(name).read_bytes())
+    (tmp_path / "images" / second).write_bytes(b"no picture")
+    summary = convert(replace(source, image_dir=tmp_path / "images"), "coco", tmp_path / "out")
+    images = json.loads((tmp_path / "out" / "train.json").read_text())["images"]
+    assert [image["file_name"] for image in images if "maskps_size" in image] == [first, second]
+    for image in images[2:]:
+        with Image.open(source.image_path(image["file_name"])) as picture:
+            assert (image["width"], image["height"]) == picture.size
+    unknown = 2 + len(source.test)
+    assert f"{unknown} of 21 images are not there" in summary.remarks[-1]
 
 
 def test_what_cuhk_sysu_cannot_hold_is_refused_and_named(prw: PersonSearchDataset, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@
     categories   1: person
     maskps_ids   the data set's own identity of pid i at [i - 1]
 
-Other programs need a width and a height. An image of unknown size gets the smallest whole size that holds
-its boxes, as in masks.json.
+Other programs need the true width and height. They are those of the annotation, else those of the image
+file. Without the image, they are the smallest whole size that holds its boxes, as in masks.json.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,24 +27,46 @@ from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.coco.ids import FORMAT, VERSION
 from maskps.datasets.coco.protocols import PROTOCOLS_FILE, write_protocols
 from maskps.datasets.coco.reader import FILES
+from maskps.errors import InputFileError
 from maskps.io.files import written_atomically
+from maskps.io.images import image_size
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset, SceneTable
 
 
-def write_coco(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> None:
+def write_coco(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> int:
     """Writes train.json and test.json below `root`, and protocols.npz if there are protocols.
 
-    The same data set gives the same bytes. Images are not written; their folder is `root / "images"`.
+    The same data set gives the same bytes. Images are not written; their folder is `root / "images"`. Of
+    images whose size is not annotated, the file's head is read.
 
     Args:
         protocols: by name; their scenes are those of `dataset.test`.
+
+    Returns:
+        The number of images of unknown size.
     """
-    train_name, test_name = FILES[0]
-    _write_table(root / train_name, dataset.train, dataset.train_ids)
-    _write_table(root / test_name, dataset.test, dataset.test_ids)
+    unknown = 0
+    for name, table, ids in zip(
+        FILES[0], (dataset.train, dataset.test), (dataset.train_ids, dataset.test_ids), strict=True
+    ):
+        sizes = _image_sizes(dataset, table) if table.size is None else table.size
+        unknown += int(np.count_nonzero(sizes[:, 0] == 0))
+        _write_table(root / name, replace(table, size=sizes), ids)
     if protocols:
         write_protocols(root / PROTOCOLS_FILE, protocols)
+    return unknown
+
+
+def _image_sizes(dataset: PersonSearchDataset, table: SceneTable) -> NDArray[np.int64]:
+    """Returns the (S, 2) width and height of the image files, 0 for those that are not there or broken."""
+    sizes = np.zeros((len(table), 2), np.int64)
+    for row, name in enumerate(table.names.tolist()):
+        path = dataset.image_path(name)
+        if path.is_file():
+            with suppress(InputFileError):
+                sizes[row] = image_size(path)
+    return sizes
 
 
 def _write_table(path: Path, table: SceneTable, ids: NDArray[np.str_]) -> None:
@@ -70,9 +94,12 @@ def _lines(entries: Iterable[dict[str, object]]) -> str:
 
 
 def _image_entries(table: SceneTable) -> Iterable[dict[str, object]]:
-    sizes = _extents(table) if table.size is None else table.size
-    extra: dict[str, object] = {"maskps_size": "extent"} if table.size is None else {}
-    for row, (name, (width, height)) in enumerate(zip(table.names.tolist(), sizes.tolist(), strict=True)):
+    assert table.size is not None
+    is_known = table.size[:, :1] > 0
+    sizes = np.where(is_known, table.size, _extents(table)).tolist()
+    rows = zip(table.names.tolist(), sizes, is_known[:, 0].tolist(), strict=True)
+    for row, (name, (width, height), is_size) in enumerate(rows):
+        extra = {} if is_size else {"maskps_size": "extent"}
         entry = {"id": row + 1, "file_name": name, "width": width, "height": height, **extra}
         yield entry if table.camera is None else entry | {"camera": int(table.camera[row])}
 

@@ -62,6 +62,12 @@ _NOT_COMPARED = Rule(
     f"{published.IMAGES:,}, if it should be PRW",
     "nothing to do if it is a part of PRW, or another set in its layout",
 )
+_NO_QUERIES = Rule(
+    "protocol-missing",
+    "warning",
+    "the queries of the test protocol",
+    "only needed to evaluate; docs/prw.md shows a line of it",
+)
 _PUBLISHED_COUNTS = {
     "training images": published.TRAIN.images,
     "training labeled persons": published.TRAIN.labeled,
@@ -94,7 +100,7 @@ def check_prw(root: Path) -> list[Finding]:
     Codes of its own: image-list-empty, annotation-missing, annotation-extra, variable-missing, id-invalid,
     box-impossible, id-in-both-splits, line-ends, query-line-invalid, query-outside-test,
     query-id-not-in-image, query-box-differs, query-id-in-training, query-without-match, query-doubled,
-    counts-not-compared; the others are those of `check_tables` and `file_finding`.
+    protocol-missing, counts-not-compared; the others are those of `check_tables` and `file_finding`.
     """
     findings: list[Finding] = []
     train_names = _image_names(root, files.TRAIN_FILE, files.TRAIN_KEY, findings)
@@ -110,10 +116,14 @@ def check_prw(root: Path) -> list[Finding]:
     marks = {str(part.file): part.marks for part in (train, test)}
     findings += check_unlabeled_marks(marks)
     findings += _shared_ids(train, test, lists)
-    queries = _queries(root, findings)
+    is_part = train.is_read and test.is_read and _listed_images(train, test) < published.IMAGES // 2
+    queries = _queries(root, findings, may_be_missing=is_part)
     if queries is not None and test.is_read:
         findings += check_queries(root / files.QUERY_FILE, queries, train.scenes, test.scenes)
-    findings += _counts(root, train, test, queries)
+    if is_part:
+        findings.append(_NOT_COMPARED.broken(root, f"{_listed_images(train, test):,} images in both lists"))
+    else:
+        findings += _counts(root, train, test, queries)
     return findings
 
 
@@ -207,8 +217,15 @@ def _shared_ids(train: _Set, test: _Set, where: str) -> list[Finding]:
     return [_ID_IN_BOTH.broken(where, found)] if both else []
 
 
-def _queries(root: Path, findings: list[Finding]) -> list[QueryLine] | None:
+def _listed_images(train: _Set, test: _Set) -> int:
+    return len(set(train.scenes.names)) + len(set(test.scenes.names))
+
+
+def _queries(root: Path, findings: list[Finding], *, may_be_missing: bool) -> list[QueryLine] | None:
     path = root / files.QUERY_FILE
+    if may_be_missing and not path.exists():
+        findings.append(_NO_QUERIES.broken(path, "no such file"))
+        return None
     try:
         text = files.read_query_text(path)
     except MaskpsError as error:
@@ -232,7 +249,4 @@ def _counts(root: Path, train: _Set, test: _Set, queries: list[QueryLine] | None
             found[f"{what} {name}"] = number if part.is_read else None
     found["training identities"] = len(train.identities) if train.is_read else None
     found["queries"] = None if queries is None else len(queries)
-    images = (found["training images"] or 0) + (found["test images"] or 0)
-    if train.is_read and test.is_read and images < published.IMAGES // 2:
-        return [_NOT_COMPARED.broken(root, f"{images:,} images in both lists")]
     return check_counts(str(root), found, _PUBLISHED_COUNTS, of="PRW")

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from maskps.datasets.dataset_format import Checked, DatasetFormat, Published, Written
 from maskps.datasets.prw import files
 from maskps.datasets.prw.checks import check_prw
 from maskps.datasets.prw.reader import is_prw, read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
 from maskps.protocols.protocol import SearchProtocol
-from maskps.protocols.sets import WHOLE_TEST_SET, whole_test_protocol
+from maskps.protocols.sets import WHOLE_TEST_SET
 from maskps.structures import PersonSearchDataset
 from maskps_manifest import prw as published
 
-_NO_QUERIES = "the source has no queries: query_info.txt is empty; copy the released one into its place"
+_NO_QUERIES = "the source has no queries: query_info.txt is not written; docs/prw.md shows a line of it"
 
 
 def _files(root: Path) -> list[Path]:
@@ -31,18 +29,11 @@ def _files(root: Path) -> list[Path]:
 
 def _write(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> Written:
     name = WHOLE_TEST_SET if WHOLE_TEST_SET in protocols else next(iter(protocols), None)
-    if name is not None:
-        write_prw(root, dataset, protocols[name])
-        return Written({name: WHOLE_TEST_SET})
-    without_queries = whole_test_protocol(
-        dataset.test,
-        dataset.test_ids,
-        query_scenes=np.zeros(0, np.int64),
-        query_boxes=np.zeros((0, 4), np.float32),
-        query_ids=np.zeros(0, np.str_),
-    )
-    write_prw(root, dataset, without_queries)
-    return Written({}, (_NO_QUERIES,))
+    if name is None or protocols[name].num_queries == 0:
+        write_prw(root, dataset, None)
+        return Written({}, (_NO_QUERIES,))
+    write_prw(root, dataset, protocols[name])
+    return Written({name: WHOLE_TEST_SET})
 
 
 PRW = DatasetFormat(
@@ -56,7 +47,7 @@ PRW = DatasetFormat(
     read=read_prw,
     check=lambda root: Checked(check_prw(root)),
     write=_write,
-    protocol_names=lambda root: (WHOLE_TEST_SET,),
+    protocol_names=lambda root: (WHOLE_TEST_SET,) if (root / files.QUERY_FILE).is_file() else (),
     read_protocol=lambda dataset, name: read_prw_protocol(dataset),
     published=Published("PRW", published.TRAIN, published.TEST, published.TRAIN_IDENTITIES),
 )

@@ -19,7 +19,7 @@ from maskps.protocols.sets import whole_test_protocol
 from maskps.structures import BACKGROUND_PID, UNLABELED_PID, PersonSearchDataset, SceneTable
 
 
-def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol) -> None:
+def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol | None) -> None:
     """Writes the lists of images, one annotation file per image and query_info.txt below `root`.
 
     `read_prw` and `read_prw_protocol` give the same tables, ids and queries back, but no image sizes. Persons
@@ -27,7 +27,8 @@ def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol
     ID_train.mat and ID_test.mat, which some readers need, list the ids of the training set and the queries.
 
     Args:
-        protocol: one that `whole_test_protocol` can build from its queries.
+        protocol: one that `whole_test_protocol` can build from its queries; without one, query_info.txt and
+            ID_test.mat are not written.
 
     Raises:
         AnnotationError: something that PRW's files cannot hold: an image that is not a ".jpg" or is in both
@@ -37,7 +38,8 @@ def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol
         OutputError: the folder cannot be written.
     """
     _check_sets(dataset)
-    _check_protocol(dataset, protocol)
+    if protocol is not None:
+        _check_protocol(dataset, protocol)
     sets = (
         (dataset.train, dataset.train_ids, files.TRAIN_FILE, files.TRAIN_KEY),
         (dataset.test, dataset.test_ids, files.TEST_FILE, files.TEST_KEY),
@@ -59,14 +61,16 @@ def write_prw(root: Path, dataset: PersonSearchDataset, protocol: SearchProtocol
         frames = [name.removesuffix(files.IMAGE_SUFFIX) for name in table.names.tolist()]
         write_mat(root / file, [cell_matrix([char_matrix(frame) for frame in frames], name=key)])
     train_ids = dataset.train_ids.astype(np.float64)
-    test_ids = np.unique(protocol.query_ids.astype(np.float64))
-    for path, content in (
-        (root / "ID_train.mat", numbers_file(train_ids[None], "ID_train")),
-        (root / "ID_test.mat", numbers_file(test_ids[None], "ID_test2")),
-        (root / files.QUERY_FILE, _query_text(dataset.test, protocol).encode("utf-8")),
-    ):
-        with written_atomically(path) as temporary:
-            temporary.write_bytes(content)
+    _write_bytes(root / "ID_train.mat", numbers_file(train_ids[None], "ID_train"))
+    if protocol is not None:
+        test_ids = np.unique(protocol.query_ids.astype(np.float64))
+        _write_bytes(root / "ID_test.mat", numbers_file(test_ids[None], "ID_test2"))
+        _write_bytes(root / files.QUERY_FILE, _query_text(dataset.test, protocol).encode("utf-8"))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with written_atomically(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _written_ids(pids: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.float64]:
