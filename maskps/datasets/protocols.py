@@ -18,8 +18,9 @@ _SIZED = re.compile(r"TestG(\d+)")
 def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
     """Returns the names of the data set's protocols.
 
-    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", if their files are there. PRW: "all", if its
-    query_info.txt is there. COCO: those of its protocols.npz, and "all" if PRW's query_info.txt lies beside the two files.
+    CUHK-SYSU: "TestG50" ... "TestG4000", "Occlusion", "Resolution", if their files are there.
+    PRW: "all", if its query_info.txt is there. COCO: those of its protocols.npz, and "all" if PRW's
+    query_info.txt lies beside the two files.
 
     Raises:
         InputFileError: a protocols.npz that cannot be read.
