@@ -40,7 +40,7 @@ class DetectionResult:
     scenes: int
     score_threshold: float
     iou_threshold: float
-    labeled_only: bool = False
+    labeled_only: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers as plain values, fractions at full precision; the AP as "AP"."""

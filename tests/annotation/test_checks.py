@@ -438,6 +438,13 @@ def test_one_corner_that_is_not_halfway_shows_a_hand(
     assert codes(findings) == expected
 
 
+def test_an_outline_is_cut_at_all_borders_of_the_image(annotate: Annotate) -> None:
+    left, right = box_shape(-2, -1, 28, 66), box_shape(62, 30, 102, 101)
+    outlines, _ = annotate(drawn("p1", left), GOOD[1], drawn("p3", right))
+    assert outlines[0].bounds.tolist() == [0, 0, 28, 66]
+    assert outlines[2].bounds.tolist() == [62, 30, 100, 100]
+
+
 def test_a_crossing_is_named_by_slot_and_place(annotate: Annotate) -> None:
     _, findings = annotate(*GOOD[1:], drawn("p1", [(12, 12), (28, 12), (12, 68), (28, 68)]))
     assert findings[0].where == "ann/a.json p1 (shape 5)"

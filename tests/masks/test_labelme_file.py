@@ -143,6 +143,23 @@ def test_an_upright_rectangle_of_four_points_becomes_two_corners(tmp_path: Path)
     assert len(file.notes) == 1
 
 
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [[10, 20], [30, 20], [30, 60], [12, 60]],
+        [[10, 20], [30, 25], [28, 60], [10, 58]],
+        [[10, 20], [30, 20], [25, 20], [15, 20]],
+        [[10, 20], [30, 60], [30, 20], [10, 60]],
+    ],
+    ids=["slanted side", "turned", "to and fro on a line", "crossed"],
+)
+def test_a_rectangle_of_four_points_that_is_not_upright_is_an_error(
+    tmp_path: Path, corners: list[list[int]]
+) -> None:
+    with pytest.raises(AnnotationError, match="four corners of an upright rectangle"):
+        read_labelme(file_with(tmp_path, shape(shape_type="rectangle", points=corners)))
+
+
 X_ANYLABELING = {
     "version": "3.3.0",
     "checked": True,
