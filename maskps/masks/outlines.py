@@ -25,6 +25,12 @@ from maskps.errors import AnnotationError
 REPAIR_LIMIT = 0.005
 """A polygon whose repair changes its area by more than this share is an error, not a silent repair."""
 
+_STRUCTURE: Any = {"method": "structure", "keep_collapsed": False}
+"""How shapely makes a geometry valid: its rings keep their meaning, and what has no area is dropped."""
+
+MOST_PARTS = 200
+"""A polygon that is joined from more parts than this is an error."""
+
 FARTHEST = 1e6
 """Coordinates beyond this many pixels are errors: no image is so large, and areas would overflow."""
 
@@ -108,8 +114,10 @@ def outline_from_polygons(
 ) -> Outline:
     """Returns the union of the polygons without the holes, as valid, disjoint, oriented rings.
 
-    A polygon that crosses itself is repaired if that changes its area by at most `REPAIR_LIMIT` (a spike, a
-    loop at a corner); otherwise its meaning is unclear. A single valid polygon keeps its vertices.
+    A polygon that comes back to one of its points is cut there, so that parts joined by a bridge (an edge
+    walked there and back) come apart. A ring of it that lies in another one and runs the other way is a
+    hole. A polygon that crosses itself is repaired if that changes its area by at most `REPAIR_LIMIT`;
+    otherwise its meaning is unclear. A single valid polygon keeps its vertices.
 
     Args:
         polygons: each (K, 2), x, y, pixels, in either direction, closed or not.
@@ -174,21 +182,80 @@ def polygon_from_points(polygon: ArrayLike, where: str) -> Any:
     shape = shapely.Polygon(points)
     if shape.is_valid and shape.area > 0:
         return shape
-    drawn = abs(ring_area(points))
-    repaired = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-    if drawn == 0 and repaired.area == 0:
+    rings = _simple_rings(points)
+    if len(rings) > MOST_PARTS:
+        expected, found = f"a polygon of at most {MOST_PARTS:,} parts", f"{len(rings):,}"
+        raise AnnotationError(where, expected=expected, found=found, hint=again)
+    if any(map(_is_tangle, rings)):
+        expected, found = "a polygon that does not cross itself", "one that crosses itself everywhere"
+        raise AnnotationError(where, expected=expected, found=found, hint=again)
+    drawn = np.array([ring_area(ring) for ring in rings])
+    shapes = [shapely.make_valid(shapely.Polygon(ring), **_STRUCTURE) for ring in rings]
+    areas = shapely.area(shapes)
+    if not areas.sum():
         raise AnnotationError(
             where, expected="a polygon with an area", found="points on one line", hint=again
         )
-    change = abs(repaired.area - drawn) / repaired.area if repaired.area > 0 else np.inf
+    change = np.abs(areas - np.abs(drawn)).sum() / areas.sum()
     if change > REPAIR_LIMIT:
+        crossing = _crossing_point(next(ring for ring in map(shapely.Polygon, rings) if not ring.is_valid))
         raise AnnotationError(
             where,
             expected="a polygon that does not cross itself",
-            found=f"a crossing at {_crossing_point(shape)}; untangling it changes the area by {change:.1%}",
+            found=f"a crossing at {crossing}; untangling it changes the area by {change:.1%}",
             hint="move the points there, or draw the parts as polygons of their own",
         )
-    return repaired
+    is_hole = _are_holes(drawn, shapes)
+    holes = [shape for shape, hole in zip(shapes, is_hole, strict=True) if hole]
+    parts = [_cut(shape, holes) for shape, hole in zip(shapes, is_hole, strict=True) if not hole]
+    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def _simple_rings(points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Returns the rings of a (K, 2) ring that comes back to points: it is cut wherever it does.
+
+    An edge that is walked there and back, such as the bridge between the two parts of a person, bounds
+    nothing. It becomes a ring without an area.
+    """
+    rings: list[NDArray[np.float64]] = []
+    path: list[tuple[float, float]] = []
+    place: dict[tuple[float, float], int] = {}
+    for point in [*map(tuple, points.tolist()), tuple(points[0].tolist())]:
+        start = place.setdefault(point, len(path))
+        for left in path[start + 1 :]:
+            del place[left]
+        if len(path) - start > 2:
+            rings.append(np.array(path[start:]))
+        path[start:] = [point]
+    return rings
+
+
+def _is_tangle(ring: NDArray[np.float64]) -> bool:
+    """Whether so many of a ring's edges lie across each other that a repair would take minutes."""
+    edges = shapely.linestrings(np.stack([ring, np.roll(ring, -1, axis=0)], axis=1))
+    sample = edges[:: -(-len(edges) // 100)]
+    overlaps = len(shapely.STRtree(edges).query(sample)[0]) * len(edges) / len(sample)
+    return overlaps > 10 * len(edges) + 100_000
+
+
+def _are_holes(areas: NDArray[np.float64], shapes: Sequence[Any]) -> NDArray[np.bool_]:
+    """Returns which rings of one polygon are holes: a ring changes from part to hole where it runs against
+    the smallest ring around it, and back where that is a hole.
+
+    Args:
+        areas: (K,) signed areas of the rings.
+        shapes: K shapely polygons.
+    """
+    size = np.abs(areas)
+    around = np.full(len(shapes), -1)
+    for inner, outer in shapely.STRtree(shapes).query(shapes, predicate="covered_by").T.tolist():
+        if size[inner] < size[outer] and (around[inner] < 0 or size[outer] < size[around[inner]]):
+            around[inner] = outer
+    is_hole = np.zeros(len(shapes), dtype=np.bool_)
+    for ring in np.argsort(-size, kind="stable").tolist():
+        if around[ring] >= 0:
+            is_hole[ring] = is_hole[around[ring]] != (areas[ring] * areas[around[ring]] < 0)
+    return is_hole
 
 
 def outline_from_shapely(geometry: Any) -> Outline:
@@ -197,7 +264,7 @@ def outline_from_shapely(geometry: Any) -> Outline:
     An invalid geometry is made valid by shapely's structure method; the members of a collection are united.
     """
     if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+        geometry = shapely.make_valid(geometry, **_STRUCTURE)
     if geometry.geom_type == "GeometryCollection":
         geometry = shapely.union_all([outline_from_shapely(part).to_shapely() for part in geometry.geoms])
     rings: list[NDArray[np.float64]] = []

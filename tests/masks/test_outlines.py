@@ -18,7 +18,7 @@ from maskps.masks import (
     outline_from_shapely,
     scale_edges,
 )
-from maskps.masks.outlines import FARTHEST, REPAIR_LIMIT, ring_area
+from maskps.masks.outlines import FARTHEST, MOST_PARTS, REPAIR_LIMIT, ring_area
 
 SQUARE = np.array([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)])
 HOLE = np.array([(4.0, 4.0), (6.0, 4.0), (6.0, 6.0), (4.0, 6.0)])
@@ -210,6 +210,79 @@ def test_a_loop_at_a_corner_is_repaired_up_to_the_limit(share: float, is_repaire
     else:
         with pytest.raises(AnnotationError, match=rf"\(0\.0, 10\.0\).*{share * REPAIR_LIMIT:.1%}"):
             outline_from_polygons([loop], where="loop")
+
+
+def joined(*rings: np.ndarray) -> np.ndarray:
+    """The rings as one: each is entered from the one before it by a bridge, and left over the same bridge."""
+    first, *others = rings
+    if not others:
+        return first
+    inner = joined(*others)
+    return np.concatenate([first[:2], inner, inner[:1], first[1:]])
+
+
+@pytest.mark.parametrize("second", [SQUARE, SQUARE[::-1]])
+@pytest.mark.parametrize("third", [SQUARE, SQUARE[::-1]])
+def test_parts_joined_by_bridges_come_apart_whichever_way_they_run(
+    second: np.ndarray, third: np.ndarray
+) -> None:
+    ring = joined(SQUARE, second + 30, third + (60, 0))
+    for start in range(len(ring)):
+        outline = outline_from_polygons([np.roll(ring, start, axis=0)], where="person")
+        assert [ring_area(part) for part in outline.rings] == [100.0, 100.0, 100.0]
+
+
+def test_a_bridge_may_have_corners_or_no_length() -> None:
+    there, back = [(10.0, 0.0), (12.0, 5.0), (15.0, 3.0)], [(15.0, 3.0), (12.0, 5.0), (10.0, 0.0)]
+    with_corners = np.concatenate([SQUARE[:1], there, SQUARE[::-1] + 30, SQUARE[-1:] + 30, back, SQUARE[2:]])
+    assert outline_from_polygons([with_corners], where="person").area == 200.0
+    at_one_point = np.concatenate([SQUARE[:3], np.roll(SQUARE[::-1], 1, axis=0) + 10, SQUARE[2:]])
+    assert outline_from_polygons([at_one_point], where="person").area == 200.0
+
+
+def test_a_bridge_to_a_ring_inside_that_runs_the_other_way_leads_to_a_hole() -> None:
+    finger = HOLE * 0.1 + 4.5
+    assert outline_from_polygons([joined(SQUARE, HOLE[::-1])], where="person").area == 100 - 4
+    assert outline_from_polygons([joined(SQUARE, HOLE[::-1], finger)], where="person").area == pytest.approx(
+        100 - 4 + 0.04
+    )
+    assert outline_from_polygons([joined(SQUARE, HOLE)], where="person").area == 100
+    apart = joined(SQUARE, SQUARE[::-1] + 30, HOLE + 30)  # the hole is in the second part
+    assert outline_from_polygons([apart], where="person").area == 200 - 4
+
+
+def test_parts_that_overlap_and_run_opposite_ways_are_united() -> None:
+    ring = joined(SQUARE, SQUARE[::-1] + (5, 5))
+    assert outline_from_polygons([ring], where="person").area == 175.0
+
+
+def test_a_part_behind_a_bridge_must_not_cross_itself_either() -> None:
+    bow_tie = np.array([(30.0, 0.0), (50.0, 0.0), (30.0, 10.0), (50.0, 10.0)])
+    with pytest.raises(AnnotationError, match=r"\(40\.0, 5\.0\)"):
+        outline_from_polygons([joined(SQUARE, bow_tie)], where="person")
+
+
+def test_a_polygon_of_too_many_parts_is_refused_at_once() -> None:
+    rows = np.arange(MOST_PARTS + 2)[:, None, None] * (0.0, 20.0)
+    squares = SQUARE + rows
+    ring = np.concatenate(
+        [np.concatenate([squares, squares[:, :1]], axis=1).reshape(-1, 2), squares[::-1, 0]]
+    )
+    with pytest.raises(AnnotationError, match=f"at most {MOST_PARTS} parts"):
+        outline_from_polygons([ring], where="person")
+
+
+def test_a_tangle_of_thousands_of_edges_is_refused_at_once() -> None:
+    points = np.random.default_rng(0).random((5000, 2)) * 100
+    with pytest.raises(AnnotationError, match="crosses itself everywhere"):
+        outline_from_polygons([points], where="noise")
+
+
+def test_a_dense_contour_with_one_crossing_is_not_a_tangle() -> None:
+    angle = np.linspace(0, 2 * np.pi, 50_000, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 500
+    circle[[100, 101]] = circle[[101, 100]]
+    assert outline_from_polygons([circle], where="circle").area == pytest.approx(np.pi * 500**2, rel=1e-6)
 
 
 def test_a_spike_is_cut_off() -> None:
