@@ -192,11 +192,11 @@ def polygon_from_points(polygon: ArrayLike, where: str) -> Any:
     drawn = np.array([ring_area(ring) for ring in rings])
     shapes = [shapely.make_valid(shapely.Polygon(ring), **_STRUCTURE) for ring in rings]
     areas = shapely.area(shapes)
-    if not areas.sum():
+    if not areas.any() and not drawn.any():
         raise AnnotationError(
             where, expected="a polygon with an area", found="points on one line", hint=again
         )
-    change = np.abs(areas - np.abs(drawn)).sum() / areas.sum()
+    change = np.abs(areas - np.abs(drawn)).sum() / areas.sum() if areas.any() else np.inf
     if change > REPAIR_LIMIT:
         crossing = _crossing_point(next(ring for ring in map(shapely.Polygon, rings) if not ring.is_valid))
         raise AnnotationError(
