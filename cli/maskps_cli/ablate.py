@@ -46,7 +46,7 @@ _SETTINGS_OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no
 @click.option(
     "--gallery-size",
     type=click.IntRange(min=1),
-    help="Number in the name of the TestG protocol.  [default: 100; PRW has only one protocol]",
+    help="Number in the name of the TestG protocol.  [default: 100, or the only protocol]",
 )
 @device_option
 @json_option

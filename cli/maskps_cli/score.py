@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from maskps.evaluation import METHODS, RULES, Method
+from maskps.evaluation import METHODS, RULES, SCORE_THRESHOLD, Method
 from maskps.protocols.protocol import SUBSET_KEYS
 from maskps.protocols.sets import Cameras
 from maskps_cli.options import force_option, json_option, quiet_option
@@ -59,6 +59,17 @@ def _with_a_flag() -> list[Method]:
     return [method for method in METHODS.values() if method.adjust is not None]
 
 
+def _subset_names(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Spells "occlusion" and "resolution" like the names of their protocols."""
+    return tuple(name.capitalize() if name.capitalize() in SUBSET_KEYS else name for name in names)
+
+
+def _check_fraction(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 0 <= value <= 1:  # also if it is not a number
+        raise click.BadParameter(f"{value} is not from 0 to 1")
+    return value
+
+
 def _options() -> list[Callable[[Command], Command]]:
     return [
         click.option(
@@ -68,14 +79,15 @@ def _options() -> list[Callable[[Command], Command]]:
             type=GallerySizeType(),
             metavar="N|all",
             help="Which TestG protocol; all: every test scene but the query's own. May be repeated.  "
-            "[default: 100; all if the data set has no other]",
+            "[default: all or 100, or the only protocol]",
         ),
         click.option(
             "--subset",
             "subsets",
             multiple=True,
-            type=click.Choice(list(SUBSET_KEYS), case_sensitive=False),
-            help="A test subset, with its own queries. May be repeated.",
+            callback=_subset_names,
+            metavar="NAME",
+            help="occlusion, resolution, or another protocol of the data set by its name. May be repeated.",
         ),
         click.option(
             "--camera",
@@ -98,6 +110,14 @@ def _options() -> list[Callable[[Command], Command]]:
             default="cosine",
             show_default=True,
             help="What ranks: the cosine, or the Euclidean distance of the vectors as they are (Sec. 4.1).",
+        ),
+        click.option(
+            "--score-threshold",
+            type=float,
+            callback=_check_fraction,
+            default=SCORE_THRESHOLD,
+            show_default=True,
+            help="Detections with a lower score do not count, in the search and for the detector.",
         ),
         *(click.option(f"--{one.name}", one.name, is_flag=True, help=one.help) for one in _with_a_flag()),
         click.option(
@@ -142,6 +162,7 @@ def _scoring(values: dict[str, Any]) -> ScoringOptions:
         subsets=values.pop("subsets"),
         cameras=values.pop("cameras") or ("all",),
         rules=values.pop("rules"),
+        score_threshold=values.pop("score_threshold"),
         methods=(distance, *with_a_flag),
         out=values.pop("out"),
         force=values.pop("force"),

@@ -29,13 +29,25 @@ def protocol_names(dataset: PersonSearchDataset) -> tuple[str, ...]:
 
 
 def protocol_of_size(dataset: PersonSearchDataset, gallery_size: int | None = None) -> str:
-    """Returns the name of the protocol with galleries of this size; without one, of the field's usual one.
+    """Returns the name of the protocol with galleries of this size; without one, of the usual protocol.
 
-    That is "all" if the data set has it (each gallery is all test scenes), else TestG100.
+    That is "all" if the data set has it (each gallery is all test scenes), else TestG100, else its only one.
+
+    Raises:
+        ConfigError: no size, and the data set has no protocol, or several of which none is the usual one.
     """
-    if gallery_size is None and WHOLE_TEST_SET in protocol_names(dataset):
-        return WHOLE_TEST_SET
-    return f"TestG{gallery_size or 100}"
+    if gallery_size is not None:
+        return f"TestG{gallery_size}"
+    names = protocol_names(dataset)
+    usual = [name for name in (WHOLE_TEST_SET, "TestG100") if name in names]
+    if usual or len(names) == 1:
+        return (*usual, *names)[0]
+    raise ConfigError(
+        "test protocol",
+        expected=f"one of {', '.join(names)}" if names else "a data set with test protocols",
+        found=f"{'no default (all, TestG100) among them' if names else 'none'} in {dataset.root}",
+        hint=_hint("TestG100", names),
+    )
 
 
 def open_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
@@ -75,7 +87,8 @@ def _hint(name: str, names: tuple[str, ...]) -> str:
         return "add the files of its protocols, or write your own: docs/coco.md shows how"
     sizes = [match.group(1) for known in names if (match := _SIZED.fullmatch(known))]
     if _SIZED.fullmatch(name) and sizes:
-        return f"choose a gallery size that the data set has: {', '.join(sizes)}"
+        options = "--gallery-size, in training --set eval_gallery_size"
+        return f"choose a gallery size that the data set has: {', '.join(sizes)} ({options})"
     close = get_close_matches(name.lower(), [known.lower() for known in names], n=1, cutoff=0.5)
     nearest = next((known for known in names if close and known.lower() == close[0]), None)
-    return f"is it '{nearest}'?" if nearest else "choose one of these"
+    return f"is it '{nearest}'?" if nearest else "choose one of these (--subset NAME)"

@@ -180,8 +180,8 @@ def read_results(run_dir: Path) -> list[CellResult]:
     return [_read_result(path) for path in sorted(run_dir.glob(f"*/{CELL_RECORD}"))]
 
 
-def read_table(path: Path) -> tuple[AblationTable, str]:
-    """Returns the table in the ablation.json of a grid, and the fingerprint of its data set.
+def read_table(path: Path) -> tuple[AblationTable, str, str]:
+    """Returns the table in the ablation.json of a grid, and the fingerprints of test annotation and protocol.
 
     Raises:
         InputFileError: the file is missing, broken or edited, or of another format or version.
@@ -189,11 +189,13 @@ def read_table(path: Path) -> tuple[AblationTable, str]:
     hint = "give the folder of maskps ablate"
     what = f"a grid of maskps ablate ({path.name})"
     content = read_record(path, format=GRID_FORMAT, version=GRID_VERSION, what=what, hint=hint)
-    data, protocol, fingerprint = (
-        json_field(content, key, str, path, hint=hint) for key in ("data", "protocol", "fingerprint")
+    data, protocol, of_test, of_protocol = (
+        json_field(content, key, str, path, hint=hint)
+        for key in ("data", "protocol", "test_fingerprint", "protocol_fingerprint")
     )
     cells = json_field(content, "cells", list, path, hint=hint)
-    return AblationTable.of(data, protocol, [_cell(path, cell, hint) for cell in cells]), fingerprint
+    table = AblationTable.of(data, protocol, [_cell(path, cell, hint) for cell in cells])
+    return table, of_test, of_protocol
 
 
 def _read_result(path: Path) -> CellResult:

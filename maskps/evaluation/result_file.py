@@ -2,7 +2,7 @@
 
 {"format": "maskps-results", "version": 1,
  "data": {"kind", "name", "synthetic", "fingerprint"},
- "source": {"run" or "detections", "masks", "recipe", "step"},
+ "source": {"run", "detections" (one or both), "masks", "recipe", "step"},
  "results": [the keys of `ProtocolResult.to_dict()`, ...],
  "detection": {"all": {the keys of `DetectionResult.to_dict()`}, "labeled": {...}}}
 """
@@ -46,7 +46,7 @@ class ResultData:
         kind: on-disk format, e.g. "cuhk-sysu"; "protocol" for a protocol file without its data set.
         name: what the data may be called, as `maskps.datasets.naming.data_name` returns it.
         synthetic: whether they are rendered scenes.
-        fingerprint: of the data set's training annotation, or of the protocol file's content.
+        fingerprint: of the data set's test annotation, or of the protocol file's content.
     """
 
     kind: str
@@ -57,11 +57,11 @@ class ResultData:
 
 @dataclass(frozen=True)
 class ResultSource:
-    """Where the detections came from: a run folder or a detections file. The rest is None if not known.
+    """Where the detections came from: a run folder, a detections file, or both. None if not known.
 
     Attributes:
         run: path of the run folder.
-        detections: path of the file.
+        detections: path of the file, relative to the folder of the result file; as given if there is none.
         masks: whether the network was trained with masks.
         recipe: name of its settings.
         step: training steps after which its weights were saved.
@@ -80,23 +80,20 @@ class ProtocolResult(SearchResult):
 
     Attributes:
         protocol: its name.
+        fingerprint: of its queries, galleries and true boxes (`SearchProtocol.fingerprint`).
         feature: the vector compared, "embedding" or "pooled"; for a detections file, what the user said.
         method: a key of `maskps.evaluation.METHODS`.
     """
 
     protocol: ProtocolName
+    fingerprint: str
     feature: str
     method: str
 
-    @classmethod
-    def of(cls, result: SearchResult, *, protocol: ProtocolName, feature: str, method: str) -> ProtocolResult:
-        """Returns the line of a search."""
-        return cls(**vars(result), protocol=protocol, feature=feature, method=method)
-
     def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON, fractions at full precision."""
-        name = {**asdict(self.protocol), "feature": self.feature, "method": self.method}
-        return name | super().to_dict(per_query=per_query)
+        name = {key: getattr(self, key) for key in ("fingerprint", "feature", "method")}
+        return asdict(self.protocol) | name | super().to_dict(per_query=per_query)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ProtocolResult:
@@ -154,6 +151,7 @@ def _list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "protocol": _is_text,
     "cameras": get_args(Cameras).__contains__,
+    "fingerprint": _is_text,
     "feature": _is_text,
     "method": METHODS.__contains__,
     "rules": RULES.__contains__,
@@ -188,7 +186,9 @@ class ResultFile:
     def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON, without the header of the file."""
         source = asdict(self.source)
-        del source["run" if self.source.run is None else "detections"]
+        for name in ("run", "detections"):
+            if source[name] is None:
+                del source[name]
         return {
             "data": asdict(self.data),
             "source": source,
@@ -220,8 +220,8 @@ def read_results(path: Path) -> ResultFile:
         raise InputFileError(path, expected="one result or more", found="none", hint=_HINT)
     detection = json_field(content, "detection", dict, path, hint=_HINT)
     source = _record(ResultSource, path, json_field(content, "source", dict, path, hint=_HINT))
-    if (source.run is None) == (source.detections is None):
-        expected, found = "'source' with either 'run' or 'detections'", f"{source}"
+    if source.run is None and source.detections is None:
+        expected, found = "'source' with 'run' or 'detections'", f"{source}"
         raise InputFileError(path, expected=expected, found=found, hint=_HINT)
     return ResultFile(
         data=_record(ResultData, path, json_field(content, "data", dict, path, hint=_HINT)),

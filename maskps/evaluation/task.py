@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ from maskps.evaluation.result_file import (
     write_results,
 )
 from maskps.evaluation.rules import Rules
-from maskps.evaluation.search import evaluate_searches
+from maskps.evaluation.scoring import BELOW_THRESHOLD
+from maskps.evaluation.search import SCORE_THRESHOLD, SearchResult, evaluate_searches
 from maskps.io.files import check_output_file
 from maskps.protocols.protocol import SearchProtocol, read_protocol
 from maskps.protocols.sets import Cameras, ProtocolName, camera_protocol, full_set
@@ -53,10 +55,11 @@ class ScoringOptions:
 
     Attributes:
         gallery_sizes: of the TestG protocols; "all" is the full set: every test scene but the query's own.
-            Without sizes and subsets: the field's usual protocol, see `protocol_of_size`.
-        subsets: "Occlusion", "Resolution", which have their own queries.
+            Without sizes and subsets: the usual protocol, see `protocol_of_size`.
+        subsets: "Occlusion", "Resolution", or other protocols of the data set by their names.
         cameras: PRW only: gallery scenes of these cameras, each a protocol.
         rules: one of `maskps.evaluation.RULES`.
+        score_threshold: detections with a lower score do not count, in the search and for the detector.
         methods: names of `maskps.evaluation.METHODS`, each a line of results.
         out: result file to write, or None.
         force: replace a result file at `out`.
@@ -66,6 +69,7 @@ class ScoringOptions:
     subsets: tuple[str, ...] = ()
     cameras: tuple[Cameras, ...] = ("all",)
     rules: Rules = "oim"
+    score_threshold: float = SCORE_THRESHOLD
     methods: tuple[str, ...] = ("cosine",)
     out: Path | None = None
     force: bool = False
@@ -74,6 +78,15 @@ class ScoringOptions:
         """Raises OutputExistsError or OutputError if the results cannot be written to `out`."""
         if self.out is not None:
             check_output_file(self.out, mark=MARK, force=self.force)
+
+    def recorded(self, detections_file: Path) -> str:
+        """Returns the path of a detections file as the results at `out` name it.
+
+        It is relative to the folder of `out`, so that both files can move together; as given without `out`.
+        """
+        if self.out is None:
+            return str(detections_file)
+        return os.path.relpath(detections_file.resolve(), self.out.resolve().parent)
 
 
 @dataclass(frozen=True)
@@ -117,9 +130,9 @@ def score_file(
         detections = detections.normalized()
     results = ResultFile(
         data=task.data,
-        source=ResultSource(detections=str(detections_file)),
+        source=ResultSource(detections=options.recorded(detections_file)),
         results=score(task, detections, options, feature=feature),
-        detection=score_detector(task, detections),
+        detection=score_detector(task, detections, options),
     )
     if options.out is not None:
         write_results(options.out, results)
@@ -150,7 +163,7 @@ def task_of_dataset(dataset: PersonSearchDataset, options: ScoringOptions) -> Se
             kind=dataset.kind,
             name=data_name(dataset),
             synthetic=has_synthetic_record(dataset.root),
-            fingerprint=dataset.fingerprint,
+            fingerprint=dataset.test.fingerprint(),
         ),
         dataset=dataset,
         protocols={
@@ -175,12 +188,11 @@ def named_protocol(dataset: PersonSearchDataset, name: ProtocolName) -> SearchPr
 def _full_set_of(dataset: PersonSearchDataset) -> SearchProtocol:
     """Returns the protocol whose galleries are all test scenes but the query's own."""
     names = protocol_names(dataset)
-    if FULL_SET in names:
+    sizes = [name for name in names if name.startswith("TestG")]
+    if FULL_SET in names or not sizes:
         return open_protocol(dataset, FULL_SET)
     # All sizes of CUHK-SYSU have the same queries and true boxes; TestG100 is small and always there.
-    sizes = [name for name in names if name.startswith("TestG")]
-    usual = protocol_of_size(dataset)
-    protocol = open_protocol(dataset, usual if usual in sizes or not sizes else sizes[-1])
+    protocol = open_protocol(dataset, "TestG100" if "TestG100" in sizes else sizes[-1])
     others = np.setdiff1d(dataset.test.names, protocol.image_names)
     every = np.concatenate([protocol.image_names, others])
     return full_set(dataclasses.replace(protocol, image_names=every))
@@ -235,8 +247,8 @@ def score(
 ) -> tuple[ProtocolResult, ...]:
     """Returns a line of results for each protocol and method, protocol by protocol.
 
-    Logs a warning about images that no protocol needs, and about boxes that do not look like
-    x0, y0, x1, y1 in pixels of the image.
+    Logs a warning about images that no protocol needs, about boxes that do not look like x0, y0, x1, y1 in
+    pixels of the image, and about a score threshold that many persons do not reach.
 
     Args:
         feature: what the embeddings are, for the results.
@@ -247,17 +259,33 @@ def score(
     results = {}
     for name in options.methods:
         method = METHODS[name].for_format.get(task.data.kind, METHODS[name])
-        results[name] = evaluate_searches(task.protocols, detections, rules=options.rules, method=method)
+        results[name] = evaluate_searches(
+            task.protocols,
+            detections,
+            score_threshold=options.score_threshold,
+            rules=options.rules,
+            method=method,
+        )
     _check_names(task, detections)
     _check_boxes(task, detections)
+    _check_scores(results[options.methods[0]], detections)
+    fingerprints = {name: protocol.fingerprint() for name, protocol in task.protocols.items()}
     return tuple(
-        ProtocolResult.of(results[method][name], protocol=name, feature=feature, method=method)
+        ProtocolResult(
+            **vars(results[method][name]),
+            protocol=name,
+            fingerprint=fingerprints[name],
+            feature=feature,
+            method=method,
+        )
         for name in task.protocols
         for method in options.methods
     )
 
 
-def score_detector(task: SearchTask, detections: Detections) -> dict[str, DetectionResult]:
+def score_detector(
+    task: SearchTask, detections: Detections, options: ScoringOptions
+) -> dict[str, DetectionResult]:
     """Returns recall and AP of the detector by "all" and "labeled" persons, in the scenes looked at.
 
     Empty without a data set: a protocol file does not list all persons in its scenes.
@@ -269,7 +297,12 @@ def score_detector(task: SearchTask, detections: Detections) -> dict[str, Detect
     if not scenes.is_labeled.any():
         return {}
     return {
-        name: evaluate_detection(scenes, detections, labeled_only=name == "labeled")
+        name: evaluate_detection(
+            scenes,
+            detections,
+            score_threshold=options.score_threshold,
+            labeled_only=name == "labeled",
+        )
         for name in ("all", "labeled")
     }
 
@@ -285,6 +318,20 @@ def _check_names(task: SearchTask, detections: Detections) -> None:
             "%d of the %d images of the detections are not in the protocol ('%s' first); they do not count.",
             len(unknown), detections.num_images, unknown[0],
         )  # fmt: skip
+
+
+def _check_scores(results: Mapping[ProtocolName, SearchResult], detections: Detections) -> None:
+    """Logs a warning if a tenth of the queries find their person only below the score threshold."""
+    for name, result in results.items():
+        below = result.failures[BELOW_THRESHOLD]
+        if below >= max(1, result.queries / 10):
+            _logger.warning(
+                "%s: %d of %d queries find their person only in detections with a score below %g; the "
+                "highest score of all is %.3g. If the detector works at a lower threshold, give "
+                "--score-threshold.",
+                name, below, result.queries, result.score_threshold, detections.scores.max(initial=0),
+            )  # fmt: skip
+            return
 
 
 def _check_boxes(task: SearchTask, detections: Detections) -> None:

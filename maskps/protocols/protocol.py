@@ -6,6 +6,7 @@ query's person. 2,900 queries with 4,000 gallery scenes each are one integer arr
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -115,6 +116,21 @@ class SearchProtocol:
     def truth_scenes(self) -> NDArray[np.int32]:
         """(T,) int32: the scene of each true box, a row of `image_names`."""
         return self.galleries[self.query_of_truth, self.truth_positions]
+
+    def fingerprint(self) -> str:
+        """Returns the sha256 (hex) of everything that decides a score: queries, galleries and true boxes."""
+        digest = hashlib.sha256("\n".join([*self.image_names.tolist(), *self.query_ids.tolist()]).encode())
+        for column in (
+            self.query_scenes,
+            self.query_boxes,
+            self.galleries,
+            self.truth_offsets,
+            self.truth_positions,
+            self.truth_boxes,
+        ):
+            digest.update(np.array(column.shape, dtype="<i8").tobytes())
+            digest.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
 
 
 def _check(condition: bool, name: str, expected: str, found: object) -> None:

@@ -126,7 +126,7 @@ def write_report(
 def _section(
     number: int, sources: Sources, data: DataKey, images: PersonSearchDataset | None, subset: Subset | None
 ) -> Section:
-    own = images if images is not None and images.fingerprint == data.fingerprint else None
+    own = images if images is not None and images.test.fingerprint() == data.fingerprint else None
     figures = (gallery_figure(sources, data), failure_figure(sources, data))
     has_runs = bool(sources.of(data).measured)
     return Section(
@@ -142,12 +142,13 @@ def _section(
 
 def _check_measured(sources: Sources, images: PersonSearchDataset) -> None:
     measured = sources.data_keys()
-    if all(key.fingerprint != images.fingerprint for key in measured):
+    searched = images.test.fingerprint()
+    if all(key.fingerprint != searched for key in measured):
         raise AnnotationError(
             images.root,
             expected="the data set that was searched: "
             + ", ".join(dict.fromkeys(key.title for key in measured)),
-            found="another data set (by the fingerprint of its annotation)",
+            found="another data set (by the fingerprint of its test annotation)",
             hint="give the folder that maskps eval was given, or leave out --images",
         )
 

@@ -150,11 +150,11 @@ def _ranking(
     queries: list[int],
     image_of: Callable[[str], Path],
 ) -> RunRanking:
-    if tuple(protocol.query_ids.tolist()) != line.query_ids:
+    if protocol.fingerprint() != line.fingerprint:
         raise AnnotationError(
             run.path,
-            expected=f"the {protocol.num_queries} queries of {line.protocol} in this data set",
-            found=f"{line.queries} other queries",
+            expected=f"results of {line.protocol} as it is in this data set: {protocol.num_queries} queries",
+            found=f"results of another protocol of this name, with {line.queries} queries",
             hint="give the data set that was searched, or evaluate again",
         )
     method, names = METHODS[line.method], query_names(line.query_ids)
@@ -224,15 +224,15 @@ def _differing(
 
 def _detections_of(run: Measured) -> tuple[Path, Detections]:
     """Returns the detections that a result names, or those beside it with its own or the usual name."""
-    named = run.file.source.detections
+    named, folder = run.file.source.detections, run.path.resolve().parent
     places = [run.path.with_suffix(".npz"), run.path.parent / DETECTIONS]
-    places = [Path(named), run.path.parent / Path(named).name, *places] if named else places
+    places = [folder / named, folder / Path(named).name, *places] if named else places
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise InputFileError(
             places[0] if named else places[-1],
             expected=f"the detections of '{run.label}', to show what it ranked first",
             found="no such file",
-            hint=f"maskps eval ... --save-detections {run.path.parent / DETECTIONS}, or leave out --images",
+            hint="run maskps eval with --save-detections and --out once more, or leave out --images",
         )
     return path, read_detections(path)

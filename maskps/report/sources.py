@@ -11,6 +11,7 @@ from maskps.errors import InputFileError
 from maskps.evaluation.ablation_table import AblationTable, read_table
 from maskps.evaluation.methods import METHODS
 from maskps.evaluation.result_file import ProtocolResult, ResultFile, read_results
+from maskps.evaluation.search import SCORE_THRESHOLD
 
 RESULTS, GRID, DETECTIONS = "results.json", "ablation.json", "detections.npz"
 _RUN = "run.json"  # in every folder of maskps train
@@ -21,18 +22,20 @@ _PLAIN_NAMES = {"result", "results"}
 
 @dataclass(frozen=True)
 class DataKey:
-    """A data set. Results with different keys never stand in one table.
+    """What was searched. Results with different keys never stand in one table.
 
     Attributes:
         name: what the data may be called (`maskps.datasets.naming.data_name`).
-        fingerprint: of its annotation, or of a protocol file.
+        fingerprint: of the test annotation, or of a protocol file.
         is_synthetic: rendered, not photographed.
+        edition: 1; 2, 3, ... if protocols have the names of earlier ones, but not their content.
         mark: distinguishes data sets of one name; "" if the name is unique.
     """
 
     name: str
     fingerprint: str
     is_synthetic: bool
+    edition: int = 1
     mark: str = ""
 
     @property
@@ -55,7 +58,7 @@ class Measured:
     Attributes:
         label: short name of the run, unique on the page.
         path: of the file.
-        data: the data set that was searched.
+        data: what was searched.
         file: its content.
     """
 
@@ -83,6 +86,8 @@ class Measured:
         parts += [result.method] * (result.method != "cosine")
         parts += [f"feature {result.feature}"] * (result.feature != "embedding")
         parts += [f"rules {result.rules}"] * (result.rules != "oim")
+        is_usual = result.score_threshold == SCORE_THRESHOLD
+        parts += [f"score >= {result.score_threshold:g}"] * (not is_usual)
         return " + ".join(parts)
 
     def usual(self) -> ProtocolResult | None:
@@ -145,10 +150,14 @@ def read_sources(paths: Sequence[Path], *, root: Path | None = None) -> Sources:
         grids += [one for one in found if one.name == GRID]
     files = {path: read_results(path) for path in results}
     labels = _labels([*files, *grids])
+    editions = _Editions()
     return _marked(
         Sources(
-            tuple(Measured(labels[path], path, _data_key(file), file) for path, file in files.items()),
-            tuple(_read_grid(path, labels[path]) for path in grids),
+            tuple(
+                Measured(labels[path], path, editions.key_of_results(file), file)
+                for path, file in files.items()
+            ),
+            tuple(_read_grid(path, labels[path], editions) for path in grids),
         )
     )
 
@@ -175,24 +184,43 @@ def _without_results(folder: Path, root: Path | None) -> InputFileError:
     )
 
 
-def _data_key(file: ResultFile) -> DataKey:
-    return DataKey(file.data.name, file.data.fingerprint, file.data.synthetic)
+class _Editions:
+    """Finds the key of each result, so that protocols of one name but other content have different keys."""
+
+    def __init__(self) -> None:
+        self._protocols: dict[DataKey, dict[str, str]] = {}
+
+    def key_of_results(self, file: ResultFile) -> DataKey:
+        key = DataKey(file.data.name, file.data.fingerprint, file.data.synthetic)
+        return self.key_of(key, {str(line.protocol): line.fingerprint for line in file.results})
+
+    def key_of(self, key: DataKey, protocols: dict[str, str]) -> DataKey:
+        """Returns `key` in the first edition whose protocols agree with these.
+
+        Args:
+            protocols: the fingerprint of each protocol by its name.
+        """
+        known = self._protocols.setdefault(key, {})
+        if any(known.get(name, found) != found for name, found in protocols.items()):
+            return self.key_of(replace(key, edition=key.edition + 1), protocols)
+        known.update(protocols)
+        return key
 
 
 def _marked(sources: Sources) -> Sources:
     """Returns the sources with a mark on each data set that shares its name with another one."""
     keys = sources.data_keys()
     titles = [key.title for key in keys]
-    marks = {
-        key: replace(key, mark=key.fingerprint[:8] or "no fingerprint")
-        if titles.count(key.title) > 1
-        else key
-        for key in keys
-    }
+    marks = {key: replace(key, mark=_mark(key)) if titles.count(key.title) > 1 else key for key in keys}
     return Sources(
         tuple(replace(one, data=marks[one.data]) for one in sources.measured),
         tuple(replace(one, data=marks[one.data]) for one in sources.grids),
     )
+
+
+def _mark(key: DataKey) -> str:
+    mark = key.fingerprint[:8] or "no fingerprint"
+    return mark if key.edition == 1 else f"{mark}, protocols {key.edition}"
 
 
 def _labels(paths: Sequence[Path]) -> dict[Path, str]:
@@ -210,6 +238,7 @@ def _labels(paths: Sequence[Path]) -> dict[Path, str]:
     return labels
 
 
-def _read_grid(path: Path, label: str) -> Grid:
-    table, fingerprint = read_table(path)
-    return Grid(label, path, DataKey(table.data, fingerprint, table.data.startswith("synthetic")), table)
+def _read_grid(path: Path, label: str, editions: _Editions) -> Grid:
+    table, of_test, of_protocol = read_table(path)
+    key = DataKey(table.data, of_test, table.data.startswith("synthetic"))
+    return Grid(label, path, editions.key_of(key, {table.protocol: of_protocol}), table)

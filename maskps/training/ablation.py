@@ -193,7 +193,7 @@ def run_grid(
         label: RunInfo.of(SceneDataset(dataset, subset, _settings_of(config, label, seeds[0]))).steps
         for label, subset in subsets.items()
     }
-    header = _header(dataset, protocol_name, open_subset(subset_folder, dataset))
+    header = _header(dataset, protocol_name, protocol, open_subset(subset_folder, dataset))
     if (run_dir / ABLATION_RECORD).is_file():
         _check_same(run_dir, config, header)
     else:
@@ -320,7 +320,9 @@ def _check_proportions(proportions: Sequence[str], subset_folder: Path, dataset:
         )
 
 
-def _header(dataset: PersonSearchDataset, protocol_name: str, subset: Subset) -> dict[str, Any]:
+def _header(
+    dataset: PersonSearchDataset, protocol_name: str, protocol: SearchProtocol, subset: Subset
+) -> dict[str, Any]:
     """Returns what all cells have in common, now and in later calls."""
     order = hashlib.sha256("\n".join(subset.record.nested or subset.record.kept).encode()).hexdigest()
     outlines = hashlib.sha256()
@@ -331,7 +333,9 @@ def _header(dataset: PersonSearchDataset, protocol_name: str, subset: Subset) ->
         "version": GRID_VERSION,
         "data": data_name(dataset),
         "fingerprint": dataset.fingerprint,
+        "test_fingerprint": dataset.test.fingerprint(),
         "protocol": protocol_name,
+        "protocol_fingerprint": protocol.fingerprint(),
         "images_with_masks_sha256": order,
         "masks_sha256": outlines.hexdigest(),
     }
@@ -353,8 +357,8 @@ def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -
             found="; ".join(differences),
             hint="use those, or another --run; maskps eval measures a cell with other galleries",
         )
-    for key in ("fingerprint", "images_with_masks_sha256", "masks_sha256"):
-        if old.get(key) != header[key]:
+    for key in header:
+        if key.endswith(("fingerprint", "sha256")) and old.get(key) != header[key]:
             raise TrainingError(
                 path,
                 expected=f"the data that the grid was started with: {key} {old.get(key)}",

@@ -85,12 +85,13 @@ def evaluate_run(
         data=task.data,
         source=ResultSource(
             run=str(run),
+            detections=None if save_detections is None else options.recorded(save_detections),
             masks=network.info.persons_with_mask > 0,
             recipe=network.recipe,
             step=network.step,
         ),
         results=score(task, detections, options, feature=feature),
-        detection={} if gt_boxes else score_detector(task, detections),
+        detection={} if gt_boxes else score_detector(task, detections, options),
     )
     if options.out is not None:
         write_results(options.out, results)

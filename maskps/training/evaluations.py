@@ -49,8 +49,8 @@ class Evaluations:
     ) -> None:
         self._run_dir, self._config, self._dataset = run_dir, config, dataset
         self._steps_per_epoch = steps_per_epoch
-        only_all = protocol_names(dataset) == ("all",)
-        self._name = protocol_of_size(dataset, None if only_all else config.eval_gallery_size)
+        has_choice = len(protocol_names(dataset)) > 1
+        self._name = protocol_of_size(dataset, config.eval_gallery_size if has_choice else None)
         self._protocol = open_protocol(dataset, self._name)
         names = [str(name) for name in self._protocol.image_names]
         check_images(dataset.image_dir, names, what="images of the test protocol")

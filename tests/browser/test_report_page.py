@@ -31,6 +31,7 @@ def line(protocol: str, gallery_size: int, precisions: list[float]) -> ProtocolR
     hits = np.stack([values >= 0.5] * 3, axis=1)
     return ProtocolResult(
         protocol=ProtocolName(protocol),
+        fingerprint=protocol,
         feature="embedding",
         method="cosine",
         rules="oim",

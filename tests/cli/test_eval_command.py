@@ -67,6 +67,7 @@ def test_eval_is_saved_detections_and_score(few_scenes: Path, network: Path, tmp
         assert ours[key] == theirs[key]
     source = read_results(out).source
     assert (source.run, source.masks, source.step) == (str(network), False, 36)
+    assert source.detections == "dets.npz"
     assert source.recipe is None  # the settings are not quite those of a recipe
 
 
@@ -74,6 +75,21 @@ def test_nothing_is_left_in_the_run_folder(few_scenes: Path, network: Path) -> N
     result = run("eval", few_scenes, "--run", network, "--gallery-size", "4", "--json")
     assert result.exit_code == 0, result.output
     assert not (network / "evaluation").exists()
+
+
+def test_a_report_finds_the_detections_that_eval_saved(
+    few_scenes: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under names of their own, in other folders, from another working directory, and after a move."""
+    (tmp_path / "made" / "results").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "made")
+    asked = ("--gallery-size", "6", "--save-detections", "mine_dets.npz", "--out", "results/mine.json")
+    assert run("eval", few_scenes, "--run", network, *asked).exit_code == 0
+    assert read_results(Path("results/mine.json")).source.detections == "../mine_dets.npz"
+    (tmp_path / "made").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    result = run("report", "moved/results/mine.json", "--images", few_scenes, "--out", "page.html")
+    assert result.exit_code == 0, result.output
 
 
 def test_the_pooled_feature_is_longer_and_ranks_otherwise(

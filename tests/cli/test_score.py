@@ -17,6 +17,7 @@ from click.testing import Result
 from command_line import invoke
 
 from maskps.datasets import open_dataset
+from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol
 from maskps.evaluation import METHODS, Detections, evaluate_search, write_detections
 from maskps.evaluation.result_file import read_results
@@ -86,8 +87,9 @@ def test_a_protocol_file_alone_gives_the_numbers_of_the_library(
     content = json.loads(result.stdout)
     expected = evaluate_search(open_protocol(dataset, "TestG4"), found).to_dict()
     assert 0 < expected["mAP"] < 1
-    name = {"protocol": "TestG4", "cameras": "all", "feature": "embedding", "method": "cosine"}
-    assert content["results"] == [name | expected]
+    fingerprint = open_protocol(dataset, "TestG4").fingerprint()
+    name = {"protocol": "TestG4", "cameras": "all", "fingerprint": fingerprint}
+    assert content["results"] == [name | {"feature": "embedding", "method": "cosine"} | expected]
     assert content["detection"] == {}
 
 
@@ -110,8 +112,32 @@ def test_several_protocols_of_a_data_set_in_one_call(
         "kind": "cuhk-sysu",
         "name": "synthetic data 'scenes'",
         "synthetic": True,
-        "fingerprint": dataset.fingerprint,
+        "fingerprint": dataset.test.fingerprint(),
     }
+
+
+def test_a_corrected_test_annotation_or_protocol_has_another_fingerprint(
+    few_scenes: Path, dataset: PersonSearchDataset, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The three sets have one training split, whose fingerprint once stood for all of them."""
+    test, protocol = dataset.test, open_protocol(dataset, "TestG4")
+    corrected = dataclasses.replace(test, boxes=test.boxes + np.float32(0.25))
+    other_truth = dataclasses.replace(protocol, truth_boxes=protocol.truth_boxes + np.float32(0.25))
+    sets = {
+        "first": (test, protocol),
+        "annotation": (corrected, protocol),
+        "protocol": (test, other_truth),
+    }
+    fingerprints = {}
+    for name, (scenes, used) in sets.items():
+        root = tmp_path / name / "set"
+        write_coco(root, dataclasses.replace(dataset, test=scenes), {"TestG4": used})
+        content = json.loads(run("--protocol", root, "--detections", write(), "--json").stdout)
+        fingerprints[name] = (content["data"]["fingerprint"], content["results"][0]["fingerprint"])
+    assert fingerprints["first"][0] != fingerprints["annotation"][0]
+    assert fingerprints["first"][1] == fingerprints["annotation"][1]
+    assert fingerprints["first"][0] == fingerprints["protocol"][0]
+    assert fingerprints["first"][1] != fingerprints["protocol"][1]
 
 
 def test_the_table_names_protocols_causes_and_thresholds(
@@ -158,6 +184,34 @@ def test_rules_are_those_asked_for(
     assert {key: line[key] for key in expected} == expected
 
 
+@pytest.mark.parametrize(("options", "counts"), [([], False), (["--score-threshold", "0.3"], True)])
+def test_the_score_threshold_is_the_one_asked_for_and_printed(
+    options: list[str],
+    counts: bool,
+    few_scenes: Path,
+    found: Detections,
+    write: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """All scores are 0.3 as float32 holds it, which reaches a threshold of 0.3."""
+    path = write(scores=np.full(len(found), np.float32(0.3)))
+    asked = ("--protocol", few_scenes, "--detections", path, "--gallery-size", "4", *options)
+    content = json.loads(run(*asked, "--json").stdout)
+    (line,) = content["results"]
+    threshold = 0.3 if counts else 0.5
+    assert (line["mAP"] > 0, line["score_threshold"]) == (counts, threshold)
+    assert [one["score_threshold"] for one in content["detection"].values()] == [threshold] * 2
+    assert content["detection"]["all"]["recall"] == counts
+    assert f"score >= {threshold}" in run(*asked).stdout
+    assert ("--score-threshold" in caplog.text) != counts
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1.01", "nan", "inf", "half"])
+def test_a_score_threshold_is_from_0_to_1(threshold: str, g4: Path, write: Callable[..., Path]) -> None:
+    result = run("--protocol", g4, "--detections", write(), "--score-threshold", threshold)
+    assert result.exit_code == 2 and "'--score-threshold'" in result.stderr
+
+
 def test_a_result_file_holds_every_query_and_is_not_overwritten(
     g4: Path, write: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -166,7 +220,7 @@ def test_a_result_file_holds_every_query_and_is_not_overwritten(
     assert first.exit_code == 0, first.output
     (line,) = read_results(out).results
     assert len(line.average_precisions) == line.queries == 3
-    assert read_results(out).source.detections == str(write())
+    assert read_results(out).source.detections == write().name
     before = out.read_bytes()
     again = run("--protocol", g4, "--detections", write(), "--out", out, "--rules", "paper")
     assert again.exit_code == 1 and "--force" in again.stderr
@@ -371,6 +425,38 @@ def test_a_data_set_without_the_usual_size_says_what_it_has(
 ) -> None:
     result = run("--protocol", few_scenes, "--detections", write())
     assert result.exit_code == 1 and "TestG4, TestG6" in result.stderr
+    assert "4, 6 (--gallery-size" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["TestG7", "mine", "Occlusion"])
+def test_the_only_protocol_is_the_default(
+    name: str, dataset: PersonSearchDataset, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    protocol = open_protocol(dataset, "TestG4")
+    write_coco(tmp_path / "set", dataset, {name: protocol})
+    asked = ("--protocol", tmp_path / "set", "--detections", write(), "--json")
+    (line,) = json.loads(run(*asked).stdout)["results"]
+    assert (line["protocol"], line["queries"]) == (name, protocol.num_queries)
+
+
+def test_any_protocol_of_a_data_set_can_be_named(
+    dataset: PersonSearchDataset, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_coco(tmp_path / "set", dataset, dict.fromkeys(("easy", "hard"), open_protocol(dataset, "TestG4")))
+    asked = ("--protocol", tmp_path / "set", "--detections", write())
+    unnamed = run(*asked)
+    assert unnamed.exit_code == 1 and "easy, hard" in unnamed.stderr and "--subset NAME" in unnamed.stderr
+    (line,) = json.loads(run(*asked, "--subset", "hard", "--json").stdout)["results"]
+    assert line["protocol"] == "hard"
+
+
+def test_a_data_set_without_protocols_says_so(
+    dataset: PersonSearchDataset, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_coco(tmp_path / "set", dataset, {})
+    result = run("--protocol", tmp_path / "set", "--detections", write())
+    assert result.exit_code == 1 and "a data set with test protocols" in result.stderr
+    assert "TestG" not in result.stderr and "docs/coco.md" in result.stderr
 
 
 def test_the_released_protocol_is_called_by_its_name(real_data: Path, tmp_path: Path) -> None:

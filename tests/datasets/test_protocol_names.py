@@ -19,13 +19,16 @@ def test_cuhk_sysu_has_those_whose_files_are_there(root: Path) -> None:
     assert protocol_names(dataset) == ("TestG2", "TestG3", "Occlusion", "Resolution")
     assert open_protocol(dataset, "TestG3").gallery_size == 3
     assert open_protocol(dataset, "Occlusion").num_queries == 1
-    assert (protocol_of_size(dataset), protocol_of_size(dataset, 3)) == ("TestG100", "TestG3")
+    assert protocol_of_size(dataset, 3) == "TestG3"
+    with pytest.raises(ConfigError, match="one of TestG2, TestG3, Occlusion, Resolution"):
+        protocol_of_size(dataset)
 
 
 def test_coco_has_what_its_file_holds(small: Any, root: Path, tmp_path: Path) -> None:
     write_coco(tmp_path / "coco", read_cuhk_sysu(root), {"mine": small.protocols["TestG2"]})
     dataset = read_coco(tmp_path / "coco")
     assert protocol_names(dataset) == ("mine",)
+    assert protocol_of_size(dataset) == "mine"
     assert open_protocol(dataset, "mine").query_ids.tolist() == ["p3", "p44"]
 
 

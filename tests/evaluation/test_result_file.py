@@ -26,6 +26,7 @@ from maskps.protocols import ProtocolName
 def line(**changes: Any) -> ProtocolResult:
     values: dict[str, Any] = {
         "protocol": ProtocolName("TestG100"),
+        "fingerprint": "f" * 64,
         "feature": "embedding",
         "method": "cosine",
         "rules": "oim",
@@ -76,6 +77,12 @@ def test_a_detections_file_as_source_comes_back(tmp_path: Path) -> None:
     assert "run" not in json.loads((tmp_path / "r.json").read_text())["source"]
 
 
+def test_a_run_and_its_detections_come_back_together(tmp_path: Path) -> None:
+    source = ResultSource(run="run", detections="../dets.npz")
+    write_results(tmp_path / "r.json", ResultFile(RESULTS.data, source, (line(),)))
+    assert read_results(tmp_path / "r.json").source == source
+
+
 def test_without_the_queries_a_line_keeps_its_sums() -> None:
     assert line().to_dict(per_query=False).keys() == line().to_dict().keys() - {
         "query_ids",
@@ -98,7 +105,7 @@ def set_in_line(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda content: content["results"][0].pop("mAP"), "no key 'mAP'"),
         (lambda content: content["data"].__setitem__("synthetic", "no"), "synthetic"),
         (lambda content: content["data"].pop("name"), "'name'"),
-        (lambda content: content["source"].pop("run"), "either 'run' or 'detections'"),
+        (lambda content: content["source"].pop("run"), "'run' or 'detections'"),
         (lambda content: content["source"].__setitem__("step", "9"), "'9'"),
         (
             lambda content: content["detection"]["all"].__setitem__("recall", float("nan")),

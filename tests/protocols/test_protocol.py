@@ -34,6 +34,26 @@ def query(name: str, box: tuple[float, ...], identity: str) -> bytes:
     return entry(name, box) + char_matrix(identity)
 
 
+CHANGES: dict[str, Any] = {
+    "image_names": lambda value: np.array(["z.jpg", *value[1:].tolist()]),
+    "query_ids": lambda value: value[::-1],
+    "query_scenes": lambda value: value[::-1],
+    "query_boxes": lambda value: value + 1,
+    "galleries": lambda value: value[:, ::-1] if (value >= 0).all() else np.maximum(value, 0),
+    "truth_boxes": lambda value: value + 1,
+}
+
+
+@pytest.mark.parametrize("column", CHANGES)
+def test_the_fingerprint_is_that_of_everything_that_decides_a_score(
+    column: str, protocol: SearchProtocol
+) -> None:
+    changed = replace(protocol, **{column: CHANGES[column](getattr(protocol, column))})
+    assert changed.fingerprint() != protocol.fingerprint()
+    hard = replace(protocol, query_hard=~protocol.query_hard, truth_hard=~protocol.truth_hard)
+    assert hard.fingerprint() == protocol.fingerprint()
+
+
 @pytest.fixture
 def protocol() -> SearchProtocol:
     """Two queries; the second gallery is one entry shorter."""

@@ -51,6 +51,7 @@ def make_line(
     failed = int((~hits[:, 0]).sum())
     content: dict[str, Any] = {
         "protocol": ProtocolName(protocol) if isinstance(protocol, str) else protocol,
+        "fingerprint": f"{gallery_size} images",
         "feature": "embedding",
         "method": "cosine",
         "rules": "oim",
@@ -102,8 +103,9 @@ def write_grid(tmp_path: Path) -> Callable[..., Path]:
             "format": "maskps-ablation",
             "version": 1,
             "data": data.name,
-            "fingerprint": data.fingerprint,
+            "test_fingerprint": data.fingerprint,
             "protocol": "TestG100",
+            "protocol_fingerprint": "100 images",
             "cells": [cell(label, seed, one[seed]) for label, one in scores.items() for seed in range(3)],
         }
         folder = tmp_path / name
@@ -196,6 +198,7 @@ def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[...,
             ProtocolName(protocol, cameras),
             result.average_precisions.tolist(),
             gallery_size=result.gallery_size,
+            fingerprint=searched_in.fingerprint(),
             ids=searched_in.query_ids.tolist(),
             rules=rules,
             method=method,
@@ -204,7 +207,7 @@ def write_searched(tmp_path: Path, scenes: PersonSearchDataset) -> Callable[...,
         )
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        data = ResultData("cuhk-sysu", "synthetic data 'scenes'", True, scenes.fingerprint)
+        data = ResultData("cuhk-sysu", "synthetic data 'scenes'", True, scenes.test.fingerprint())
         source = ResultSource(run=name, masks=True, recipe="tiny", step=1)
         write_results(folder / "results.json", ResultFile(data, source, (searched,)))
         write_detections(folder / "detections.npz", detections)

@@ -94,6 +94,50 @@ def test_data_sets_of_one_name_and_different_annotation_have_different_titles(
     assert "2 data sets, which are kept apart" in (tmp_path / "r.html").read_text()
 
 
+def test_protocols_of_one_name_and_different_content_never_share_a_table(
+    line: Line, write_run: WriteRun, write_grid: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A corrected protocol of the same images: the results before and after it are two data sets."""
+    lines = {
+        "before": [line("all", [0.5])],
+        "other": [line("TestG50", [0.5])],
+        "after": [line("TestG50", [0.5]), line("all", [1.0, 0.5], fingerprint="corrected")],
+    }
+    runs = [write_run(name, some, data=SYNTHETIC) for name, some in lines.items()]
+    runs.append(write_grid("grid", data=SYNTHETIC, protocol="all", protocol_fingerprint="corrected"))
+    page = write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
+    name = "synthetic data 'scenes' [5ca1ab1e"
+    assert page.data == (f"{name}]", f"{name}, protocols 2]")
+    rows = [
+        [row["method"] for row in rows_of(tmp_path / "files", f"{number}_results.csv")] for number in (1, 2)
+    ]
+    assert rows == [["before", "other"], ["after", "after"]]
+    assert (tmp_path / "files" / "2_table4.csv").is_file()
+    assert not (tmp_path / "files" / "1_table4.csv").exists()
+
+
+def test_images_whose_protocol_was_changed_since_are_refused(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    run = write_searched("a")
+    content = json.loads((run / "results.json").read_text())
+    content["results"][0]["fingerprint"] = "0" * 64
+    (run / "results.json").write_text(json.dumps(content))
+    with pytest.raises(AnnotationError, match="another protocol of this name"):
+        write_report([run], tmp_path / "r.html", images=scenes)
+
+
+def test_a_changed_training_split_leaves_results_as_they_are(
+    write_searched: Callable[..., Path], scenes: PersonSearchDataset, tmp_path: Path
+) -> None:
+    other = dataclasses.replace(scenes, fingerprint="0" * 64)
+    write_report([write_searched("a")], tmp_path / "r.html", images=other)
+    test = dataclasses.replace(scenes.test, boxes=scenes.test.boxes + 1)
+    with pytest.raises(AnnotationError, match="another data set"):
+        moved = dataclasses.replace(scenes, test=test)
+        write_report([tmp_path / "a"], tmp_path / "s.html", images=moved)
+
+
 def test_table_3_joins_the_two_subsets_with_all_queries(
     line: Line, write_run: WriteRun, tmp_path: Path
 ) -> None:
@@ -120,9 +164,10 @@ def test_other_methods_and_rules_are_named_in_their_rows(
     line: Line, write_run: WriteRun, tmp_path: Path
 ) -> None:
     lines = [line(), line(method="cbgm"), line(rules="paper"), line(feature="pooled")]
+    lines.append(line(score_threshold=0.25))
     write_report([write_run("run", lines)], tmp_path / "r.html", files=tmp_path / "files")
     names = [row["method"] for row in rows_of(tmp_path / "files", "1_results.csv")]
-    assert names == ["run", "run + cbgm", "run + rules paper", "run + feature pooled"]
+    assert names == ["run", "run + cbgm", "run + rules paper", "run + feature pooled", "run + score >= 0.25"]
 
 
 def test_names_are_only_ever_text(line: Line, write_run: WriteRun, tmp_path: Path) -> None:

@@ -324,7 +324,16 @@ def test_another_protocol_is_named(go: Callable[..., AblationTable]) -> None:
         go("0%", gallery_size=6)
 
 
-@pytest.mark.parametrize("key", ["fingerprint", "masks_sha256", "images_with_masks_sha256"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "fingerprint",
+        "test_fingerprint",
+        "protocol_fingerprint",
+        "masks_sha256",
+        "images_with_masks_sha256",
+    ],
+)
 def test_changed_data_are_named(go: Callable[..., AblationTable], tmp_path: Path, key: str) -> None:
     go("0%")
     record = tmp_path / "grid" / "ablation.json"
