@@ -44,7 +44,7 @@ RESULTS = ResultFile(
     data=ResultData("cuhk-sysu", "synthetic data 'scenes'", True, "f" * 64),
     source=ResultSource(run="run", masks=True, recipe="tiny", step=300),
     results=(line(), line(protocol=ProtocolName("all", "same"), method="cbgm", gallery_size=6977)),
-    detection={"all": DetectionResult(0.5, 0.4, 7, 9, 3, 0.5, 0.5)},
+    detection={"all": DetectionResult(0.5, 0.4, 7, 9, 3, 0.5, 0.5, labeled_only=False)},
 )
 
 
