@@ -9,7 +9,7 @@ import click
 
 from maskps.datasets import open_dataset
 from maskps.datasets.convert import convert as convert_dataset
-from maskps.datasets.convert import target_kinds
+from maskps.datasets.copies import target_kinds
 from maskps_cli.masks import export_coco_rle
 from maskps_cli.options import force_option, json_option, quiet_option
 from maskps_cli.output import print_json, progress_bar, say

@@ -9,6 +9,7 @@ import click
 from maskps_cli.annotate import annotate
 from maskps_cli.build_subset import build_subset
 from maskps_cli.convert import convert
+from maskps_cli.cut import cut
 from maskps_cli.masks import import_masks
 from maskps_cli.options import (
     MaskpsGroup,
@@ -30,7 +31,7 @@ def main() -> None:
     """Person-search data: make scenes, check, convert, choose the mask subset, count."""
 
 
-for command in (annotate, build_subset, convert, import_masks, stats, verify):
+for command in (annotate, build_subset, convert, cut, import_masks, stats, verify):
     main.add_command(command)
 
 

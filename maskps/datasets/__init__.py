@@ -2,7 +2,9 @@
 
 open            open_dataset(path): finds the format and opens the data set
 protocols       open_protocol(dataset, name): TestG100, Occlusion, ..., PRW's "all"
-convert         writes a data set in another format, reads it back and compares (compare)
+convert         writes a data set in another format
+cut             writes a part of a data set
+copies          what these two share: write, read back, compare (compare), place the images
 verify          everything that is wrong or odd in a data set
 formats         the table of formats; dataset_format: what a format provides
 cuhk_sysu, prw, coco    the formats: reader, writer, checks, and their row of the table (format)

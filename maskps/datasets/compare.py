@@ -91,6 +91,8 @@ def _compare_tables(
     if not np.array_equal(source.names, other.names):
         found.remarks.append(f"{split} scenes are in another order")
         other = other.select(rows)
+    if len(source) == 0:
+        return
     counts, other_counts = np.diff(source.offsets), np.diff(other.offsets)
     if not np.array_equal(counts, other_counts):
         first = source.names[np.argmax(counts != other_counts)]

@@ -7,19 +7,16 @@ that order: draw it from the data set that you use it with.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import Path
 
-from maskps.datasets.compare import compare_datasets, compare_protocols
+from maskps.datasets.copies import ImageCopies, check_elsewhere, place_images, write_and_compare
 from maskps.datasets.formats import FORMATS
-from maskps.datasets.protocols import open_protocol, protocol_names, read_by_name
-from maskps.errors import AnnotationError, ConfigError, InputFileError
-from maskps.io.files import write_errors_explained, write_json
+from maskps.datasets.protocols import open_protocol, protocol_names
+from maskps.errors import AnnotationError
+from maskps.io.files import write_json
 from maskps.io.folders import folder_written_atomically
-from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
 
 RECORD = "convert.json"
@@ -67,11 +64,6 @@ class ConvertSummary:
         )
 
 
-def target_kinds() -> list[str]:
-    """Returns the kinds of data sets that can be written."""
-    return [kind for kind, one in FORMATS.items() if one.write is not None]
-
-
 def convert(
     dataset: PersonSearchDataset,
     to: str,
@@ -79,7 +71,7 @@ def convert(
     *,
     force: bool = False,
     allow_loss: bool = False,
-    images: Literal["link", "copy"] | None = None,
+    images: ImageCopies = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ConvertSummary:
     """Writes the annotation of a data set in another format, atomically.
@@ -102,100 +94,31 @@ def convert(
         InputFileError: an image to copy, or the folder to link, is missing; or a protocol cannot be read.
         OutputError, OutputExistsError: as `folder_written_atomically`.
     """
-    write = FORMATS[to].write if to in FORMATS else None
-    if write is None:
-        kinds = ", ".join(target_kinds())
-        raise ConfigError("format", expected=f"one of {kinds}", found=f"'{to}'", hint="choose one of these")
-    root, target = dataset.root.resolve(), out.resolve()
-    if target == root or target in root.parents:
-        raise ConfigError(
-            out,
-            expected="a folder of its own for the new data set",
-            found="the data set to convert",
-            hint="choose another folder for the result",
-        )
+    check_elsewhere(dataset, out)
     protocols = {name: open_protocol(dataset, name) for name in protocol_names(dataset)}
     with folder_written_atomically(out, record=RECORD, force=force) as folder:
-        written = write(folder, dataset, protocols)
-        again = FORMATS[to].read(folder)
-        found = compare_datasets(dataset, again)
-        losses = [*found.losses, *_protocol_losses(protocols, written.protocols, again)]
-        if losses and not allow_loss:
+        copy = write_and_compare(folder, dataset, protocols, to)
+        if copy.losses and not allow_loss:
             raise AnnotationError(
                 f"{dataset.root} as {to}",
                 expected="a format that holds everything",
-                found="what would be lost: " + "; ".join(losses),
+                found="what would be lost: " + "; ".join(copy.losses),
                 hint="convert to coco, which holds everything, or leave it out with --allow-loss",
             )
         image_dir = FORMATS[to].image_dir
-        with write_errors_explained(folder / image_dir):
-            if images == "link":
-                _link_images(dataset, folder / image_dir)
-            elif images == "copy":
-                _copy_images(dataset, folder / image_dir, progress)
+        place_images(dataset, folder / image_dir, images, progress)
         summary = ConvertSummary(
             source=dataset.kind,
             kind=to,
-            fingerprint=again.fingerprint,
-            train_images=len(again.train),
-            train_persons=again.train.num_persons,
-            test_images=len(again.test),
-            test_persons=again.test.num_persons,
-            protocols=written.protocols,
-            remarks=(*found.remarks, *written.remarks),
-            losses=tuple(losses),
+            fingerprint=copy.dataset.fingerprint,
+            train_images=len(copy.dataset.train),
+            train_persons=copy.dataset.train.num_persons,
+            test_images=len(copy.dataset.test),
+            test_persons=copy.dataset.test.num_persons,
+            protocols=copy.protocols,
+            remarks=copy.remarks,
+            losses=copy.losses,
             image_dir=image_dir.as_posix(),
         )
         write_json(folder / RECORD, {"format": FORMAT, "version": VERSION, **summary.to_dict()})
     return summary
-
-
-def _protocol_losses(
-    protocols: Mapping[str, SearchProtocol], names: Mapping[str, str], written: PersonSearchDataset
-) -> list[str]:
-    losses = [f"protocol {name}" for name in protocols if name not in names]
-    losses += [f"the name of protocol {old}, which becomes {new}" for old, new in names.items() if old != new]
-    for old, new in names.items():
-        differing = compare_protocols(protocols[old], read_by_name(written, new))
-        if differing:
-            losses.append(f"{', '.join(differing)} of protocol {old}")
-    return losses
-
-
-def _link_images(dataset: PersonSearchDataset, image_dir: Path) -> None:
-    if not dataset.image_dir.is_dir():
-        raise InputFileError(
-            dataset.image_dir,
-            expected="the folder of images",
-            found="no such folder",
-            hint="convert without --images, and add the images later",
-        )
-    image_dir.parent.mkdir(parents=True, exist_ok=True)
-    image_dir.symlink_to(dataset.image_dir.resolve(), target_is_directory=True)
-
-
-def _copy_images(
-    dataset: PersonSearchDataset, image_dir: Path, progress: Callable[[int, int], None] | None
-) -> None:
-    names = [*dataset.train.names.tolist(), *dataset.test.names.tolist()]
-    outside = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
-    if outside:
-        raise AnnotationError(
-            f"image '{outside[0]}'",
-            expected="images below one folder",
-            found="a name that leads out of it",
-            hint="link the images instead of copying them",
-        )
-    missing = [name for name in names if not dataset.image_path(name).is_file()]
-    if missing:
-        raise InputFileError(
-            dataset.image_path(missing[0]),
-            expected="an image of the data set",
-            found=f"no such file, as for {len(missing):,} of {len(names):,} images",
-            hint="complete the images, or convert without --images",
-        )
-    for done, name in enumerate(names, start=1):
-        (image_dir / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(dataset.image_path(name), image_dir / name)
-        if progress is not None:
-            progress(done, len(names))

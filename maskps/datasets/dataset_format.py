@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskps.datasets.checks.tables import RawScenes
+from maskps.datasets.cuhk_sysu.layout import SYNTHETIC_RECORD
 from maskps.findings import Finding
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
 from maskps_manifest.counts import Counts
+
+CUT_RECORD = "cut.json"
+"""`maskps-data cut` writes it beside a part of a data set."""
+
+MADE_RECORDS = (SYNTHETIC_RECORD, CUT_RECORD)
+"""Records of data sets that are not the published one, whatever their names; `convert` copies them."""
+
+
+def is_made(root: Path) -> bool:
+    """Whether a record says that this data set is not the published one: synthetic, or a part."""
+    return any((root / record).exists() for record in MADE_RECORDS)
 
 
 @dataclass(frozen=True)

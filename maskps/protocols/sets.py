@@ -166,6 +166,26 @@ def select_queries(protocol: SearchProtocol, queries: NDArray[np.int64]) -> Sear
     )
 
 
+def only_scenes(protocol: SearchProtocol, names: NDArray[np.str_]) -> SearchProtocol:
+    """Returns the protocol of these scenes only, in the same order.
+
+    A query stays if its own scene does, and one or more of its true boxes.
+    """
+    is_kept = np.isin(protocol.image_names, names)
+    true = np.bincount(
+        protocol.query_of_truth[is_kept[protocol.truth_scenes]], minlength=protocol.num_queries
+    )
+    part = select_queries(protocol, np.flatnonzero(is_kept[protocol.query_scenes] & (true > 0)))
+    part = select_entries(part, (part.galleries >= 0) & is_kept[part.galleries])
+    rows = np.append(np.cumsum(is_kept, dtype=np.int32) - 1, np.int32(-1))  # the last is for -1
+    return dataclasses.replace(
+        part,
+        image_names=part.image_names[is_kept],
+        query_scenes=rows[part.query_scenes],
+        galleries=rows[part.galleries],
+    )
+
+
 def select_entries(protocol: SearchProtocol, is_kept: NDArray[np.bool_]) -> SearchProtocol:
     """Returns the protocol with these gallery entries and their true boxes only, in the same order.
 

@@ -241,7 +241,7 @@ def test_an_existing_result_is_replaced_only_with_force(few_scenes: Path, tmp_pa
 
 @pytest.mark.parametrize("place", [".", ".."])
 def test_the_data_set_itself_is_no_place_for_the_result(few_scenes: Path, place: str) -> None:
-    with pytest.raises(ConfigError, match="the data set to convert"):
+    with pytest.raises(ConfigError, match="the data set itself"):
         convert(read_cuhk_sysu(few_scenes), "coco", few_scenes / place, force=True)
 
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from maskps.datasets import open_dataset
-from maskps.datasets.convert import convert, target_kinds
+from maskps.datasets.convert import convert
+from maskps.datasets.copies import target_kinds
 from maskps.datasets.dataset_format import DatasetFormat
 from maskps.datasets.formats import FORMATS, find_format
 from maskps.datasets.naming import data_name

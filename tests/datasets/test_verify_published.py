@@ -36,8 +36,9 @@ def test_names_tell_what_a_data_set_is_meant_to_be(tmp_path: Path, names: list[s
     assert is_meant_as_published(tmp_path, names) is expected
 
 
-def test_a_synthetic_data_set_is_not_the_published_one(tmp_path: Path) -> None:
-    (tmp_path / "synth.json").write_text("{}")
+@pytest.mark.parametrize("record", ["synth.json", "cut.json"])
+def test_a_synthetic_data_set_or_a_part_is_not_the_published_one(tmp_path: Path, record: str) -> None:
+    (tmp_path / record).write_text("{}")
     assert not is_meant_as_published(tmp_path, NAMES)
 
 

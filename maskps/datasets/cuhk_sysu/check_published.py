@@ -8,6 +8,7 @@ from pathlib import Path
 
 from maskps.datasets.checks.tables import check_counts
 from maskps.datasets.cuhk_sysu import layout
+from maskps.datasets.dataset_format import is_made
 from maskps.findings import Finding, Rule
 from maskps.protocols.protocol import SearchProtocol
 from maskps_manifest import cuhk_sysu as published
@@ -62,21 +63,22 @@ _PROTOCOL_MISSING = Rule(
 _NOT_COMPARED = Rule(
     "counts-not-compared",
     "info",
-    hint="a copy of CUHK-SYSU has mostly published names, s1.jpg to s18204.jpg, and no synth.json",
+    hint="a copy of CUHK-SYSU has mostly published names, s1.jpg to s18204.jpg, and neither synth.json nor "
+    "cut.json",
 )
 
 
 def is_meant_as_published(root: Path, names: Collection[str]) -> bool:
     """Whether a data set should have the published names and counts.
 
-    It should unless there is a `synth.json`, or it has names of its own: fewer than `PUBLISHED_LEAST`
-    published ones, or more than a tenth that are not s1.jpg ... s18204.jpg. So a copy that lost a third of
-    its images still counts as the published one.
+    It should unless there is a `synth.json` or `cut.json`, or it has names of its own: fewer than
+    `PUBLISHED_LEAST` published ones, or more than a tenth that are not s1.jpg ... s18204.jpg. So a copy that
+    lost a third of its images still counts as the published one.
 
     Args:
         names: of the scenes in all files that could be read.
     """
-    if (root / layout.SYNTHETIC_RECORD).exists():
+    if is_made(root):
         return False
     known = len(set(names).intersection(published.scene_names()))
     return known >= PUBLISHED_LEAST and known >= PUBLISHED_SHARE * len(set(names))

@@ -35,7 +35,9 @@ _OVERFLOW = Rule(
     "box-overflow", "warning", hint="maskps adds in 64 bits; other code must convert boxes before it adds"
 )
 _GALLERY_SIZE = Rule(
-    "gallery-size-differs", "warning", hint="the file may have been renamed or edited; copy it again"
+    "gallery-size-differs",
+    "warning",
+    hint="nothing to do in a part of a data set; else the file was renamed or edited: copy it again",
 )
 
 

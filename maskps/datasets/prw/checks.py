@@ -19,6 +19,7 @@ from maskps.datasets.checks.tables import (
     check_unlabeled_marks,
     counted,
 )
+from maskps.datasets.dataset_format import is_made
 from maskps.datasets.prw import files
 from maskps.datasets.prw.check_queries import check_queries, identities_of, line_ends
 from maskps.datasets.prw.files import QueryLine
@@ -116,7 +117,8 @@ def check_prw(root: Path) -> list[Finding]:
     marks = {str(part.file): part.marks for part in (train, test)}
     findings += check_unlabeled_marks(marks)
     findings += _shared_ids(train, test, lists)
-    is_part = train.is_read and test.is_read and _listed_images(train, test) < published.IMAGES // 2
+    is_few = _listed_images(train, test) < published.IMAGES // 2
+    is_part = train.is_read and test.is_read and (is_few or is_made(root))
     queries = _queries(root, findings, may_be_missing=is_part)
     if queries is not None and test.is_read:
         findings += check_queries(root / files.QUERY_FILE, queries, train.scenes, test.scenes)
@@ -135,7 +137,7 @@ def _image_names(root: Path, file: Path, key: str, findings: list[Finding]) -> l
     except MaskpsError as error:
         findings.append(file_finding(path, error, root=root, known=_KNOWN_FILES))
         return None
-    if not names:
+    if not names and not is_made(root):
         findings.append(_LIST_EMPTY.broken(path, "no image"))
     return names
 

@@ -116,7 +116,7 @@ def _check_names(table: SceneTable, what: str) -> None:
         frame = name.removesuffix(files.IMAGE_SUFFIX)
         if frame == name or not files.is_frame_name(frame):
             raise _refusal(f"scene '{name}'", "the name of a .jpg file in one folder", "another one")
-    if table.camera is not None:
+    if table.camera is not None and names:
         cameras = cameras_of_names(names)
         if cameras is None or not np.array_equal(cameras, table.camera):
             expected = 'names that give the camera, such as "c1s1_000151.jpg"'
