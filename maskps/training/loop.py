@@ -15,6 +15,7 @@ from maskps.config import TrainConfig
 from maskps.errors import ConfigError, TrainingError
 from maskps.io.files import check_output, write_errors_explained
 from maskps.io.images import check_images
+from maskps.io.locks import locked
 from maskps.model.build import build_model
 from maskps.model.predictor import Predictor
 from maskps.model.processes import Processes, open_device, open_processes, own_device
@@ -84,7 +85,7 @@ def train(
 
     Raises:
         OutputExistsError: `run_dir` holds something, and neither `resume` nor `force`.
-        OutputError: the run cannot be written there.
+        OutputError: the run cannot be written there, or another process is writing it.
         ConfigError: settings that contradict the data, each other, or those of the run to resume.
         InputFileError: missing images (looked for before the first step) or broken ones.
         TrainingError: a loss or a gradient that is not finite, missing masks, an interruption, or nothing
@@ -126,7 +127,7 @@ class TrainingLoop:
     ) -> None:
         self.scenes, self.config = scenes, scenes.config
         self.run_dir, self.device, self.processes = run_dir, device, processes
-        self.is_new, self.callback = not resume, callback
+        self.is_new, self.force, self.callback = not resume, force, callback
         self.info = RunInfo.of(scenes, processes=processes.size)
         if resume:
             check_resumable(run_dir, self.info, self.config)
@@ -213,7 +214,10 @@ class TrainingLoop:
 
     def _open_files(self, stack: ExitStack) -> None:
         """Makes the folder that of this run, and opens the files that are written step by step."""
+        stack.enter_context(locked(self.run_dir, what="run"))
         if self.is_new:
+            # Another process may have finished a run here since the first check.
+            check_output(self.run_dir, record=RECORD, force=self.force)
             with write_errors_explained(self.run_dir):
                 _clear(self.run_dir)
                 write_run_files(self.run_dir, self.info, self.config)

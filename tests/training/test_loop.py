@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import torch
 
-from maskps.errors import ConfigError, InputFileError, OutputExistsError, TrainingError
+from maskps.errors import ConfigError, InputFileError, OutputError, OutputExistsError, TrainingError
 from maskps.losses import LOSS_NAMES
 from maskps.model import MaskGuidedPersonSearch
+from maskps.model.processes import Processes
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
-from maskps.training import StepReport, TrainConfig, train
+from maskps.training import SceneDataset, StepReport, TrainConfig, train
 from maskps.training.checkpoint import checkpoint_path, checkpoint_steps, read_checkpoint, write_checkpoint
+from maskps.training.loop import TrainingLoop
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -478,3 +480,42 @@ def test_a_steps_images_may_be_split_otherwise_when_resuming(
     with pytest.raises(ConfigError, match=r"images per step .*: 4 -> 6"):
         train(make_config(batch_size=3, accumulate=2), dataset, subset, run, resume=True)
     assert train(make_config(batch_size=2, accumulate=2), dataset, subset, run, resume=True).steps_here == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"force": True}])
+def test_a_run_has_one_writer(
+    options: dict[str, bool],
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+) -> None:
+    """The second training is refused at the second step of the first, which is not disturbed."""
+    run, config = tmp_path / "run", make_config()
+    refusals: list[OutputError | OutputExistsError] = []
+
+    def start_another(report: StepReport) -> None:
+        if report.step == 2:
+            with pytest.raises((OutputError, OutputExistsError)) as caught:
+                train(config, dataset, subset, run, **options)
+            refusals.append(caught.value)
+
+    train(config, dataset, subset, run, callback=start_another)
+    assert [line["step"] for line in metrics(run)] == [1, 2, 3, 4, 5, 6]
+    if options:
+        assert f"process {os.getpid()}" in refusals[0].found
+    train(config, dataset, subset, run, force=True)
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_replaced(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    run, config = tmp_path / "run", make_config(epochs=1)
+    scenes = SceneDataset(dataset, subset, config)
+    place = torch.device("cpu")
+    loop = TrainingLoop(scenes, run, place, Processes(), resume=False, force=False, callback=None)
+    train(config, dataset, subset, run)
+    before = last(run).stat().st_mtime_ns
+    with pytest.raises(OutputExistsError):
+        loop.run()
+    assert last(run).stat().st_mtime_ns == before
