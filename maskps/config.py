@@ -7,6 +7,7 @@ builds. Each setting names its source. A recipe is a TOML file with the keys tha
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import itertools
@@ -21,8 +22,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from maskps.errors import ConfigError, InputFileError
+from maskps.errors import ConfigError, InputFileError, shown_value
 from maskps.io.files import explained_reading, written_atomically
+
+_MOST_ENTRIES = 100
+_NOT_TOML = (ValueError, RecursionError)
+"""What tomllib raises; also for a number of 5,000 digits, or 1,000 lists within each other."""
 
 
 def _setting(
@@ -55,76 +60,76 @@ class TrainConfig:
     pretrained: str = _setting("imagenet")  # [4.2]; also "shipped", "none", or the path of a weight file
     frozen_stages: int = _setting(1, low=0, high=4)  # [OIM] 1 = conv1 and its norm, 2 = also res2, ...
     freeze_batch_norm: str = _setting("stem", choices=("stem", "all", "none"))  # [OIM]
-    embedding_dim: int = _setting(256, low=1)  # [3.2] d of f_id
-    roi_pool: int = _setting(14, low=2)  # [3.2] RoIAlign output; res5 halves it to m = 7; masks are 2m x 2m
-    mask_channels: int = _setting(256, low=1)  # Mask R-CNN, which [4.2] follows: of the mask branch
+    embedding_dim: int = _setting(256, low=1, high=16384)  # [3.2] d of f_id
+    roi_pool: int = _setting(14, low=2, high=64)  # [3.2] RoIAlign output; res5 halves it to m, masks have 2m
+    mask_channels: int = _setting(256, low=1, high=16384)  # Mask R-CNN, as [4.2]: of the mask branch
     detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled in it
 
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------
-    shorter_side: int = _setting(600, low=16)  # [4.2]
-    longest_side: int = _setting(1000, low=16)  # [OIM] upper limit; shorter_side gives way to it
+    shorter_side: int = _setting(600, low=16, high=8192)  # [4.2]
+    longest_side: int = _setting(1000, low=16, high=16384)  # [OIM] upper limit; shorter_side gives way to it
     flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; [ours] per image and epoch
 
     # -- region proposals -------------------------------------------------------------------------------
-    anchor_sizes: tuple[int, ...] = _setting((128, 256, 512), low=1)  # [OIM] 8, 16, 32 x stride 16
-    anchor_ratios: tuple[float, ...] = _setting((0.5, 1.0, 2.0), above=0)  # [OIM] height / width
-    rpn_channels: int = _setting(512, low=1)  # [OIM] of its 3x3 convolution
-    rpn_batch_size: int = _setting(256, low=1)  # [OIM] anchors per image
-    rpn_pre_nms_top_n_train: int = _setting(12000, low=1)  # [OIM]
-    rpn_pre_nms_top_n_test: int = _setting(6000, low=1)  # [OIM]
-    rpn_post_nms_top_n_train: int = _setting(2000, low=1)  # [OIM]
-    rpn_post_nms_top_n_test: int = _setting(300, low=1)  # [OIM]
+    anchor_sizes: tuple[int, ...] = _setting((128, 256, 512), low=1, high=16384)  # [OIM] 8, 16, 32 x stride
+    anchor_ratios: tuple[float, ...] = _setting((0.5, 1.0, 2.0), low=0.01, high=100)  # [OIM] height / width
+    rpn_channels: int = _setting(512, low=1, high=16384)  # [OIM] of its 3x3 convolution
+    rpn_batch_size: int = _setting(256, low=1, high=10**6)  # [OIM] anchors per image
+    rpn_pre_nms_top_n_train: int = _setting(12000, low=1, high=10**6)  # [OIM]
+    rpn_pre_nms_top_n_test: int = _setting(6000, low=1, high=10**6)  # [OIM]
+    rpn_post_nms_top_n_train: int = _setting(2000, low=1, high=10**5)  # [OIM]
+    rpn_post_nms_top_n_test: int = _setting(300, low=1, high=10**5)  # [OIM]
     rpn_nms: float = _setting(0.7, low=0, high=1)  # [OIM]
 
     # -- regions of interest ----------------------------------------------------------------------------
-    rois_per_image: int = _setting(128, low=1)  # [OIM]
+    rois_per_image: int = _setting(128, low=1, high=10**5)  # [OIM]
     roi_foreground_fraction: float = _setting(0.25, low=0, high=1)  # [OIM]
     box_score_threshold: float = _setting(0.05, low=0, high=1)  # [OIM] at test time; search uses >= 0.5
     box_nms: float = _setting(0.4, low=0, high=1)  # [OIM]
-    detections_per_image: int = _setting(300, low=1)  # [OIM] the number of proposals
+    detections_per_image: int = _setting(300, low=1, high=10**5)  # [OIM] the number of proposals
 
     # -- losses (Eqs. 1-7) ------------------------------------------------------------------------------
-    oim_temperature: float = _setting(0.1, above=0)  # [OIM] tau of Eq. (3)
+    oim_temperature: float = _setting(0.1, low=1e-4, high=10**3)  # [OIM] tau of Eq. (3)
     oim_momentum: float = _setting(0.5, low=0, high=1)  # [OIM] beta of Eq. (4)
-    oim_queue_length: int = _setting(5000, low=0)  # [OIM] Q of Eq. (3)
+    oim_queue_length: int = _setting(5000, low=0, high=10**6)  # [OIM] Q of Eq. (3)
     masks: bool = _setting(True)  # False: the same run and data order without any mask
     mask_target: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
     mask_loss_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) has a sum
     allow_missing_masks: bool = _setting(False)  # [ours] train even if outlines of the subset are missing
-    rpn_cls_weight: float = _setting(1.0, low=0)  # Eq. (7): every weight is 1
-    rpn_reg_weight: float = _setting(1.0, low=0)
-    rcnn_cls_weight: float = _setting(1.0, low=0)
-    rcnn_reg_weight: float = _setting(1.0, low=0)
-    id_weight: float = _setting(1.0, low=0)
-    mask_weight: float = _setting(1.0, low=0)  # lambda of images with masks; the others have 0, always
+    rpn_cls_weight: float = _setting(1.0, low=0, high=10**6)  # Eq. (7): every weight is 1
+    rpn_reg_weight: float = _setting(1.0, low=0, high=10**6)
+    rcnn_cls_weight: float = _setting(1.0, low=0, high=10**6)
+    rcnn_reg_weight: float = _setting(1.0, low=0, high=10**6)
+    id_weight: float = _setting(1.0, low=0, high=10**6)
+    mask_weight: float = _setting(1.0, low=0, high=10**6)  # lambda of images with masks; others have 0
 
     # -- optimisation (Sec. 4.2) ------------------------------------------------------------------------
-    epochs: int = _setting(12, low=1)  # [4.2]
-    batch_size: int = _setting(1, low=1)  # [4.2] images per process and micro-batch
-    accumulate: int = _setting(1, low=1)  # [ours] micro-batches per step and process
+    epochs: int = _setting(12, low=1, high=10**5)  # [4.2]
+    batch_size: int = _setting(1, low=1, high=10**4)  # [4.2] images per process and micro-batch
+    accumulate: int = _setting(1, low=1, high=10**4)  # [ours] micro-batches per step and process
     optimizer: str = _setting("sgd", choices=("sgd", "adamw"))  # [4.2] sgd
     precision: str = _setting("fp32", choices=("fp32", "bf16"))  # [ours] of the network; losses are fp32
-    learning_rate: float = _setting(4e-4, above=0)  # [4.2]
+    learning_rate: float = _setting(4e-4, above=0, high=10**3)  # [4.2]
     schedule: str = _setting("steps", choices=("steps", "cosine"))  # [4.2] steps; cosine: down to 0
-    lr_steps: tuple[float, ...] = _setting((4.0, 8.0), above=0, rising=True)  # [4.2] epochs: "every 4"
+    lr_steps: tuple[float, ...] = _setting((4.0, 8.0), above=0, high=10**5, rising=True)  # [4.2] "every 4"
     lr_factor: float = _setting(0.1, above=0, high=1)  # [4.2] at each of lr_steps
-    warmup_steps: int = _setting(0, low=0)  # [ours] none; the rate rises linearly over these steps
-    warmup_epochs: float = _setting(0.0, low=0)  # [ours] the same in epochs; set at most one of the two
+    warmup_steps: int = _setting(0, low=0, high=10**9)  # [ours] none; the rate rises linearly
+    warmup_epochs: float = _setting(0.0, low=0, high=10**5)  # [ours] the same in epochs; not both
     momentum: float = _setting(0.9, low=0, high=1)  # [OIM] of sgd; adamw has torch's own betas
-    weight_decay: float = _setting(5e-4, low=0)  # [OIM] of weights; scales and shifts of norms do not decay
-    bias_lr_factor: float = _setting(2.0, above=0)  # [OIM] conv and linear biases learn twice as fast ...
-    bias_weight_decay: float = _setting(0.0, low=0)  # [OIM] ... and do not decay
-    gradient_clip: float = _setting(0.0, low=0)  # [ours] largest gradient norm; 0 = not limited
+    weight_decay: float = _setting(5e-4, low=0, high=10**3)  # [OIM] of weights; norms do not decay
+    bias_lr_factor: float = _setting(2.0, above=0, high=10**3)  # [OIM] biases learn twice as fast ...
+    bias_weight_decay: float = _setting(0.0, low=0, high=10**3)  # [OIM] ... and do not decay
+    gradient_clip: float = _setting(0.0, low=0, high=10**9)  # [ours] largest gradient norm; 0 = not limited
 
     # -- the run ----------------------------------------------------------------------------------------
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
-    num_workers: int = _setting(2, low=0)  # processes that load images; no result depends on it
-    checkpoint_every: int = _setting(1000, low=0)  # steps; 0 = at the end of every epoch only
-    keep_checkpoints: int = _setting(2, low=1)  # the last ones; older ones are deleted
-    eval_every: int = _setting(0, low=0)  # epochs between evaluations, which choose best.pt; 0 = never
-    eval_gallery_size: int = _setting(100, low=1)  # of those evaluations (Sec. 4.1)
+    num_workers: int = _setting(2, low=0, high=128)  # processes that load images; no result depends on it
+    checkpoint_every: int = _setting(1000, low=0, high=10**9)  # steps; 0 = at the end of every epoch only
+    keep_checkpoints: int = _setting(2, low=1, high=10**6)  # the last ones; older ones are deleted
+    eval_every: int = _setting(0, low=0, high=10**5)  # epochs between evaluations, for best.pt; 0 = never
+    eval_gallery_size: int = _setting(100, low=1, high=10**9)  # of those evaluations (Sec. 4.1)
     tensorboard: bool = _setting(False)  # also write curves and example images for TensorBoard
-    image_every: int = _setting(500, low=1)  # steps between those example images
+    image_every: int = _setting(500, low=1, high=10**9)  # steps between those example images
 
     def __post_init__(self) -> None:
         types = _types()
@@ -168,8 +173,8 @@ def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     where, text = _recipe_text(recipe)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(where, expected="a TOML file of settings", found=str(error)) from error
+    except _NOT_TOML as error:
+        raise ConfigError(where, expected="a TOML file of settings", found=str(error)[:200]) from error
     _check_keys(values, where)
     types = _types()
     for override in overrides:
@@ -278,14 +283,16 @@ def _checked(key: str, value: Any, wanted: Any) -> Any:
         if isinstance(value, list | tuple):
             return tuple(_checked(key, entry, typing.get_args(wanted)[0]) for entry in value)
     elif wanted is float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
+        if type(value) in (int, float):
+            with contextlib.suppress(OverflowError):  # a whole number of 400 digits
+                if math.isfinite(value):
+                    return float(value)
     elif type(value) is wanted:
         return value
     raise ConfigError(
         key,
         expected=_type_name(wanted),
-        found=setting_text(value) if isinstance(value, bool | str) else repr(value),
+        found=setting_text(value)[:60] if isinstance(value, bool | str) else shown_value(value),
     )
 
 
@@ -294,11 +301,11 @@ def _parsed(key: str, text: str, wanted: Any) -> Any:
         values = tomllib.loads(f"value = {text}")
         if set(values) == {"value"} and not (wanted is str and not isinstance(values["value"], str)):
             return values["value"]
-    except tomllib.TOMLDecodeError:
+    except _NOT_TOML:
         pass
     if wanted is str:
         return text
-    raise ConfigError(f"--set {key}={text}", expected=_type_name(wanted), found=f"'{text}'")
+    raise ConfigError(f"--set {key}={text[:60]}", expected=_type_name(wanted), found=f"'{text[:60]}'")
 
 
 def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
@@ -317,9 +324,13 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
         if limits[key] is None:
             continue
         if not all(is_fine(entry, limits[key]) for entry in entries):
-            raise ConfigError(field.name, expected=f"{sign} {limits[key]}", found=f"{value}")
+            raise ConfigError(field.name, expected=f"{sign} {limits[key]:,}", found=shown_value(value))
+    if len(entries) > _MOST_ENTRIES:
+        raise ConfigError(
+            field.name, expected=f"at most {_MOST_ENTRIES} numbers", found=f"{len(entries)} numbers"
+        )
     if limits["rising"] and any(b <= a for a, b in itertools.pairwise(entries)):
-        raise ConfigError(field.name, expected="rising numbers", found=f"{list(value)}")
+        raise ConfigError(field.name, expected="rising numbers", found=shown_value(list(value)))
     if isinstance(value, tuple) and not value and not limits["rising"]:
         raise ConfigError(field.name, expected="at least one number", found="an empty list")
 

@@ -157,6 +157,37 @@ def test_a_wrong_override_is_named(override: str, found: str, hint: str) -> None
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize("value", ["1e308", "1" + 23 * "0", 400 * "9", 5000 * "9", 3000 * "["])
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "weight_decay", "bias_lr_factor", "embedding_dim", "epochs", "lr_steps"]
+)
+def test_an_extreme_value_is_refused_with_a_short_message(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        load_config("paper", [f"{name}={value}"])
+    assert len(str(caught.value)) < 400
+
+
+def test_every_number_has_a_highest_value_which_is_taken_itself() -> None:
+    for field in dataclasses.fields(TrainConfig):
+        if field.type in ("bool", "str"):
+            continue
+        high = field.metadata["high"]
+        values = (high, high * 2) if field.type == "int" else (float(high), high * 1.01)
+        entries = [(value,) if field.type.startswith("tuple") else value for value in values]
+        if field.type == "tuple[int, ...]":
+            entries = [(int(high),), (int(high) + 1,)]
+        sizes = {"longest_side": 16384} if field.name == "shorter_side" else {}
+        assert getattr(TrainConfig(**{**sizes, field.name: entries[0]}), field.name) == entries[0]
+        with pytest.raises(ConfigError, match=f"(?s){field.name}.*<= "):
+            TrainConfig(**{**sizes, field.name: entries[1]})
+
+
+def test_a_list_has_an_end() -> None:
+    TrainConfig(anchor_sizes=(16,) * 100)
+    with pytest.raises(ConfigError, match="101 numbers"):
+        TrainConfig(anchor_sizes=(16,) * 101)
+
+
 def test_the_warm_up_is_given_once() -> None:
     with pytest.raises(ConfigError, match="not both"):
         TrainConfig(warmup_steps=10, warmup_epochs=1)

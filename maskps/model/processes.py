@@ -86,7 +86,7 @@ class Processes:
             return error
         return self._stopped("stopped with the others; process 0 says why")
 
-    def explained(self, error: RuntimeError) -> RuntimeError | MaskpsError:
+    def explained(self, error: Exception) -> Exception:
         """Returns the error to raise instead of this one: if another process has ended, one that says so."""
         text = str(error)
         if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in text or "Connection" in text):

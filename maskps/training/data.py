@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,21 +232,23 @@ def batches_of_steps(
     Raises:
         MaskpsError: an image that cannot be used, also if a loader process found it.
     """
+
+    def steps() -> Iterator[list[tuple[list[tuple[int, int]], float]]]:
+        """Yields the micro-batches of each step: their items (epoch, row), and their share."""
+        for epoch in range(first_step // per_epoch, config.epochs):
+            order = epoch_order(len(scenes), seed=config.seed, epoch=epoch).tolist()
+            done = max(0, first_step - epoch * per_epoch)
+            for start in range(done * images, len(order), images):
+                rows = order[start : start + images]
+                own = shares(rows, batch_size=config.batch_size, rank=rank, size=size)
+                yield [([(epoch, row) for row in part], share) for part, share in own]
+
     config = scenes.config
     images = images_per_step(config, size)
     per_epoch = steps_per_epoch(len(scenes), images)
-    items: list[list[tuple[int, int]]] = []
-    shares_of_steps: list[list[float]] = []
-    for epoch in range(first_step // per_epoch, config.epochs):
-        order = epoch_order(len(scenes), seed=config.seed, epoch=epoch).tolist()
-        done = max(0, first_step - epoch * per_epoch)
-        for start in range(done * images, len(order), images):
-            own = shares(order[start : start + images], batch_size=config.batch_size, rank=rank, size=size)
-            items += [[(epoch, row) for row in rows] for rows, _ in own]
-            shares_of_steps.append([share for _, share in own])
     loader = DataLoader(
         _Guarded(scenes),
-        batch_sampler=items,
+        batch_sampler=(items for step in steps() for items, _ in step),
         collate_fn=_joined,
         num_workers=config.num_workers,
         worker_init_fn=ignore_signals,
@@ -257,9 +259,9 @@ def batches_of_steps(
         loaded = iter(loader)
     workers = set(multiprocessing.active_children()) - others
     try:
-        for of_step in shares_of_steps:
+        for step in steps():
             batches = []
-            for share in of_step:
+            for _, share in step:
                 batch = next(loaded)
                 if isinstance(batch, MaskpsError):
                     raise batch

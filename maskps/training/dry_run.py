@@ -25,7 +25,7 @@ from maskps.subset import Subset
 from maskps.training.data import SceneDataset, batches_of_steps
 from maskps.training.run import RunInfo
 from maskps.training.schedule import build_optimizer, learning_rate
-from maskps.training.step import Stepper, autocast_for, memory_error
+from maskps.training.step import Stepper, autocast_for, is_memory_error, memory_error
 
 _MEASURED = 5
 """Steps that are measured. The first step does not count: it allocates memory and loads kernels."""
@@ -138,7 +138,9 @@ def dry_run(
     parameters = count_parameters(model)
     try:
         durations = _take_steps(model, scenes, info, place)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
         raise memory_error(error, "dry run", place) from error
     labeled = int(np.count_nonzero(dataset.train.is_labeled))
     missing = 0 if subset is None else int(np.count_nonzero(subset.masks.states == MaskState.MISSING))

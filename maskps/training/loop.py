@@ -46,7 +46,7 @@ from maskps.training.run import (
     write_run_files,
 )
 from maskps.training.schedule import build_optimizer, learning_rate
-from maskps.training.step import Stepper, autocast_for, memory_error
+from maskps.training.step import Stepper, autocast_for, is_memory_error, memory_error
 from maskps.training.tensorboard import FOLDER as TENSORBOARD
 from maskps.training.tensorboard import TensorBoardLog, check_tensorboard
 
@@ -172,7 +172,7 @@ class TrainingLoop:
                 pace = self._take_steps().total
             except KeyboardInterrupt as error:
                 raise self._interrupted() from error
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if self.interruption.requested and "DataLoader worker" in str(error):
                     # The signal reached the loader's processes too.
                     raise self._interrupted() from error
@@ -317,8 +317,8 @@ class TrainingLoop:
         )
         return self.processes.shared(error)
 
-    def _explained(self, error: RuntimeError) -> Exception:
-        if isinstance(error, torch.OutOfMemoryError):
+    def _explained(self, error: RuntimeError | MemoryError) -> Exception:
+        if is_memory_error(error):
             return memory_error(error, self._where(), self.device)
         if "DataLoader worker" in str(error):
             return TrainingError(

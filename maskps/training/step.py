@@ -179,11 +179,16 @@ def autocast_for(config: TrainConfig, device: torch.device) -> AbstractContextMa
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def memory_error(error: torch.OutOfMemoryError, where: str, device: torch.device) -> TrainingError:
+def is_memory_error(error: BaseException) -> bool:
+    """Whether a step needed more memory than there is, on a CUDA device or the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+
+
+def memory_error(error: BaseException, where: str, device: torch.device) -> TrainingError:
     """Returns the error to raise when a step needed more memory than the device has."""
     return TrainingError(
         where,
         expected=f"enough memory on {device}",
-        found=str(error).splitlines()[0],
+        found=(str(error).splitlines() or ["too little of it"])[0],
         hint="lower batch_size (and raise accumulate as much), shorter_side or rois_per_image",
     )
