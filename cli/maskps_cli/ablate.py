@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,8 @@ def ablate(
         wanted = parse_grid(proportions)
     with wrong_value("--seeds"):
         numbers = parse_seeds(seeds)
+        for seed in numbers:
+            dataclasses.replace(config, seed=seed)  # refuses a seed out of range
     with progress_bar("grid", quiet=quiet) as update:
 
         def on_report(report: GridReport) -> None:

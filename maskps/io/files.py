@@ -98,16 +98,21 @@ def written_atomically(path: Path) -> Iterator[Path]:
 def check_output(path: Path, *, record: str, force: bool = False) -> None:
     """Raises an error unless a folder of results may be written to `path`.
 
-    An empty folder may be filled. With `force`, so may one that maskps made: it holds the file `record`,
-    which is a JSON file of maskps. Other folders and files are never written to.
+    An empty folder may be filled, and one in which a kill left only a lock or a half-written record. With
+    `force`, so may one that maskps made: it holds the file `record`, which is a JSON file of maskps. Other
+    folders and files are never written to.
 
     Raises:
         OutputExistsError: something of the user's is there.
         OutputError: a folder cannot be made there.
     """
+
+    def is_left_over(name: str) -> bool:
+        return name == LOCK_NAME or name.startswith(f".{record}.")
+
     with write_errors_explained(path):
         _check_place(path)
-        if not path.exists() or (path.is_dir() and not set(os.listdir(path)) - {LOCK_NAME}):
+        if not path.exists() or (path.is_dir() and all(map(is_left_over, os.listdir(path)))):
             return
     if not path.is_dir():
         raise OutputExistsError(

@@ -123,7 +123,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         ConfigError: it is not a list of whole numbers, or holds one twice.
     """
-    if not re.fullmatch(r" *\d+ *(, *\d+ *)*", text):
+    if not re.fullmatch(r" *\d{1,20} *(, *\d{1,20} *)*", text, re.ASCII):
         raise ConfigError(
             "seeds",
             expected="whole numbers, separated by commas",
@@ -194,13 +194,13 @@ def run_grid(
         for label, subset in subsets.items()
     }
     header = _header(dataset, protocol_name, protocol, open_subset(subset_folder, dataset))
-    if (run_dir / ABLATION_RECORD).is_file():
+    if (run_dir / ABLATION_RECORD).is_file() and (run_dir / CONFIG).is_file():
         _check_same(run_dir, config, header)
     else:
         with write_errors_explained(run_dir):
             run_dir.mkdir(parents=True, exist_ok=True)
-        write_config(run_dir / CONFIG, _shared(config))
         write_json(run_dir / ABLATION_RECORD, {**header, "rows": [], "cells": []})
+        write_config(run_dir / CONFIG, _shared(config))
 
     grid = _Grid(config, dataset, subsets, run_dir, protocol, device, header, callback)
     # All rows of a seed come before the next seed: the first comparison is there early.

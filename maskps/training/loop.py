@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
@@ -22,8 +21,8 @@ from maskps.model.processes import Processes, open_device, open_processes, own_d
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training.checkpoint import (
-    FOLDER,
     Checkpoint,
+    best_path,
     checkpoint_path,
     remove_other_checkpoints,
     write_checkpoint,
@@ -40,6 +39,7 @@ from maskps.training.run import (
     TIMING,
     RunInfo,
     check_resumable,
+    is_unstarted,
     load_optimizer,
     load_weights,
     read_newest_checkpoint,
@@ -125,6 +125,8 @@ class TrainingLoop:
         force: bool,
         callback: Callable[[StepReport], None] | None,
     ) -> None:
+        if resume and is_unstarted(run_dir):
+            resume, force = False, True
         self.scenes, self.config = scenes, scenes.config
         self.run_dir, self.device, self.processes = run_dir, device, processes
         self.is_new, self.force, self.callback = not resume, force, callback
@@ -331,9 +333,11 @@ class TrainingLoop:
 
 
 def _clear(run_dir: Path) -> None:
-    """Removes what an earlier run wrote, except its record, which marks the folder as ours."""
+    """Removes what an earlier run wrote, but its record, which marks the folder as ours; no other files."""
     run_dir.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, METRICS, TIMING, EVALUATIONS):
         (run_dir / name).unlink(missing_ok=True)
-    for folder in (FOLDER, TENSORBOARD):
-        shutil.rmtree(run_dir / folder, ignore_errors=True)
+    remove_other_checkpoints(run_dir, step=-1, keep=0)
+    best_path(run_dir).unlink(missing_ok=True)
+    for events in (run_dir / TENSORBOARD).glob("events.out.tfevents.*"):
+        events.unlink()

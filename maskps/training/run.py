@@ -270,6 +270,12 @@ def _wrong_optimizer_state(optimizer: torch.optim.Optimizer, saved: Mapping[str,
     return ""
 
 
+def is_unstarted(run_dir: Path) -> bool:
+    """Whether a kill left a run between its first two files, run.json and config.toml."""
+    has_config, has_record = ((run_dir / name).exists() for name in (CONFIG, RECORD))
+    return has_record and not has_config and not checkpoint_steps(run_dir)
+
+
 def check_resumable(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:
     """Raises an error unless the run in this folder has the same settings and data.
 

@@ -174,3 +174,12 @@ def test_a_folder_and_a_path_below_a_file_are_not_read(tmp_path: Path) -> None:
 def test_what_a_library_says_about_the_content_is_left_to_the_caller() -> None:
     with pytest.raises(OSError, match="cannot identify"), explained_reading(Path("x"), what="an image"):
         raise OSError("cannot identify image file")
+
+
+@pytest.mark.parametrize("name", [".lock", ".record.json.abc.json"])
+def test_what_a_kill_left_does_not_count_as_content(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    check_output(tmp_path, record="record.json")
+    (tmp_path / ".notes").touch()
+    with pytest.raises(OutputExistsError, match="other content"):
+        check_output(tmp_path, record="record.json", force=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 
 import pytest
 import torch
 
 from maskps.config import TrainConfig
+from maskps.errors import ConfigError
 from maskps.losses import OIMLoss
 from maskps.model import build_model
 from maskps.model.proposals import build_rpn
@@ -124,3 +126,14 @@ def test_the_papers_network_has_its_sizes(config: Config) -> None:
     assert heads.embedding.weight.shape == (256, 2048)
     assert heads.classifier.weight.shape == (2, 2048) and heads.regressor.weight.shape == (4, 2048)
     assert sum(p.numel() for p in model.stem.parameters() if not p.requires_grad) > 0
+
+
+def test_weights_that_memory_cannot_hold_are_refused_before_any_is_made(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """150,000 x 16,384 numbers of 4 bytes in the queue alone, on a machine of 8 GiB."""
+    real = os.sysconf
+    monkeypatch.setattr(os, "sysconf", lambda name: 2**21 if name == "SC_PHYS_PAGES" else real(name))
+    build_model(config(oim_queue_length=1000), num_pids=3)
+    with pytest.raises(ConfigError, match=r"8\.6 GB of weights[^$]*9\.9 GB"):
+        build_model(config(oim_queue_length=150_000, embedding_dim=16384), num_pids=3)

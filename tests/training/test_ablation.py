@@ -369,3 +369,14 @@ def test_a_broken_result_is_named(go: Callable[..., AblationTable], tmp_path: Pa
     cell.write_text(cell.read_text()[:40])
     with pytest.raises(InputFileError, match=r"cell\.json"):
         go("0%")
+
+
+def test_a_grid_that_was_killed_between_its_first_two_files_starts_again(
+    go: Callable[..., AblationTable], tmp_path: Path
+) -> None:
+    go("0%")
+    config = tmp_path / "grid" / "config.toml"
+    before = config.read_bytes()
+    config.unlink()
+    go("0%")
+    assert config.read_bytes() == before

@@ -113,3 +113,33 @@ def test_images_that_are_not_there_are_named(
     (dataset.image_dir / "s4.jpg").unlink()
     with pytest.raises(InputFileError, match=r"s4\.jpg"):
         dry_run(make_config(), dataset, subset)
+
+
+@pytest.mark.parametrize("call", ["dry_run", "train"])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")]
+)
+def test_too_little_memory_on_the_cpu_is_explained(
+    error: Exception,
+    call: str,
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_large(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("maskps.training.step.Stepper.take", too_large)
+    with pytest.raises(TrainingError, match="enough memory on cpu"):
+        if call == "train":
+            train(make_config(), dataset, subset, tmp_path / "run")
+        else:
+            dry_run(make_config(), dataset, subset)
+
+
+def test_an_endless_run_is_not_laid_out_beforehand(
+    dataset: PersonSearchDataset, subset: Subset, make_config: Config
+) -> None:
+    assert dry_run(make_config(epochs=100_000), dataset, subset).info.steps == 300_000

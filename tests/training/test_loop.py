@@ -519,3 +519,34 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_replaced(
     with pytest.raises(OutputExistsError):
         loop.run()
     assert last(run).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("left", [[".lock"], [".run.json.x1.json"], ["run.json"]])
+def test_a_run_that_was_killed_at_its_first_files_starts_again(
+    left: list[str], dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(epochs=1)
+    train(config, dataset, subset, tmp_path / "whole")
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in left:
+        content = (tmp_path / "whole" / name).read_bytes() if name == "run.json" else b"{"
+        (run / name).write_bytes(content)
+    train(config, dataset, subset, run, resume=left == ["run.json"])
+    assert metrics(run) == metrics(tmp_path / "whole")
+    assert (run / "config.toml").read_bytes() == (tmp_path / "whole" / "config.toml").read_bytes()
+
+
+def test_force_leaves_files_that_a_run_did_not_write(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config, run = make_config(epochs=1), tmp_path / "run"
+    train(config, dataset, subset, run)
+    own = [run / "notes.txt", run / "checkpoints" / "mine.pt", run / "tensorboard" / "notes.txt"]
+    for path in own:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("keep")
+    write_checkpoint(checkpoint_path(run, 77), read_checkpoint(last(run)))
+    train(config, dataset, subset, run, force=True)
+    assert all(path.read_text() == "keep" for path in own)
+    assert checkpoint_steps(run) == [3]
