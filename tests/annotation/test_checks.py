@@ -438,6 +438,14 @@ def test_one_corner_that_is_not_halfway_shows_a_hand(
     assert codes(findings) == expected
 
 
+def test_parts_without_their_person_are_named_by_the_first_shape(annotate: Annotate) -> None:
+    parts = [drawn("p1", P1, flags={flag: True}) for flag in ("hole", "accessory")]
+    _, findings = annotate(*parts, *GOOD[1:])
+    assert [(finding.code, finding.where) for finding in findings] == [
+        ("part-alone", "ann/a.json p1 (shape 3)")
+    ]
+
+
 def test_an_outline_is_cut_at_all_borders_of_the_image(annotate: Annotate) -> None:
     left, right = box_shape(-2, -1, 28, 66), box_shape(62, 30, 102, 101)
     outlines, _ = annotate(drawn("p1", left), GOOD[1], drawn("p3", right))

@@ -228,3 +228,17 @@ def test_failed_write_leaves_the_old_file(
     with pytest.raises(OutputError, match="disk full"):
         write_detections(path, detections)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("score", "is_valid"), [(0.0, True), (1.00009, True), (1.00011, False), (-1e-6, False)]
+)
+def test_scores_are_from_0_to_1_but_for_the_rounding(
+    detections: Detections, score: float, is_valid: bool
+) -> None:
+    scores = np.array([score, 0.4, 0.7], np.float32)
+    if is_valid:
+        assert dataclasses.replace(detections, scores=scores).num_images == 3
+    else:
+        with pytest.raises(AnnotationError, match="confidences from 0 to 1"):
+            dataclasses.replace(detections, scores=scores)

@@ -484,6 +484,14 @@ def test_a_bad_annotation_is_a_finding_and_the_others_are_read(
     assert list(assigned.outlines) == [1]
 
 
+def test_without_sizes_in_the_file_a_mask_must_have_the_size_of_the_scene(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg"}]
+    other = {"image_id": 1, "segmentation": mask_to_rle(np.pad(person_mask(1), 1))}
+    (finding,) = import_outlines(coco(tmp_path, other, entry(0), images=images), scenes()).findings
+    assert (finding.code, "annotation 0" in finding.where) == ("annotation-unusable", True)
+    assert "image's size" in f"{finding}"
+
+
 @pytest.mark.parametrize(
     "image",
     [

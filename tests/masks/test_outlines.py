@@ -130,6 +130,13 @@ def test_clipping_keeps_holes_and_makes_parts() -> None:
     assert [ring_area(ring) for ring in outline.clipped([3, 3, 7, 7]).rings] == [16.0, -4.0]
 
 
+def test_each_side_of_a_box_clips() -> None:
+    """A rectangle of 20 x 10, clipped to one half of it at a time."""
+    outline = outline_from_polygons([[(0, 0), (20, 0), (20, 10), (0, 10)]], where="rectangle")
+    for box in ([0, 0, 10, 20], [10, 0, 20, 20], [0, 0, 20, 5], [0, 5, 20, 10]):
+        assert outline.clipped(box).area == 100.0
+
+
 def test_a_box_around_it_clips_nothing_and_keeps_the_vertices() -> None:
     outline = outline_from_polygons([SQUARE], where="square")
     for box in ([0, 0, 10, 10], [-np.inf, -np.inf, np.inf, np.inf]):
