@@ -64,7 +64,7 @@ def _mask_geometry(shape: LabelMeShape, where: str) -> Any:
             hint=_AGAIN,
         )
     x, y = corners[0].tolist()
-    return mask_to_outline(bitmap, origin=(x, y)).to_shapely()
+    return mask_to_outline(bitmap, origin=(x, y), where=where).to_shapely()
 
 
 def _read_bitmap(text: str, size: tuple[int, int], where: str) -> tuple[NDArray[np.bool_] | None, str]:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
+from maskps.errors import AnnotationError
 from maskps.masks.outlines import Outline, outline_from_polygons, ring_area
 from maskps.masks.rasterising import outline_to_mask
-from maskps.masks.tracing import mask_to_outline
+from maskps.masks.tracing import FREE_RUNS, MOST_NUMBERS, RUNS_PER_ROW, mask_to_outline, outlines_of_numbers
 
 Mask = NDArray[np.bool_]
 
@@ -138,3 +139,63 @@ def test_what_lies_outside_the_image_is_cut_off() -> None:
 
 def test_an_empty_outline_gives_an_empty_mask() -> None:
     assert not outline_to_mask(Outline(()), 4, 3).any()
+
+
+@settings(deadline=None)
+@given(arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3)))
+def test_each_number_has_the_outline_of_its_own_pixels(numbers: NDArray[np.int32]) -> None:
+    outlines = dict(outlines_of_numbers(numbers))
+    assert list(outlines) == [number for number in np.unique(numbers).tolist() if number]
+    height, width = numbers.shape
+    for number, outline in outlines.items():
+        np.testing.assert_array_equal(outline_to_mask(outline, width, height), numbers == number)
+
+
+def test_a_mask_of_no_rows_or_columns_is_empty() -> None:
+    for shape in ((0, 0), (0, 5), (5, 0)):
+        assert mask_to_outline(np.zeros(shape, dtype=np.bool_)).is_empty
+
+
+@pytest.mark.parametrize("size", [800, 3000])
+def test_noise_is_refused_before_it_is_traced(size: int) -> None:
+    """800 x 800 took 81 seconds."""
+    noise = np.random.default_rng(0).random((size, size)) < 0.5
+    with pytest.raises(AnnotationError, match=r"noise.png(.|\n)*runs of pixels in"):
+        mask_to_outline(noise, where="noise.png")
+
+
+def combs(height: int, runs: int) -> Mask:
+    mask = np.zeros((height, 2 * runs), dtype=np.bool_)
+    mask[:, ::2] = True
+    return mask
+
+
+def test_the_limit_counts_the_rows_of_the_person_not_of_the_image() -> None:
+    height = FREE_RUNS // RUNS_PER_ROW  # the limit is 2 RUNS_PER_ROW runs in each row
+    at_the_limit = combs(height, 2 * RUNS_PER_ROW)
+    assert len(mask_to_outline(np.pad(at_the_limit, 50)).rings) == 2 * RUNS_PER_ROW
+    one_more = np.pad(at_the_limit, ((50, 50), (50, 50)))
+    one_more[50, 50 + at_the_limit.shape[1] + 1] = True
+    with pytest.raises(AnnotationError, match="4,001 runs of pixels in 200 rows"):
+        mask_to_outline(one_more)
+
+
+def test_a_person_2000_pixels_tall_behind_a_fence_is_traced() -> None:
+    rng = np.random.default_rng(0)
+    mask = combs(2000, RUNS_PER_ROW).repeat(40, axis=1)
+    mask &= rng.random((2000, 1)) < 0.9
+    assert same_back(mask)
+
+
+def test_more_numbers_than_persons_are_a_picture() -> None:
+    numbers = np.arange(MOST_NUMBERS + 2).reshape(-1, 2)
+    assert len(list(outlines_of_numbers(numbers[:-1]))) == MOST_NUMBERS - 1
+    with pytest.raises(AnnotationError, match="1,001 numbers"):
+        list(outlines_of_numbers(numbers))
+
+
+def test_noise_of_several_numbers_is_refused_as_a_whole() -> None:
+    """Each number alone is below the limit."""
+    numbers = np.random.default_rng(0).integers(0, 30, (300, 300))
+    with pytest.raises(AnnotationError, match="runs of pixels in 300 rows"):
+        list(outlines_of_numbers(numbers))

@@ -182,7 +182,7 @@ def _traced(rle: Mapping[str, Any], size: tuple[int, int] | None, where: str) ->
     mask = rle_to_mask(rle, where=where)
     height, width = mask.shape
     check_size((width, height), size, where)
-    outline = mask_to_outline(mask)
+    outline = mask_to_outline(mask, where=where)
     if outline.is_empty:
         hint = "leave the annotation out"
         raise AnnotationError(where, expected="a mask with pixels", found="an empty one", hint=hint)

@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
 from maskps.masks.assignment import FoundMask
 from maskps.masks.imports.scenes import ImportScenes, check_size
-from maskps.masks.tracing import mask_to_outline
+from maskps.masks.tracing import outlines_of_numbers
 
 VOID = 255
 """Number of VOC's palettes that means "neither person nor background"."""
@@ -120,11 +119,10 @@ def _masks_of(path: Path, scene: int, tag: str | None, scenes: ImportScenes) -> 
     if tag is not None:
         numbers = (numbers != 0).astype(np.int32)
     person = None if tag is None else scenes.person_of_id(scene, tag)
-    boxes = ndimage.find_objects(numbers)  # None for a number that does not occur
-    for number, box in enumerate(boxes, start=1):
-        if box is not None:
-            outline = mask_to_outline(numbers[box] == number, origin=(box[1].start, box[0].start))
-            where = str(path) if tag is not None else f"{path} instance {number}"
-            yield FoundMask(where, scene, outline, person)
-    if not boxes:
+    is_empty = True
+    for number, outline in outlines_of_numbers(numbers, where=path):
+        is_empty = False
+        where = str(path) if tag is not None else f"{path} instance {number}"
+        yield FoundMask(where, scene, outline, person)
+    if is_empty:
         yield Finding("mask-empty", "warning", str(path), "a mask without a pixel")
