@@ -202,6 +202,65 @@ def test_what_cannot_be_read_is_one_error_with_the_file_and_what_to_do(
     assert "train.json" in caught.value.where and caught.value.hint
 
 
+def with_categories(categories: Any, *used: Any) -> dict[str, Any]:
+    """A file of as many persons as `used` has category ids; "missing" leaves the key out."""
+    content = file_of(*range(1, len(used) + 1)) | {"categories": categories}
+    for entry, category in zip(content["annotations"], used, strict=True):
+        entry["category_id"] = category
+        if category == "missing":
+            del entry["category_id"]
+    return content
+
+
+PERSON_AND_CAR = [{"id": 1, "name": "person"}, {"id": 2, "name": "car"}]
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "persons"),
+    [
+        ([{"id": "1", "name": "person"}, {"id": "2", "name": "car"}], (1, 2, 1.0), 2),
+        ([{"id": 1.0, "name": " PERSON "}, {"id": 2, "name": "car"}], ("1", "2", 1), 2),
+        ([{"id": "p", "name": "person"}, {"id": "c", "name": "car"}], ("p", "c"), 1),
+        ([{"id": 0, "name": "person"}, {"id": 1, "name": "Person"}, {"id": 2, "name": 7}], (0, 1, 2), 2),
+        ([{"id": 1, "name": "person"}], (1, "missing"), 2),
+        ([{"id": 7, "name": "pedestrian"}], (7, 7), 2),
+        ([], (1, 2, "missing"), 3),
+        (None, (1, 2), 2),
+    ],
+)
+def test_persons_are_the_category_named_person_with_ids_compared_as_numbers(
+    tmp_path: Path, categories: Any, used: tuple[Any, ...], persons: int
+) -> None:
+    dataset = read_coco(write(tmp_path, with_categories(categories, *used)))
+    assert dataset.train.num_persons == persons
+    assert any("the only category is 'pedestrian'" in text for text in dataset.warnings) == (used == (7, 7))
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "words"),
+    [
+        ([{"id": 1, "name": "person"}], (1, 2, 1), "category_id 2, which 'categories' does not list"),
+        (PERSON_AND_CAR, (1, "missing"), "category_id None, which"),
+        (PERSON_AND_CAR, (1, True), "category_id True, which"),
+        (PERSON_AND_CAR, (1, [1]), r"category_id \[1\], which"),
+        (PERSON_AND_CAR, (2, 2), "none in 2 annotations"),
+        (
+            [{"id": 1, "name": "person"}, {"id": "1", "name": "car"}],
+            (1,),
+            "id 1 for 'person' and for",
+        ),
+        ([{"name": "person"}], (1,), "an id"),
+        ([{"id": 1, "name": "person"}, 7], (1,), "an id"),
+        ({"1": "person"}, (1,), "a list of objects"),
+    ],
+)
+def test_categories_that_leave_open_who_is_a_person_are_refused(
+    tmp_path: Path, categories: Any, used: tuple[Any, ...], words: str
+) -> None:
+    with pytest.raises(AnnotationError, match=words):
+        read_coco(write(tmp_path, with_categories(categories, *used)))
+
+
 def test_the_first_error_tells_how_many_others_there_are(tmp_path: Path) -> None:
     content = changed("annotations", "person_id", 2.5)
     content["annotations"][0]["bbox"] = "?"

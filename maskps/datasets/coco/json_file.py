@@ -6,7 +6,6 @@ docs/coco.md describes the keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,9 +19,23 @@ from maskps.datasets.coco.entries import FARTHEST, EntryFindings
 from maskps.datasets.coco.ids import WHAT, read_declared_ids, read_ids
 from maskps.datasets.coco.images import CocoImages, read_images
 from maskps.datasets.unreadable import file_finding
-from maskps.errors import InputFileError, shown_value
-from maskps.findings import Finding
+from maskps.errors import AnnotationError, InputFileError, shown_value
+from maskps.findings import Finding, Rule
 from maskps.io.files import read_json
+from maskps.masks.coco_categories import PERSON, Categories, read_categories
+
+_CATEGORY_NAME = Rule(
+    "coco-category-name",
+    "warning",
+    f"a category '{PERSON}'",
+    f"nothing to do, if these are persons; '{PERSON}' as the name is clearer",
+)
+_ALL_LEFT_OUT = Rule(
+    "coco-all-left-out",
+    "error",
+    f"annotations of the category '{PERSON}', without iscrowd",
+    "compare the category_id of the annotations with the ids of 'categories', and their iscrowd",
+)
 
 
 @dataclass(frozen=True)
@@ -145,16 +158,32 @@ def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Ent
         expected="an object with image_id and bbox", hint="remove it, or make the file again",
     )  # fmt: skip
 
-    wanted = _person_categories(content.get("categories"), problems)
-    other = [
-        (row, entry.get("category_id"))
-        for row, entry in entries
-        if wanted is not None and not _is_in(entry.get("category_id"), wanted)
-    ]
+    try:
+        categories = read_categories(problems.path, content.get("categories"))
+    except AnnotationError as error:
+        problems.findings.append(Finding.of_error("coco-no-person", error))
+        categories = Categories()
+    if categories.odd_name is not None:
+        found = f"the only category is {categories.odd_name}; its annotations are read as persons"
+        problems.findings.append(_CATEGORY_NAME.broken(problems.path, found))
+    kinds = [categories.kind_of(entry.get("category_id")) for _, entry in entries]
+    other, undeclared = (
+        [
+            (row, entry.get("category_id"))
+            for (row, entry), kind in zip(entries, kinds, strict=True)
+            if kind == wanted
+        ]
+        for wanted in ("other", "undeclared")
+    )
     problems.add(
         "coco-other-category", "warning", other, total, what="annotation",
-        found="category_id {}, left out", expected="the category 'person'",
+        found="category_id {}, left out", expected=f"the category '{PERSON}'",
         hint="nothing to do, if these are not persons",
+    )  # fmt: skip
+    problems.add(
+        "coco-category-undeclared", "error", undeclared, total, what="annotation",
+        found="category_id {}, which 'categories' does not list", expected="the id of one of the categories",
+        hint="add the category to 'categories', or correct the category_id",
     )  # fmt: skip
     crowds = [(row, entry["iscrowd"]) for row, entry in entries if entry.get("iscrowd") not in (None, 0)]
     problems.add(
@@ -162,7 +191,9 @@ def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Ent
         found="iscrowd {}, left out", expected="one person per annotation (iscrowd 0)",
         hint="nothing to do, if these are groups; else set iscrowd to 0",
     )  # fmt: skip
-    left_out = {row for row, _ in chain(other, crowds)}
+    left_out = {row for row, _ in chain(other, undeclared, crowds)}
+    if entries and len(left_out) == len(entries):
+        problems.findings.append(_ALL_LEFT_OUT.broken(problems.path, f"none in {total:,} annotations"))
     entries = [(row, entry) for row, entry in entries if row not in left_out]
     ids = [entry.get("id") for _, entry in entries]
     distinct = {value for value in ids if type(value) in (int, str)}
@@ -171,31 +202,6 @@ def _read_annotations(content: dict[str, Any], images: CocoImages, problems: Ent
         np.array([row for row, _ in entries], np.int64),
         sum(value is not None for value in ids) - len(distinct),
     )
-
-
-def _is_in(value: Any, values: Iterable[Any]) -> bool:
-    return any(type(value) is type(other) and value == other for other in values)
-
-
-def _person_categories(categories: Any, problems: EntryFindings) -> list[Any] | None:
-    """Returns the ids of the category "person"; None if all annotations are persons."""
-    if not isinstance(categories, list) or len(categories) < 2:
-        return None
-    named = [(entry.get("name"), entry.get("id")) for entry in categories if isinstance(entry, dict)]
-    wanted = [key for name, key in named if isinstance(name, str) and name.lower() == "person"]
-    if not wanted:
-        problems.findings.append(
-            Finding(
-                "coco-no-person",
-                "error",
-                str(problems.path),
-                f"the categories {shown_value([name for name, _ in named])}",
-                "one category, or one that is named 'person'",
-                "name the category of the persons 'person'",
-            )
-        )
-        return None
-    return wanted
 
 
 def _read_boxes(
