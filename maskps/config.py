@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import ConfigError, InputFileError, shown_value
-from maskps.io.files import explained_reading, written_atomically
+from maskps.io.files import explained_reading, read_text, written_atomically
 
 _MOST_ENTRIES = 100
 _NOT_TOML = (ValueError, RecursionError)
@@ -203,7 +203,7 @@ def read_config(path: Path) -> TrainConfig:
             the run was trained with.
     """
     config = load_config(path)
-    keys = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    keys = tomllib.loads(read_text(path))
     if missing := [name for name in _types() if name not in keys]:
         raise InputFileError(
             path,
@@ -243,7 +243,7 @@ def _recipe_text(recipe: str | Path) -> tuple[str, str]:
     if isinstance(recipe, Path) or is_recipe_file(recipe):
         hint = f"the recipes that come with maskps are named {', '.join(recipe_names())}"
         with explained_reading(Path(recipe), what="a TOML file of settings", hint=hint):
-            return str(recipe), Path(recipe).read_text(encoding="utf-8-sig")
+            return str(recipe), read_text(Path(recipe))
     names = recipe_names()
     if recipe not in names:
         raise ConfigError(

@@ -17,6 +17,7 @@ import numpy as np
 
 from maskps.errors import MaskpsError, shown_value
 from maskps.findings import Finding
+from maskps.io.files import read_bytes
 from maskps.io.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
@@ -174,7 +175,7 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
     where = f"{pack.annotator}/{scene.image}"
     hint = "copy the image of the pack there again; drawings on another image are misplaced"
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
         found = error.strerror or str(error)
         yield Finding("image-missing", "error", where, found, hint="copy the image of the pack there again")

@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from maskps.errors import InputFileError, OutputExistsError, shown_value
-from maskps.io.files import check_format, explained_reading, write_errors_explained, written_atomically
+from maskps.io.files import (
+    check_format,
+    explained_reading,
+    read_bytes,
+    write_errors_explained,
+    written_atomically,
+)
 from maskps.io.locks import locked
 
 FORMAT = "maskps-store"
@@ -73,7 +79,7 @@ class Store:
             OutputError: the store cannot be written.
         """
         with explained_reading(path, what="a file to store"):
-            content = path.read_bytes()
+            content = read_bytes(path)
             modified = path.stat().st_mtime
         sha256 = hashlib.sha256(content).hexdigest()
         known = self._versions.get((annotator, name), [])
@@ -152,7 +158,7 @@ class Store:
         """
         path = self.path(sha256)
         with explained_reading(path, what="a stored version", hint="list the versions"):
-            content = path.read_bytes()
+            content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise InputFileError(
                 path,
@@ -217,7 +223,7 @@ class Store:
         if not self._log.exists():
             return {}
         with explained_reading(self._log, what=_WHAT):
-            lines = self._log.read_bytes().split(b"\n")
+            lines = read_bytes(self._log).split(b"\n")
         records = [record for record in map(_record, lines) if record is not None]
         hint = "give the folder that 'annotate collect' made"
         check_format(

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import OutputError
-from maskps.io.files import written_atomically
+from maskps.io.files import open_file, written_atomically
 
 VARIABLE = "MASKPS_CACHE"
 """Environment variable that names another cache folder."""
@@ -146,7 +146,7 @@ def _code_files() -> list[Path]:
 def _load(path: Path, stamp: _Stamp, unpack: Callable[[Columns], T]) -> tuple[T] | None:
     """Returns the value in a cache file, None if the file cannot be used."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+        with open_file(path) as stream, np.load(stream, allow_pickle=False) as content:
             if str(content[_STAMP]) != stamp.digest:
                 return None
             return (unpack({name: content[name] for name in content.files if name != _STAMP}),)

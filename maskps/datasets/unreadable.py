@@ -10,6 +10,7 @@ from pathlib import Path
 
 from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding
+from maskps.io.files import open_file
 from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
 
 _ADDED = re.compile(
@@ -48,7 +49,7 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
         return Finding.of_error("entry-invalid", error)
     where, expected = str(path), error.expected
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             other = other_file(file.read(SNIFFED))
     except FileNotFoundError:
         return missing_file(path, what=expected, root=root, known=known)

@@ -37,7 +37,7 @@ from maskps.evaluation.result_file import (
 from maskps.evaluation.rules import Rules
 from maskps.evaluation.scoring import BELOW_THRESHOLD
 from maskps.evaluation.search import SCORE_THRESHOLD, SearchResult, evaluate_searches
-from maskps.io.files import check_output_file
+from maskps.io.files import check_output_file, read_bytes
 from maskps.protocols.protocol import SearchProtocol, read_protocol
 from maskps.protocols.sets import Cameras, ProtocolName, camera_protocol, full_set
 from maskps.structures import PersonSearchDataset
@@ -222,7 +222,7 @@ def _task_of_file(path: Path, options: ScoringOptions) -> SearchTask:
             kind="protocol",
             name="CUHK-SYSU" if _is_cuhk_sysu(protocol) else f"protocol file '{path.name}'",
             synthetic=any(has_synthetic_record(folder) for folder in path.resolve().parents[:4]),
-            fingerprint=hashlib.sha256(path.read_bytes()).hexdigest(),
+            fingerprint=hashlib.sha256(read_bytes(path)).hexdigest(),
         ),
         dataset=None,
         protocols={

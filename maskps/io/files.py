@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from maskps.errors import InputFileError, OutputError, OutputExistsError, shown_value
 
 LOCK_NAME = ".lock"
 """Name of the file in a folder that `maskps.io.locks.locked` locks."""
+
+LARGEST_READ = 2**31
+"""Largest file, in bytes, that is read into memory at once."""
 
 _JSON_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _AGAIN = "the file may be damaged; copy or make it again"
@@ -46,7 +51,8 @@ def write_errors_explained(path: Path) -> Iterator[None]:
 def explained_reading(path: Path, *, what: str, hint: str = "check the path") -> Iterator[None]:
     """Turns a failure to read `path` into an InputFileError with a hint that fits the cause.
 
-    Causes: the file is missing, a folder, not readable for the user, on a broken disk, or not UTF-8 text.
+    Causes: the file is missing, a folder, not a regular file, too large, not readable for the user, on a
+    broken disk, or not UTF-8 text.
 
     Args:
         what: what the file should be, for the error message, e.g. "the subset's record".
@@ -63,12 +69,71 @@ def explained_reading(path: Path, *, what: str, hint: str = "check the path") ->
         if error.errno is None:  # raised by a library about the content
             raise
         fits = "check who may read it" if isinstance(error, PermissionError) else _AGAIN
+        fits = "give a regular file" if isinstance(error, UnusableFileError) else fits
         raise InputFileError(path, expected=what, found=error.strerror or str(error), hint=fits) from error
     except UnicodeDecodeError as error:
         found = f"not UTF-8 text ({error.reason} at byte {error.start})"
         raise InputFileError(
             path, expected=what, found=found, hint="save it as plain text (UTF-8)"
         ) from error
+
+
+class UnusableFileError(OSError):
+    """Something that must not be read: a pipe, a socket, a device, or a file too large for memory."""
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Opens a regular file to read bytes, and never waits. Whatever reads a user's file opens it here.
+
+    A pipe or a device may block for ever, or never end. So may files of the kernel that claim to be empty:
+    a file of 0 bytes is not read, its content is empty.
+
+    Raises:
+        UnusableFileError: something else than a file.
+        OSError: as `open`.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise UnusableFileError(errno.ENXIO, "a socket, not a regular file", str(path)) from error
+        raise
+    state = os.fstat(handle)
+    if stat.S_ISREG(state.st_mode) and state.st_size:
+        return open(handle, "rb")
+    os.close(handle)
+    if stat.S_ISREG(state.st_mode):
+        return io.BytesIO()
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = "a named pipe" if stat.S_ISFIFO(state.st_mode) else "a device"
+    raise UnusableFileError(errno.EINVAL, f"{kind}, not a regular file", str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns the content of a regular file.
+
+    Raises:
+        UnusableFileError: something else than a file, or one of more than `LARGEST_READ` bytes.
+        OSError: as `open`.
+    """
+    with open_file(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > LARGEST_READ:
+            found = f"a file of {size:,} bytes; at most {LARGEST_READ:,} are read at once"
+            raise UnusableFileError(errno.EFBIG, found, str(path))
+        file.seek(0)
+        return file.read(size)
+
+
+def read_text(path: Path) -> str:
+    """Returns the content of a regular file of UTF-8 text, without a byte-order mark and with its line ends.
+
+    Raises:
+        UnicodeDecodeError: not UTF-8.
+        OSError: as `read_bytes`.
+    """
+    return read_bytes(path).decode("utf-8-sig")
 
 
 @contextmanager
@@ -163,7 +228,7 @@ def check_output_file(path: Path, *, mark: bytes, force: bool = False) -> None:
             return
         is_ours = False
         if path.is_file():
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 is_ours = mark in file.read(4096)
     if not is_ours:
         raise OutputExistsError(
@@ -258,7 +323,7 @@ def read_json(path: Path, *, what: str) -> Any:
         InputFileError: the file is missing, not UTF-8, cut off, or not JSON.
     """
     with explained_reading(path, what=what):
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     try:
         content = json.loads(text)
         if "\\ud" in text or "\\uD" in text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,22 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from maskps.errors import InputFileError
-from maskps.io.files import explained_reading
+from maskps.errors import ConfigError, InputFileError, MaskpsError
+from maskps.io.files import explained_reading, open_file, read_bytes
+from maskps.io.jpeg import hole_in_jpeg
+
+MAX_PIXELS_VARIABLE = "MASKPS_MAX_PIXELS"
 
 _MISSING = "copy the data set's images there again"
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+_TOO_WIDE = ("I", "F")
+_DRAFT = 8  # JPEGs are checked at this fraction of their size: every byte is read, few pixels are computed
+_open_lock = threading.Lock()
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Returns an image file as (H, W, 3) uint8, RGB.
 
     The pixels are those stored. An EXIF orientation is not applied, because the boxes of person-search data
-    sets refer to the stored pixels. Other colour modes are converted.
+    sets refer to the stored pixels. Other colour modes are converted; of 16 bits of grey, the upper 8 are
+    taken.
 
     Raises:
-        InputFileError: the file is missing, cut off, or not an image.
+        InputFileError: the file is missing, cut off, not an image, has a hole (see `maskps.io.jpeg`), more
+            pixels than `max_pixels()`, or pixels of 32 bits.
     """
     with _opened(path) as image:
+        _check_head(image, path)
+        _load(image, path)
+        if image.mode in _SIXTEEN_BITS:
+            return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
         return np.array(image.convert("RGB"))
 
 
@@ -33,7 +48,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Returns (width, height) in pixels of an image file, from its head, without the pixels.
 
     Raises:
-        InputFileError: as `read_image`; damage behind the head is not noticed.
+        InputFileError: missing, or not an image; damage behind the head is not noticed.
     """
     with _opened(path) as image:
         return image.size
@@ -46,24 +61,100 @@ def image_orientation(path: Path) -> int:
         InputFileError: as `image_size`.
     """
     with _opened(path) as image:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return _orientation(image)
+
+
+def check_image(path: Path) -> tuple[tuple[int, int], int]:
+    """Returns (width, height) and EXIF orientation of an image file after reading all of it.
+
+    It finds what `read_image` refuses, and is faster: of a JPEG, every byte is read but few pixels are
+    computed.
+
+    Raises:
+        InputFileError: as `read_image`.
+    """
+    with _opened(path) as image:
+        size, orientation = image.size, _orientation(image)
+        _check_head(image, path)
+        image.draft("L", (max(1, size[0] // _DRAFT), max(1, size[1] // _DRAFT)))
+        _load(image, path)
+        return size, orientation
+
+
+def max_pixels() -> int:
+    """Returns how many pixels an image may have to be read: $MASKPS_MAX_PIXELS, by default 200 million.
+
+    Raises:
+        ConfigError: the variable is not a whole number above 0.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE, "200000000")
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ConfigError(
+            f"the environment variable {MAX_PIXELS_VARIABLE}",
+            expected="a whole number above 0",
+            found=f"'{text}'",
+            hint="correct or unset it",
+        )
+    return int(text)
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Yields the image; errors of Pillow, when opening or using it, become an InputFileError."""
+    """Yields the image, of which only the head is read; all that goes wrong becomes an InputFileError."""
     what = f"the image '{path.name}'"
     try:
-        with explained_reading(path, what=what, hint=_MISSING), Image.open(path) as image:
-            yield image
-    # A broken PNG is a SyntaxError for Pillow, and a bomb neither OSError nor ValueError.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with explained_reading(path, what=what, hint=_MISSING), open_file(path) as file:
+            with _open_lock:  # our limit is `max_pixels`, and not for the head
+                limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                try:
+                    image = Image.open(file)
+                finally:
+                    Image.MAX_IMAGE_PIXELS = limit
+            with image:
+                yield image
+    except MaskpsError:
+        raise
+    except Exception as error:  # Pillow raises whatever its decoders do on a damaged file
         raise InputFileError(
             path,
             expected=f"{what}, whole",
-            found=str(error),
+            found=str(error) or type(error).__name__,
             hint="the file is broken or cut off; copy it again",
         ) from error
+
+
+def _check_head(image: Image.Image, path: Path) -> None:
+    """Raises InputFileError if an image is too large, or of a kind that would not fit into 8 bits."""
+    width, height = image.size
+    if width * height > (limit := max_pixels()):
+        raise InputFileError(
+            path,
+            expected=f"a picture of at most {limit:,} pixels",
+            found=f"one of {width} x {height} pixels",
+            hint=f"scale it down together with its boxes, or set {MAX_PIXELS_VARIABLE} to a larger number",
+        )
+    if image.mode in _TOO_WIDE:
+        raise InputFileError(
+            path,
+            expected="a picture with 8 bits per channel, or 16 bits of grey",
+            found=f"pixels of mode '{image.mode}': 32 bits, whose range is not known",
+            hint="save it with 8 bits per channel",
+        )
+
+
+def _load(image: Image.Image, path: Path) -> None:
+    """Reads the pixels of an opened image.
+
+    Raises:
+        InputFileError: a JPEG file with a hole.
+    """
+    image.load()
+    if image.format in ("JPEG", "MPO") and (hole := hole_in_jpeg(read_bytes(path))):
+        raise InputFileError(path, expected="a whole JPEG file", found=hole, hint="copy it again")
 
 
 def check_images(folder: Path, names: Sequence[str], *, what: str) -> None:
@@ -72,7 +163,8 @@ def check_images(folder: Path, names: Sequence[str], *, what: str) -> None:
     Args:
         what: what the images are, for the message, e.g. "training images".
     """
-    missing = [name for name in names if not (folder / name).is_file()]
+    # os.path.isfile is False, too, for a name that is too long; Path.is_file raises an error.
+    missing = [name for name in names if not os.path.isfile(folder / name)]
     if missing:
         more = ", ..." if len(missing) > 5 else ""
         raise InputFileError(

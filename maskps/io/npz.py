@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, open_file
 
 
 def read_npz(
@@ -29,7 +29,7 @@ def read_npz(
     try:
         with (
             explained_reading(path, what=what),
-            path.open("rb") as stream,
+            open_file(path) as stream,
             np.load(stream, allow_pickle=False) as content,
         ):
             present = [name for name in (content.files if names is None else names) if name in content.files]

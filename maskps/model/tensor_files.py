@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from maskps.errors import InputFileError
-from maskps.io.files import explained_reading, written_atomically
+from maskps.io.files import explained_reading, open_file, written_atomically
 
 _SEAL = "maskps-sha256 {}\n"
 """The end of a file that `write_tensors` wrote: the digest of all that is before it."""
@@ -99,7 +99,7 @@ def is_sound(tensor: Tensor) -> bool:
 
 def _damage(path: Path) -> str:
     """Returns how the bytes of a file differ from those that were written; "" if nothing shows that."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         size = file.seek(0, io.SEEK_END)
         of_name = _DIGEST_IN_NAME.fullmatch(path.name)
         if of_name and not _digest(file, size).startswith(of_name[1]):

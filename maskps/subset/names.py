@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, ConfigError, InputFileError
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, read_text
 from maskps.structures import PersonSearchDataset
 from maskps.subset.select import Source, SubsetSelection, with_labeled
 
@@ -51,7 +51,7 @@ def read_name_list(path: Path) -> NameList:
         hint = "give a file; for a folder of LabelMe files there is --from-labelme"
         raise InputFileError(path, expected=what, found="a folder", hint=hint)
     with explained_reading(path, what=what):
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     lines = [f" {line}".split(" #")[0].strip() for line in text.splitlines()]
     numbered = [(f"line {number}", line) for number, line in enumerate(lines, start=1) if line]
     if not numbered:

@@ -17,7 +17,7 @@ from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of
 from maskps.errors import InputFileError
 from maskps.evaluation.extraction import extract_detections
 from maskps.evaluation.search import evaluate_search
-from maskps.io.files import written_atomically
+from maskps.io.files import read_text, written_atomically
 from maskps.io.images import check_images
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
@@ -103,7 +103,7 @@ class Evaluations:
         if not path.exists():
             return []
         try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [json.loads(line) for line in read_text(path).splitlines()]
             if all(type(line["step"]) is int and type(line["mAP"]) is float for line in lines):
                 return lines
         except (ValueError, TypeError, KeyError):

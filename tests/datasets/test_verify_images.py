@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +88,43 @@ def test_an_image_that_is_cut_off_is_calls(folder: Path, kept: float) -> None:
 def test_something_else_in_place_of_an_image_is_calls(folder: Path, content: bytes, code: str) -> None:
     (folder / "s3.jpg").write_bytes(content)
     assert the_finding(folder).code == code
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder", "kernel"])
+def test_only_regular_files_are_read(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe would wait for ever, and so would the kernel's log, a regular file of 0 bytes."""
+    path = folder / "s2.jpg"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        monkeypatch.chdir(folder)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "/proc/kmsg")
+    finding = the_finding(folder)
+    assert (finding.level, finding.where) == ("error", str(path))
+    found = {"pipe": "a named pipe, not a regular file", "socket": "a socket, not a regular file"}
+    found |= {"device": "a device, not a regular file", "folder": "a folder", "kernel": "an empty file"}
+    assert finding.found == found[kind]
+
+
+def test_a_hole_a_mode_and_a_name_are_findings(folder: Path) -> None:
+    content = (folder / "s1.jpg").read_bytes()
+    middle = len(content) // 2
+    (folder / "s1.jpg").write_bytes(content[:middle] + bytes(600) + content[middle + 600 :])
+    Image.fromarray(np.zeros((4, 5), np.float32)).save(folder / "s2.tif")
+    names = ["s1.jpg", "s2.tif", "s3.jpg", "a" * 255 + ".jpg"]
+    findings, sizes = check_images(folder, names)
+    found = {Path(one.where).name[:2]: (one.code, one.found, one.hint) for one in findings[:3]}
+    assert found["aa"][0] == "image-missing"
+    assert found["s1"][0] == "image-unreadable" and "600 zero bytes in the middle" in found["s1"][1]
+    assert found["s1"][2] == "copy it again"
+    assert found["s2"][0] == "image-unreadable" and "mode 'F'" in found["s2"][1]
+    assert sizes.tolist() == [[64, 48], [5, 4], [64, 48], [0, 0]]
 
 
 def test_damaged_images_never_end_the_check(folder: Path) -> None:

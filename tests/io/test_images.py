@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskps.errors import InputFileError
-from maskps.io.images import check_images, image_size, read_image
+from maskps.errors import ConfigError, InputFileError
+from maskps.io.images import check_image, check_images, image_size, read_image
 
 
 def test_pixels_are_taken_as_stored_whatever_exif_says(tmp_path: Path) -> None:
@@ -26,6 +26,40 @@ def test_other_modes_become_rgb(mode: str, tmp_path: Path) -> None:
     pixels = read_image(path)
     assert (pixels.shape, pixels.dtype) == ((3, 4, 3), np.uint8)
     assert (pixels > 250).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("kind", ["<u2", ">u2"])
+def test_the_upper_8_of_16_bits_are_taken(suffix: str, kind: str, tmp_path: Path) -> None:
+    grey = np.array([[0, 255, 256, 300], [32768, 65279, 65280, 65535]], dtype=kind)
+    Image.fromarray(grey).save(tmp_path / f"a.{suffix}")
+    pixels = read_image(tmp_path / f"a.{suffix}")
+    assert pixels.dtype == np.uint8
+    assert pixels[..., 1].tolist() == [[0, 0, 1, 1], [128, 254, 255, 255]]
+    assert (pixels == pixels[..., :1]).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_pixels_of_32_bits_are_refused(kind: type, tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 5), 70_000, dtype=kind)).save(tmp_path / "a.tif")
+    for reading in (read_image, check_image):
+        with pytest.raises(InputFileError, match=r"mode '[FI]'.*\n.*8 bits per channel"):
+            reading(tmp_path / "a.tif")
+    assert image_size(tmp_path / "a.tif") == (5, 4)
+
+
+def test_the_limit_of_pixels_can_be_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.new("1", (15_000, 14_000)).save(path)
+    assert image_size(path) == (15_000, 14_000)
+    with pytest.raises(InputFileError, match=r"(?s)15000 x 14000.*MASKPS_MAX_PIXELS"):
+        check_image(path)
+    monkeypatch.setenv("MASKPS_MAX_PIXELS", "210000000")
+    assert check_image(path) == ((15_000, 14_000), 1)
+    monkeypatch.setenv("MASKPS_MAX_PIXELS", "many")
+    with pytest.raises(ConfigError, match="'many'"):
+        check_image(path)
+    assert Image.MAX_IMAGE_PIXELS is not None
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])

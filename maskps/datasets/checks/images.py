@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
 from maskps.datasets.unreadable import file_finding, is_picture, similar_file
 from maskps.errors import InputFileError
 from maskps.findings import Finding, Rule
+from maskps.io.images import check_image, image_size
 
 _NOT_A_PICTURE = ("file-empty", "file-lfs-pointer", "file-web-page", "file-archive", "file-unreadable")
 _SEARCHED_FOR = 20  # missing images for which similar names are looked for
-_DRAFT = 8  # JPEGs are decoded at this fraction of their size: every byte is read, few pixels are computed
-
 
 _FOLDER_MISSING = Rule("image-folder-missing", "error", hint="unpack the data set's images into this folder")
-_UNREADABLE = Rule("image-unreadable", "error", "a whole picture", "copy it again")
 _OTHER_SIZE = Rule(
     "image-size-differs", "error", hint="boxes would not fit the persons; take the original image"
 )
@@ -65,7 +64,7 @@ def check_images(
     found = np.zeros((len(names), 2), dtype=np.int64)
     annotated = np.zeros_like(found) if sizes is None else sizes
     present = _names_below(folder)
-    missing = [name for name in names if name not in present and not (folder / name).is_file()]
+    missing = [name for name in names if name not in present and not os.path.isfile(folder / name)]
     if names and len(missing) == len(names):
         return [_no_images(folder, len(names))], found
     findings = [_missing(folder, name, number) for number, name in enumerate(missing)]
@@ -98,18 +97,16 @@ def _looks(paths: Sequence[Path], jobs: int) -> Iterator[_Look]:
 
 
 def _look(path: Path) -> _Look:
-    size = (0, 0)
     try:
-        with Image.open(path) as image:
-            size = image.size
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            image.draft("L", (max(1, size[0] // _DRAFT), max(1, size[1] // _DRAFT)))
-            image.load()
-    except Exception as error:  # Pillow raises whatever its decoders do on a damaged file
-        found = str(error) or type(error).__name__
-        wrong = InputFileError(path, expected=_UNREADABLE.expected, found=found, hint=_UNREADABLE.hint)
-        finding = file_finding(path, wrong, root=path.parent)
-        return _Look(size, finding if finding.code in _NOT_A_PICTURE else _UNREADABLE.broken(path, found))
+        size, orientation = check_image(path)
+    except InputFileError as error:
+        size = (0, 0)
+        with suppress(InputFileError):
+            size = image_size(path)
+        finding = file_finding(path, error, root=path.parent)
+        if finding.code not in _NOT_A_PICTURE:
+            finding = Finding.of_error("image-unreadable", error)
+        return _Look(size, finding)
     if orientation == 1:
         return _Look(size)
     rotated = Rule(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, InputFileError
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, read_bytes
 from maskps.io.matlab import open_mat
 from maskps.io.matlab.numbers import read_numbers
 from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
@@ -151,7 +151,7 @@ def read_query_text(path: Path) -> str:
     """
     wanted = "the queries of PRW: lines of id, x, y, width, height and image"
     with explained_reading(path, what=wanted, hint="copy it from the released archive"):
-        content = path.read_bytes()
+        content = read_bytes(path)
         text = content.decode("utf-8-sig")
     other = other_file(content[:SNIFFED])
     if other is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, open_file
 from maskps.io.matlab.format import (
     COMPRESSED,
     DOUBLE,
@@ -51,7 +51,7 @@ def read_numbers(path: Path, names: Sequence[str]) -> tuple[str, NDArray[np.floa
     """
     wanted = f"a MATLAB file with the variable {' or '.join(map(repr, names))}"
     found: dict[str, NDArray[np.float64] | None] = {}
-    with explained_reading(path, what=wanted, hint=MISSING), open(path, "rb") as file:
+    with explained_reading(path, what=wanted, hint=MISSING), open_file(path) as file:
         check_header(path, file.read(SNIFFED), wanted)
         for _, variable in variables(file, path, _LARGEST_VARIABLE + 1):
             if len(variable) > _LARGEST_VARIABLE:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, open_file
 from maskps.io.matlab.format import (
     CELL_CLASS,
     COMPRESSED,
@@ -80,7 +80,7 @@ class MatVariable:
         """
         per_element = max(1, len(self.fields))
         done, start, buffer = 0, self._skip, bytearray()
-        with open(self.path, "rb") as file:
+        with open_file(self.path) as file:
             for piece in _unpacked(file, self._offset, self.path, _CHUNK):
                 buffer += piece
                 if len(buffer) - start < _CHUNK:
@@ -153,7 +153,7 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
     """
     wanted = f"a MATLAB file with the variable '{key}'" if key else "a MATLAB file"
     names: list[str] = []
-    with explained_reading(path, what=wanted, hint=MISSING), open(path, "rb") as file:
+    with explained_reading(path, what=wanted, hint=MISSING), open_file(path) as file:
         check_header(path, file.read(SNIFFED), wanted)
         for offset, head in variables(file, path, _HEAD):
             variable = _read_head(path, offset, head)

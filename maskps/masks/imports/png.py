@@ -20,6 +20,7 @@ from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
+from maskps.io.files import open_file
 from maskps.masks.assignment import FoundMask
 from maskps.masks.imports.scenes import ImportScenes, check_size
 from maskps.masks.tracing import outlines_of_numbers
@@ -73,7 +74,7 @@ def read_numbers(path: Path) -> NDArray[np.int32]:
         AnnotationError: a picture with colours, or partly transparent.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), open_file(path) as file, Image.open(file) as image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             mode = image.mode
             numbers = np.array(image)
