@@ -74,31 +74,37 @@ def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: b
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE.mat|ROOT", type=click.Path(path_type=Path))
 @json_option
-def protocol(file: Path, as_json: bool) -> None:
-    """Show the counts and anomalies of a test protocol.
+def protocol(path: Path, as_json: bool) -> None:
+    """Show the counts and anomalies of test protocols.
 
-    Reads one TestG*.mat, Occlusion.mat or Resolution.mat; writes nothing.
+    Reads one TestG*.mat, Occlusion.mat or Resolution.mat, or all protocols of the data set in ROOT, without
+    its images; writes nothing. --json of a data set gives the same by protocol.
 
     \b
     Example:
       maskps-data protocol scenes/annotation/test/train_test/TestG100.mat
     """
-    from maskps.protocols import describe_protocol, read_protocol
+    from maskps.datasets.protocols import protocol_summaries
 
-    summary = describe_protocol(read_protocol(file))
+    summaries = protocol_summaries(path)
+    contents = {name: summary.to_dict() for name, summary in summaries.items()}
     if as_json:
-        print_json(summary.to_dict())
+        print_json(contents if path.is_dir() else contents[path.stem])
         return
-    counts = {name: value for name, value in summary.to_dict().items() if name != "anomalies"}
+    counts = [count for count in next(iter(contents.values())) if count != "anomalies"]
     print_table(
-        str(file),
-        ["", ""],
-        [[name.replace("_", " "), _number(value)] for name, value in counts.items()],
+        str(path),
+        ["", *contents],
+        [
+            [count.replace("_", " "), *(_number(content[count]) for content in contents.values())]
+            for count in counts
+        ],
     )
-    for anomaly in summary.anomalies:
-        click.echo(f"  {anomaly.text}")
+    for name, summary in summaries.items():
+        for anomaly in summary.anomalies:
+            click.echo(f"  {name}, {anomaly.text}")
 
 
 def _number(value: object) -> str:

@@ -30,6 +30,11 @@ from maskps_cli.output import say
     type=click.Path(path_type=Path),
     help="Folder for the same figures as PNG and SVG, and tables as CSV and LaTeX.",
 )
+@click.option(
+    "--paper",
+    is_flag=True,
+    help="Show the paper's tables even if no result is on CUHK-SYSU, beside which they always stand.",
+)
 @force_option
 @quiet_option
 def report(
@@ -38,10 +43,11 @@ def report(
     images: Path | None,
     subset: Path | None,
     files: Path | None,
+    paper: bool,
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write one static page of results: tables and figures of the paper, published and measured.
+    """Write one static page of results: the tables and figures of the paper, for your results.
 
     Reads result files of maskps score and maskps eval (--out), folders of runs with their results.json, and
     folders of maskps ablate. Writes one HTML file that needs no network. Results on different data sets are
@@ -60,7 +66,7 @@ def report(
         raise click.UsageError("--subset needs --images, the data set it was built from")
     dataset = None if images is None else open_dataset(images)
     masks = None if subset is None or dataset is None else open_subset(subset, dataset)
-    page = write_report(results, out, images=dataset, subset=masks, files=files, force=force)
+    page = write_report(results, out, images=dataset, subset=masks, files=files, paper=paper, force=force)
     if len(page.data) > 1:
         say(f"{len(page.data)} data sets, kept apart: {', '.join(page.data)}", quiet=quiet)
     say(f"wrote {out}: {page.runs} result{'s' * (page.runs != 1)}, {page.bytes / 1e6:.1f} MB", quiet=quiet)

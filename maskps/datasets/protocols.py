@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from pathlib import Path
 
 from maskps.datasets.formats import FORMATS
+from maskps.datasets.open import open_dataset
 from maskps.datasets.parsed import cached_protocol
 from maskps.errors import ConfigError
-from maskps.protocols.protocol import SearchProtocol
+from maskps.protocols.protocol import SearchProtocol, read_protocol
 from maskps.protocols.sets import WHOLE_TEST_SET
+from maskps.protocols.summary import ProtocolSummary, describe_protocol
 from maskps.structures import PersonSearchDataset
 
 _SIZED = re.compile(r"TestG(\d+)")
@@ -69,6 +72,23 @@ def open_protocol(dataset: PersonSearchDataset, name: str) -> SearchProtocol:
     if protocol_file is None:
         return read_by_name(dataset, name)
     return cached_protocol(name, [protocol_file(dataset.root, name)], lambda: read_by_name(dataset, name))
+
+
+def protocol_summaries(path: Path) -> dict[str, ProtocolSummary]:
+    """Returns the counts and anomalies of a protocol file, or of all protocols of a data set, by name.
+
+    Args:
+        path: a file such as TestG100.mat, or the folder of a data set.
+
+    Raises:
+        ConfigError: a data set without protocols.
+        InputFileError, AnnotationError: as `open_dataset`, `open_protocol` and `read_protocol`.
+    """
+    if not path.is_dir():
+        return {path.stem: describe_protocol(read_protocol(path))}
+    dataset = open_dataset(path)
+    names = protocol_names(dataset) or (protocol_of_size(dataset),)  # the error that there is none
+    return {name: describe_protocol(open_protocol(dataset, name)) for name in names}
 
 
 def read_by_name(dataset: PersonSearchDataset, name: str) -> SearchProtocol:

@@ -71,7 +71,8 @@ def ranking_pictures(
     return [
         RankingPicture(
             query_id=str(protocol.query_ids[query]),
-            image=image_of(str(protocol.image_names[protocol.query_scenes[query]])),
+            image_name=(name := str(protocol.image_names[protocol.query_scenes[query]])),
+            image=image_of(name),
             box=protocol.query_boxes[query],
             hits=ranked_results(
                 protocol, detections, query, k, score_threshold=result.score_threshold, rules=result.rules

@@ -72,7 +72,8 @@ class RankingPicture:
 
     Attributes:
         query_id: the data set's identity of the query.
-        image: the query's scene.
+        image_name: of the query's scene.
+        image: the scene.
         box: (4,) xyxy of the query in it.
         hits: the first results, best first (`maskps.evaluation.ranked_results`).
         truths: number of gallery images with the query's person that count by the rules.
@@ -80,6 +81,7 @@ class RankingPicture:
     """
 
     query_id: str
+    image_name: str
     image: Picture
     box: NDArray[np.floating]
     hits: Sequence[RankedHit]
@@ -110,8 +112,8 @@ def ranking_sheet(
 ) -> Image.Image:
     """Returns one row per query: the query, then its first `k` results with some context.
 
-    Right answers have a solid green frame and a tick, wrong ones a dashed vermilion frame and a cross. Rank
-    and similarity stand below each answer, and a summary of the query at the end of the row.
+    Right answers have a solid green frame and a tick, wrong ones a dashed vermilion frame and a cross. Rank,
+    similarity and the image's name stand below each answer, and a summary of the query at the end of the row.
 
     Args:
         image_of: returns the gallery image with a name.
@@ -235,13 +237,14 @@ def _ranking_row(
     width = (_WIDTH - 2 * _MARGIN - side_text - 2 * rule - (columns - 1) * gap) // (columns + 1)
     width = min(width, 300)
     height = 2 * width
-    row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, height + 60), PAPER)
+    row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, height + 92), PAPER)
     tile, box = crop_tile(open_picture(ranking.image), ranking.box, (width, height), context=0.15)
     row.paste(dim_outside(tile, box), (0, 0))
     draw_frame(row, [0, 0, width, height], INK, width=8)
     write_text(row, (0, height + 14), f"query {ranking.query_id}", size=_TEXT, bold=True, width=width)
+    _image_name(row, 0, height, ranking.image_name, width)
     left = width + 2 * rule
-    row.paste(HAIRLINE, (width + rule - 1, 0, width + rule + 2, height + 54))
+    row.paste(HAIRLINE, (width + rule - 1, 0, width + rule + 2, height + 86))
     hits = list(ranking.hits)[:k]
     for place, hit in enumerate(hits):
         x = left + place * (width + gap)
@@ -254,8 +257,13 @@ def _ranking_row(
         write_text(row, (x, height + 14), rank, size=_TEXT, bold=True)
         after = x + text_width(rank, _TEXT) + 14
         write_text(row, (after, height + 14), hit_number(hit, method), size=_TEXT, colour=SOFT_INK)
+        _image_name(row, x, height, hit.image_name, width)
     _ranking_summary(row, left + columns * (width + gap) + 12, ranking, hits)
     return row
+
+
+def _image_name(row: Image.Image, x: int, height: int, name: str, width: int) -> None:
+    write_text(row, (x, height + 58), name, size=_SMALL, colour=SOFT_INK, width=width)
 
 
 def _ranking_summary(row: Image.Image, x: int, ranking: RankingPicture, hits: Sequence[RankedHit]) -> None:

@@ -135,6 +135,8 @@ def failure_figure(sources: Sources, data: DataKey) -> ReportFigure | None:
 
 def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
     """Returns the difference in AP of each query, the largest gain on the left."""
+    from matplotlib.ticker import MaxNLocator
+
     title = "Difference in AP, query by query"
     figure, (axes,) = new_figure(
         title, f"Data: {plain_text(data.title)}, {plain_text(comparison.protocol)}", size=_SIZE
@@ -151,6 +153,7 @@ def comparison_figure(comparison: Comparison, data: DataKey) -> ReportFigure:
         axes.stairs(part, edges, baseline=0, fill=True, linewidth=0, **style)
     axes.axhline(0, color=rgb(SOFT_INK), linewidth=0.8)
     axes.set_xlim(edges[0], edges[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # one bar per tick
     limit = max(5.0, 1.08 * float(np.abs(values).max()))
     axes.set_ylim(-limit, limit)
     finish([axes], "queries, by difference", "difference in AP (points)")

@@ -88,6 +88,7 @@ def write_report(
     images: PersonSearchDataset | None = None,
     subset: Subset | None = None,
     files: Path | None = None,
+    paper: bool = False,
     force: bool = False,
 ) -> ReportPage:
     """Writes the page of these results, atomically; the same input gives the same bytes.
@@ -97,6 +98,7 @@ def write_report(
         images: the data set whose ranked results are shown; its runs need their detections.
         subset: its mask subset, of which some scenes are shown with their outlines.
         files: folder for the figures (PNG, SVG) and tables (CSV, LaTeX).
+        paper: show the paper's tables also if no result is on CUHK-SYSU. Its own results always have them.
         force: replace an earlier report at `out` and its files at `files`.
 
     Raises:
@@ -112,7 +114,7 @@ def write_report(
     if images is not None:
         _check_measured(sources, images)
     sections = [_section(number, sources, data, images, subset) for number, data in enumerate(keys, start=1)]
-    published = {} if any(data.is_papers for data in keys) else published_tables()
+    published = published_tables() if paper and not any(data.is_papers for data in keys) else {}
     html = _html(sources, sections, published)
     written = 0
     if files is not None:

@@ -163,7 +163,8 @@ def _ranking(
     pictures = [
         RankingPicture(
             query_id=names[query],
-            image=image_of(str(protocol.image_names[protocol.query_scenes[query]])),
+            image_name=(name := str(protocol.image_names[protocol.query_scenes[query]])),
+            image=image_of(name),
             box=protocol.query_boxes[query],
             hits=ranked_results(
                 protocol,

@@ -11,6 +11,8 @@ import pytest
 from command_line import invoke
 from folder_contents import contents_of
 
+from maskps.datasets import open_dataset
+from maskps.datasets.coco.writer import write_coco
 from maskps.io.folders import LIST_NAME
 from maskps_cli.data import main
 
@@ -82,6 +84,20 @@ def test_a_protocol_is_described(few_scenes: Path) -> None:
     summary = json.loads(run("protocol", file, "--json").stdout)
     assert (summary["queries"], summary["gallery_sizes"], summary["anomalies"]) == (3, [4], [])
     assert "gallery images" in run("protocol", file).stdout
+
+
+def test_the_protocols_of_a_data_set_are_described_by_name(few_scenes: Path) -> None:
+    by_name = json.loads(run("protocol", few_scenes, "--json").stdout)
+    assert list(by_name) == ["TestG4", "TestG6", "Occlusion", "Resolution"]
+    file = few_scenes / "annotation/test/train_test/TestG4.mat"
+    assert by_name["TestG4"] == json.loads(run("protocol", file, "--json").stdout)
+    assert all(name in run("protocol", few_scenes).stdout for name in by_name)
+
+
+def test_a_data_set_without_protocols_has_none_to_describe(few_scenes: Path, tmp_path: Path) -> None:
+    write_coco(tmp_path / "set", open_dataset(few_scenes), {})
+    result = run("protocol", tmp_path / "set")
+    assert result.exit_code == 1 and "a data set with test protocols" in result.stderr
 
 
 def test_the_real_protocol_is_described(real_data: Path) -> None:

@@ -40,7 +40,7 @@ def subset_picture() -> SubsetPicture:
 @pytest.fixture
 def ranking() -> RankingPicture:
     hits = [RankedHit("g1.jpg", BOXES[0], 0.91, True), RankedHit("g2.jpg", BOXES[1], 0.64, False)]
-    return RankingPicture("p7", SCENE, BOXES[2], hits, truths=3, average_precision=1 / 3)
+    return RankingPicture("p7", "s1.jpg", SCENE, BOXES[2], hits, truths=3, average_precision=1 / 3)
 
 
 def test_subset_sheet_tells_labeled_from_unlabeled(subset_picture: SubsetPicture) -> None:

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
@@ -18,8 +19,9 @@ from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.io.folders import LIST_NAME
 from maskps.masks import outline_from_polygons
 from maskps.protocols import ProtocolName
-from maskps.report import write_report
+from maskps.report import figures, write_report
 from maskps.report.figures import plain_text
+from maskps.report.svg import figure_to_svg
 from maskps.structures import PersonSearchDataset
 from maskps.subset import build_subset, open_subset, select_subset
 
@@ -75,10 +77,18 @@ def test_a_set_that_calls_itself_cuhk_sysu_but_is_synthetic_is_kept_out(
     assert {row["numbers"] for row in rows_of(tmp_path / "files", "1_table2.csv")} == {"measured"}
 
 
-def test_without_a_measurement_on_cuhk_sysu_the_published_tables_stand_alone(
+def test_without_a_measurement_on_cuhk_sysu_the_published_tables_are_left_out(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     write_report([write_run("run", data=SYNTHETIC)], tmp_path / "r.html", files=tmp_path / "files")
+    assert not list((tmp_path / "files").glob("published*"))
+    text = (tmp_path / "r.html").read_text()
+    assert 'id="published"' not in text and "those of the paper" not in text
+
+
+def test_asked_for_they_stand_alone(write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run("run", data=SYNTHETIC)
+    write_report([run], tmp_path / "r.html", files=tmp_path / "files", paper=True)
     for name in ("table2", "table3", "table4"):
         rows = rows_of(tmp_path / "files", f"published_{name}.csv")
         assert {row["numbers"] for row in rows} == {"published"}
@@ -230,6 +240,23 @@ def test_a_figure_of_twelve_runs_has_room_for_its_legend(
     assert heights[1] - heights[0] > 1.5  # inches; eight lines more than fit
 
 
+def test_a_figure_of_two_queries_has_a_bar_per_tick(
+    line: Line, write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: list[float] = []
+
+    def with_ticks(figure: Figure, salt: str) -> str:
+        if salt.startswith("comparison"):
+            low, high = figure.axes[0].get_xlim()
+            ticks.extend(tick for tick in figure.axes[0].get_xticks() if low <= tick <= high)
+        return figure_to_svg(figure, salt=salt)
+
+    monkeypatch.setattr(figures, "figure_to_svg", with_ticks)
+    runs = [write_run("a", [line(precisions=[0.5, 0.5])]), write_run("b", [line(precisions=[0.25, 1])])]
+    write_report(runs, tmp_path / "r.html")
+    assert ticks == [1, 2]
+
+
 def test_long_names_in_a_figure_keep_both_ends() -> None:
     names = [plain_text(f"an_experiment_with_a_long_name_seed_{seed}", 20) for seed in (1, 2)]
     assert names == ["an_experi…ame_seed_1", "an_experi…ame_seed_2"]
@@ -263,6 +290,8 @@ def test_ranked_results_show_each_query_by_each_run(
     queries, rankings = text.count('<article class="query">'), text.count('<p class="run">')
     assert queries >= 1 and rankings == 2 * queries
     assert len(re.findall(r'<li class="(?:right|wrong)">', text)) == text.count("Answer ")
+    described = re.findall(r'alt="(?:Query \S+ in|Answer \d+: \w+,) (.*?)"', text)
+    assert re.findall(r"<bdi>(\S+\.jpg)</bdi></span></figcaption>", text) == described
     assert (tmp_path / "files" / "1_ranked2.png").is_file()
 
 
