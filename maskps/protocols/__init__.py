@@ -2,6 +2,7 @@
 
 protocol   the record `SearchProtocol`, and the reader of TestG*.mat files
 sets       protocols made from a protocol: the full set, PRW's cameras, fewer queries or entries
+identities which texts are the same identity, or mean nobody
 summary    what a protocol holds, and its anomalies
 """
 

@@ -73,7 +73,7 @@ def test_a_folder_without_these_files_is_none(tmp_path: Path) -> None:
     assert not is_coco(tmp_path)
 
 
-@pytest.mark.parametrize("mark", [-1, -2, None, "-1", "", -1.0])
+@pytest.mark.parametrize("mark", [-1, -2, None, "-1", "", -1.0, "-1.0", " -1 ", "-2.", " "])
 def test_persons_without_identity_are_unlabeled_however_they_are_marked(tmp_path: Path, mark: Any) -> None:
     dataset = read_coco(write(tmp_path, file_of(3, mark, absent=1)))
     assert dataset.train.pids.tolist() == [1, -1, -1]
@@ -200,6 +200,48 @@ def test_what_cannot_be_read_is_one_error_with_the_file_and_what_to_do(
     with pytest.raises((InputFileError, AnnotationError), match=words) as caught:
         read_coco(write(tmp_path, content))
     assert "train.json" in caught.value.where and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["None", "nan", float("nan"), "NULL", "unknown", "n/a", "<NA>", "No id", "no_id", "un-labeled", "?", "-"]
+    + [4294967295, "4294967295.0", 18446744073709551615, " none "],
+)
+def test_words_that_mean_nobody_are_unlabeled_and_named_in_a_warning(tmp_path: Path, word: Any) -> None:
+    dataset = read_coco(write(tmp_path, file_of(3, word, word)))
+    assert dataset.train_ids.tolist() == ["3"]
+    assert dataset.train.pids.tolist() == [1, -1, -1]
+    assert len(dataset.warnings) == 1
+    assert "read as unlabeled, in 2 of 3 annotations" in dataset.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["Nadia", "nana", "p0", "65535", "n", "Ann", "ID-card", "-p1"])
+def test_other_words_are_identities(tmp_path: Path, name: str) -> None:
+    dataset = read_coco(write(tmp_path, file_of(3, name)))
+    assert sorted(dataset.train_ids.tolist()) == sorted(["3", name]) and not dataset.warnings
+
+
+def test_a_number_is_one_identity_however_it_is_written(tmp_path: Path) -> None:
+    dataset = read_coco(write(tmp_path, file_of(5, "5", 5.0, "5.0", "5.00", 6, "6.")))
+    assert dataset.train_ids.tolist() == ["5", "6"]
+    assert not dataset.warnings
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (("7", "007", "8"), "'007', '7'"),
+        (("P1", "p1"), "'P1', 'p1'"),
+        (("p1", "p1 ", "p01"), "'p01', 'p1', 'p1 '"),
+        (("cam 1", "cam1", "b", "B"), "'B', 'b', and 1 such groups more"),
+    ],
+)
+def test_identities_that_differ_only_in_spelling_are_reported_and_kept(
+    tmp_path: Path, ids: tuple[str, ...], words: str
+) -> None:
+    dataset = read_coco(write(tmp_path, file_of(*ids)))
+    assert set(dataset.train_ids.tolist()) == {str(int(i)) if i == "7" else i for i in ids}
+    assert len(dataset.warnings) == 1 and words in dataset.warnings[0]
 
 
 def with_categories(categories: Any, *used: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from maskps.boxes import box_text, xyxy_to_xywh
 from maskps.columns import owner_of, owners_of
 from maskps.datasets.matching import first_equal
 from maskps.findings import Finding, Rule
+from maskps.protocols.identities import similar_identities
 from maskps.structures import PersonSearchDataset
 
 _SHOWN = 5  # names or ids of a longer list in a message
@@ -115,6 +117,12 @@ _UNLABELED_MIXED = Rule(
     "one mark, -1 or -2",
     "maskps reads all of them as 'no identity'; other code may read one as a person",
 )
+_SIMILAR_IDS = Rule(
+    "ids-similar",
+    "warning",
+    "one spelling for each person",
+    "if they are one person, write the identity in one way; else nothing to do",
+)
 _COUNT_DIFFERS = Rule(
     "count-differs",
     "error",
@@ -180,6 +188,17 @@ def check_split_ids(train: Collection[str], test: Collection[str], *, where: str
     both = sorted(set(train) & set(test))
     found = f"{counted(both, 'identity', 'identities')} in the training and in the test set"
     return [_ID_IN_BOTH.broken(where, found)] if both else []
+
+
+def check_similar_ids(ids: Collection[str], *, where: str | Path) -> list[Finding]:
+    """Returns a finding if identities differ only in case, spaces or leading zeros (code ids-similar)."""
+    groups = similar_identities(ids)
+    if not groups:
+        return []
+    group = ", ".join(map(repr, groups[0][:_SHOWN])) + (", ..." if len(groups[0]) > _SHOWN else "")
+    more = f", and {len(groups) - 1:,} such groups more" if len(groups) > 1 else ""
+    found = f"identities that differ only in case, spaces or leading zeros: {group}{more}"
+    return [_SIMILAR_IDS.broken(where, found)]
 
 
 def check_unlabeled_marks(marks: Mapping[str, Collection[str]]) -> list[Finding]:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.datasets.checks.tables import check_similar_ids
 from maskps.datasets.coco.entries import LONGEST_ID, NOT_IN_NAMES, EntryFindings
 from maskps.errors import InputFileError, shown_value
 from maskps.io.files import check_format
+from maskps.protocols.identities import means_nobody, plain_identity
 
 FORMAT = "maskps-coco"
 VERSION = 1
@@ -36,6 +38,7 @@ def read_ids(
     """
     ids = np.full(len(entries), None, object)
     bad: list[tuple[int, Any]] = []
+    words: list[tuple[int, Any]] = []
     for index, (row, entry) in enumerate(entries):
         value = entry.get("person_id")
         try:
@@ -45,6 +48,8 @@ def read_ids(
             continue
         if mark:
             marks[mark] = marks.get(mark, 0) + 1
+            if re.fullmatch("-[0-9]+|missing|empty", mark) is None:
+                words.append((row, value))
     problems.add(
         "coco-person-id", "error", bad, len(entries), what="annotation", found="person_id {}",
         expected="a whole number or a text of at most 100 characters; negative or missing if unlabeled"
@@ -52,6 +57,13 @@ def read_ids(
         else f"-1, or a number from 1 to {len(declared_ids)} (the length of maskps_ids)",
         hint="correct the person_id, or remove it if the person has no identity",
     )  # fmt: skip
+    problems.add(
+        "coco-person-id-word", "warning", words, len(entries), what="annotation",
+        found="person_id {}, read as unlabeled", expected="-1 for a person without an identity",
+        hint="write -1 for unlabeled persons; give somebody who is really called that another name",
+    )  # fmt: skip
+    named = [identity for identity in ids if identity is not None]
+    problems.findings += check_similar_ids(named, where=problems.path)
     zeros = np.array([value == "0" for value in ids], bool)
     if declared_ids is None and not marks and zeros.any():
         per_image = np.unique(scene[zeros], return_counts=True)[1]
@@ -76,16 +88,14 @@ def _identity(value: Any) -> tuple[str | None, str]:
     """
     if value is None:
         return None, "missing"
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    if isinstance(value, float) and (value.is_integer() or value != value):
+        value = int(value) if value == value else "nan"
     if type(value) not in (int, str):
         raise ValueError
-    text = str(value)
+    text = plain_identity(str(value))
     if len(text) > LONGEST_ID or NOT_IN_NAMES.search(text):
         raise ValueError
-    if not text or re.fullmatch("-[0-9]+", text):
-        return None, text or "empty"
-    return text, ""
+    return (None, text.strip() or "empty") if means_nobody(text) else (text, "")
 
 
 def _declared(value: Any, declared_ids: list[str]) -> tuple[str | None, str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 
-from maskps.datasets.checks.tables import check_split_ids, check_unlabeled_marks
+from maskps.datasets.checks.tables import check_similar_ids, check_split_ids, check_unlabeled_marks
 from maskps.datasets.cuhk_sysu import layout
 from maskps.datasets.cuhk_sysu.check_files import Annotation
 from maskps.datasets.cuhk_sysu.check_published import name_ranges
 from maskps.findings import Finding, Rule
+from maskps.protocols.identities import means_nobody
 from maskps.protocols.protocol import SUBSET_KEYS
 
-_UNLABELED = re.compile(r"p?-\d+|un-?label+ed|unknown|none|nan", re.IGNORECASE)
 _OTHER_VERSION = "the annotation files may be of different versions; copy all of them again"
 
 _POOL_DOUBLED = Rule(
@@ -88,12 +87,13 @@ def check_ids(files: Annotation) -> list[Finding]:
         if others and queried:
             found = f"{len(others):,} persons who are in no TestG file: {', '.join(sorted(others)[:5])}"
             findings.append(_ID_UNKNOWN.broken(files.path(name), found))
-    marks = {train_path: {identity for identity in train if _UNLABELED.fullmatch(identity)}}
+    marks = {train_path: {identity for identity in train if means_nobody(identity)}}
     for name, ids in by_protocol.items():
-        marks[str(files.path(name))] = {identity for identity in ids if _UNLABELED.fullmatch(identity)}
+        marks[str(files.path(name))] = {identity for identity in ids if means_nobody(identity)}
     findings += [
         _MEANS_NOBODY.broken(where, f"identity '{identity}' looks like a mark for persons without identity")
         for where, used in marks.items()
         for identity in sorted(used)
     ]
+    findings += check_similar_ids({*train, *queried}, where=train_path)
     return findings + check_unlabeled_marks(marks)

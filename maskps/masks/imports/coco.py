@@ -19,6 +19,7 @@ from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation, poi
 from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
 from maskps.masks.tracing import mask_to_outline
+from maskps.protocols.identities import plain_identity
 
 _WHAT = "COCO annotations ('images' and 'annotations'), or a list of COCO results"
 _SKIPPED = {
@@ -234,7 +235,7 @@ def _person(
         if isinstance(person_id, int) and 0 < person_id <= len(file.declared_ids):
             return scenes.person_of_id(scene, str(file.declared_ids[person_id - 1]))
         return None
-    return scenes.person_of_id(scene, str(person_id))
+    return scenes.person_of_id(scene, plain_identity(str(person_id)))
 
 
 def _box(bbox: Any) -> np.ndarray | None:
