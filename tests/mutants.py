@@ -218,7 +218,8 @@ def copied_tree() -> Path:
         shutil.copy2(REPOSITORY / name, folder / name)
     roots = [str(folder / root) for root in (".", "annotation", "cli", "data_manifest")]
     sys.path[:0] = roots
-    os.environ |= {"PYTHONPATH": os.pathsep.join(roots), "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {"PYTHONPATH": os.pathsep.join(roots), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    os.environ |= own
     os.environ.setdefault("MASKPS_REAL_DATA", str(REPOSITORY.parent / "shared" / "data"))
     sys.dont_write_bytecode = True
     return folder

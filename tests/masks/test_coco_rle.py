@@ -149,6 +149,16 @@ def test_our_own_reader_does_not_take_it_for_a_masks_json(tmp_path: Path) -> Non
         read_masks(tmp_path / "rle.json", table(), fingerprint="f1")
 
 
+@pytest.mark.parametrize("key", ["id", "width", "height"])
+def test_an_image_needs_its_id_and_size(tmp_path: Path, key: str) -> None:
+    path = masks_file(tmp_path)
+    content = json.loads(path.read_text())
+    del content["images"][0][key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(AnnotationError, match="an image with id, width and height"):
+        masks_to_coco_rle(path, tmp_path / "rle.json")
+
+
 @pytest.mark.parametrize(
     ("where", "keys"),
     [
