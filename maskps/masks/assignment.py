@@ -9,13 +9,23 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskps.boxes import box_iou
+from maskps.boxes import box_area, box_iou
 from maskps.findings import Finding
+from maskps.masks.coverage import coverage
 from maskps.masks.outlines import Outline
 from maskps.structures import BACKGROUND_PID, SceneTable
 
 MIN_FIT = 0.3
 """Smallest IoU of a mask's box and a person's box that makes them belong together."""
+
+MIN_INSIDE = 0.5
+"""A mask whose person is found by boxes has at least this share of its area in the person's box."""
+
+LEAST_SHARE = 0.2
+"""A mask is of two persons if it fills this share of each one's box outside the other's box,"""
+
+LEAST_BESIDE = 0.05
+"""and if this share of the mask lies in such boxes, outside the box of its own person."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class FoundMask:
         outline: not empty.
         person: person row of the table; None if the source does not name the person.
         box: (4,) xyxy, the box that the source gives the person, if any.
+        score: of a detector, from 0 to 1; None for what a person drew.
     """
 
     where: str
@@ -35,6 +46,7 @@ class FoundMask:
     outline: Outline
     person: int | None = None
     box: NDArray[np.float64] | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class AssignedMasks:
         named: number of outlines whose person the source named.
         fitted: number of outlines assigned by their boxes.
         unlabeled: number of masks of unlabeled persons, which are not used (Sec. 3.1).
+        outscored: number of masks whose person has a mask of a higher score.
         findings: "error": a mask contradicts the annotation; "warning": worth a look.
     """
 
@@ -53,24 +66,31 @@ class AssignedMasks:
     named: int
     fitted: int
     unlabeled: int
+    outscored: int
     findings: tuple[Finding, ...]
 
 
 def assign_masks(found: Iterable[FoundMask], train: SceneTable) -> AssignedMasks:
     """Returns the masks by person.
 
+    A mask belongs to one person: one that covers the boxes of several is an error, and not used. Of several
+    masks with scores that fit the same person best, the one with the highest score is used.
+
     A mask whose person the source names goes to that person, and must overlap the person's box. The other
     masks of a scene go to its remaining persons, by the assignment with the greatest total IoU of boxes, each
-    IoU at least `MIN_FIT`. Unlabeled persons take part, so that their masks do not go to a labeled neighbour.
-    The box of a mask is the smallest around it or the one that the source gives, whichever fits better.
+    IoU at least `MIN_FIT`, each mask with `MIN_INSIDE` of its area in the box. Unlabeled persons take part,
+    so that their masks do not go to a labeled neighbour. The box of a mask is the smallest around it or the
+    one that the source gives, whichever fits better.
     """
     outlines: dict[int, Outline] = {}
     findings: list[Finding] = []
-    named = fitted = unlabeled = 0
+    named = fitted = unlabeled = outscored = 0
     by_scene = sorted(found, key=lambda mask: mask.scene)
     for scene, group in groupby(by_scene, key=lambda mask: mask.scene):
-        masks = list(group)
         persons = np.array(train.persons_of(scene), dtype=np.int64)
+        usable = [mask for mask in group if not _is_of_several(mask, train, persons, findings)]
+        masks = _with_best_scores(usable, train, persons)
+        outscored += len(usable) - len(masks)
         taken: dict[int, str] = {}
         for mask in masks:
             if mask.person is None or not _is_credible(mask, taken, train, findings):
@@ -91,7 +111,8 @@ def assign_masks(found: Iterable[FoundMask], train: SceneTable) -> AssignedMasks
                 fitted += 1
             else:
                 unlabeled += 1
-    return AssignedMasks(dict(sorted(outlines.items())), named, fitted, unlabeled, tuple(findings))
+    rows = dict(sorted(outlines.items()))
+    return AssignedMasks(rows, named, fitted, unlabeled, outscored, tuple(findings))
 
 
 def best_fit(fit: NDArray[np.float64], *, least: float = MIN_FIT) -> list[int | None]:
@@ -111,10 +132,69 @@ def best_fit(fit: NDArray[np.float64], *, least: float = MIN_FIT) -> list[int | 
 
 
 def _fit(masks: Sequence[FoundMask], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, m) IoU of n masks' boxes and m persons' boxes; 0 where the mask itself lies outside the box."""
+    """(n, m) IoU of n masks' boxes and m persons' boxes; 0 where most of the mask lies outside the box."""
     around = box_iou(_rows([mask.outline.bounds for mask in masks]), boxes)
     given = box_iou(_rows([mask.outline.bounds if mask.box is None else mask.box for mask in masks]), boxes)
-    return np.where(around > 0, np.maximum(around, given), 0.0)
+    inside = [_area_inside(mask.outline, boxes) >= MIN_INSIDE * mask.outline.area for mask in masks]
+    return np.where(np.reshape(inside, around.shape), np.maximum(around, given), 0.0)
+
+
+def _area_inside(outline: Outline, boxes: ArrayLike) -> NDArray[np.float64]:
+    """(n,) area of an outline in each of n boxes."""
+    corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    shares: NDArray[np.float64] = coverage(outline.edges(), corners, 1).reshape(len(corners))
+    return shares * box_area(corners)
+
+
+def _own_person(mask: FoundMask, train: SceneTable, persons: NDArray[np.int64]) -> int:
+    """Returns the row of the person whom the source names, else of the one whose box fits best."""
+    if mask.person is not None:
+        return mask.person
+    fit = _fit([mask], train.boxes[persons])[0]
+    if not fit.any():
+        fit = _area_inside(mask.outline, train.boxes[persons])
+    return int(persons[np.argmax(fit)])
+
+
+def _is_of_several(
+    mask: FoundMask, train: SceneTable, persons: NDArray[np.int64], findings: list[Finding]
+) -> bool:
+    """Whether the mask covers the boxes of several persons; adds a finding if it does."""
+    if not len(persons):
+        return False
+    own = _own_person(mask, train, persons)
+    others = persons[persons != own]
+    boxes = train.boxes[others].astype(np.float64)
+    box = train.boxes[own].astype(np.float64)
+    shared = np.hstack([np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])])
+    shared[:, 2:] = np.maximum(shared[:, :2], shared[:, 2:])  # nothing is inside a box without a side
+    in_both = _area_inside(mask.outline, shared)
+    beside = _area_inside(mask.outline, boxes) - in_both
+    in_own = _area_inside(mask.outline, box) - in_both
+    is_covered = (beside >= LEAST_SHARE * box_area(boxes)) & (in_own >= LEAST_SHARE * box_area(box))
+    if beside[is_covered].sum() < LEAST_BESIDE * mask.outline.area or not is_covered.any():
+        return False
+    names = [train.person_name(row) for row in (own, *others[is_covered].tolist())]
+    found = f"one mask over {len(names)} persons: {'; '.join(names[:4])}{'; ...' if len(names) > 4 else ''}"
+    hint = "is it a mask of a class? Give each person a number, group or annotation of their own"
+    findings.append(
+        Finding("mask-of-several", "error", mask.where, found, expected="a mask of one person", hint=hint)
+    )
+    return True
+
+
+def _with_best_scores(
+    masks: Sequence[FoundMask], train: SceneTable, persons: NDArray[np.int64]
+) -> list[FoundMask]:
+    """Returns the masks without those that have a lower score than another mask of the same person."""
+    if not len(persons):
+        return list(masks)
+    scored = [mask for mask in masks if mask.score is not None]
+    best: dict[int, FoundMask] = {}
+    for mask in sorted(scored, key=lambda mask: -(mask.score or 0.0)):
+        best.setdefault(_own_person(mask, train, persons), mask)
+    kept = {id(mask) for mask in best.values()}
+    return [mask for mask in masks if mask.score is None or id(mask) in kept]
 
 
 def _rows(boxes: Sequence[ArrayLike]) -> NDArray[np.float64]:
