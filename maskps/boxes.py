@@ -37,6 +37,11 @@ def has_area(boxes: NDArray) -> NDArray[np.bool_]:
     return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
 
+def is_outside(boxes: NDArray, sizes: NDArray) -> NDArray[np.bool_]:
+    """Returns (n,) bool: the xyxy boxes (n, 4) with no part in their image of width and height (n, 2)."""
+    return np.asarray(((boxes[:, :2] >= sizes) | (boxes[:, 2:] <= 0)).any(axis=1))
+
+
 def box_area(boxes: NDArray) -> NDArray[np.float64]:
     """Returns the (n,) areas of (n, 4) xyxy boxes in pixels squared; 0 if a side is negative."""
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.datasets.boxes_inside import check_boxes_inside
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
 from maskps.io.images import check_images
@@ -65,21 +66,30 @@ class ImagePlan:
 
         Raises:
             InputFileError: images are missing.
-            AnnotationError: a protocol has no query.
+            AnnotationError: a protocol has no query; or as `check_boxes_inside`, for the queries and the
+                images' test persons.
         """
         if not all(protocol.num_queries for protocol in protocols):
             raise AnnotationError(dataset.root, expected="a protocol with queries", found="none")
         is_detected = _images(protocols, query_images)
         check_images(dataset.image_dir, list(is_detected), what="images of the test protocol")
         queries = _distinct_queries(protocols)
+        test = dataset.test.select(np.flatnonzero(np.isin(dataset.test.names, list(is_detected))))
+        names = np.array([name for name, _ in queries])
+        boxes = np.stack([box for _, box in queries])
+        check_boxes_inside(
+            dataset,
+            np.concatenate([names, test.names[test.scene_of_person]]),
+            np.concatenate([boxes, test.boxes]),
+        )
         rows_of: dict[str, list[int]] = {name: [] for name in is_detected}
         for row, (name, _) in enumerate(queries):
             rows_of[name].append(row)
         return cls(
             names=tuple(is_detected),
             is_detected=np.array(list(is_detected.values())),
-            query_names=np.array([name for name, _ in queries]),
-            query_boxes=np.stack([box for _, box in queries]),
+            query_names=names,
+            query_boxes=boxes,
             queries_of=tuple(np.array(rows, dtype=np.int64) for rows in rows_of.values()),
         )
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from maskps.config import TrainConfig, read_config, write_config
+from maskps.datasets.boxes_inside import check_training_scenes
 from maskps.datasets.naming import data_name
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import ConfigError, TrainingError
@@ -37,8 +38,8 @@ from maskps.evaluation.ablation_table import (
     write_result,
 )
 from maskps.evaluation.extraction import extract_detections
+from maskps.evaluation.image_plan import ImagePlan
 from maskps.io.files import check_output, read_record, write_errors_explained, write_json, written_atomically
-from maskps.io.images import check_images
 from maskps.protocols import SearchProtocol
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_record, open_subset, parse_proportions
@@ -183,7 +184,8 @@ def run_grid(
     _check_proportions(proportions, subset_folder, dataset)
     protocol_name = protocol_of_size(dataset, gallery_size)
     protocol = open_protocol(dataset, protocol_name)
-    check_images(dataset.image_dir, protocol.image_names.tolist(), what="images of the test protocol")
+    check_training_scenes(dataset)
+    ImagePlan.of(dataset, [protocol])  # refuses images that are missing, and persons beside them
     subsets = {
         label: None if label == NO_MASKS else open_subset(subset_folder, dataset, label)
         for label in proportions

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from maskps.config import TrainConfig, setting_text
-from maskps.io.images import check_images
+from maskps.datasets.boxes_inside import check_training_scenes
 from maskps.model.build import build_model
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.processes import Processes, open_device
@@ -132,7 +132,7 @@ def dry_run(
     place = open_device(device)
     scenes = SceneDataset(dataset, subset, config)
     autocast_for(config, place)
-    check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
+    check_training_scenes(dataset)
     info = RunInfo.of(scenes)
     model = build_model(config, info.num_pids).to(place).train()
     parameters = count_parameters(model)

@@ -16,9 +16,9 @@ from maskps.config import TrainConfig
 from maskps.datasets.protocols import open_protocol, protocol_names, protocol_of_size
 from maskps.errors import InputFileError
 from maskps.evaluation.extraction import extract_detections
+from maskps.evaluation.image_plan import ImagePlan
 from maskps.evaluation.search import evaluate_search
 from maskps.io.files import read_text, written_atomically
-from maskps.io.images import check_images
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.training.checkpoint import Checkpoint, best_path, read_checkpoint, write_checkpoint
@@ -52,8 +52,7 @@ class Evaluations:
         has_choice = len(protocol_names(dataset)) > 1
         self._name = protocol_of_size(dataset, config.eval_gallery_size if has_choice else None)
         self._protocol = open_protocol(dataset, self._name)
-        names = [str(name) for name in self._protocol.image_names]
-        check_images(dataset.image_dir, names, what="images of the test protocol")
+        ImagePlan.of(dataset, [self._protocol])  # refuses images that are missing, and persons beside them
         self._lines = [line for line in self._read() if line["step"] <= step] if step else []
 
     def is_due(self, step: int) -> bool:

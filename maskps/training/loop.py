@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from maskps.config import TrainConfig
+from maskps.datasets.boxes_inside import check_training_scenes
 from maskps.errors import ConfigError, TrainingError
 from maskps.io.files import check_output, write_errors_explained
-from maskps.io.images import check_images
 from maskps.io.locks import locked
 from maskps.model.build import build_model
 from maskps.model.predictor import Predictor
@@ -88,6 +88,7 @@ def train(
         OutputError: the run cannot be written there, or another process is writing it.
         ConfigError: settings that contradict the data, each other, or those of the run to resume.
         InputFileError: missing images (looked for before the first step) or broken ones.
+        AnnotationError: persons with no part in their image.
         TrainingError: a loss or a gradient that is not finite, missing masks, an interruption, or nothing
             to resume.
     """
@@ -139,7 +140,7 @@ class TrainingLoop:
         if self.config.tensorboard:
             check_tensorboard()
         dataset = scenes.dataset
-        check_images(dataset.image_dir, [str(name) for name in dataset.train.names], what="training images")
+        check_training_scenes(dataset)
         checkpoint = read_newest_checkpoint(run_dir, self.info) if resume else None
         self.step = 0 if checkpoint is None else checkpoint.step
         self.evaluations: Evaluations | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -9,16 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from maskps.errors import ConfigError, InputFileError, OutputError, OutputExistsError, TrainingError
+from maskps.errors import (
+    AnnotationError,
+    ConfigError,
+    InputFileError,
+    OutputError,
+    OutputExistsError,
+    TrainingError,
+)
 from maskps.losses import LOSS_NAMES
 from maskps.model import MaskGuidedPersonSearch
 from maskps.model.processes import Processes
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
-from maskps.training import SceneDataset, StepReport, TrainConfig, train
+from maskps.training import SceneDataset, StepReport, TrainConfig, dry_run, train
 from maskps.training.checkpoint import checkpoint_path, checkpoint_steps, read_checkpoint, write_checkpoint
 from maskps.training.loop import TrainingLoop
 
@@ -550,3 +559,18 @@ def test_force_leaves_files_that_a_run_did_not_write(
     train(config, dataset, subset, run, force=True)
     assert all(path.read_text() == "keep" for path in own)
     assert checkpoint_steps(run) == [3]
+
+
+@pytest.mark.parametrize("call", [train, dry_run])
+def test_persons_beside_their_image_are_refused_before_the_first_step(
+    call: Callable[..., object],
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+) -> None:
+    table = dataclasses.replace(dataset.train, boxes=dataset.train.boxes - np.float32([5000, 0, 5000, 0]))
+    moved = dataclasses.replace(dataset, train=table)
+    with pytest.raises(AnnotationError, match="10 of 10 boxes with no part in their image"):
+        call(make_config(masks=False), moved, None, *([tmp_path / "run"] if call is train else []))
+    assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.boxes import box_text, xyxy_to_xywh
+from maskps.boxes import box_text, is_outside, xyxy_to_xywh
 from maskps.columns import owner_of, owners_of
 from maskps.datasets.matching import first_equal
 from maskps.findings import Finding, Rule
@@ -160,7 +160,7 @@ def check_boxes_in_images(scenes: RawScenes) -> list[Finding]:
     with np.errstate(over="ignore", invalid="ignore"):
         right, bottom = x + width, y + height
         over = np.stack([-x, -y, right - limits[:, 0], bottom - limits[:, 1]], axis=1).max(axis=1, initial=0)
-        outside = (x >= limits[:, 0]) | (y >= limits[:, 1]) | (right <= 0) | (bottom <= 0)
+        outside = is_outside(np.stack([x, y, right, bottom], axis=1), limits)
     findings = []
     for row in np.flatnonzero(usable & (over > 0)).tolist():
         size = "" if np.isinf(limits[row]).any() else " of {:g} x {:g}".format(*limits[row])
