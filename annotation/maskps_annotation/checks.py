@@ -32,7 +32,7 @@ from maskps_annotation.pack_files import (
     reason_text,
 )
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
-from maskps_annotation.reading import ReadFile, read_file
+from maskps_annotation.reading import ReadFile, read_file, renamed_files
 from maskps_annotation.shape_geometry import polygon_of_shape
 
 _LEAST_COPIED = 4  # points; three may be the same by chance
@@ -115,8 +115,11 @@ def check_folder(pack: Pack) -> list[Finding]:
             where = f"{pack.annotator}/{scene.file_name}"
             found = f"no such file; its {len(scene.slots)} persons are not drawn"
             hint = "it was deleted or not sent back; 'restore' brings back what was collected of it"
+            if similar := renamed_files(scene.file_name, present - known):
+                found = f"no such file, but {shown_value(similar[0])}"
+                hint = f"rename it to {scene.file_name} if it is the drawing"
             findings.append(Finding("file-missing", "error", where, found, hint=hint))
-    for name in sorted(name for name in present - known if name.endswith(".json")):
+    for name in sorted(name for name in present - known if name.lower().endswith(".json")):
         where, found = f"{pack.annotator}/{name}", "a file of no image of this pack"
         hint = "its drawings are not used; was an image renamed or added?"
         findings.append(Finding("file-extra", "warning", where, found, hint=hint))
@@ -182,11 +185,16 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
         return
     if sha256 == scene.sha256:
         return
+    if path.stat().st_nlink > 1:
+        hint = (
+            "it is a hard link, as older packs have it: the data set's own image has changed as well; "
+            "restore that one from where you got it, and copy it here"
+        )
     try:
         size = image_size(path)
         orientation = image_orientation(path)
     except MaskpsError as error:
-        yield replace(Finding.of_error("image-unreadable", error), where=where)
+        yield replace(Finding.of_error("image-unreadable", error), where=where, hint=hint)
         return
     if size != scene.size:
         found = "an image of {} x {} pixels".format(*size)
@@ -205,7 +213,9 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
     try:
         file = read_file(path, where)
     except MaskpsError as error:
-        hint = "'restore' brings back what was collected of it before"
+        hint = error.hint
+        if not isinstance(error.__cause__, UnicodeDecodeError):  # that drawing is whole
+            hint += "; 'restore' brings back what was collected of it before"
         findings.add("file-unreadable", "error", "", error.found, expected=error.expected, hint=hint)
         return CheckedFile({}, tuple(findings.found), {})
     slots = {slot.name: slot for slot in scene.slots}

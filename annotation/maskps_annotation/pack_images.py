@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from maskps.errors import AnnotationError
+from maskps.io.files import read_bytes
 from maskps.io.images import image_orientation, image_size
 
 _ODD = re.compile(r"[^\w.-]")
@@ -44,8 +43,9 @@ def pack_image_names(scenes: Sequence[str], *, tag: str = "") -> list[str]:
 
 
 def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
-    """Makes `target` a hard link to an image, or a copy; returns its sha256 (hex) and (width, height).
+    """Copies an image into a pack; returns the copy's sha256 (hex) and (width, height).
 
+    The pack never holds a link: a program that saves the picture in place would change the data set.
     LabelMe turns an image by its EXIF orientation, but boxes refer to the stored pixels. A JPEG with such an
     orientation is copied without its EXIF data: the same pixels, shown as stored.
 
@@ -54,21 +54,17 @@ def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
         AnnotationError: an image of another format has an EXIF orientation.
     """
     size = image_size(source)
-    if _is_turned(source):
-        target.write_bytes(_without_marks(source))
-        if _is_turned(target):  # the mark stands where we cannot remove it
-            raise AnnotationError(
-                source,
-                expected="an image without EXIF orientation, or a JPEG",
-                found="an image that LabelMe would show turned",
-                hint="save it again without EXIF data; the boxes refer to the stored pixels",
-            )
-    else:
-        try:
-            os.link(source.resolve(), target)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, target)
-    return hashlib.sha256(target.read_bytes()).hexdigest(), size
+    is_turned = _is_turned(source)
+    content = _without_marks(source) if is_turned else read_bytes(source)
+    target.write_bytes(content)
+    if is_turned and _is_turned(target):  # the mark stands where we cannot remove it
+        raise AnnotationError(
+            source,
+            expected="an image without EXIF orientation, or a JPEG",
+            found="an image that LabelMe would show turned",
+            hint="save it again without EXIF data; the boxes refer to the stored pixels",
+        )
+    return hashlib.sha256(content).hexdigest(), size
 
 
 def _is_turned(path: Path) -> bool:
@@ -77,7 +73,7 @@ def _is_turned(path: Path) -> bool:
 
 def _without_marks(path: Path) -> bytes:
     """Returns a JPEG file without its Exif and XMP segments (APP1); any other file as it is."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     kept, at = [data[:2]], 2
     while data[:2] == b"\xff\xd8" and data[at : at + 1] == b"\xff" and data[at + 1] != _SCAN:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")

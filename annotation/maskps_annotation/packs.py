@@ -2,7 +2,7 @@
 
     OUT/packs.json             who has which scene, and which scenes two annotators have
     OUT/<annotator>/           flat and complete: give it to the annotator as it is
-        <image>                hard link or copy of the data set's image
+        <image>                copy of the data set's image
         <stem of image>.json   LabelMe file, pre-filled with one rectangle per labeled person
         pack.json              the annotator's part of the record, without what others have
         labelmerc.yaml         LabelMe's configuration

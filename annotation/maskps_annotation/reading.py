@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,21 @@ def read_file(path: Path, where: str) -> ReadFile:
         embedded=_embedded(content.get("imageData")),
         notes=tuple(notes),
     )
+
+
+def renamed_files(name: str, present: Iterable[str]) -> list[str]:
+    """Returns the files that may be the LabelMe file `name` under another name, the most similar first.
+
+    Examples for "s1.json": "s1.JSON", "S1.json", "s1.json.txt", "s1 (1).json", "s1 - Copy.json".
+    """
+    stem = _folded(name).removesuffix(".json")
+    pattern = re.compile(rf"{re.escape(stem)}( ?\(\d+\)| - .*)?\.json(\.\w+)?")
+    similar = [other for other in present if pattern.fullmatch(_folded(other))]
+    return sorted(similar, key=lambda other: (len(other), other))
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _version(version: object) -> tuple[int, ...]:

@@ -72,10 +72,26 @@ def explained_reading(path: Path, *, what: str, hint: str = "check the path") ->
         fits = "give a regular file" if isinstance(error, UnusableFileError) else fits
         raise InputFileError(path, expected=what, found=error.strerror or str(error), hint=fits) from error
     except UnicodeDecodeError as error:
-        found = f"not UTF-8 text ({error.reason} at byte {error.start})"
-        raise InputFileError(
-            path, expected=what, found=found, hint="save it as plain text (UTF-8)"
-        ) from error
+        found, fits = (
+            f"not UTF-8 text ({error.reason} at byte {error.start})",
+            "save it as plain text (UTF-8)",
+        )
+        if encoding := _likely_encoding(error.object):
+            found += f", but {encoding}"
+            fits = "open it in a text editor with that encoding, and save it as UTF-8; nothing is lost"
+        raise InputFileError(path, expected=what, found=found, hint=fits) from error
+
+
+def _likely_encoding(content: bytes) -> str:
+    """Returns the encoding of a text that is not UTF-8, "" if it is not a text."""
+    names = {"gb18030": "perhaps GB18030", "cp1252": "perhaps Windows-1252"}
+    for codec in (json.detect_encoding(content), *names):
+        try:
+            if "\0" not in content.decode(codec):
+                return names.get(codec, codec[:6].upper())
+        except UnicodeDecodeError:
+            continue
+    return ""
 
 
 class UnusableFileError(OSError):
@@ -130,10 +146,13 @@ def read_text(path: Path) -> str:
     """Returns the content of a regular file of UTF-8 text, without a byte-order mark and with its line ends.
 
     Raises:
-        UnicodeDecodeError: not UTF-8.
+        UnicodeDecodeError: not UTF-8; also UTF-16 without a byte-order mark, whose ASCII letters are UTF-8.
         OSError: as `read_bytes`.
     """
-    return read_bytes(path).decode("utf-8-sig")
+    content = read_bytes(path)
+    if json.detect_encoding(content).startswith(("utf-16", "utf-32")):
+        raise UnicodeDecodeError("utf-8", content, 0, 2, "null bytes or another byte-order mark")
+    return content.decode("utf-8-sig")
 
 
 @contextmanager

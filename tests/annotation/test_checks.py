@@ -664,3 +664,50 @@ def test_a_missing_or_broken_image_and_a_missing_pack_are_reported(packs: PackSe
     packs.packs[1].folder.rmdir()
     listed = {finding.code for finding in check_packs(packs) if finding.level == "error"}
     assert listed == {"image-missing", "image-unreadable", "pack-missing"}
+
+
+def test_a_changed_image_that_is_a_hard_link_means_that_the_data_set_changed_too(packs: PackSet) -> None:
+    """Packs of earlier versions hold links."""
+    draw(packs, 0, 0, (), {})
+    path = packs.packs[0].folder / "a.jpg"
+    (path.parent / "of_the_data_set.jpg").hardlink_to(path)
+    with path.open("ab") as file:
+        file.write(b"edited in place")
+    (finding,) = (one for one in check_packs(packs) if one.code == "image-differs")
+    assert "the data set's own image has changed as well" in finding.hint
+
+
+@pytest.mark.parametrize(("codec", "name"), [("utf-16", "UTF-16"), ("gb18030", "GB18030")])
+def test_a_drawing_saved_in_another_encoding_is_saved_again_and_not_restored(
+    packs: PackSet, codec: str, name: str
+) -> None:
+    path = draw(packs, 0, 0, (drawn("p1", P1, extra={"description": "背包"}),), {})
+    path.write_bytes(path.read_text("utf-8").encode(codec))
+    (finding,) = (one for one in check_packs(packs) if one.code == "file-unreadable")
+    assert name in finding.found
+    assert "save it as UTF-8" in finding.hint
+    assert "restore" not in finding.hint
+
+
+def test_a_file_that_is_cut_off_is_restored(packs: PackSet) -> None:
+    path = draw(packs, 0, 0, GOOD, {})
+    path.write_bytes(path.read_bytes()[:100])
+    (finding,) = (one for one in check_packs(packs) if one.code == "file-unreadable")
+    assert "'restore'" in finding.hint
+
+
+@pytest.mark.parametrize("name", ["a.JSON", "A.json", "a.json.txt", "a (1).json", "a - Copy.json"])
+def test_a_drawing_under_another_name_is_renamed_and_not_restored(packs: PackSet, name: str) -> None:
+    path = draw(packs, 0, 0, GOOD, {})
+    path.rename(path.with_name(name))
+    found = [one for one in check_packs(packs) if one.where == "ann/a.json"]
+    assert [(one.code, one.found) for one in found] == [("file-missing", f"no such file, but '{name}'")]
+    assert "rename it to a.json" in found[0].hint
+    assert "restore" not in found[0].hint
+
+
+def test_the_file_of_another_image_is_not_called_a_copy(packs: PackSet) -> None:
+    path = draw(packs, 0, 0, GOOD, {})
+    path.rename(path.with_name("a2.json"))
+    (finding,) = (one for one in check_packs(packs) if one.where == "ann/a.json")
+    assert "'restore'" in finding.hint

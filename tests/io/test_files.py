@@ -183,3 +183,36 @@ def test_what_a_kill_left_does_not_count_as_content(name: str, tmp_path: Path) -
     (tmp_path / ".notes").touch()
     with pytest.raises(OutputExistsError, match="other content"):
         check_output(tmp_path, record="record.json", force=True)
+
+
+TEXT = '{"label": "\u80cc\u5305", "flags": {}}'
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (TEXT.encode("utf-16"), "UTF-16"),
+        (TEXT.encode("utf-16-le"), "UTF-16"),
+        (TEXT.encode("utf-16-be"), "UTF-16"),
+        ('{"label": "p1"}'.encode("utf-16-le"), "UTF-16"),
+        (TEXT.encode("utf-32"), "UTF-32"),
+        (TEXT.encode("gb18030"), "perhaps GB18030"),
+        ('{"label": "sac \u00e0 dos"}'.encode("cp1252"), "perhaps Windows-1252"),
+    ],
+)
+def test_text_of_another_encoding_is_named_with_the_way_that_loses_nothing(
+    tmp_path: Path, content: bytes, encoding: str
+) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputFileError) as caught:
+        read_json(tmp_path / "a.json", what="a file")
+    assert caught.value.found.endswith(f", but {encoding}")
+    assert "save it as UTF-8" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [bytes(100), b"\xff\xfe\x00", b"PK\x03\x04\xff\x00"])
+def test_bytes_that_are_no_text_have_no_encoding(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputFileError, match="not UTF-8 text") as caught:
+        read_json(tmp_path / "a.json", what="a file")
+    assert ", but" not in caught.value.found
