@@ -163,6 +163,17 @@ def test_shapes_of_one_label_and_group_are_one_person(tmp_path: Path, label: str
     assert len(outlines[0].rings) == 2
 
 
+@pytest.mark.parametrize("label", ["person", "p3"])
+def test_a_group_over_the_boxes_of_several_persons_is_an_error_that_names_them(
+    tmp_path: Path, label: str
+) -> None:
+    outlines, findings = collect(tmp_path, *(drawn(row, label, group_id=0) for row in (0, 1)))
+    assert outlines == {}
+    assert [one.code for one in findings if one.level == "error"] == ["mask-of-several"]
+    assert "a.jpg box 0 (pid 3)" in findings[0].found
+    assert "a.jpg box 1 (pid 7)" in findings[0].found
+
+
 def test_one_group_number_under_two_labels_is_two_persons(tmp_path: Path) -> None:
     outlines, _ = collect(tmp_path, drawn(0, "man", group_id=1), drawn(1, "woman", group_id=1))
     assert sorted(outlines) == [0, 1]
