@@ -34,18 +34,34 @@ class MaskpsError(Exception):
         super().__init__(self.where, expected, found, hint)
 
     def __str__(self) -> str:
-        parts = [self.where]
+        parts = [printable(self.where)]
         if self.expected:
-            parts.append(f"  expected: {self.expected}")
+            parts.append(f"  expected: {printable(self.expected)}")
         if self.found:
-            parts.append(f"  found:    {self.found}")
+            parts.append(f"  found:    {printable(self.found)}")
         if self.hint:
-            parts.append(f"  try:      {self.hint}")
+            parts.append(f"  try:      {printable(self.hint)}")
         return "\n".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments: the default pickling of exceptions (worker processes) would lose them.
         return _rebuild, (type(self), self.where, self.expected, self.found, self.hint)
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """Returns a text for a terminal, in which no character from a file acts on it or is invisible.
+
+    Control characters, marks of direction, unusual spaces, and halves of characters become escapes such as
+    "\\x1b" or "\\u202e".
+
+    Args:
+        keep: characters that stay as they are, e.g. line breaks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def shown_value(value: object) -> str:

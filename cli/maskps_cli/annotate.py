@@ -19,7 +19,7 @@ from maskps_cli.options import (
     seed_option,
     wrong_value,
 )
-from maskps_cli.output import print_json, print_table, progress_bar, say
+from maskps_cli.output import echo, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from maskps_annotation.progress import Progress
@@ -223,11 +223,9 @@ def progress(packs: Path, as_json: bool, quiet: bool) -> None:
     )
     for part in parts:
         for name in part.problems:
-            click.echo(f"  {part.annotator}: {name} is ticked 'problem'")
+            echo(f"  {part.annotator}: {name} is ticked 'problem'")
         for name in part.errors:
-            click.echo(
-                f"  {part.annotator}: {name} is ticked 'done' but is not done; 'annotate check' shows why"
-            )
+            echo(f"  {part.annotator}: {name} is ticked 'done' but is not done; 'annotate check' shows why")
 
 
 def _row(part: Progress) -> list[str]:

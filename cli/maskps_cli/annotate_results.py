@@ -13,7 +13,7 @@ import click
 
 from maskps.findings import LEVELS, Finding, count_by_level
 from maskps_cli.options import dataset_of_subset, force_option, images_option, json_option, quiet_option
-from maskps_cli.output import print_json, print_table, progress_bar, say
+from maskps_cli.output import echo, print_json, print_table, progress_bar, say
 
 _SHOWN = 5  # persons drawn by several annotators
 packs_argument = click.argument("packs", type=click.Path(path_type=Path))
@@ -215,14 +215,14 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     shown = [finding for finding in findings if finding.level != "info"]
     by_file = sorted(shown, key=_file)
     for file, group in itertools.groupby(by_file, key=_file):
-        click.echo(file)
+        echo(file)
         for finding in sorted(group, key=lambda one: LEVELS.index(one.level)):
             place = finding.where.removeprefix(file).strip()
             expected = f" (expected {finding.expected})" if finding.expected else ""
-            click.echo(f"  {finding.level} {finding.code} {place}".rstrip() + f": {finding.found}{expected}")
+            echo(f"  {finding.level} {finding.code} {place}".rstrip() + f": {finding.found}{expected}")
             if finding.hint:
-                click.echo(f"    try: {finding.hint}")
-        click.echo()
+                echo(f"    try: {finding.hint}")
+        echo()
 
 
 def _print_codes(findings: Sequence[Finding]) -> None:
@@ -232,7 +232,7 @@ def _print_codes(findings: Sequence[Finding]) -> None:
         rows = [[level, code, f"{count:,}"] for (level, code), count in ranked]
         print_table("Findings", ["level", "code", "times"], rows)
     else:
-        click.echo("nothing is wrong")
+        echo("nothing is wrong")
 
 
 def _file(finding: Finding) -> str:

@@ -20,7 +20,7 @@ from maskps_cli.options import (
     seed_option,
     version_option,
 )
-from maskps_cli.output import print_json, print_table, progress_bar, say
+from maskps_cli.output import echo, print_json, print_table, progress_bar, say
 from maskps_cli.stats import stats
 from maskps_cli.verify import verify
 
@@ -104,7 +104,7 @@ def protocol(path: Path, as_json: bool) -> None:
     )
     for name, summary in summaries.items():
         for anomaly in summary.anomalies:
-            click.echo(f"  {name}, {anomaly.text}")
+            echo(f"  {name}, {anomaly.text}")
 
 
 def _number(value: object) -> str:

@@ -21,7 +21,7 @@ from maskps_cli.options import (
     version_option,
     wrong_value,
 )
-from maskps_cli.output import progress_bar, say
+from maskps_cli.output import echo, progress_bar, say
 from maskps_cli.report import report
 from maskps_cli.score import score
 
@@ -108,7 +108,7 @@ def train(
     if run is None or is_dry_run:
         if is_first_process():
             say("taking a few steps ...", quiet=quiet)
-            click.echo(dry_run(config, dataset, masks, device=device).text(load_config(recipe)))
+            echo(dry_run(config, dataset, masks, device=device).text(load_config(recipe)), keep="\n")
         return
     with progress_bar("training", quiet=quiet) as update:
 

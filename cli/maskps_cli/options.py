@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from maskps import MaskpsError, __version__
 from maskps.config import recipe_names
-from maskps.errors import ConfigError
+from maskps.errors import ConfigError, printable
+from maskps_cli.output import PrintableFormatter, discard_stdout_if_broken, prepare_streams
+from maskps_cli.stopping import stopped_by_signals
 
 if TYPE_CHECKING:
     from maskps.structures import PersonSearchDataset
@@ -34,38 +34,24 @@ class MaskpsGroup(click.Group):
     """A command group that turns errors and interruptions into one message and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+        prepare_streams()
+        handler = logging.StreamHandler()
+        handler.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.WARNING)
         try:
-            with _stopped_as_by_ctrl_c():
+            with stopped_by_signals():
                 return super().invoke(ctx)
         except MaskpsError as error:
             raise click.ClickException(str(error)) from error
+        except click.UsageError as error:
+            raise click.UsageError(printable(error.format_message(), keep="\n"), ctx=error.ctx) from error
         except KeyboardInterrupt as error:
             raise click.ClickException(str(error) or "interrupted; nothing half-written was left") from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # as in `| head`: click ends without a message
                 raise
-            raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _stopped_as_by_ctrl_c() -> Iterator[None]:
-    """Makes `kill` and a closed terminal end a command like Ctrl-C, so that it can clean up."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    # A signal that is ignored stays ignored: nohup does that with SIGHUP.
-    ours = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in ours:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+            discard_stdout_if_broken()
+            raise click.ClickException(printable(str(error))) from error
 
 
 def dataset_of_subset(subset: Path, images: Path | None) -> PersonSearchDataset:

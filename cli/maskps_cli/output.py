@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from maskps.errors import printable
 from maskps.findings import LEVELS, Finding
 
 if TYPE_CHECKING:
@@ -20,9 +24,49 @@ if TYPE_CHECKING:
 _SHOWN = 3  # findings of a kind
 
 
+def prepare_streams() -> None:
+    """Makes stdout and stderr accept every text: those that are closed, and those of few characters."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # closed by the caller, as with `2>&-`
+        pass
+    os.close(handle)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard_stdout_if_broken() -> None:
+    """Drops what stdout cannot take, so that Python's end does not fail on it a second time."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log records so that no character from a file acts on the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the text of a record."""
+        return printable(super().format(record), keep="\n")
+
+
+def echo(text: str = "", *, keep: str = "", err: bool = False) -> None:
+    """Writes a line to stdout or stderr; characters that act on the terminal are escaped, except `keep`."""
+    click.echo(printable(text, keep=keep), err=err)
+
+
 def print_json(content: Any) -> None:
-    """Writes `content` to stdout as JSON with full precision."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    """Writes `content` to stdout as JSON with full precision, in UTF-8 whatever the locale.
+
+    Characters that act on a terminal, and halves of characters as in a Latin-1 file name, are escaped.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    escaped = (one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    click.echo(("".join(escaped) + "\n").encode(), nl=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> None:
@@ -34,13 +78,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     table = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        table.add_column(Text(printable(column)), justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False, width=1000)
     with console.capture() as capture:
         console.print(table)
     lines = [line.rstrip() for line in capture.get().rstrip().splitlines()]
+    title, note = printable(title), printable(note, keep="\n")
     click.echo("\n".join([title, *lines, "", *([note, ""] if note else [])]))
 
 
@@ -92,13 +137,13 @@ def print_result_file(title: str, results: ResultFile) -> None:
         where = f"{found.persons:,} persons in {found.scenes:,} scenes"
         thresholds = f"score >= {found.score_threshold}, IoU >= {found.iou_threshold}"
         recall, precision = (f"{100 * value:.1f} %" for value in (found.recall, found.average_precision))
-        click.echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
+        echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
 
 
 def say(text: str, *, quiet: bool = False) -> None:
     """Writes a remark to stderr."""
     if not quiet:
-        click.echo(text, err=True)
+        echo(text, keep="\n", err=True)
 
 
 def say_findings(findings: Sequence[Finding], *, quiet: bool = False) -> None:
@@ -132,7 +177,11 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[..., N
         MofNCompleteColumn(table_column=Column(min_width=11)),
         TimeRemainingColumn(table_column=Column(min_width=7)),
         # All that is left of the line: a narrow terminal cuts the text, not the time to go.
-        TextColumn("{task.fields[text]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.fields[text]}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
     console = Console(file=sys.stderr)
     with Progress(*columns, console=console, transient=True, expand=True) as progress:
@@ -141,6 +190,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[..., N
 
         def update(done: int, total: int, text: str = "") -> None:
             nonlocal has_begun
+            text = printable(text)
             if has_begun:
                 progress.update(task, completed=done, total=total, text=text)
             else:  # what a resumed run found done does not count for its speed

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from maskps_cli.options import force_option, json_option, quiet_option, root_argument
-from maskps_cli.output import print_json, print_table, say
+from maskps_cli.output import echo, print_json, print_table, say
 
 
 @click.command()
@@ -83,4 +83,4 @@ def stats(
     elif format_ is None or format_ == "table":
         print_table(*shown.as_rows(), note=shown.note)
     else:
-        click.echo(shown.to_text(format_), nl=False)
+        echo(shown.to_text(format_).removesuffix("\n"), keep="\n")

@@ -10,7 +10,7 @@ import click
 
 from maskps.findings import Finding, count_by_level
 from maskps_cli.options import cores, json_option, quiet_option, root_argument
-from maskps_cli.output import print_json, progress_bar
+from maskps_cli.output import echo, print_json, progress_bar
 
 _SHOWN = 3
 
@@ -42,7 +42,7 @@ def verify(context: click.Context, root: Path, images: bool, as_json: bool, quie
     else:
         for (level, code), group in groupby(_grouped(findings), lambda one: (one.level, one.code)):
             _print_group(level, code, list(group))
-        click.echo(f"{root}: {_counted(counts)}")
+        echo(f"{root}: {_counted(counts)}")
     context.exit(1 if counts["errors"] else 0)
 
 
@@ -56,19 +56,19 @@ def _grouped(findings: Sequence[Finding]) -> list[Finding]:
 
 def _print_group(level: str, code: str, group: Sequence[Finding]) -> None:
     times = f" ({len(group):,} times)" if len(group) > 1 else ""
-    click.echo(f"{level} {code}{times}")
+    echo(f"{level} {code}{times}")
     shown = group[:_SHOWN]
     same_hint = len({finding.hint for finding in shown}) == 1
     for finding in shown:
-        click.echo(f"  {finding.where}")
-        click.echo(f"    found:    {finding.found}")
+        echo(f"  {finding.where}")
+        echo(f"    found:    {finding.found}")
         if finding.expected:
-            click.echo(f"    expected: {finding.expected}")
+            echo(f"    expected: {finding.expected}")
         if finding.hint and (not same_hint or finding is shown[-1]):
-            click.echo(f"    try:      {finding.hint}")
+            echo(f"    try:      {finding.hint}")
     if len(group) > _SHOWN:
-        click.echo(f"  and {len(group) - _SHOWN:,} more; --json lists all")
-    click.echo()
+        echo(f"  and {len(group) - _SHOWN:,} more; --json lists all")
+    echo()
 
 
 def _counted(counts: dict[str, int]) -> str:

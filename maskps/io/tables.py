@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from maskps.errors import printable
+
 TextFormat = Literal["markdown", "csv", "latex"]
 Style = Literal["text", "count", "percent", "points"]
 Value = str | int | float | None
 
+_FORMULA_STARTS = ("=", "+", "-", "@")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
@@ -116,8 +119,10 @@ class Table:
     def to_text(self, text_format: TextFormat) -> str:
         """Returns the table in a format for reports, with a line break at its end.
 
-        "csv" holds bare numbers, fractions at full precision; "markdown" and "latex" (package booktabs) what
-        is shown, with title and note.
+        "csv" holds bare numbers, fractions at full precision; a text that a spreadsheet would calculate as a
+        formula, because of its first character, gets an apostrophe before it, and control characters are
+        escaped. "markdown" and "latex" (package
+        booktabs) hold what is shown, with title and note.
         """
         import pandas as pd  # a third of a second
 
@@ -140,12 +145,21 @@ class Table:
         for index, column in enumerate(self.columns):
             cells = [row[index] for row in self.rows]
             values = [cell.value if isinstance(cell, Shown) else cell for cell in cells]
-            numbers[column.key] = [value.mean if isinstance(value, Spread) else value for value in values]
+            numbers[column.key] = [
+                value.mean if isinstance(value, Spread) else _csv_value(value) for value in values
+            ]
             if column.deviation:
                 numbers[column.deviation] = [
                     value.deviation if isinstance(value, Spread) else None for value in values
                 ]
         return numbers
+
+
+def _csv_value(value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _latex_escaped(text: str) -> str:

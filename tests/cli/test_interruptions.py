@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,6 +65,71 @@ def test_kill_ends_a_command_as_ctrl_c_does(number: signal.Signals, tmp_path: Pa
     assert "interrupted" in result.stderr
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) is before
+
+
+STUCK = """
+import os, sys, time
+from concurrent.futures import ThreadPoolExecutor
+import click
+from maskps_cli.options import MaskpsGroup
+
+@click.group(cls=MaskpsGroup)
+def main():
+    pass
+
+@main.command()
+def wait():
+    reading, writing = os.pipe()
+    def read():
+        print("reading", flush=True)
+        os.read(reading, 1)  # as of a network drive that does not answer
+    if sys.argv[1] == "thread":
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: read(), range(2)))
+    else:
+        print("reading", flush=True)
+        while True:
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                pass
+
+main(args=["wait"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", ["thread", "main"])
+def test_what_does_not_return_is_stopped_within_two_seconds(number: signal.Signals, kind: str) -> None:
+    command = [sys.executable, "-c", STUCK, kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.readline()
+            started = time.monotonic()
+            process.send_signal(number)
+            assert process.wait(timeout=10) == 1
+            assert time.monotonic() - started < 2.5
+            assert "interrupted" in process.stderr.read()
+        finally:
+            process.kill()
+
+
+def test_a_signal_to_a_forked_worker_does_not_stop_its_parent() -> None:
+    code = """
+import os, signal, time
+from maskps_cli.stopping import stopped_by_signals
+with stopped_by_signals():
+    if (worker := os.fork()) == 0:
+        time.sleep(20)
+    time.sleep(0.2)
+    os.kill(worker, signal.SIGTERM)
+    os.waitpid(worker, 0)
+    time.sleep(2)
+"""
+    assert (
+        subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    )
 
 
 def test_quiet_silences_warnings_about_the_data(caplog: pytest.LogCaptureFixture) -> None:

@@ -45,6 +45,19 @@ def test_shown_are_percent_signs_thousands_and_a_dash_for_nothing() -> None:
     ]
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_no_text_of_the_csv_is_a_formula(start: str) -> None:
+    table = Table("", [Column("run", "run"), Column("gain", "gain")], [(f"{start}1+1|A1!", -0.5), ("a=1", 1)])
+    rows = list(csv.reader(io.StringIO(table.to_text("csv"), newline="")))
+    assert rows[1:] == [[f"'{start}1+1|A1!", "-0.5"], ["a=1", "1"]]
+
+
+def test_a_control_character_makes_no_row_or_cell_of_the_csv() -> None:
+    table = Table("", [Column("run", "run")], [["a\r=1+1"], ["\t=1"], ["b\n=2"], ['é, "x"']])
+    rows = list(csv.reader(io.StringIO(table.to_text("csv"), newline="")))
+    assert rows[1:] == [[r"a\r=1+1"], [r"\t=1"], [r"b\n=2"], ['é, "x"']]
+
+
 def test_the_csv_has_every_column_at_full_precision() -> None:
     first, second, third = csv_rows(TABLE)
     assert list(first) == ["run", "seed", "images", "mAP", "mAP_deviation", "gain"]
