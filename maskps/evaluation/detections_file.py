@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from maskps.columns import check_offsets, check_unique, offsets_of, rows_of_names
 from maskps.errors import AnnotationError, InputFileError
-from maskps.io.files import written_atomically
+from maskps.evaluation.other_results import other_results
+from maskps.io.files import explained_reading, open_file, written_atomically
 from maskps.io.npz import read_npz
 
 FORMAT = "maskps-detections"
@@ -20,6 +21,7 @@ VERSION = 1
 MARK = np.array(FORMAT).tobytes()
 """In the first bytes of every file that `write_detections` made."""
 
+_WHAT = "detections as .npz (zip of arrays, no pickles)"
 _ROUNDING = 1e-4
 
 _DTYPES: dict[str, type] = {  # the arrays that a file must have
@@ -231,12 +233,17 @@ def read_detections(path: Path) -> Detections:
 
     Raises:
         InputFileError: missing, cut off, not an .npz file, pickled, without one of the arrays, or of another
-            format or version.
+            format or version. Result files of other code bases are recognised, not opened.
         AnnotationError: the arrays contradict each other (see `Detections`).
     """
+    with explained_reading(path, what=_WHAT), open_file(path) as stream:
+        other = other_results(stream)
+    if other is not None:
+        found, hint = other
+        raise InputFileError(path, expected=_WHAT, found=found, hint=hint)
     arrays = read_npz(
         path,
-        what="detections as .npz (zip of arrays, no pickles)",
+        what=_WHAT,
         hint="copy it or write it again: names as an array of str, ragged lists as one array with offsets",
     )
     found_format = str(arrays.get("format", FORMAT))

@@ -237,7 +237,7 @@ def _ranking_row(
     width = (_WIDTH - 2 * _MARGIN - side_text - 2 * rule - (columns - 1) * gap) // (columns + 1)
     width = min(width, 300)
     height = 2 * width
-    row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, height + 92), PAPER)
+    row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, height + 104), PAPER)
     tile, box = crop_tile(open_picture(ranking.image), ranking.box, (width, height), context=0.15)
     row.paste(dim_outside(tile, box), (0, 0))
     draw_frame(row, [0, 0, width, height], INK, width=8)

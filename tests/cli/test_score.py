@@ -359,7 +359,7 @@ def test_bad_detections_are_named_and_give_no_number(
         assert text in result.stderr, result.stderr
 
 
-@pytest.mark.parametrize(("cut", "text"), [(-30, "damaged"), (-400, "damaged"), (0, "damaged")])
+@pytest.mark.parametrize(("cut", "text"), [(-30, "damaged"), (-400, "damaged"), (0, "an empty file")])
 def test_a_detections_file_cut_off_is_named(
     cut: int, text: str, g4: Path, write: Callable[..., Path]
 ) -> None:
