@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from maskps.columns import check_offsets, check_unique, offsets_of, owners_of, ragged_ranges, rows_of_names
 from maskps.errors import AnnotationError
+from maskps.io.paths import path_inside
 
 UNLABELED_PID = -1
 """pid of an annotated person without an identity. Such a person is still foreground."""
@@ -250,8 +251,12 @@ class PersonSearchDataset:
         return len(self.train_ids)
 
     def image_path(self, name: str) -> Path:
-        """Returns the path of the image with this name; the file is not opened."""
-        return self.image_dir / name
+        """Returns the path of the image with this name; the file is not opened.
+
+        Raises:
+            AnnotationError, InputFileError: a name or a link that leaves the folder, as `path_inside`.
+        """
+        return path_inside(self.image_dir, name, root=self.root)
 
 
 def _check_shape(where: str, array: NDArray[np.generic], shape: tuple[int, ...]) -> None:

@@ -21,9 +21,9 @@ FOLDERS = [
 
 ORDER = [
     "maskps_manifest",
-    *("maskps.errors", "maskps.findings", "maskps.columns", "maskps.boxes", "maskps.structures"),
+    *("maskps.errors", "maskps.findings", "maskps.columns", "maskps.boxes", "maskps.io", "maskps.structures"),
     "maskps",  # the package's own __init__, which lists the vocabulary
-    *("maskps.io", "maskps.config"),
+    "maskps.config",
     *("maskps.protocols", "maskps.masks", "maskps.datasets", "maskps.subset", "maskps.synthetic"),
     *("maskps.losses", "maskps.model"),
     *("maskps.evaluation", "maskps.pictures", "maskps.report", "maskps.training"),

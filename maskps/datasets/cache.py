@@ -39,7 +39,13 @@ _SETTLED = 2.0
 its file system's clock looks the same, and the coarsest clock in use (FAT) ticks every 2 seconds."""
 
 _STAMP = "maskps"  # name of the array that holds the stamp's digest; columns have other names
-_CODE = ("*.py", "io/**/*.py", "protocols/*.py", "datasets/**/*.py")  # what decides how files are parsed
+_CODE = (
+    "*.py",
+    "io/**/*.py",
+    "protocols/*.py",
+    "masks/**/*.py",
+    "datasets/**/*.py",
+)  # what decides how files are parsed
 
 _log = logging.getLogger(__name__)
 

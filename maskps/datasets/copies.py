@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from maskps.datasets.compare import compare_datasets, compare_protocols
 from maskps.datasets.dataset_format import MADE_RECORDS
 from maskps.datasets.formats import FORMATS
 from maskps.datasets.protocols import read_by_name
-from maskps.errors import AnnotationError, ConfigError, InputFileError
+from maskps.errors import ConfigError, InputFileError
 from maskps.io.files import write_errors_explained
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
@@ -91,8 +91,8 @@ def place_images(
         progress: called with (images copied, images in all).
 
     Raises:
-        AnnotationError: a name that leads out of the folder.
-        InputFileError: an image to copy, or the folder to link, is missing.
+        AnnotationError, InputFileError: an image to copy, or the folder to link, is missing, or a name or a
+            link leads out of the data set's folder.
     """
     with write_errors_explained(image_dir):
         if how == "link":
@@ -129,14 +129,6 @@ def _copy_images(
     dataset: PersonSearchDataset, image_dir: Path, progress: Callable[[int, int], None] | None
 ) -> None:
     names = [*dataset.train.names.tolist(), *dataset.test.names.tolist()]
-    outside = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
-    if outside:
-        raise AnnotationError(
-            f"image '{outside[0]}'",
-            expected="images below one folder",
-            found="a name that leads out of it",
-            hint="link the images instead of copying them",
-        )
     missing = [name for name in names if not dataset.image_path(name).is_file()]
     if missing:
         raise InputFileError(

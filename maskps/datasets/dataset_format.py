@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +32,12 @@ class Checked:
     Attributes:
         findings: everything that is wrong or odd in the annotation.
         scenes: the scenes, for the checks of the images. If None, `verify` takes them from the reader.
+        names: those of scenes that some file has, if the scenes cannot be read.
     """
 
     findings: list[Finding]
     scenes: RawScenes | None = None
+    names: Collection[str] = ()
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,11 @@ def is_picture(name: str) -> bool:
     return _ADDED.sub("", name).lower().endswith((".jpg", ".jpeg", ".png", ".bmp"))
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """Returns the pictures below a folder, about `_SEARCHED` at most."""
+    return _files(folder, pictures=True)
+
+
 def _files(root: Path, pictures: bool) -> list[Path]:
     """Returns the pictures, or the other files, below a folder, about `_SEARCHED` at most."""
     found: list[Path] = []

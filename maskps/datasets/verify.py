@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,24 +36,29 @@ def verify(
     checked = one.check(root)
     findings = list(checked.findings)
     if images and checked.scenes is not None:
-        findings += _check_scene_images(root / one.image_dir, checked.scenes, jobs, progress)
+        findings += _check_scene_images(root, root / one.image_dir, checked.scenes, jobs, progress)
     elif images:
         try:
             dataset = one.read(root)
         except MaskpsError as error:
-            found, hint = "the data set cannot be read", "correct the errors first"
+            there = sum(os.path.isfile(root / one.image_dir / name) for name in checked.names)
+            known = f"; {there:,} of the {len(checked.names):,} images that its other files name are there"
+            found = "the data set cannot be read" + known * bool(checked.names)
+            hint = "correct the errors first"
             findings.append(Finding("images-not-checked", "info", error.where, found, hint=hint))
         else:
             scenes = scenes_of_dataset(dataset)
-            findings += _check_scene_images(dataset.image_dir, scenes, jobs, progress)
+            findings += _check_scene_images(root, dataset.image_dir, scenes, jobs, progress)
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
 def _check_scene_images(
-    folder: Path, scenes: RawScenes, jobs: int, progress: Progress | None
+    root: Path, folder: Path, scenes: RawScenes, jobs: int, progress: Progress | None
 ) -> list[Finding]:
     """Checks the images, and the boxes against image sizes that the annotation does not state."""
-    findings, sizes = check_images(folder, scenes.names, sizes=scenes.sizes, jobs=jobs, progress=progress)
+    findings, sizes = check_images(
+        folder, scenes.names, root=root, sizes=scenes.sizes, jobs=jobs, progress=progress
+    )
     reported = {finding.where for finding in check_boxes_in_images(scenes)}
     boxes = check_boxes_in_images(replace(scenes, sizes=sizes))
     return findings + [finding for finding in boxes if finding.where not in reported]

@@ -277,7 +277,7 @@ def test_a_name_that_leads_out_of_the_folder_is_not_copied(few_scenes: Path, tmp
     source = read_cuhk_sysu(few_scenes)
     names = np.char.add("../", source.train.names)
     source = replace(source, train=replace(source.train, names=names))
-    with pytest.raises(MaskpsError, match="leads out of it"):
+    with pytest.raises(MaskpsError, match="below the folder of images"):
         convert(source, "coco", tmp_path / "out", images="copy")
 
 

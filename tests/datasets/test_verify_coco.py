@@ -64,6 +64,14 @@ def test_all_faults_of_both_files_are_reported_in_one_run(tmp_path: Path) -> Non
     }
 
 
+def test_a_name_that_leaves_the_folder_is_one_finding_among_the_others(tmp_path: Path) -> None:
+    train = content_of(1, 2.5, 3)
+    for row, name in enumerate(("../0.jpg", "x" * 252 + ".jpg")):
+        train["images"][row]["file_name"] = name
+    found = codes(check_coco(write(tmp_path, train, content_of(1, first=9))))
+    assert found == {"coco-image-name": "error", "coco-person-id": "error"}
+
+
 def test_a_file_that_cannot_be_read_does_not_hide_the_other(tmp_path: Path) -> None:
     found = codes(check_coco(write(tmp_path, "", content_of((1, [1, 2, 50, 9])))))
     assert found == {"file-empty": "error", "box-wide": "warning"}

@@ -29,7 +29,7 @@ from cuhk_sysu_files import (
 from maskps.datasets import read_cuhk_sysu
 from maskps.datasets.cuhk_sysu.writer import protocol_chunks
 from maskps.datasets.verify import verify
-from maskps.errors import MaskpsError
+from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding
 from maskps.io.matlab import write_mat
 from maskps.protocols import read_protocol
@@ -81,6 +81,22 @@ def test_a_clean_data_set_gets_a_remark_only(clean: Path) -> None:
     (finding,) = verify(clean)
     assert (finding.code, finding.level, finding.where) == ("counts-not-compared", "info", str(clean))
     assert finding.found.startswith("8 scenes")
+
+
+@pytest.mark.parametrize("name", ["../s4.jpg", "/s4.jpg", "s" * 300 + ".jpg"])
+def test_a_scene_that_leaves_the_folder_is_reported_and_refused(clean: Path, name: str) -> None:
+    write_images(clean, [*SCENES, (name, [])])
+    assert only(verify(clean), "scene-name").level == "error"
+    with pytest.raises(AnnotationError, match="below the folder of images"):
+        read_cuhk_sysu(clean)
+
+
+def test_images_of_a_part_are_counted_where_the_scenes_are_unknown(clean: Path) -> None:
+    (clean / IMAGES).unlink()
+    (clean / "Image/SSM").mkdir(parents=True)
+    (clean / "Image/SSM/s6.jpg").write_bytes(b"")
+    finding = only(verify(clean, images=True), "images-not-checked")
+    assert "1 of the 4 images that its other files name are there" in finding.found
 
 
 def test_a_synthetic_data_set_is_clean(few_scenes: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,39 @@ def test_no_images_wanted_is_fine(folder: Path) -> None:
     findings, sizes = check_images(folder, [])
     assert [one.code for one in findings] == ["images-extra"]
     assert sizes.shape == (0, 2)
+
+
+def test_missing_images_are_counted(folder: Path) -> None:
+    (folder / "s2.jpg").unlink()
+    findings, _ = check_images(folder, NAMES)
+    assert findings[0].found == "no such file; 2 of 3 images are there"
+    assert "maskps-data cut" in findings[0].hint
+
+
+@pytest.mark.parametrize("rename", [str.upper, lambda name: name.replace("jpg", "png")])
+def test_images_under_other_names_are_named_where_none_is_there(folder: Path, rename: Any) -> None:
+    for name in NAMES:
+        (folder / name).rename(folder / rename(name))
+    finding = the_finding(folder)
+    assert finding.code == "image-folder-missing"
+    assert "3 other pictures" in finding.found and rename("s1.jpg") in finding.found
+    assert finding.hint.startswith("are 's1.jpg' and") and rename("s1.jpg") in finding.hint
+
+
+def test_images_elsewhere_below_the_root_are_named_where_none_is_there(folder: Path) -> None:
+    finding = the_finding(folder / "images", root=folder)
+    assert "no such folder; there are 3 other pictures" in finding.found
+    assert str(folder / "s1.jpg") in finding.hint
+
+
+def test_an_image_behind_a_link_out_of_the_data_set_is_not_opened(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in NAMES:
+        (tmp_path / "images" / name).symlink_to(tmp_path / name)
+    findings, sizes = check_images(tmp_path / "images", NAMES, root=tmp_path / "images")
+    assert [one.code for one in findings] == ["image-outside"] * 3
+    assert not sizes.any()
+    assert check_images(tmp_path / "images", NAMES, root=tmp_path)[0] == []
 
 
 def test_a_missing_image_is_calls_with_the_right_name(folder: Path) -> None:

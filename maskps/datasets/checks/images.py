@@ -7,20 +7,23 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.datasets.unreadable import file_finding, is_picture, similar_file
-from maskps.errors import InputFileError
+from maskps.datasets.unreadable import file_finding, is_picture, pictures_below, similar_file
+from maskps.errors import InputFileError, MaskpsError
 from maskps.findings import Finding, Rule
 from maskps.io.images import check_image, image_size
+from maskps.io.paths import path_inside
 
 _NOT_A_PICTURE = ("file-empty", "file-lfs-pointer", "file-web-page", "file-archive", "file-unreadable")
 _SEARCHED_FOR = 20  # missing images for which similar names are looked for
+
+_COPY_OR_CUT = "copy the data set's images again, or write the part that is there with 'maskps-data cut'"
 
 _FOLDER_MISSING = Rule("image-folder-missing", "error", hint="unpack the data set's images into this folder")
 _OTHER_SIZE = Rule(
@@ -41,6 +44,7 @@ def check_images(
     folder: Path,
     names: Sequence[str],
     *,
+    root: Path | None = None,
     sizes: NDArray[np.int64] | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -48,12 +52,13 @@ def check_images(
     """Returns what is wrong with the images, and their sizes.
 
     Every image is decoded, to find those that are cut off. Codes: image-folder-missing, image-missing,
-    image-unreadable, image-size-differs, image-exif-rotated, images-extra, and those of `file_finding` for
-    pointers, web pages and archives in place of pictures.
+    image-outside, image-unreadable, image-size-differs, image-exif-rotated, images-extra, and those of
+    `file_finding` for pointers, web pages and archives in place of pictures.
 
     Args:
         folder: the folder of images.
         names: S file names.
+        root: of the data set: links out of it and of `folder` are findings. None: links are followed.
         sizes: (S, 2) annotated width and height, 0 if not annotated.
         jobs: images decoded at a time.
         progress: called with (images done, images in all).
@@ -66,10 +71,17 @@ def check_images(
     present = _names_below(folder)
     missing = [name for name in names if name not in present and not os.path.isfile(folder / name)]
     if names and len(missing) == len(names):
-        return [_no_images(folder, len(names))], found
-    findings = [_missing(folder, name, number) for number, name in enumerate(missing)]
-    known = set(missing)
-    rows = [row for row, name in enumerate(names) if name not in known]
+        return [_no_images(folder, names, root or folder)], found
+    share = f"{len(names) - len(missing):,} of {len(names):,} images are there"
+    findings = [_missing(folder, name, number, share) for number, name in enumerate(missing)]
+    inside = set(names) - set(missing)
+    for name in sorted(inside if root is not None else ()):
+        try:
+            path_inside(folder, name, root=root or folder)
+        except MaskpsError as error:
+            findings.append(Finding.of_error("image-outside", error))
+            inside.remove(name)
+    rows = [row for row, name in enumerate(names) if name in inside]
     paths = [folder / names[row] for row in rows]
     for done, (row, path, look) in enumerate(zip(rows, paths, _looks(paths, jobs), strict=True), start=1):
         found[row] = look.size
@@ -127,15 +139,26 @@ def _names_below(folder: Path) -> set[str]:
         return set()
 
 
-def _no_images(folder: Path, count: int) -> Finding:
+def _no_images(folder: Path, names: Sequence[str], root: Path) -> Finding:
+    """Returns the finding that no image is there, and the pictures that may be the images."""
     found = "none of the images is there" if folder.is_dir() else "no such folder"
-    return _FOLDER_MISSING.broken(folder, found, expected=f"{count:,} images")
+    pictures = pictures_below(folder) or pictures_below(root)
+    if pictures:
+        found += f"; there are {len(pictures):,} other pictures, the first is {pictures[0]}"
+    wanted = {PurePosixPath(name).stem.casefold(): name for name in reversed(names)}
+    for picture in pictures:
+        if name := wanted.get(picture.stem.casefold()):
+            hint = f"are '{name}' and '{picture}' the same picture? Rename or move the files"
+            return replace(_FOLDER_MISSING, hint=hint).broken(
+                folder, found, expected=f"{len(names):,} images"
+            )
+    return _FOLDER_MISSING.broken(folder, found, expected=f"{len(names):,} images")
 
 
-def _missing(folder: Path, name: str, number: int) -> Finding:
+def _missing(folder: Path, name: str, number: int, share: str) -> Finding:
     similar = similar_file(folder / name, folder, pictures=True) if number < _SEARCHED_FOR else None
-    hint = f"is it '{similar}'? Rename or move it" if similar else "copy the data set's images again"
-    return Finding("image-missing", "error", str(folder / name), "no such file", "an image", hint)
+    hint = f"is it '{similar}'? Rename or move it" if similar else _COPY_OR_CUT
+    return Finding("image-missing", "error", str(folder / name), f"no such file; {share}", "an image", hint)
 
 
 def _other_size(path: Path, size: tuple[int, int], annotated: NDArray[np.int64]) -> Finding:

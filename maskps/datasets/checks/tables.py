@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from maskps.boxes import box_text, is_outside, xyxy_to_xywh
 from maskps.columns import owner_of, owners_of
 from maskps.datasets.matching import first_equal
+from maskps.errors import shown_value
 from maskps.findings import Finding, Rule
+from maskps.io.paths import name_problem
 from maskps.protocols.identities import similar_identities
 from maskps.structures import PersonSearchDataset
 
@@ -60,12 +62,18 @@ def scenes_of_dataset(dataset: PersonSearchDataset) -> RawScenes:
 
     def where(row: int) -> str:
         scene, place = owner_of(offsets, row)
-        return f"{dataset.image_path(names[scene])}, box {place}"
+        return f"{dataset.image_dir / names[scene]}, box {place}"
 
     nobody = np.full(len(boxes), None, dtype=object)
     return RawScenes(names, offsets, boxes, nobody, where, np.concatenate(sizes))
 
 
+_SCENE_NAME = Rule(
+    "scene-name",
+    "error",
+    "the name of a file below the folder of images",
+    "correct the name; maskps reads no file outside a data set's folder",
+)
 _SCENE_DOUBLED = Rule(
     "scene-doubled", "error", "every scene once", "remove the doubled entry from the annotation"
 )
@@ -133,10 +141,11 @@ _COUNT_DIFFERS = Rule(
 def check_tables(scenes: RawScenes) -> list[Finding]:
     """Returns what is wrong or odd in the scenes, boxes and identities of one split (or of all).
 
-    Codes: scene-doubled, box-not-finite, box-empty, box-doubled, box-wide, box-leaves-image,
+    Codes: scene-name, scene-doubled, box-not-finite, box-empty, box-doubled, box-wide, box-leaves-image,
     box-outside-image, id-twice-in-image.
     """
     return [
+        *_unusable_names(scenes),
         *_doubled_scenes(scenes),
         *_impossible_boxes(scenes),
         *_doubled_boxes(scenes),
@@ -234,6 +243,11 @@ def check_counts(
         for what, number in published.items()
         if found.get(what) is not None and found[what] != number
     ]
+
+
+def _unusable_names(scenes: RawScenes) -> list[Finding]:
+    problems = ((name, name_problem(name)) for name in scenes.names)
+    return [_SCENE_NAME.broken(shown_value(name), problem) for name, problem in problems if problem]
 
 
 def _doubled_scenes(scenes: RawScenes) -> list[Finding]:

@@ -10,7 +10,6 @@ from typing import Any
 from maskps.errors import shown_value
 from maskps.findings import Finding, Level
 
-LONGEST_NAME = 1000  # characters; a name of a megabyte would make the column of names gigabytes large
 LONGEST_ID = 100
 FARTHEST = 2.0**24  # pixels; beyond, float32 cannot tell one pixel from the next
 NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

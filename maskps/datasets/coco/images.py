@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.datasets.coco.entries import FARTHEST, LONGEST_NAME, NOT_IN_NAMES, EntryFindings
+from maskps.datasets.coco.entries import FARTHEST, EntryFindings
+from maskps.io.paths import name_problem
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,15 @@ def read_images(entries: list[Any], problems: EntryFindings) -> CocoImages:
     row_of_id: dict[Any, int] = {}
     for index, entry in enumerate(entries):
         name = entry.get("file_name") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not name or len(name) > LONGEST_NAME or NOT_IN_NAMES.search(name):
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name_problem(name):
             bad_names.append((index, entry if name is None else name))
+            if type(key) in (int, str):
+                row_of_id.setdefault(key, -1)  # its annotations are not without an image
             continue
-        key = entry.get("id")
         if type(key) not in (int, str):
             bad_ids.append((index, key))
-        elif key in row_of_id:
+        elif row_of_id.get(key, -1) >= 0:
             twice.append((index, key))
         else:
             row_of_id[key] = len(names)
@@ -46,8 +49,8 @@ def read_images(entries: list[Any], problems: EntryFindings) -> CocoImages:
     total = len(entries)
     problems.add(
         "coco-image-name", "error", bad_names, total, what="image", found="file_name {}",
-        expected=f"a file name of at most {LONGEST_NAME:,} characters, without control characters",
-        hint="give every image its 'file_name'",
+        expected="a path below the folder of images, without '..' and control characters, of names of at "
+        "most 255 bytes", hint="give every image its 'file_name'; no file outside the folder is read",
     )  # fmt: skip
     problems.add(
         "coco-image-id", "error", bad_ids, total, what="image", found="id {}",

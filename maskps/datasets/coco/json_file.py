@@ -215,7 +215,7 @@ def _read_boxes(
         key = entry.get("image_id")
         found = images.row_of_id.get(key, -1) if type(key) in (int, str) else -1
         scene[index] = found
-        if found < 0:
+        if found < 0 and not (type(key) in (int, str) and key in images.row_of_id):
             dangling.append((row, key))
     problems.add(
         "coco-image-missing", "error", dangling, total, what="annotation",

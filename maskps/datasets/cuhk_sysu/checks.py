@@ -28,6 +28,7 @@ from maskps.datasets.cuhk_sysu.check_published import (
 from maskps.datasets.cuhk_sysu.raw import RawImages
 from maskps.datasets.dataset_format import Checked
 from maskps.findings import Finding, Rule
+from maskps.io.paths import name_problem
 from maskps.protocols.protocol import SUBSET_KEYS, SearchProtocol
 
 _INTEGER_LIMITS = (2**8 - 1, 2**16 - 1)
@@ -76,7 +77,8 @@ def check_cuhk_sysu(root: Path) -> Checked:
         findings += check_published_counts(root, _counted(files, labels), files.protocols)
     elif files.names:
         findings.append(not_compared(root, len(files.names)))
-    return Checked(findings, scenes)
+    usable = [name for name in files.names if name_problem(name) is None]
+    return Checked(findings, scenes, usable)
 
 
 def check_integers(path: Path, boxes: NDArray[np.float64]) -> list[Finding]:

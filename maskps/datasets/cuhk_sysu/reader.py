@@ -15,6 +15,7 @@ from maskps.datasets.cuhk_sysu.layout import available_protocols
 from maskps.datasets.cuhk_sysu.raw import read_raw_images, read_raw_pool, read_raw_train
 from maskps.datasets.matching import match_boxes
 from maskps.errors import AnnotationError
+from maskps.io.paths import check_names
 from maskps.protocols.protocol import read_protocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 
@@ -127,6 +128,7 @@ class _Images:
 
 def _read_images(path: Path) -> _Images:
     raw = read_raw_images(path)
+    check_names(path, raw.names)
     check_unique(path, raw.names, expected="every scene once")
     kept = raw.has_area
     counts = np.bincount(raw.scene_of_person[kept], minlength=len(raw.names))

@@ -12,6 +12,7 @@ from maskps.boxes import has_area, xywh_to_xyxy
 from maskps.columns import check_unique, rows_of_names
 from maskps.datasets.prw import files
 from maskps.errors import AnnotationError
+from maskps.io.paths import check_names
 from maskps.protocols.protocol import SearchProtocol
 from maskps.protocols.sets import whole_test_protocol
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
@@ -92,6 +93,7 @@ def cameras_of_names(names: list[str]) -> NDArray[np.int64] | None:
 
 def _read_set(root: Path, file: Path, key: str) -> tuple[SceneTable, NDArray[np.str_]]:
     names = files.read_frame_names(root / file, key)
+    check_names(root / file, names)
     check_unique(root / file, names, expected="every image once", hint="remove the doubled entry")
     parts = [files.read_persons(files.annotation_path(root, name)) for name in names]
     counts = np.array([len(part) for part in parts], dtype=np.int64)
