@@ -57,12 +57,13 @@ def read_tensors(path: Path, *, what: str, if_missing: str, if_broken: str) -> A
         InputFileError: the file does not exist, is damaged, is another kind of file, or holds pickled code.
     """
     try:
-        with explained_reading(path, what=what, hint=if_missing):
-            if damage := _damage(path):
+        with explained_reading(path, what=what, hint=if_missing), open_file(path) as file:
+            if damage := _damage(file, path.name):
                 raise InputFileError(path, expected=what, found=damage, hint=if_broken)
+            file.seek(0)
             if path.suffix == ".safetensors":
-                return safetensors.torch.load_file(path)
-            return torch.load(path, map_location="cpu", weights_only=True)
+                return safetensors.torch.load(file.read())
+            return torch.load(file, map_location="cpu", weights_only=True)
     except InputFileError:
         raise
     # On another kind of file torch's unpickler may raise anything, such as IndexError.
@@ -97,23 +98,22 @@ def is_sound(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def _damage(path: Path) -> str:
+def _damage(file: BinaryIO, name: str) -> str:
     """Returns how the bytes of a file differ from those that were written; "" if nothing shows that."""
-    with open_file(path) as file:
-        size = file.seek(0, io.SEEK_END)
-        of_name = _DIGEST_IN_NAME.fullmatch(path.name)
-        if of_name and not _digest(file, size).startswith(of_name[1]):
-            return "other bytes than those whose digest is in its name"
-        file.seek(max(0, size - _SEAL_LENGTH))
-        end = file.read().decode("latin-1")
-        if end.startswith(_SEAL[:14]):
-            return "" if end == _SEAL.format(_digest(file, size - _SEAL_LENGTH)) else _CHANGED
-        file.seek(0)
-        if file.read(2) != b"PK":
-            return ""
+    size = file.seek(0, io.SEEK_END)
+    of_name = _DIGEST_IN_NAME.fullmatch(name)
+    if of_name and not _digest(file, size).startswith(of_name[1]):
+        return "other bytes than those whose digest is in its name"
+    file.seek(max(0, size - _SEAL_LENGTH))
+    end = file.read().decode("latin-1")
+    if end.startswith(_SEAL[:14]):
+        return "" if end == _SEAL.format(_digest(file, size - _SEAL_LENGTH)) else _CHANGED
+    file.seek(0)
+    if file.read(2) != b"PK":
+        return ""
     if not end[-22:].startswith("PK\x05\x06"):  # the last 22 bytes of a zip archive without a comment
         return _CHANGED
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         return _CHANGED if archive.testzip() else ""
 
 

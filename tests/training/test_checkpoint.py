@@ -110,6 +110,12 @@ def test_a_field_that_is_something_else_is_refused(
     assert found in caught.value.found
 
 
+def test_a_pipe_in_place_of_a_checkpoint_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.pt")
+    with pytest.raises(InputFileError, match=r"c\.pt"):
+        read_checkpoint(tmp_path / "c.pt")
+
+
 class Malicious:
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, ("executed",)
