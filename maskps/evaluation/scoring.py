@@ -150,7 +150,7 @@ def prepare_search(
             if protocol.num_queries == 0
             else f"no true box for query {first} ('{protocol.query_ids[first]}'), "
             f"{is_bare.sum()} such queries in all, under the rules '{rules}'",
-            hint="the recall of such a query is 0 / 0; leave it out",
+            hint="the recall of such a query is 0 / 0; 'maskps-data cut' leaves such queries out",
         )
     index = index_gallery(ruled.protocol, detections, score_threshold)
     candidates = truth_candidates(ruled, detections, index)

@@ -171,7 +171,7 @@ def test_an_empty_list_is_found(root: Path) -> None:
         ("932 160 20 30 90 c2s3_071096", "query-box-differs", "warning"),
         ("932 60 20 30 90 c3s1_000300", "query-doubled", "warning"),
         ("1 10 20 30 90 c2s3_071096", "query-id-in-training", "warning"),
-        ("1 10 20 30 90 c2s3_071096", "query-without-match", "warning"),
+        ("1 10 20 30 90 c2s3_071096", "query-without-match", "error"),
     ],
 )
 def test_a_query_that_does_not_fit_is_found_with_its_line(

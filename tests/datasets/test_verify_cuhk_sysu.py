@@ -373,6 +373,7 @@ def test_a_query_without_a_true_box_and_one_without_area_are_reported(clean: Pat
     findings = verify(clean)
     assert codes(findings) == {"query-without-match": 1, "query-box-empty": 1, "queries-differ": 1}
     assert only(findings, "query-box-empty").level == "error"
+    assert only(findings, "query-without-match").level == "error"  # as 'score' and 'eval' refuse it
 
 
 def test_a_subset_with_unknown_persons_is_reported(clean: Path, small: Any) -> None:

@@ -28,11 +28,11 @@ _OWN_IMAGE = Rule(
     "galleries without the query's own image",
     "the released evaluator counts it; leave it in to compare with published numbers",
 )
-_WITHOUT_MATCH = Rule(
+WITHOUT_MATCH = Rule(
     "query-without-match",
-    "warning",
-    "at least one",
-    "its average precision is 0, whatever the method; leave the query out",
+    "error",
+    "at least one true box in the gallery of each query",
+    "'score' and 'eval' refuse it, as its recall is 0 / 0; 'maskps-data cut' leaves such queries out",
 )
 _BOX_EMPTY = Rule(
     "query-box-empty",
@@ -66,7 +66,7 @@ def check_protocol(where: str, protocol: SearchProtocol) -> list[Finding]:
     ]
     names = [f"query {query} ({identity})" for query, identity in enumerate(protocol.query_ids.tolist())]
     for query in np.flatnonzero(np.diff(protocol.truth_offsets) == 0).tolist():
-        findings.append(_WITHOUT_MATCH.broken(where, f"{names[query]} has no true box in its gallery"))
+        findings.append(WITHOUT_MATCH.broken(where, f"{names[query]} has no true box in its gallery"))
     for row in np.flatnonzero(~has_area(protocol.query_boxes)).tolist():
         findings.append(_BOX_EMPTY.broken(where, f"{names[row]}: a query without area"))
     for row in np.flatnonzero(~has_area(protocol.truth_boxes)).tolist():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskps.datasets.checks.protocols import check_query_box
+from maskps.datasets.checks.protocols import WITHOUT_MATCH, check_query_box
 from maskps.datasets.checks.tables import RawScenes
 from maskps.datasets.prw import files
 from maskps.datasets.prw.files import QueryLine
@@ -34,11 +34,6 @@ _IN_TRAINING = Rule(
     "query-id-in-training",
     "warning",
     hint="results would be too good; as released, no query's person is in a training image",
-)
-_WITHOUT_MATCH = Rule(
-    "query-without-match",
-    "warning",
-    hint="nothing can be found for it; it counts as a query all the same",
 )
 
 
@@ -91,5 +86,5 @@ def check_queries(path: Path, queries: list[QueryLine], train: RawScenes, test: 
         if test.offsets[scene] < test.offsets[scene + 1]:  # else its file is empty or unreadable: a finding
             findings += check_query_box(where, identity, np.array(query.box), test, scene)
         if not scenes_of_id.get(identity, set()) - {scene}:
-            findings.append(_WITHOUT_MATCH.broken(where, f"id {identity} is in no other test image"))
+            findings.append(WITHOUT_MATCH.broken(where, f"id {identity} is in no other test image"))
     return findings
