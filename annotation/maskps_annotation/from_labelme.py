@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import replace
-from pathlib import Path
+import os
+import shlex
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import xywh_to_xyxy
-from maskps.errors import MaskpsError, shown_value
+from maskps.errors import AnnotationError, MaskpsError, shown_value
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.assignment import FoundMask, assign_masks
-from maskps.masks.labelme_file import BOX_KEY, LabelMeShape
+from maskps.masks.labelme_file import BOX_KEY, LabelMeShape, is_person_label
 from maskps.masks.outlines import FARTHEST, Outline
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, Scene, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
-from maskps.subset.names import check_labelme_folder
+from maskps.subset.build import image_sizes
+from maskps.subset.names import check_labelme_folder, other_content
 from maskps_annotation.drawn_persons import FileFindings, add_notes, group_shapes, outline_of_person
-from maskps_annotation.reading import ReadFile, read_file
+from maskps_annotation.reading import ReadFile, read_file, renamed_files
 
 _BOX_TOLERANCE = 0.01  # pixels; boxes are float32
 
@@ -30,14 +36,19 @@ def outlines_from_labelme(
     *,
     scene_rows: NDArray[np.int64],
     train_ids: NDArray[np.str_] | None = None,
+    labels: Collection[str] = (),
+    sizes: Mapping[int, tuple[int, int]] | None = None,
+    test_names: Iterable[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[int, Outline], list[Finding]]:
     """Returns the outlines of labeled persons in LabelMe files, and everything that was noticed.
 
-    The file of a scene is `folder/<stem of its name>.json`. A shape belongs to the person whom its private
-    key "maskps_box" names; else to the one whose identity is its label; else shapes of the same label and
-    group_id are one person (a shape without group_id is one of its own), found by the best fit of boxes.
-    Shapes are united as in packs (`drawn_persons`); persons are found as for imported masks (`assign_masks`).
+    The file of a scene is `folder/<its name>.json` with the scene's folders, else `folder/<stem>.json`. Its
+    `imagePath` must not name another image. A shape belongs to the person whom its private key "maskps_box"
+    names; else to the one whose identity is its label; else it must be labeled as a person
+    (`is_person_label`). Shapes of the same label and group_id are one person (a shape without group_id is one
+    of its own), found by the best fit of boxes. Shapes are united as in packs (`drawn_persons`); persons are
+    found as for imported masks (`assign_masks`).
 
     Outlines of unlabeled persons are not used: the paper annotates labeled persons only (Sec. 3.1). Points
     outside the image stay: targets are cut at boxes.
@@ -46,6 +57,9 @@ def outlines_from_labelme(
         scene_rows: (K,) scenes to look for.
         train_ids: (N,) str, the data set's own identity of pid i at [i - 1], e.g. "p3219". Without it, the
             labels "p12" and "12" mean pid 12.
+        labels: more labels of persons, in the language of the annotators.
+        sizes: scene row -> (width, height) of the image, where known; by default as annotated.
+        test_names: names of test images, whose files must not be confused with those of training images.
         progress: called with (scenes done, scenes to do).
 
     Returns:
@@ -56,18 +70,20 @@ def outlines_from_labelme(
         InputFileError: `folder` is not a folder.
     """
     check_labelme_folder(folder)
-    pid_of_id = None if train_ids is None else {str(name): pid for pid, name in enumerate(train_ids, start=1)}
+    files = _LabelMeFolder(folder, [*train.names.tolist(), *test_names])
+    naming = _Naming.of(train_ids, labels)
     outlines: dict[int, Outline] = {}
     findings: list[Finding] = []
     for done, row in enumerate(scene_rows.tolist(), start=1):
         scene, first = train[row], int(train.offsets[row])
-        path = folder / f"{Path(scene.name).stem}.json"
-        file_findings = FileFindings(path.name)
-        file = _read_file(path, scene.name, file_findings)
+        path = files.path_of(scene.name)
+        file_findings = FileFindings(path.relative_to(folder).as_posix())
+        size = scene.size if sizes is None else sizes.get(row)
+        file = _read_file(files, path, replace(scene, size=size), file_findings)
         if file is not None:
             masks = [
                 replace(mask, scene=row, person=None if mask.person is None else first + mask.person)
-                for mask in _masks_of_scene(file, scene, pid_of_id, file_findings)
+                for mask in _masks_of_scene(file, scene, naming, file_findings)
             ]
             assigned = assign_masks(masks, train)
             outlines |= assigned.outlines
@@ -79,11 +95,7 @@ def outlines_from_labelme(
         findings += file_findings.found
         if progress is not None:
             progress(done, len(scene_rows))
-    if len(scene_rows) and all(finding.code == "file-missing" for finding in findings) and not outlines:
-        found = f"none of the {len(scene_rows):,} images has a LabelMe file here; all masks are missing"
-        hint = "give the folder with their files: s1.json for s1.jpg"
-        findings = [Finding("file-missing", "warning", str(folder), found, hint=hint)]
-    return outlines, findings
+    return outlines, [*findings, *naming.findings(folder)]
 
 
 def build_subset_from_labelme(
@@ -93,6 +105,7 @@ def build_subset_from_labelme(
     selection: SubsetSelection | None = None,
     *,
     seed: int = 0,
+    labels: Collection[str] = (),
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[SubsetRecord, list[Finding]]:
@@ -101,13 +114,15 @@ def build_subset_from_labelme(
     Args:
         labelme: folder of the LabelMe files; None leaves every mask MISSING.
         selection, seed, force: as `build_subset`.
+        labels: as `outlines_from_labelme`.
         progress: called with (scenes done, scenes to do) while the files are read.
 
     Returns:
         The record, and the findings of level "warning" and "info".
 
     Raises:
-        AnnotationError: a drawing that cannot be used; names the first and how many there are.
+        AnnotationError: a drawing that cannot be used; names the first and how many there are. Or not one
+            outline in the whole folder.
         MaskpsError: as `build_subset`.
     """
     findings: list[Finding] = []
@@ -116,9 +131,18 @@ def build_subset_from_labelme(
         if labelme is None:
             return {}
         outlines, noticed = outlines_from_labelme(
-            labelme, dataset.train, scene_rows=scene_rows, train_ids=dataset.train_ids, progress=progress
+            labelme,
+            dataset.train,
+            scene_rows=scene_rows,
+            train_ids=dataset.train_ids,
+            labels=labels,
+            sizes=image_sizes(dataset, scene_rows),
+            test_names=dataset.test.names.tolist(),
+            progress=progress,
         )
         raise_on_errors(noticed)
+        if not outlines:
+            raise _nothing_used(labelme, len(scene_rows), noticed)
         findings.extend(noticed)
         return outlines
 
@@ -126,14 +150,48 @@ def build_subset_from_labelme(
     return record, findings
 
 
-def _read_file(path: Path, scene: str, findings: FileFindings) -> ReadFile | None:
+class _LabelMeFolder:
+    """Where the LabelMe files of scenes are.
+
+    Args:
+        names: of all images of the data set.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self.folder = folder
+        self._names = defaultdict[str, list[str]](list)
+        for name in names:
+            self._names[PurePosixPath(name).stem].append(name)
+
+    def path_of(self, scene: str) -> Path:
+        """Returns the path of a scene's file, which may be missing."""
+        parts = PurePosixPath(scene).with_suffix(".json").parts
+        nested = self.folder.joinpath(*parts)
+        is_inside = len(parts) > 1 and not {"..", "/"} & set(parts)
+        return nested if is_inside and nested.is_file() else self.folder / parts[-1]
+
+    def others_of(self, path: Path, scene: str) -> list[str]:
+        """Returns the other images whose file would have the same path."""
+        is_nested = path.parent != self.folder
+        return [] if is_nested else [name for name in self._names[PurePosixPath(scene).stem] if name != scene]
+
+    @cached_property
+    def unused(self) -> list[str]:
+        """The names in the folder that are not of a file of any image."""
+        return [name for name in os.listdir(self.folder) if name.removesuffix(".json") not in self._names]
+
+
+def _read_file(files: _LabelMeFolder, path: Path, scene: Scene, findings: FileFindings) -> ReadFile | None:
     """Returns the LabelMe file of a scene; None, and a finding, if there is none that can be used."""
     if not path.is_file():
-        found = f"no LabelMe file {path.name}; its masks are missing"
-        findings.found.append(Finding("file-missing", "warning", scene, found))
+        found, hint = f"no LabelMe file {path.name}; its masks are missing", ""
+        if similar := renamed_files(path.name, files.unused):
+            found = f"no LabelMe file {path.name}, but {shown_value(similar[0])}; its masks are missing"
+            hint = f"rename it to {path.name} if it is the drawing"
+        findings.found.append(Finding("file-missing", "warning", scene.name, found, hint=hint))
         return None
     try:
-        file = read_file(path, path.name)
+        file = read_file(path, findings.where)
     except MaskpsError as error:
         findings.found.append(Finding.of_error("file-unreadable", error))
         return None
@@ -142,17 +200,132 @@ def _read_file(path: Path, scene: str, findings: FileFindings) -> ReadFile | Non
         hint = "collect packs with 'maskps-data annotate collect'"
         findings.add("pack-file", "error", "", found, hint=hint)
         return None
-    return file
+    image_path, others = file.heading.image_path, files.others_of(path, scene.name)
+    owners = [
+        name for name in (scene.name, *others) if _parts(image_path)[-len(_parts(name)) :] == _parts(name)
+    ]
+    if not _names_image(image_path, scene.name) and not others:
+        found = f"imagePath is {shown_value(image_path)}"
+        hint = "it was drawn on another image: rename the file, or correct imagePath if only that is wrong"
+        findings.add("wrong-image", "error", "", found, expected=f"a path of {scene.name}", hint=hint)
+    elif others and not owners:
+        found = f"one file for {len(others) + 1} images: {', '.join([scene.name, *others][:4])}"
+        hint = f"put it in folders as the images are: {PurePosixPath(scene.name).with_suffix('.json')}"
+        findings.add("file-ambiguous", "error", "", found, hint=hint)
+    elif others and (owner := max(owners, key=len)) != scene.name:
+        found = f"{path.name} is of {owner}; its masks are missing"
+        findings.found.append(Finding("file-missing", "warning", scene.name, found))
+    elif file.size is not None and scene.size is not None and file.size != scene.size:
+        found, expected = ("{} x {} pixels".format(*size) for size in (file.size, scene.size))
+        hint = "it was drawn on an image of another size, or LabelMe turned the image (EXIF); draw it again"
+        findings.add("size-differs", "error", "", found, expected=expected, hint=hint)
+    else:
+        return file
+    return None
 
 
-def _masks_of_scene(
-    file: ReadFile, scene: Scene, pid_of_id: dict[str, int] | None, findings: FileFindings
-) -> list[FoundMask]:
+def _names_image(path: str, scene: str) -> bool:
+    """Whether an imagePath may be of a scene: same name without ending, and folders that do not differ."""
+    given, own = _parts(path), _parts(scene)
+    if not given:
+        return True
+    if PurePosixPath(given[-1]).stem.casefold() != PurePosixPath(own[-1]).stem.casefold():
+        return False
+    shared = min(len(given), len(own)) - 1
+    return given[-1 - shared : -1] == own[-1 - shared : -1]
+
+
+def _parts(path: str) -> list[str]:
+    """Returns folders and name of a path of any system, without "." and ".."."""
+    path = unicodedata.normalize("NFC", path)
+    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+
+
+@dataclass
+class _Naming:
+    """Whom labels mean, and how many shapes have a label that means nobody in particular.
+
+    Attributes:
+        pid_of_id: the data set's identities; None: "p12" and "12" mean pid 12.
+        labels: more labels of persons.
+        used, unused: label -> number of shapes labeled as a person, or as something else.
+    """
+
+    pid_of_id: Mapping[str, int] | None
+    labels: Collection[str]
+    used: Counter[str] = field(default_factory=Counter)
+    unused: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, train_ids: NDArray[np.str_] | None, labels: Collection[str]) -> _Naming:
+        """Returns the meaning of the labels of a data set."""
+        if train_ids is None:
+            return cls(None, labels)
+        return cls({str(name): pid for pid, name in enumerate(train_ids, start=1)}, labels)
+
+    def pid_of(self, label: str) -> int | None:
+        """Returns the pid that a label means, if it is an identity."""
+        if self.pid_of_id is not None:
+            return self.pid_of_id.get(label)
+        digits = label.removeprefix("p")
+        return int(digits) if digits.isdecimal() and len(digits) < 10 else None
+
+    def is_person(self, label: str) -> bool:
+        """Whether a label says that its shape is a person, whoever that is; counts it if it does not."""
+        if self.pid_of(label) is not None or is_person_label(label, self.labels):
+            return True
+        self.unused[label] += 1
+        return False
+
+    def findings(self, folder: Path) -> list[Finding]:
+        """Returns a line for each label: used, or not the label of a person."""
+        return [
+            *(
+                Finding("label-used", "info", str(folder), f"{_shapes(count, label)} used as persons")
+                for label, count in self.used.most_common()
+            ),
+            *(
+                Finding(
+                    "label-not-person",
+                    "warning",
+                    str(folder),
+                    f"{_shapes(count, label)} not used",
+                    hint=f"if they are outlines of whole persons, give --label {shlex.quote(label)}",
+                )
+                for label, count in self.unused.most_common()
+            ),
+        ]
+
+
+def _shapes(count: int, label: str) -> str:
+    return f"{count:,} shape{'' if count == 1 else 's'} labeled {shown_value(label)}"
+
+
+def _nothing_used(folder: Path, scenes: int, findings: Sequence[Finding]) -> AnnotationError:
+    """Returns the error about a folder without an outline: no files of ours, or other labels."""
+    expected = f"a LabelMe file with outlines of persons for each of {scenes:,} images"
+    missing = sum(finding.code == "file-missing" for finding in findings)
+    unused = [finding.found for finding in findings if finding.code == "label-not-person"]
+    hint = "give the folder with their files (s1.json for s1.jpg), or choose the images by --from-labelme"
+    if missing == scenes:
+        found = f"none of them: the folder holds {other_content(folder)}"
+        hint += "; import-masks reads masks of other tools (docs/from_your_tool.md)"
+    else:
+        found = f"{scenes - missing:,} of them, without the outline of a labeled person"
+        if unused:
+            found += f": {'; '.join(unused[:4])}"
+            hint = "give the label of whole persons with --label"
+    return AnnotationError(folder, expected=expected, found=found, hint=hint)
+
+
+def _masks_of_scene(file: ReadFile, scene: Scene, naming: _Naming, findings: FileFindings) -> list[FoundMask]:
     """Returns the outlines of a file; `person` is the index of the box in the scene, where it is named."""
 
     def person_of(index: int, shape: LabelMeShape) -> tuple[Hashable, str] | None:
         name = shown_value(shape.label)
-        person = _person_by_identity(shape.label, scene, pid_of_id)
+        pid = naming.pid_of(shape.label)
+        named = np.flatnonzero(scene.pids == (BACKGROUND_PID if pid is None else pid)).tolist()
+        person = named[0] if len(named) == 1 else None
         if BOX_KEY in shape.extra:
             person = _person_by_box(shape.extra[BOX_KEY], scene)
             if person is None:
@@ -166,11 +339,20 @@ def _masks_of_scene(
                 )
                 findings.add("box-unknown", "error", name, found, expected=expected, hint=hint, shape=index)
                 return None
+        elif pid is not None and not named and not shape.label.isdecimal():  # digits may count the shapes
+            found = f"a person of the data set, but not of {scene.name}"
+            hint = "correct the label; or is the file about another image?"
+            findings.add("identity-elsewhere", "error", name, found, hint=hint, shape=index)
+            return None
         if person is not None:
             return (person, name) if scene.is_labeled[person] else None
+        if not naming.is_person(shape.label):
+            return None
+        naming.used[shape.label] += 1
         return ((index,) if shape.group_id is None else (shape.label, shape.group_id)), name
 
-    add_notes(file, findings)
+    bad = tuple(one for one in file.bad_shapes if not one[0] or naming.is_person(one[0]))
+    add_notes(replace(file, bad_shapes=bad), findings)
     masks = []
     for drawn in group_shapes(file.shapes, person_of, findings):
         outline = outline_of_person(drawn, file.version, findings, is_pack=False)
@@ -178,17 +360,6 @@ def _masks_of_scene(
             where = f"{findings.where} {drawn.name} (shape {min(drawn.shapes)})"
             masks.append(FoundMask(where, 0, outline, drawn.key if isinstance(drawn.key, int) else None))
     return masks
-
-
-def _person_by_identity(label: str, scene: Scene, pid_of_id: dict[str, int] | None) -> int | None:
-    """Returns the index of the person with this identity, None if the scene has none or several."""
-    if pid_of_id is not None:
-        pid = pid_of_id.get(label)
-    else:
-        digits = label.removeprefix("p")
-        pid = int(digits) if digits.isdecimal() and len(digits) < 10 else None
-    named = np.flatnonzero(scene.pids == (pid or BACKGROUND_PID))  # no person has the pid of the background
-    return int(named[0]) if len(named) == 1 else None
 
 
 def _person_by_box(xywh: object, scene: Scene) -> int | None:

@@ -37,6 +37,12 @@ _NOT_WITH = {"names": _OF_A_DRAW, "from_labelme": _OF_A_DRAW, "record": (*_OF_A_
     type=click.Path(path_type=Path),
     help="Folder of LabelMe files whose polygons become outlines and 14x14 targets.",
 )
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    help="Label of whole persons in the LabelMe files, beside person, pedestrian, man, ...; may be repeated.",
+)
 @seed_option
 @click.option(
     "--portion-size", type=click.IntRange(min=1), default=5, show_default=True, help="Images per portion."
@@ -63,7 +69,13 @@ _NOT_WITH = {"names": _OF_A_DRAW, "from_labelme": _OF_A_DRAW, "record": (*_OF_A_
 @force_option
 @quiet_option
 def build_subset(
-    root: Path, out: Path, labelme: Path | None, force: bool, quiet: bool, **choice: Any
+    root: Path,
+    out: Path,
+    labelme: Path | None,
+    labels: tuple[str, ...],
+    force: bool,
+    quiet: bool,
+    **choice: Any,
 ) -> None:
     """Choose the mask subset of the data set at ROOT: the images that get outlines.
 
@@ -84,7 +96,13 @@ def build_subset(
     selection = choose_images(dataset, **choice)
     with progress_bar("outlines", quiet=quiet) as update:
         record, findings = build_subset_from_labelme(
-            dataset, out, labelme or choice["from_labelme"], selection, force=force, progress=update
+            dataset,
+            out,
+            labelme or choice["from_labelme"],
+            selection,
+            labels=labels,
+            force=force,
+            progress=update,
         )
     say_findings(findings, quiet=quiet)
     say(f"wrote {out}: {record.summary()}", quiet=quiet)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ BOX_KEY = "maskps_box"
 
 HOLE_FLAG = "hole"
 """Flag of a shape that is cut out of its person, not added."""
+
+PERSON_LABELS = frozenset(
+    ("person", "people", "pedestrian", "human", "man", "woman", "boy", "girl", "child", "adult", "rider")
+)
+"""Labels of persons; case, spaces and a number at the end do not matter: "Person", "person-2"."""
 
 _POINTS_NEEDED = {
     "polygon": (3, None),
@@ -156,6 +162,23 @@ def read_heading(content: Mapping[str, Any], where: str) -> LabelMeFile:
         flags=_read_flags(content.get("flags"), where),
         extra={key: value for key, value in content.items() if key not in _FILE_KEYS},
     )
+
+
+def is_person_label(label: str, more: Collection[str] = ()) -> bool:
+    """Whether a label says that its shape is a person. A number does: it counts the persons of an image.
+
+    Args:
+        more: labels beside `PERSON_LABELS`, compared in the same way.
+    """
+    known = PERSON_LABELS | {_word_of(one) for one in more}
+    word = _word_of(label)
+    return word in known or word.isdecimal()
+
+
+def _word_of(label: str) -> str:
+    """Returns a label without case, spaces around it, and a number at the end; a label of digits stays."""
+    word = unicodedata.normalize("NFKC", label).strip().casefold()
+    return re.sub(r"[\W_]*\d+$", "", word) or word
 
 
 def write_labelme(path: Path, file: LabelMeFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 _LONGEST = 255  # longest file name on common file systems
 _SEARCHED = 500  # unknown names that get the nearest known name
 _SHOWN = 3
+_OTHER_TOOLS = {".txt": "YOLO labels?", ".xml": "CVAT or Pascal VOC?", ".png": "PNG masks?"}
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ def labelme_name_list(folder: Path) -> NameList:
         InputFileError: not a folder, or one without such files.
     """
     check_labelme_folder(folder)
-    stems = sorted(path.stem for path in folder.glob("[!.]*.json"))
+    stems = sorted(path.stem for path in folder.glob("[!.]*") if path.suffix.lower() == ".json")
     if not stems:
         raise InputFileError(
             folder,
             expected="a folder of LabelMe files (*.json)",
-            found="no such file in it",
-            hint="give the folder that holds the files themselves",
+            found=f"no such file in it: {other_content(folder)}",
+            hint="give the folder that holds the files themselves; "
+            "import-masks reads masks of other tools (docs/from_your_tool.md)",
         )
     return _name_list("labelme", folder, [(f"{stem}.json", stem) for stem in stems])
 
@@ -90,6 +93,14 @@ def check_labelme_folder(folder: Path) -> None:
         found="a file" if is_file else "no such folder",
         hint=f"give its folder, {folder.parent}" if is_file else "check the path",
     )
+
+
+def other_content(folder: Path) -> str:
+    """Returns what a folder holds, by the endings of its files, for a message: "12 .txt, 1 .xml"."""
+    endings = Counter(path.suffix.lower() or "without ending" for path in folder.iterdir() if path.is_file())
+    shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
+    kinds = [kind for ending, kind in _OTHER_TOOLS.items() if ending in endings]
+    return (shown or "nothing") + (f" ({' or '.join(kinds)})" if kinds else "")
 
 
 def select_named(dataset: PersonSearchDataset, listed: NameList, *, seed: int = 0) -> SubsetSelection:

@@ -50,7 +50,7 @@ def test_what_image_path_names_is_not_opened(pack: Path, path: str) -> None:
     write_labelme(pack / "s1.json", LabelMeFile(path, 100, 90, (triangle,)))
     opened.clear()
     assert read_labelme(pack / "s1.json").image_path == path
-    outlines, _ = outlines_from_labelme(
+    outlines, findings = outlines_from_labelme(
         pack,
         SceneTable(
             names=np.array(["s1.jpg"]),
@@ -61,7 +61,9 @@ def test_what_image_path_names_is_not_opened(pack: Path, path: str) -> None:
         ),
         scene_rows=np.array([0]),
     )
-    assert list(outlines) == [0]
+    is_other = path in ("link.jpg", "\0", "x" * 5000)
+    assert list(outlines) == ([] if is_other else [0])
+    assert [one.code for one in findings if one.level == "error"] == ["wrong-image"] * is_other
     scene = PackedScene("s1.jpg", "s1.jpg", "a" * 64, (100, 90), (Slot("p1", 0, "p1", BOX),))
     check_packs(PackSet("f", 0, (Pack("pack", pack, (scene,)),), frozenset()))
     assert str(pack / "s1.jpg") in opened  # the image of the pack itself, for its checksum

@@ -136,6 +136,20 @@ def test_the_stems_of_labelme_files_are_the_images(street: PersonSearchDataset, 
     assert select_named(street, listed).drawn.tolist() == [0, 2]
 
 
+def test_a_labelme_file_with_a_capital_ending_counts(tmp_path: Path) -> None:
+    (tmp_path / "s001.JSON").write_text("not opened")
+    assert labelme_name_list(tmp_path).names == ("s001",)
+
+
+def test_a_folder_of_other_files_is_described(tmp_path: Path) -> None:
+    for name in ("s001.txt", "s002.TXT", "classes", "all.xml"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputFileError) as caught:
+        labelme_name_list(tmp_path)
+    assert "2 .txt, 1 without ending, 1 .xml (YOLO labels? or CVAT or Pascal VOC?)" in caught.value.found
+    assert "import-masks" in caught.value.hint
+
+
 def test_a_labelme_file_of_no_image_is_named(street: PersonSearchDataset, tmp_path: Path) -> None:
     for name in ("s003.json", "s0O1.json"):
         (tmp_path / name).write_text("{}")
@@ -144,7 +158,8 @@ def test_a_labelme_file_of_no_image_is_named(street: PersonSearchDataset, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("make", "found"), [("nothing", "no such folder"), ("file", "a file"), ("empty", "no such file in it")]
+    ("make", "found"),
+    [("nothing", "no such folder"), ("file", "a file"), ("empty", "no such file in it: nothing")],
 )
 def test_what_is_no_folder_of_labelme_files_is_an_error_with_a_hint(
     tmp_path: Path, make: str, found: str
