@@ -21,9 +21,16 @@ from maskps_cli.output import print_json, print_table, progress_bar, say, say_fi
     "source",
     type=click.Path(path_type=Path),
     required=True,
-    help="COCO file (polygons, RLE, results), PNG file, or folder of PNG files.",
+    help="COCO file (polygons, RLE, results); file or folder of PNG masks, YOLO labels or CVAT XML.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new subset.")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Least score of a detector's mask.",
+)
 @click.option("--replace", is_flag=True, help="Replace outlines of the subset by imported masks.")
 @click.option(
     "--skip-errors",
@@ -38,6 +45,7 @@ def import_masks(
     subset: Path,
     source: Path,
     out: Path,
+    min_score: float,
     replace: bool,
     skip_errors: bool,
     as_json: bool,
@@ -46,9 +54,10 @@ def import_masks(
 ) -> None:
     """Add masks of another source to a mask subset of the data set at ROOT.
 
-    Reads COCO annotations or results (polygons, RLE) or PNG masks, finds each person by identity or by boxes,
-    and writes a new subset of the same images to OUT. Bitmaps are traced: their outlines cover exactly their
-    pixels. docs/masks.md describes how files are named and matched.
+    Reads COCO annotations or results (polygons, RLE), PNG masks, YOLO segmentation labels or CVAT XML, finds
+    each person by identity or by boxes, and writes a new subset of the same images to OUT. Bitmaps are
+    traced: their outlines cover exactly their pixels. docs/masks.md describes how files are named and
+    matched, docs/from_your_tool.md which export of your tool to choose.
 
     \b
     Example:
@@ -64,6 +73,7 @@ def import_masks(
             subset,
             source,
             out,
+            min_score=min_score,
             replace=replace,
             skip_errors=skip_errors,
             force=force,
@@ -74,6 +84,8 @@ def import_masks(
     else:
         print_table(str(source), ["masks", ""], [[name, f"{count:,}"] for name, count in result.rows()])
     say_findings(result.findings, quiet=quiet)
+    if result.is_empty:
+        raise click.ClickException(f"nothing was written: no mask of {source} could be used")
     if result.record is None:
         raise click.ClickException(
             f"nothing was written: {result.errors:,} masks cannot be used\n"

@@ -59,6 +59,7 @@ class AssignedMasks:
         fitted: number of outlines assigned by their boxes.
         unlabeled: number of masks of unlabeled persons, which are not used (Sec. 3.1).
         outscored: number of masks whose person has a mask of a higher score.
+        low_scores: number of masks of a low score, left out before.
         findings: "error": a mask contradicts the annotation; "warning": worth a look.
     """
 
@@ -68,6 +69,7 @@ class AssignedMasks:
     unlabeled: int
     outscored: int
     findings: tuple[Finding, ...]
+    low_scores: int = 0
 
 
 def assign_masks(found: Iterable[FoundMask], train: SceneTable) -> AssignedMasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -121,6 +122,45 @@ def test_errors_write_nothing_unless_they_are_to_be_skipped(
     masks = read_masks(tmp_path / "new" / "masks.json", dataset.train, fingerprint=dataset.fingerprint)
     assert (masks.states == MaskState.MISSING).any()
     assert (masks.states == MaskState.PRESENT).any() == (len(names) > 1)
+
+
+@pytest.mark.parametrize("more", [(), ("--skip-errors",)])
+def test_an_import_of_nothing_is_an_error_that_writes_nothing(
+    few_scenes: Path, subsets: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "results.json").write_text("[]")
+    result = run(
+        *("import-masks", few_scenes, "--subset", subsets / "bare", "--from", tmp_path / "results.json"),
+        *("--out", tmp_path / "new", "--json", *more),
+    )
+    assert result.exit_code == 1
+    assert "nothing was written: no mask of" in result.stderr
+    assert "from_your_tool" in result.stderr
+    assert [finding["code"] for finding in json.loads(result.stdout)["findings"]] == ["nothing-used"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_least_score_is_an_option_and_counted(few_scenes: Path, subsets: Path, tmp_path: Path) -> None:
+    content = json.loads((subsets / "full" / "masks.json").read_text())
+    drawn = [annotation for annotation in content["annotations"] if annotation["segmentation"]]
+    keys = ("image_id", "category_id", "segmentation", "bbox")
+    results = [{key: annotation[key] for key in keys} | {"score": 0.4} for annotation in drawn]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    arguments = (
+        "import-masks",
+        few_scenes,
+        "--subset",
+        subsets / "bare",
+        "--from",
+        tmp_path / "results.json",
+    )
+    result = run(*arguments, "--out", tmp_path / "new")
+    assert result.exit_code == 1
+    assert re.search(rf"--min-score, not used +{len(drawn)}\n", result.stdout)
+    result = run(*arguments, "--out", tmp_path / "new", "--min-score", 0.4, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["fitted"] == len(drawn)
+    assert run(*arguments, "--out", tmp_path / "new2", "--min-score", 2).exit_code == 2
 
 
 def test_an_existing_subset_is_kept_without_force(few_scenes: Path, subsets: Path, pngs: Path) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from maskps.errors import AnnotationError, InputFileError, MaskpsError, shown_value
-from maskps.findings import Finding
+from maskps.findings import Finding, Level
 from maskps.io.files import read_json
 from maskps.masks.assignment import FoundMask
+from maskps.masks.coco_categories import Categories, read_categories
 from maskps.masks.coco_rle import RLE_FORMAT
-from maskps.masks.imports.scenes import ImportScenes, check_size
+from maskps.masks.imports.foreign import check_not_foreign
+from maskps.masks.imports.scenes import ELSEWHERE, Elsewhere, ImportScenes, check_size
 from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation, points_of_polygon
 from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
@@ -22,13 +24,14 @@ from maskps.masks.tracing import mask_to_outline
 from maskps.protocols.identities import plain_identity
 
 _WHAT = "COCO annotations ('images' and 'annotations'), or a list of COCO results"
-_SKIPPED = {
-    "outside-subset": "of images that the subset does not hold",
-    "crowd": "of groups (iscrowd)",
-    "other-category": "of other categories than person",
-    "no-segmentation": "without a segmentation",
+_SKIPPED: dict[str, tuple[Level, str]] = {
+    **ELSEWHERE,
+    "crowd": ("info", "of groups (iscrowd)"),
+    "other-category": ("info", "of other categories than person"),
+    "undeclared-category": ("warning", "of categories that the file does not declare"),
+    "no-segmentation": ("info", "without a segmentation"),
 }
-"""Why an annotation is not used: code of the finding, and its text."""
+"""Why an annotation is not used: code of the finding, its level and its text."""
 
 
 @dataclass
@@ -36,29 +39,35 @@ class _CocoFile:
     """One COCO file.
 
     Attributes:
-        scenes: image id -> scene row, None for images that are not used.
+        categories: which annotations are of persons.
+        scenes: image id -> scene row, or why the image is not used.
         sizes: image id -> (width, height), where known.
-        persons: ids of the categories of persons; None: all categories.
+        names: image id -> file name, of images that are not used.
+        is_results: whether it is a list of results, which declares no categories.
         has_our_rows: whether box_index and person_id are those of this data set's mask file.
         has_our_rings: whether the polygons are the rings of outlines, as in a mask file of ours.
         declared_ids: identities of the numbers in person_id, where the file lists them.
     """
 
     annotations: list[Any]
-    scenes: dict[Any, int | None] = field(default_factory=dict)
+    categories: Categories
+    scenes: dict[Any, int | Elsewhere] = field(default_factory=dict)
     sizes: dict[Any, tuple[int, int]] = field(default_factory=dict)
-    persons: set[Any] | None = None
+    names: dict[Any, str] = field(default_factory=dict)
+    is_results: bool = False
     has_our_rows: bool = False
     has_our_rings: bool = False
     declared_ids: list[Any] | None = None
 
 
-def masks_in_coco(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
+def masks_in_coco(
+    path: Path, scenes: ImportScenes, *, min_score: float = 0.0
+) -> Iterator[FoundMask | Finding | None]:
     """Yields every mask of a person in a COCO file, and a finding for whatever cannot be used.
 
     Polygons of one annotation are united, as COCO defines; holes under our own key are cut out. A run-length
     encoding is traced: its outline covers exactly its pixels. Annotations without a segmentation, groups
-    (`iscrowd`) and other categories than "person" are left out.
+    (`iscrowd`) and other categories than "person" are left out. A score below `min_score` yields None.
 
     In a file that we wrote for this data set, `box_index` names the person. In other files it is `person_id`,
     the data set's own identity. A list of results has the image and category ids of the subset's mask file.
@@ -69,45 +78,54 @@ def masks_in_coco(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Find
     file, findings = _open(path, scenes)
     yield from findings
     skipped = dict.fromkeys(_SKIPPED, 0)
+    first: dict[str, str] = {}
     for index, annotation in enumerate(file.annotations):
         where = f"{path} annotation {index}"
         try:
-            reason = _reason_to_skip(annotation, file, scenes, where)
-            if reason is None:
-                yield _mask(annotation, file, scenes, where)
-            elif reason:
+            reason = _reason_to_skip(annotation, file, where)
+            if reason is not None:
                 skipped[reason] += 1
+                first.setdefault(reason, file.names.get(annotation["image_id"], ""))
+                continue
+            score = _score(annotation, where)
+            is_low = score is not None and score < min_score
+            yield None if is_low else _mask(annotation, file, scenes, score, where)
         except MaskpsError as error:
             yield Finding.of_error("annotation-unusable", error)
     for reason, count in skipped.items():
         if count:
-            yield Finding(reason, "info", str(path), f"{count} annotations {_SKIPPED[reason]}; not used")
+            level, text = _SKIPPED[reason]
+            example = f", the first: {first[reason]}" if first[reason] else ""
+            yield Finding(reason, level, str(path), f"{count} annotations {text}{example}; not used")
 
 
 def _open(path: Path, scenes: ImportScenes) -> tuple[_CocoFile, list[Finding]]:
     content = read_json(path, what=_WHAT)
+    check_not_foreign(path, content)
     if isinstance(content, list):
-        of_scenes: dict[Any, int | None] = dict(scenes.images)
+        of_scenes: dict[Any, int | Elsewhere] = dict(scenes.images)
         sizes = {image: scenes.sizes[row] for image, row in scenes.images.items() if row in scenes.sizes}
-        return _CocoFile(content, of_scenes, sizes, {1}), []
+        only_persons = Categories(frozenset({1}), frozenset({1}))
+        return _CocoFile(content, only_persons, of_scenes, sizes, is_results=True), []
     images = content.get("images") if isinstance(content, dict) else None
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(images, list) or not isinstance(annotations, list):
         hint = "give an annotation file, or results together with the images' ids of the subset's masks.json"
         raise InputFileError(path, expected=_WHAT, found="JSON of another kind", hint=hint)
-    file = _CocoFile(annotations)
     findings: list[Finding] = []
+    try:
+        categories = read_categories(path, content.get("categories"))
+    except AnnotationError as error:
+        return _CocoFile([], Categories()), [Finding.of_error("categories", error)]
+    if categories.odd_name is not None:
+        found = f"the only category is {categories.odd_name}; its masks are used as those of persons"
+        findings.append(Finding("category-name", "warning", str(path), found))
+    file = _CocoFile(annotations, categories)
     for index, image in enumerate(images):
         try:
             _add_image(image, file, scenes, f"{path} image {index}")
         except MaskpsError as error:
             findings.append(Finding.of_error("image-unusable", error))
-    categories = content.get("categories")
-    if isinstance(categories, list):
-        persons = [
-            one.get("id") for one in categories if isinstance(one, dict) and one.get("name") == "person"
-        ]
-        file.persons = {one for one in persons if isinstance(one, int | str)} or None
     info = content.get("info")
     if isinstance(info, dict) and info.get("format") in (FORMAT, RLE_FORMAT):
         file.has_our_rings = info["format"] == FORMAT
@@ -130,9 +148,10 @@ def _add_image(image: Any, file: _CocoFile, scenes: ImportScenes, where: str) ->
         raise AnnotationError(
             where, expected="every image id once", found=f"{key!r} again", hint="give each image its own id"
         )
-    file.scenes[key] = None
-    scene = scenes.scene_of_file(name)
-    if scene is None or not scenes.has(scene):
+    file.scenes[key] = "outside-subset"
+    scene = scenes.find(name)
+    if not isinstance(scene, int):
+        file.scenes[key], file.names[key] = scene, name
         return
     known, width, height = scenes.sizes.get(scene), image.get("width"), image.get("height")
     if type(width) is int and type(height) is int and "maskps_size" not in image:
@@ -143,7 +162,7 @@ def _add_image(image: Any, file: _CocoFile, scenes: ImportScenes, where: str) ->
     file.scenes[key] = scene
 
 
-def _reason_to_skip(annotation: Any, file: _CocoFile, scenes: ImportScenes, where: str) -> str | None:
+def _reason_to_skip(annotation: Any, file: _CocoFile, where: str) -> str | None:
     """Returns why an annotation is not used, a key of `_SKIPPED`; None if it is used."""
     image = annotation.get("image_id") if isinstance(annotation, dict) else None
     if not isinstance(image, int | str) or image not in file.scenes:
@@ -154,20 +173,32 @@ def _reason_to_skip(annotation: Any, file: _CocoFile, scenes: ImportScenes, wher
             hint="export images and annotations together",
         )
     scene = file.scenes[image]
-    if scene is None or not scenes.has(scene):
-        return "outside-subset"
+    if not isinstance(scene, int):
+        return scene
     if annotation.get("iscrowd"):
         return "crowd"
-    category = annotation.get("category_id")
-    if file.persons is not None and not (isinstance(category, int | str) and category in file.persons):
-        return "other-category"
+    kind = file.categories.kind_of(annotation.get("category_id"))
+    if kind != "person":
+        return "undeclared-category" if kind == "undeclared" and not file.is_results else "other-category"
     return None if annotation.get("segmentation") else "no-segmentation"
 
 
-def _mask(annotation: Mapping[str, Any], file: _CocoFile, scenes: ImportScenes, where: str) -> FoundMask:
+def _score(annotation: Mapping[str, Any], where: str) -> float | None:
+    score = annotation.get("score")
+    if score is None:
+        return None
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        hint = "divide percentages by 100, or remove the key"
+        raise AnnotationError(where, expected="a score from 0 to 1", found=shown_value(score), hint=hint)
+    return float(score)
+
+
+def _mask(
+    annotation: Mapping[str, Any], file: _CocoFile, scenes: ImportScenes, score: float | None, where: str
+) -> FoundMask:
     image = annotation["image_id"]
     scene = file.scenes[image]
-    assert scene is not None
+    assert isinstance(scene, int)
     where = f"{where} ({scenes.train.names[scene]})"
     if file.has_our_rings:
         outline = outline_of_annotation(annotation, where)
@@ -176,13 +207,13 @@ def _mask(annotation: Mapping[str, Any], file: _CocoFile, scenes: ImportScenes, 
     else:
         outline = _united(annotation, where)
     person = _person(annotation, scene, file, scenes, where)
-    return FoundMask(where, scene, outline, person, _box(annotation.get("bbox")))
+    return FoundMask(where, scene, outline, person, _box(annotation.get("bbox")), score)
 
 
 def _traced(rle: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> Outline:
+    if isinstance(rle.get("size"), list) and len(rle["size"]) == 2:  # before it is decoded
+        check_size((rle["size"][1], rle["size"][0]), size, where)
     mask = rle_to_mask(rle, where=where)
-    height, width = mask.shape
-    check_size((width, height), size, where)
     outline = mask_to_outline(mask, where=where)
     if outline.is_empty:
         hint = "leave the annotation out"
@@ -204,8 +235,12 @@ def _united(annotation: Mapping[str, Any], where: str) -> Outline:
         [ring for part in holes if isinstance(part, list) for ring in part] if isinstance(holes, list) else []
     )
     hint = "a box of 4 numbers is not a polygon; write the annotation again"
+    parts = [points_of_polygon(polygon, where, hint=hint) for polygon in polygons]
+    if all((part >= 0).all() and (part <= 1).all() for part in parts):
+        found, hint = "coordinates from 0 to 1", "multiply x by the image's width and y by its height"
+        raise AnnotationError(where, expected="polygons in pixels", found=found, hint=hint)
     return outline_from_polygons(
-        [points_of_polygon(polygon, where, hint=hint) for polygon in polygons],
+        parts,
         holes=[points_of_polygon(ring, where, hint=hint) for ring in rings],
         where=where,
     )

@@ -4,6 +4,9 @@
     s15538_p3219.png     the pixels that are not 0 are of one person; the text after the image's name and "_",
     s15538/p3219.png     or in a folder with the image's name, is the identity or any other text
 
+A file whose text names nobody and that holds several numbers, such as Penn-Fudan's "FudanPed00001_mask.png",
+is read like the first kind.
+
 The reader takes 8 and 16 bits, palettes (their numbers, not their colours), black and white, and grey
 pictures saved as colour. In a palette, 255 is "void", as in VOC's masks, and belongs to nobody.
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,7 @@ from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
 from maskps.io.files import open_file
 from maskps.masks.assignment import FoundMask
-from maskps.masks.imports.scenes import ImportScenes, check_size
+from maskps.masks.imports.scenes import Elsewhere, ImportScenes, check_size, files_elsewhere
 from maskps.masks.tracing import outlines_of_numbers
 
 VOID = 255
@@ -30,40 +33,25 @@ VOID = 255
 
 
 def masks_in_pngs(source: Path, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
-    """Yields the masks of a PNG file or of a folder of them, and a finding for whatever cannot be used.
-
-    Raises:
-        InputFileError: neither a PNG file nor a folder with PNG files.
-    """
+    """Yields the masks of a PNG file or of a folder of them, and a finding for whatever cannot be used."""
     files = [source] if source.is_file() else sorted(source.rglob("*.[pP][nN][gG]"))
-    if not files:
-        others = sorted({path.suffix for path in source.iterdir() if path.suffix})
-        found = f"none, but {', '.join(others)}" if others else "none"
-        hint = "masks as JPEG are blurred at the borders; save them as PNG"
-        raise InputFileError(source, expected="PNG files", found=found, hint=hint)
-    outside: list[Path] = []
+    elsewhere: dict[Elsewhere, list[str]] = {}
     whole: dict[int, Path] = {}
     for path in files:
         scene, tag = _scene_of(path, source, scenes)
-        if scene is None:
+        if scene == "unknown-image":
             found = "no training image has this name"
             hint = "name it like the image, and per person: image name, '_', identity"
             yield Finding("png-unknown", "warning", str(path), found, hint=hint)
-        elif not scenes.has(scene):
-            outside.append(path)
-        elif tag is None and scene in whole:
-            found = f"a second mask file of {scenes.train.names[scene]}, after {whole[scene]}"
-            yield Finding("png-twice", "error", str(path), found, hint="keep one of them")
-        else:
-            if tag is None:
-                whole[scene] = path
-            try:
-                yield from _masks_of(path, scene, tag, scenes)
-            except MaskpsError as error:
-                yield Finding.of_error("png-unusable", error)
-    if outside:
-        found = f"{len(outside)} files of images that the subset does not hold, the first: {outside[0].name}"
-        yield Finding("outside-subset", "info", str(source), found)
+            continue
+        if not isinstance(scene, int):
+            elsewhere.setdefault(scene, []).append(path.name)
+            continue
+        try:
+            yield from _masks_of(path, scene, tag, scenes, whole)
+        except MaskpsError as error:
+            yield Finding.of_error("png-unusable", error)
+    yield from files_elsewhere(source, elsewhere)
 
 
 def read_numbers(path: Path) -> NDArray[np.int32]:
@@ -100,30 +88,45 @@ def read_numbers(path: Path) -> NDArray[np.int32]:
     return numbers
 
 
-def _scene_of(path: Path, source: Path, scenes: ImportScenes) -> tuple[int | None, str | None]:
-    """Returns the scene row and the person's identity in a file name, each None if there is none."""
-    stem = path.stem
-    if path.parent != source and path != source:
-        scene = scenes.scene_of_stem(path.parent.name)
-        if scene is not None:
-            return scene, stem.removeprefix(f"{path.parent.name}_")
-    scene, at = scenes.scene_of_stem(stem), len(stem)
-    while scene is None and (at := stem.rfind("_", 0, at)) > 0:
-        scene = scenes.scene_of_stem(stem[:at])
-    return scene, stem[at + 1 :] if scene is not None and at < len(stem) else None
+def _scene_of(path: Path, source: Path, scenes: ImportScenes) -> tuple[int | Elsewhere, str | None]:
+    """Returns the scene row of a file name, or why there is none, and the text after the image's name."""
+    inner = PurePosixPath(path.name if path == source else path.relative_to(source).as_posix())
+    if inner.parent.name:
+        scene = scenes.find(str(inner.parent), has_ending=False)
+        if scene != "unknown-image":
+            return scene, inner.stem.removeprefix(f"{inner.parent.name}_")
+    stem = inner.stem
+    scene, at = scenes.find(str(inner.parent / stem), has_ending=False), len(stem)
+    while scene == "unknown-image" and (at := stem.rfind("_", 0, at)) > 0:
+        scene = scenes.find(str(inner.parent / stem[:at]), has_ending=False)
+    return scene, stem[at + 1 :] if scene != "unknown-image" and at < len(stem) else None
 
 
-def _masks_of(path: Path, scene: int, tag: str | None, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
+def _masks_of(
+    path: Path, scene: int, tag: str | None, scenes: ImportScenes, whole: dict[int, Path]
+) -> Iterator[FoundMask | Finding]:
+    """Yields the masks of one file.
+
+    Args:
+        tag: the text after the image's name, None if there is none.
+        whole: scene row -> the file that has the numbers of all its persons; this file is added.
+    """
     numbers = read_numbers(path)
     height, width = numbers.shape
     check_size((width, height), scenes.sizes.get(scene), path)
-    if tag is not None:
-        numbers = (numbers != 0).astype(np.int32)
+    highest = int(numbers.max(initial=0))
     person = None if tag is None else scenes.person_of_id(scene, tag)
-    is_empty = True
+    is_of_one = tag is not None and (person is not None or not ((numbers != 0) & (numbers != highest)).any())
+    if is_of_one:
+        numbers = (numbers != 0).astype(np.int32)
+    elif scene in whole:
+        found = f"a second mask file of {scenes.train.names[scene]}, after {whole[scene]}"
+        yield Finding("png-twice", "error", str(path), found, hint="keep one of them")
+        return
+    else:
+        whole[scene] = path
     for number, outline in outlines_of_numbers(numbers, where=path):
-        is_empty = False
-        where = str(path) if tag is not None else f"{path} instance {number}"
+        where = str(path) if is_of_one else f"{path} instance {number}"
         yield FoundMask(where, scene, outline, person)
-    if is_empty:
+    if not highest:
         yield Finding("mask-empty", "warning", str(path), "a mask without a pixel")

@@ -1,17 +1,30 @@
-"""The scenes of a subset, found by file name, with their sizes and persons."""
+"""The scenes of a subset, found by the names of their images, with their sizes and persons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
+from maskps.findings import Finding, Level
 from maskps.structures import SceneTable
+
+Elsewhere = Literal["outside-subset", "test-image", "ambiguous-image", "unknown-image"]
+"""Why a file name is not of an image of the subset: code of a finding."""
+
+ELSEWHERE: dict[str, tuple[Level, str]] = {
+    "outside-subset": ("info", "of training images that the subset does not hold"),
+    "test-image": ("warning", "of test images, whose masks are never used"),
+    "ambiguous-image": ("warning", "of images whose name fits several images of the data set"),
+    "unknown-image": ("warning", "of images that the data set does not have, or has in another folder"),
+}
+"""Level and text of these findings."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,7 @@ class ImportScenes:
         sizes: scene row -> (width, height) in pixels, where known.
         fingerprint: of the data set.
         images: image id -> scene row in the subset's own mask file.
+        test_names: file names of the test images, whose masks are never used.
     """
 
     train: SceneTable
@@ -33,22 +47,40 @@ class ImportScenes:
     sizes: Mapping[int, tuple[int, int]]
     fingerprint: str
     images: Mapping[int, int]
+    test_names: Iterable[str] = ()
 
-    def scene_of_file(self, name: str) -> int | None:
-        """Returns the row of the training scene with this file name, None if there is none.
+    def find(self, name: str, *, has_ending: bool = True) -> int | Elsewhere:
+        """Returns the row of the subset's scene with this file name, or why there is none.
 
-        If the whole name does not match, folders before it are ignored, unless that is ambiguous.
+        Folders before the name count: a name belongs to a scene if both are equal, or if one of them is the
+        end of the other, folder by folder. The longest match decides.
+
+        Args:
+            has_ending: whether `name` has the ending of the image; otherwise any ending fits.
         """
-        row = self._by_name.get(name)
-        return self._by_last_part.get(_last_part(name)) if row is None else row
-
-    def scene_of_stem(self, stem: str) -> int | None:
-        """Returns the row of the scene with this file name without ending, None if not exactly one has it."""
-        return self._by_stem.get(stem)
-
-    def has(self, scene: int) -> bool:
-        """Whether the scene belongs to the subset."""
-        return scene in self._chosen
+        parts = _parts(name)
+        best, found = 0, list[int | None]()
+        candidates = self._by_last_part.get(parts[-1], ()) if parts else ()
+        if not has_ending and parts:
+            candidates = [*self._by_stem.get(parts[-1], ()), *candidates]
+        for folders, row in candidates:
+            shared = min(len(folders), len(parts) - 1)
+            if folders[len(folders) - shared :] != parts[len(parts) - 1 - shared : -1]:
+                continue
+            # Equal paths are closer than one that is the end of the other.
+            closeness = 2 * shared + (len(folders) == len(parts) - 1) + 1
+            if closeness > best:
+                best, found = closeness, []
+            if closeness == best and row not in found:
+                found.append(row)
+        if not found:
+            return "unknown-image"
+        if len(found) > 1:
+            return "ambiguous-image"
+        row = found[0]
+        if row is None:
+            return "test-image"
+        return row if row in self._chosen else "outside-subset"
 
     def person_of_id(self, scene: int, identity: str) -> int | None:
         """Returns the row of the person with this identity, None if nobody in the scene has it, or two."""
@@ -59,16 +91,24 @@ class ImportScenes:
         return named[0] if len(named) == 1 else None
 
     @cached_property
-    def _by_name(self) -> dict[str, int]:
-        return {str(name): row for row, name in enumerate(self.train.names)}
+    def _by_last_part(self) -> dict[str, list[tuple[tuple[str, ...], int | None]]]:
+        """Last part of a name -> the folders before it and its training row, None for a test image."""
+        names: dict[str, list[tuple[tuple[str, ...], int | None]]] = {}
+        for row, name in enumerate(self.train.names.tolist()):
+            *folders, last = _parts(name) or ("",)
+            names.setdefault(last, []).append((tuple(folders), row))
+        for name in self.test_names:
+            *folders, last = _parts(str(name)) or ("",)
+            names.setdefault(last, []).append((tuple(folders), None))
+        return names
 
     @cached_property
-    def _by_last_part(self) -> dict[str, int]:
-        return _unique([_last_part(str(name)) for name in self.train.names])
-
-    @cached_property
-    def _by_stem(self) -> dict[str, int]:
-        return _unique([PurePosixPath(_last_part(str(name))).stem for name in self.train.names])
+    def _by_stem(self) -> dict[str, list[tuple[tuple[str, ...], int | None]]]:
+        """The same for names without their endings."""
+        stems: dict[str, list[tuple[tuple[str, ...], int | None]]] = {}
+        for name, places in self._by_last_part.items():
+            stems.setdefault(PurePosixPath(name).stem, []).extend(places)
+        return stems
 
     @cached_property
     def _chosen(self) -> frozenset[int]:
@@ -90,13 +130,16 @@ def check_size(size: tuple[int, int], known: tuple[int, int] | None, where: str 
         )
 
 
-def _last_part(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).name
+def files_elsewhere(source: Path, names: Mapping[Elsewhere, list[str]]) -> Iterator[Finding]:
+    """Yields one finding for each reason why files are not of images of the subset."""
+    for reason, files in names.items():
+        level, text = ELSEWHERE[reason]
+        yield Finding(
+            reason, level, str(source), f"{len(files)} files {text}, the first: {files[0]}; not used"
+        )
 
 
-def _unique(names: list[str]) -> dict[str, int]:
-    """Returns name -> row for the names that occur once."""
-    rows: dict[str, int] = {}
-    for row, name in enumerate(names):
-        rows[name] = -1 if name in rows else row
-    return {name: row for name, row in rows.items() if row >= 0}
+def _parts(name: str) -> tuple[str, ...]:
+    """Returns the folders and the last part of a path of any system; "." and a drive are left out."""
+    parts = name.replace("\\", "/").split("/")
+    return tuple(part for part in parts if part not in ("", ".") and not part.endswith(":"))
