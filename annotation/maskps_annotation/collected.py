@@ -142,5 +142,5 @@ def read_collected(path: Path) -> dict[int, CollectedPerson]:
             )
             for person in content["persons"]
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputFileError(path, expected=what, found=repr(error)[:90], hint=_EDITED) from error

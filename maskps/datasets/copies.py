@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from maskps.datasets.dataset_format import MADE_RECORDS
 from maskps.datasets.formats import FORMATS
 from maskps.datasets.protocols import read_by_name
 from maskps.errors import ConfigError, InputFileError
-from maskps.io.files import write_errors_explained
+from maskps.io.files import explained_reading, read_bytes, write_errors_explained
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
 
@@ -74,8 +73,7 @@ def write_and_compare(
     losses = [*found.losses, *_protocol_losses(protocols, written.protocols, again)]
     for record in MADE_RECORDS:
         if (dataset.root / record).is_file():
-            with write_errors_explained(folder / record):
-                shutil.copyfile(dataset.root / record, folder / record)
+            _copy_file(dataset.root / record, folder / record, what="a record of maskps")
     return Copy(again, written.protocols, (*found.remarks, *written.remarks), tuple(losses))
 
 
@@ -94,11 +92,18 @@ def place_images(
         AnnotationError, InputFileError: an image to copy, or the folder to link, is missing, or a name or a
             link leads out of the data set's folder.
     """
-    with write_errors_explained(image_dir):
-        if how == "link":
-            _link_images(dataset, image_dir)
-        elif how == "copy":
-            _copy_images(dataset, image_dir, progress)
+    if how == "link":
+        _link_images(dataset, image_dir)
+    elif how == "copy":
+        _copy_images(dataset, image_dir, progress)
+
+
+def _copy_file(source: Path, target: Path, *, what: str) -> None:
+    with explained_reading(source, what=what):
+        content = read_bytes(source)
+    with write_errors_explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def _protocol_losses(
@@ -121,8 +126,9 @@ def _link_images(dataset: PersonSearchDataset, image_dir: Path) -> None:
             found="no such folder",
             hint="convert without --images, and add the images later",
         )
-    image_dir.parent.mkdir(parents=True, exist_ok=True)
-    image_dir.symlink_to(dataset.image_dir.resolve(), target_is_directory=True)
+    with write_errors_explained(image_dir):
+        image_dir.parent.mkdir(parents=True, exist_ok=True)
+        image_dir.symlink_to(dataset.image_dir.resolve(), target_is_directory=True)
 
 
 def _copy_images(
@@ -138,7 +144,6 @@ def _copy_images(
             hint="complete the images, or convert without --images",
         )
     for done, name in enumerate(names, start=1):
-        (image_dir / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(dataset.image_path(name), image_dir / name)
+        _copy_file(dataset.image_path(name), image_dir / name, what="an image of the data set")
         if progress is not None:
             progress(done, len(names))

@@ -295,7 +295,7 @@ def check_format(path: Path, header: Any, *, format: str, version: int, what: st
         raise InputFileError(
             path,
             expected=f"format version {version}",
-            found=f"version {header.get('version')!r}",
+            found=f"version {shown_value(header.get('version'))}",
             hint="install the maskps release that wrote it",
         )
 

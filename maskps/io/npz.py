@@ -37,7 +37,7 @@ def read_npz(
     except InputFileError:
         raise
     except Exception as error:  # zipfile, zlib, tokenize, ...: damage has a dozen symptoms
-        reason = str(error).split(". ")[0]  # without numpy's advice to unpickle it
+        reason = str(error).split(". ")[0][:200]  # without numpy's advice to unpickle it
         found = f"another file, or a damaged one ({reason})"
         raise InputFileError(path, expected=f"{what}, an .npz file", found=found, hint=hint) from error
     for name, array in arrays.items():

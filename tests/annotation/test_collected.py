@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from maskps_annotation.collected import SUBSET_OWNER, CollectedPerson, Drawing, choose_drawing
+from maskps.errors import InputFileError
+from maskps_annotation.collected import (
+    SUBSET_OWNER,
+    CollectedPerson,
+    Drawing,
+    choose_drawing,
+    read_collected,
+)
 
 
 def drawing(annotator: str, outline: str = "o1", packs: str = "first") -> Drawing:
@@ -82,3 +91,11 @@ def test_the_first_annotator_is_used_unless(
     expected: CollectedPerson | None,
 ) -> None:
     assert choose_drawing(drawings, known, has_outline=has_outline) == expected
+
+
+@pytest.mark.parametrize("row", ["Infinity", "null", '"x"', "[]"])
+def test_a_record_with_an_impossible_row_is_refused(tmp_path: Path, row: str) -> None:
+    head = '{"format": "maskps-collected", "version": 1, "persons": '
+    (tmp_path / "collected.json").write_text(f'{head}[{{"row": {row}, "used": {{}}, "others": []}}]}}')
+    with pytest.raises(InputFileError, match="do not edit it"):
+        read_collected(tmp_path / "collected.json")

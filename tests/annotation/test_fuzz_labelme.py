@@ -1,4 +1,4 @@
-"""Some damaged LabelMe files for all that reads them; `tests/benchmarks/fuzz_labelme.py` takes any number."""
+"""The files that `tests/benchmarks/fuzz_all.py` damages are read by all that reads LabelMe files."""
 
 from __future__ import annotations
 
@@ -25,17 +25,6 @@ def test_whole_files_are_read_by_all(fuzz: ModuleType, tmp_path: Path) -> None:
     assert set(codec) <= {"read", "read and written"}
     assert check == ("persons pass", "persons pass", "findings only", "persons pass")
     assert subset == ("findings only", "outlines", "outlines", "outlines")
-
-
-def test_damaged_files_give_a_result_or_an_explained_error(fuzz: ModuleType, tmp_path: Path) -> None:
-    tally = fuzz.feed(tmp_path, 400, seed=1)
-    assert not [trace for _, _, trace in tally.failures]
-    for outcome in (
-        ("codec", "read and written"),
-        ("annotate check", "persons pass"),
-        ("build-subset", "outlines"),
-    ):
-        assert tally.outcomes[outcome] > 20, "no damage that leaves files readable"
 
 
 def test_the_same_seed_damages_alike(fuzz: ModuleType) -> None:

@@ -1,12 +1,7 @@
-"""Feeds damaged LabelMe files to all that reads them: each must give a result or a MaskpsError, soon.
-
-    python tests/benchmarks/fuzz_labelme.py --count 50000
-    python tests/benchmarks/fuzz_labelme.py --count 2000 --seed 7 --keep broken/
+"""The LabelMe files that `fuzz_all.py` damages, and all that reads them.
 
 Every file goes through the codec and back (`read_labelme`, `write_labelme`), through `annotate check` as a
-file of a pack, and through `build-subset --labelme`. Anything else than a result, a finding or a MaskpsError
-that explains itself, a Python warning, or more than some seconds of work is a failure: its input is kept, and
-the exit code is 1. The same seed makes the same inputs.
+file of a pack, and through `build-subset --labelme`.
 
 The whole files hold all shape types, holes, groups, a mask, and the notations of LabelMe 3 to 7 and
 X-AnyLabeling. Damage: bytes flipped, cut and moved; values of other kinds, huge and tiny numbers, NaN, keys
@@ -15,26 +10,17 @@ that are missing, odd or there twice, half surrogates, deep nesting; points left
 
 from __future__ import annotations
 
-import argparse
 import base64
 import io
 import json
-import sys
-import tempfile
-import time
-import traceback
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from maskps.errors import MaskpsError
 from maskps.findings import Finding
 from maskps.masks import read_labelme, write_labelme
 from maskps.structures import SceneTable
@@ -42,7 +28,6 @@ from maskps_annotation.checks import check_file
 from maskps_annotation.from_labelme import outlines_from_labelme
 from maskps_annotation.pack_record import PackedScene, Slot
 
-SECONDS = 5.0
 SIZE = (120, 90)
 BOXES = ((10.0, 10.0, 40.0, 80.0), (60.0, 5.0, 100.0, 85.0))
 SCENE = PackedScene(
@@ -300,81 +285,3 @@ READERS: dict[str, Callable[[Path], str]] = {
     "annotate check": _pack,
     "build-subset": _subset,
 }
-
-
-@dataclass
-class Tally:
-    """What came of all inputs: by reader and outcome; failures as (reader, input, traceback)."""
-
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failures: list[tuple[str, bytes, str]] = field(default_factory=list)
-    slowest: float = 0.0
-
-
-def feed(folder: Path, count: int, *, seed: int) -> Tally:
-    """Returns what came of `count` damaged files, each given to every reader."""
-    rng = np.random.default_rng(seed)
-    files, tally = whole_files(), Tally()
-    path = folder / "s1.json"
-    for number in range(count):
-        content = damaged(rng, files[number % len(files)])
-        path.write_bytes(content)
-        for name, read in READERS.items():
-            begin = time.process_time()
-            outcome, trace = _outcome(read, path)
-            taken = time.process_time() - begin
-            tally.slowest = max(tally.slowest, taken)
-            if taken > SECONDS:
-                outcome, trace = "FAILURE: too slow", f"{taken:.1f} s\nTooSlow"
-            tally.outcomes[name, outcome] += 1
-            if trace:
-                tally.failures.append((name, content, trace))
-    return tally
-
-
-def _outcome(read: Callable[[Path], str], path: Path) -> tuple[str, str]:
-    """Returns the outcome, and the traceback of one that is a failure."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return read(path), ""
-    except MaskpsError as error:
-        try:
-            str(error).encode("utf-8")
-            assert error.hint and len(str(error)) < 2000
-        except (AssertionError, UnicodeEncodeError):
-            return "FAILURE: an error that explains nothing", traceback.format_exc()
-        return type(error).__name__, ""
-    except Exception as error:
-        return f"FAILURE: {type(error).__name__}", traceback.format_exc()
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=2000, help="damaged files")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "fuzz-labelme")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        tally = feed(Path(folder), given.count, seed=given.seed)
-    print(f"{given.count:,} files, seed {given.seed}, the slowest took {tally.slowest:.2f} s\n")
-    print("| reader | outcome | files |\n|---|---|---|")
-    for (name, outcome), number in sorted(tally.outcomes.items()):
-        print(f"| {name} | {outcome} | {number:,} |")
-    kinds: set[str] = set()
-    for number, (name, content, trace) in enumerate(tally.failures):
-        given.keep.mkdir(parents=True, exist_ok=True)
-        path = given.keep / f"{number:05d}.json"
-        path.write_bytes(content)
-        ours = [line for line in trace.splitlines() if "/maskps" in line or line.startswith("  File")]
-        kind = f"{name} {ours[-1] if ours else ''} {trace.strip().splitlines()[-1][:60]}"
-        if kind not in kinds:
-            kinds.add(kind)
-            print(f"\n{path}\n{trace[-1500:]}", file=sys.stderr)
-    return 1 if tally.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

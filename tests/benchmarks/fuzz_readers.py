@@ -1,40 +1,21 @@
-"""Feeds damaged files to all readers: each input must give a correct table or a MaskpsError, soon.
-
-    python tests/benchmarks/fuzz_readers.py 20000
-    python tests/benchmarks/fuzz_readers.py 2000 --only coco --keep broken/
-
-Prints how often each reader came to which outcome. Anything else than a table or a MaskpsError, a Python
-warning, more than some seconds, or a gigabyte of memory is a failure: its input is kept, a traceback of each
-kind is printed, and the exit code is 1. The same seed makes the same inputs.
+"""The data sets, subsets and detections that `fuzz_all.py` damages, and how a file is damaged by its kind.
 
 A mutation changes one file of a small data set that is whole: bytes anywhere; in .mat and .npz files also
 the unpacked content, packed again, so that the damage gets past the checksums; in JSON files also values,
-keys and lists, so that it gets past the parser.
+keys and lists, so that it gets past the parser; in TOML files also values.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import logging
-import resource
-import shutil
-import signal
 import struct
-import sys
-import tempfile
-import time
-import traceback
-import warnings
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -45,18 +26,14 @@ from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol, protocol_names
 from maskps.datasets.prw.reader import read_prw, read_prw_protocol
 from maskps.datasets.prw.writer import write_prw
-from maskps.errors import MaskpsError
 from maskps.evaluation import Detections, read_detections, write_detections
-from maskps.masks import LabelMeFile, LabelMeShape, outline_from_polygons, read_labelme, write_labelme
+from maskps.masks import outline_from_polygons
 from maskps.protocols import SearchProtocol, read_protocol, whole_test_protocol
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import build_subset, open_subset, read_targets, select_subset
 from maskps.subset.names import read_name_list, select_named
 from maskps.subset.nested import with_proportions
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
-
-SECONDS = 5.0
-MEMORY = 2**30
 
 SCALE = SynthScale(
     400,
@@ -108,6 +85,12 @@ VALUES: tuple[Any, ...] = (
     *([0.5, 0.5, -1, 5], [1e308, 1e308, 1e308, 1e308], {"a": 1}, [None] * 4, "PRESENT", "MISSING"),
 )
 
+TOML_VALUES = (
+    *("0", "-1", "1", "2.5", "1e999", "-1e-300", "nan", "inf", "-inf", "true", '""', '"x"', '"\\u0000"'),
+    *("9223372036854775808", "9" * 5000, "[]", "[[]]", "[1, 2]", '["a"]', "{}", "{a = 1}", "1979-05-27"),
+    *("0x10", "07", "'", '"""', "[" * 900, '"../../etc/passwd"', f'"{"n" * 5000}"', "1_000", "+0", "-0.0"),
+)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -116,36 +99,15 @@ class Target:
     Attributes:
         folder: holds the files.
         files: those that are damaged, below the folder.
-        read: reads the folder, and checks what must be true of a table.
+        read: gets the damaged file; reads it, or the data set that it belongs to, and checks what must be
+            true of the result. May return a text, the outcome.
     """
 
     name: str
     folder: Path
     files: tuple[str, ...]
     read: Callable[[Path], object]
-
-
-@dataclass
-class Failure:
-    """An input that came to no permitted outcome."""
-
-    target: str
-    file: str
-    content: bytes
-    trace: str
-
-
-@dataclass
-class Tally:
-    """What came of all inputs."""
-
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
-    slowest: float = 0.0
-
-
-class Hang(BaseException):
-    """A reader took too long. Not an Exception, so that no reader can take it for one of its own."""
+    damage: Callable[[np.random.Generator, str, bytes], bytes]
 
 
 # The files.
@@ -177,37 +139,37 @@ def make_targets(folder: Path) -> list[Target]:
     (folder / "names" / "list.txt").write_text("# images\n" + "\n".join(names[:3]) + "\n\ns1 # one\r\n")
     (folder / "detections").mkdir()
     write_detections(folder / "detections" / "detections.npz", _detections(dataset, protocols["TestG4"]))
-    shape = LabelMeShape("p1", np.array([[1.0, 2.0], [30.0, 2.5], [20.0, 70.0]]), group_id=1)
-    (folder / "labelme").mkdir()
-    write_labelme(folder / "labelme" / "s1.json", LabelMeFile("s1.jpg", 100, 200, (shape,)))
-
     annotation = sorted(path.relative_to(cuhk).as_posix() for path in cuhk.rglob("*.mat"))
     prw = sorted(path.relative_to(folder / "prw").as_posix() for path in (folder / "prw").rglob("*.*"))
     return [
-        Target("cuhk-sysu", cuhk, tuple(name for name in annotation if "Person" not in name), _read_cuhk),
-        Target("prw", folder / "prw", tuple(name for name in prw if "ID_" not in name), _read_prw),
-        Target("coco", folder / "coco", ("train.json", "test.json", "protocols.npz"), _read_coco),
-        Target("coco of others", folder / "other_coco", ("train_pid.json", "test_pid.json"), _read_coco),
-        Target(
+        _target("cuhk-sysu", cuhk, [name for name in annotation if "Person" not in name], _read_cuhk),
+        _target("prw", folder / "prw", [name for name in prw if "ID_" not in name], _read_prw),
+        _target("coco", folder / "coco", ["train.json", "test.json", "protocols.npz"], _read_coco),
+        _target("coco of others", folder / "other_coco", ["train_pid.json", "test_pid.json"], _read_coco),
+        _target(
             "mask subset",
             folder / "subset",
-            ("subset.json", "masks.json", "targets_14x14.npz"),
+            ["subset.json", "masks.json", "targets_14x14.npz"],
             lambda place: (open_subset(place, dataset), read_targets(place / "targets_14x14.npz")),
         ),
-        Target("labelme", folder / "labelme", ("s1.json",), lambda place: read_labelme(place / "s1.json")),
-        Target(
+        _target(
             "name list",
             folder / "names",
-            ("list.txt",),
+            ["list.txt"],
             lambda place: select_named(dataset, read_name_list(place / "list.txt")),
         ),
-        Target(
+        _target(
             "detections",
             folder / "detections",
-            ("detections.npz",),
+            ["detections.npz"],
             lambda place: read_detections(place / "detections.npz"),
         ),
     ]
+
+
+def _target(name: str, folder: Path, files: Sequence[str], read: Callable[[Path], object]) -> Target:
+    """Returns the target of a reader of folders."""
+    return Target(name, folder, tuple(files), lambda path: read(folder), mutate)
 
 
 def _other_coco(folder: Path, dataset: PersonSearchDataset) -> None:
@@ -333,6 +295,10 @@ def mutate(rng: np.random.Generator, name: str, content: bytes) -> bytes:
             return _mutate_npz(rng, content)
         if kind == "json":
             return _mutate_json(rng, content)
+        if kind == "toml":
+            return _mutate_toml(rng, content)
+        if kind == "png":
+            return _mutate_png(rng, content)
     return _mutate_bytes(rng, content)
 
 
@@ -406,7 +372,7 @@ def _mutate_json(rng: np.random.Generator, content: bytes) -> bytes:
         node, key = nodes[int(rng.integers(0, len(nodes)))]
         choice = rng.random()
         if choice < 0.6:
-            node[key] = VALUES[int(rng.integers(0, len(VALUES)))]
+            node[key] = deepcopy(VALUES[int(rng.integers(0, len(VALUES)))])
         elif choice < 0.7 and node is not tree:
             del node[key]
         elif choice < 0.8:
@@ -423,125 +389,42 @@ def _mutate_json(rng: np.random.Generator, content: bytes) -> bytes:
     return json.dumps(tree[""]).encode("utf-8")
 
 
+def _mutate_toml(rng: np.random.Generator, content: bytes) -> bytes:
+    """Gives a key another value, or another name, or has it twice."""
+    lines = content.decode().splitlines()
+    row = int(rng.integers(0, len(lines)))
+    key, _, value = lines[row].partition(" = ")
+    choice = rng.random()
+    if choice < 0.7:
+        lines[row] = f"{key} = {TOML_VALUES[int(rng.integers(0, len(TOML_VALUES)))]}"
+    elif choice < 0.8:
+        lines[row] = f"{key}x = {value}"
+    else:
+        lines.append(lines[int(rng.integers(0, len(lines)))])
+    return "\n".join(lines).encode()
+
+
+def _mutate_png(rng: np.random.Generator, content: bytes) -> bytes:
+    """Damages one chunk, and gives it the checksum and the length that fit."""
+    chunks, place = [], 8
+    while place < len(content):
+        (length,) = struct.unpack(">I", content[place : place + 4])
+        chunks.append((content[place + 4 : place + 8], content[place + 8 : place + 8 + length]))
+        place += 12 + length
+    row = int(rng.integers(0, len(chunks)))
+    chunks[row] = chunks[row][0], _mutate_bytes(rng, chunks[row][1])
+    if rng.random() < 0.2:
+        chunks.insert(row, chunks[int(rng.integers(0, len(chunks)))])
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    ]
+    return content[:8] + b"".join(packed)
+
+
 def _nodes(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Yields every value of a JSON tree as its parent and its key there."""
     keys = range(len(tree)) if isinstance(tree, list) else list(tree) if isinstance(tree, dict) else ()
     for key in keys:
         yield tree, key
         yield from _nodes(tree[key])
-
-
-# Running.
-
-
-def check_whole(targets: list[Target]) -> None:
-    """Raises unless every reader reads its files as they are."""
-    for target in targets:
-        target.read(target.folder)
-
-
-def feed(targets: list[Target], count: int, *, seed: int) -> Tally:
-    """Returns what came of `count` damaged inputs, the same number for each reader."""
-    rng = np.random.default_rng(seed)
-    tally = Tally()
-    for number in range(count):
-        target = targets[number % len(targets)]
-        file = target.files[int(rng.integers(0, len(target.files)))]
-        path = target.folder / file
-        whole = path.read_bytes()
-        damaged = mutate(rng, file, whole)
-        path.write_bytes(damaged)
-        begin = time.perf_counter()
-        try:
-            outcome, trace = _outcome(target)
-        finally:
-            path.write_bytes(whole)
-        tally.slowest = max(tally.slowest, time.perf_counter() - begin)
-        tally.outcomes[target.name, outcome] += 1
-        if trace:
-            tally.failures.append(Failure(target.name, file, damaged, trace))
-    return tally
-
-
-def _outcome(target: Target) -> tuple[str, str]:
-    """Returns the outcome, and the traceback of one that is a failure."""
-    try:
-        with _limited(SECONDS), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            target.read(target.folder)
-    except MaskpsError as error:
-        if not str(error).strip() or (not error.hint and not error.expected):
-            return "FAILURE: an error that explains nothing", traceback.format_exc()
-        return type(error).__name__, ""
-    except Hang:
-        return f"FAILURE: more than {SECONDS:g} s", traceback.format_exc()
-    except Exception as error:
-        return f"FAILURE: {type(error).__name__}", traceback.format_exc()
-    return "a table", ""
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raises Hang in the block after this many seconds of processor time."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Hang
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-def limit_memory() -> None:
-    """Lets this process have a gigabyte more than it has now; beyond, allocations fail."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("count", type=int, help="inputs in all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="name of one reader")
-    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "fuzz-failures")
-    given = parser.parse_args()
-    logging.disable(logging.CRITICAL)
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    try:
-        targets = [target for target in make_targets(folder) if given.only in (None, target.name)]
-        check_whole(targets)
-        limit_memory()
-        tally = feed(targets, given.count, seed=given.seed)
-    finally:
-        shutil.rmtree(folder)
-    print(f"{given.count:,} inputs, seed {given.seed}, the slowest took {tally.slowest:.2f} s\n")
-    print("| reader | outcome | inputs |\n|---|---|---|")
-    for (name, outcome), number in sorted(tally.outcomes.items()):
-        print(f"| {name} | {outcome} | {number:,} |")
-    kinds: Counter[str] = Counter(map(_kind_of, tally.failures))
-    for number, failure in enumerate(tally.failures):
-        path = given.keep / f"{number:04d}-{failure.target}-{failure.file.replace('/', '_')}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(failure.content)
-        if found := kinds.pop(_kind_of(failure), 0):
-            print(f"\n{path}, and {found - 1} others alike\n{failure.trace}", file=sys.stderr)
-    return 1 if tally.failures else 0
-
-
-def _kind_of(failure: Failure) -> str:
-    """Returns what failures of one cause share: the last line of our own code, and the type of the error."""
-    lines = failure.trace.rstrip().splitlines()
-    ours = [line for line in lines if "/maskps/" in line]
-    last = [line for line in lines if line and not line.startswith(" ")][-1].split(":")[0]
-    return f"{failure.target} {ours[-1] if ours else ''} {last}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -263,6 +264,21 @@ def test_copied_images_are_files_of_their_own(few_scenes: Path, tmp_path: Path) 
     for name in [*read.train.names, *read.test.names]:
         assert read.image_path(name).read_bytes() == source.image_path(name).read_bytes()
     assert not read.image_dir.is_symlink() and steps == [(done, 21) for done in range(1, 22)]
+
+
+def test_an_image_that_cannot_be_read_is_named(
+    few_scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bytes:
+        if path.suffix == ".json":
+            return path.read_bytes()
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("maskps.datasets.copies.read_bytes", refused)
+    source = read_cuhk_sysu(few_scenes)
+    with pytest.raises(InputFileError, match=f"(?s){source.train.names[0]}.*check who may read it"):
+        convert(source, "coco", tmp_path / "out", images="copy")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("images", ["link", "copy"])

@@ -85,6 +85,7 @@ def test_bad_json_is_one_clear_error(tmp_path: Path, content: bytes | None, mess
         ({"format": "other", "version": 1}, "another kind[\\s\\S]*look again"),
         ({"format": "ours"}, "version None[\\s\\S]*install"),
         ({"format": "ours", "version": 2}, "version 2[\\s\\S]*install"),
+        ({"format": "ours", "version": "n" * 5000}, "version 'n{56}\\.{3}\\n[\\s\\S]*install"),
     ],
 )
 def test_a_file_of_another_kind_or_version_is_refused(header: object, message: str) -> None:

@@ -60,6 +60,16 @@ def test_another_file_is_refused(file: Path, found: bytes) -> None:
         read(file)
 
 
+def test_the_message_of_a_damaged_file_is_short(file: Path) -> None:
+    """zipfile quotes the name that it finds: here all 60,000 bytes that follow."""
+    damaged = bytearray(content(a=np.zeros(20_000)))
+    damaged[26:28] = (60_000).to_bytes(2, "little")  # the length of the first member's name
+    file.write_bytes(damaged)
+    with pytest.raises(InputFileError) as caught:
+        read(file)
+    assert len(caught.value.found) < 300
+
+
 def test_a_single_array_is_refused(file: Path) -> None:
     with file.open("wb") as stream:
         np.save(stream, np.arange(3))
