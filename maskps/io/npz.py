@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from maskps.errors import InputFileError
 from maskps.io.files import explained_reading, open_file
 
+_LAST_LETTER = 0x10FFFF
+
 
 def read_npz(
     path: Path, names: Iterable[str] | None = None, *, what: str, hint: str
@@ -43,4 +45,15 @@ def read_npz(
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # a member that is not an array comes as bytes
             raise InputFileError(path, expected=what, found=f"'{name}' is not an array", hint=hint)
+        if not _is_text(array):
+            found = f"'{name}' has characters that do not exist"
+            raise InputFileError(path, expected=what, found=found, hint=hint)
     return arrays
+
+
+def _is_text(array: NDArray[Any]) -> bool:
+    """Whether every character of an array of texts is one of Unicode: numpy reads any 32 bits as one."""
+    if array.dtype.kind != "U" or array.size * array.itemsize == 0:
+        return True
+    letters = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return not ((letters > _LAST_LETTER) | ((letters >= 0xD800) & (letters <= 0xDFFF))).any()

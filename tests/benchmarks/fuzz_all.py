@@ -232,7 +232,7 @@ def _outcome(target: Target, path: Path) -> tuple[str, str]:
         try:
             str(error).encode("utf-8")  # it can be printed
             assert error.expected and len(str(error)) < 3000
-        except (AssertionError, UnicodeEncodeError):
+        except Exception:
             return "FAILURE: an error that explains nothing", traceback.format_exc()
         return type(error).__name__, ""
     except Hang:

@@ -70,6 +70,23 @@ def test_the_message_of_a_damaged_file_is_short(file: Path) -> None:
     assert len(caught.value.found) < 300
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(
+    ("letter", "is_one"),
+    [(0x10FFFF, True), (0x110000, False), (0xD7FF, True), (0xD800, False), (0xDFFF, False)],
+)
+def test_texts_of_characters_that_do_not_exist_are_refused(
+    file: Path, letter: int, is_one: bool, order: str
+) -> None:
+    names = np.array([97, letter], f"{order}u4").view(f"{order}U1")
+    file.write_bytes(content(names=names))
+    if is_one:
+        assert read(file)["names"].tolist() == ["a", chr(letter)]
+    else:
+        with pytest.raises(InputFileError, match="'names' has characters that do not exist"):
+            read(file)
+
+
 def test_a_single_array_is_refused(file: Path) -> None:
     with file.open("wb") as stream:
         np.save(stream, np.arange(3))
