@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding
-from maskps.io.files import open_file
+from maskps.io.files import UnusableFileError, open_file
 from maskps.io.sniffing import COPY_AGAIN, SNIFFED, other_file
 
 _ADDED = re.compile(
@@ -56,6 +56,7 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
     except OSError as reason:
         found = "a folder" if path.is_dir() else reason.strerror or str(reason)
         hint = "check who may read it" if isinstance(reason, PermissionError) else COPY_AGAIN
+        hint = "give a regular file" if isinstance(reason, UnusableFileError) else hint
         return Finding("file-unreadable", "error", where, found, expected, hint)
     if other is not None:
         return Finding(other.code, "error", where, other.found, expected, other.hint)

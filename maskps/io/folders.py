@@ -19,7 +19,7 @@ from maskps.errors import MaskpsError, OutputExistsError
 from maskps.io.files import check_output, json_field, read_record, write_errors_explained, write_json
 from maskps.io.locks import locked
 
-LIST_NAME = ".maskps-files.json"
+LIST_NAME = ".maskps-files"
 FORMAT = "maskps-files"
 VERSION = 1
 _SHOWN = 5
@@ -107,7 +107,7 @@ def check_replaceable(folder: Path, *, record: str, force: bool = False) -> None
         raise OutputExistsError(
             folder,
             expected="only files that maskps wrote, unchanged since",
-            found=f"{len(others):,} others: {', '.join(others[:_SHOWN])}{more}",
+            found=f"other files ({len(others):,}): {', '.join(others[:_SHOWN])}{more}",
             hint="move these files away, or choose another path; --force deletes nothing of yours",
         )
 

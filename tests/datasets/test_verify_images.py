@@ -144,6 +144,8 @@ def test_only_regular_files_are_read(folder: Path, kind: str, monkeypatch: pytes
     found = {"pipe": "a named pipe, not a regular file", "socket": "a socket, not a regular file"}
     found |= {"device": "a device, not a regular file", "folder": "a folder", "kernel": "an empty file"}
     assert finding.found == found[kind]
+    if "not a regular file" in finding.found:
+        assert finding.hint == "give a regular file"
 
 
 def test_a_hole_a_mode_and_a_name_are_findings(folder: Path) -> None:

@@ -72,7 +72,7 @@ def test_force_does_not_delete_a_file_that_was_added_or_changed(out: Path, name:
     else:
         path.parent.mkdir(exist_ok=True)
         path.write_text("years of work")
-    with pytest.raises(OutputExistsError, match=f"others: {name}"):
+    with pytest.raises(OutputExistsError, match=rf"other files \(1\): {name}"):
         write(out, "two", force=True)
     assert os.path.lexists(path) and content_of(out) == "one"
 
