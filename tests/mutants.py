@@ -5,8 +5,8 @@
 A mutant is the tree with one expression changed: a comparison, an arithmetic or Boolean operator, a number, a
 pair such as min and max. The sites are drawn with a fixed seed. For each one, a copy of the tree is changed,
 and the tests of the room run in a forked process until the first failure. Results are kept in the state file,
-so that an interrupted run resumes; a mutant of a file that was edited since is tried again. An edit elsewhere
-does not change what is drawn.
+so that an interrupted run resumes. Survivors, and mutants of a file that was edited since, are tried again.
+An edit elsewhere does not change what is drawn.
 """
 
 from __future__ import annotations
@@ -265,7 +265,8 @@ def main(count: int, seed: int, only: str, state: Path, limit: float) -> None:
     drawn = sorted(sites, key=lambda mutant: mutant.lot(texts[mutant.file], seed))[:count]
     state.parent.mkdir(parents=True, exist_ok=True)
     lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
-    known = {record["key"]: record for record in map(json.loads, lines)}
+    records = [record for record in map(json.loads, lines) if record["result"] != "survived"]
+    known = {record["key"]: record for record in records}
     keys = [mutant.key(texts[mutant.file]) for mutant in drawn]
     if left := [mutant for mutant, key in zip(drawn, keys, strict=True) if key not in known]:
         for mutant, result, seconds in tried(left, texts, limit):
