@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -437,3 +438,20 @@ def test_a_file_of_any_bytes_is_a_finding_or_one_clear_error(tmp_path: Path, end
             import_outlines(path, scenes())
         except InputFileError as error:
             assert error.hint
+
+
+def test_every_code_of_a_finding_is_documented_with_its_level() -> None:
+    repository = Path(__file__).resolve().parents[2]
+    table = (repository / "docs" / "masks.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^\| `([a-z-]+)` \| (error|warning|info) \|", table, re.MULTILINE))
+    modules = [*(repository / "maskps" / "masks" / "imports").glob("*.py")]
+    modules += [
+        repository / "maskps" / "masks" / "assignment.py",
+        repository / "maskps/subset/import_masks.py",
+    ]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in modules)
+    written = dict(re.findall(r'Finding\(\s*"([a-z-]+)",\s*"(error|warning|info)"', source))
+    written |= dict(re.findall(r'"([a-z-]+)": \("(error|warning|info)", ', source))
+    written |= dict.fromkeys(re.findall(r'of_error\(\s*"([a-z-]+)"', source), "error")
+    written["nothing-used"] = "error"
+    assert written == documented
