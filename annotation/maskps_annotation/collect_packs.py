@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
 from maskps.io.files import written_atomically
 from maskps.masks.mask_file import masks_of_scenes, read_mask_json, write_masks
@@ -40,6 +40,7 @@ from maskps_annotation.collected import (
     write_collected,
 )
 from maskps_annotation.decisions import outline_key
+from maskps_annotation.pack_images import packed_content
 from maskps_annotation.pack_record import PACK_NAME, PackSet, check_packs_of, packs_content
 from maskps_annotation.store import Store
 
@@ -138,6 +139,7 @@ def collect_packs(
         _write(subset_dir, subset, dataset, merged, record, packs, store)
     for one in checked.values():
         findings += one.findings
+    findings += _changed_sources(packs, dataset)
     wanted = set(rows.values())
     return CollectReport(
         files=len(shas),
@@ -184,8 +186,8 @@ def _store_all(packs: PackSet, store: Store) -> tuple[dict[tuple[str, str], str]
     for pack in packs.packs:
         findings += check_folder(pack)
         scenes = {scene.file_name: scene.scene for scene in pack.scenes}
-        for path in sorted(pack.folder.glob("*.json")):
-            if path.name == PACK_NAME or not path.is_file():
+        for path in sorted(pack.folder.glob("*")):
+            if path.suffix.lower() != ".json" or path.name == PACK_NAME or not path.is_file():
                 continue
             try:
                 sha256 = store.add(path, pack.annotator, path.name)
@@ -195,6 +197,27 @@ def _store_all(packs: PackSet, store: Store) -> tuple[dict[tuple[str, str], str]
             if path.name in scenes:
                 shas[pack.annotator, scenes[path.name]] = sha256
     return shas, findings
+
+
+def _changed_sources(packs: PackSet, dataset: PersonSearchDataset) -> list[Finding]:
+    """Returns a finding for each image of the data set that is no longer the one in the packs.
+
+    Missing images are not looked for: a collection needs none.
+    """
+    findings: dict[str, Finding] = {}
+    for _, scene in packs.files:
+        path = dataset.image_path(scene.scene)
+        if scene.scene in findings or not path.is_file():
+            continue
+        hint = "restore it from where you got the data set; the outlines belong to the image of the pack"
+        try:
+            if hashlib.sha256(packed_content(path)).hexdigest() == scene.sha256:
+                continue
+            found = "the data set's own image has changed since the packs were made"
+            findings[scene.scene] = Finding("source-changed", "warning", str(path), found, hint=hint)
+        except MaskpsError as error:
+            findings[scene.scene] = Finding("source-changed", "warning", error.where, error.found, hint=hint)
+    return list(findings.values())
 
 
 def _candidates(

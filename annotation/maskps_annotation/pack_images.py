@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from maskps.errors import AnnotationError
-from maskps.io.files import read_bytes
+from maskps.io.files import explained_reading, read_bytes
 from maskps.io.images import image_orientation, image_size
 
 _ODD = re.compile(r"[^\w.-]")
@@ -54,10 +54,9 @@ def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
         AnnotationError: an image of another format has an EXIF orientation.
     """
     size = image_size(source)
-    is_turned = _is_turned(source)
-    content = _without_marks(source) if is_turned else read_bytes(source)
+    content = packed_content(source)
     target.write_bytes(content)
-    if is_turned and _is_turned(target):  # the mark stands where we cannot remove it
+    if _is_turned(target):  # the mark stands where we cannot remove it
         raise AnnotationError(
             source,
             expected="an image without EXIF orientation, or a JPEG",
@@ -65,6 +64,18 @@ def pack_image(source: Path, target: Path) -> tuple[str, tuple[int, int]]:
             hint="save it again without EXIF data; the boxes refer to the stored pixels",
         )
     return hashlib.sha256(content).hexdigest(), size
+
+
+def packed_content(source: Path) -> bytes:
+    """Returns the bytes that a pack holds of an image.
+
+    Raises:
+        InputFileError: the image is missing or broken.
+    """
+    if _is_turned(source):
+        return _without_marks(source)
+    with explained_reading(source, what="an image"):
+        return read_bytes(source)
 
 
 def _is_turned(path: Path) -> bool:

@@ -262,3 +262,32 @@ def test_a_collection_that_is_killed_loses_nothing_and_ends_the_same(
     for annotator, name in store.files():
         for version in store.versions(annotator, name):
             assert hashlib.sha256(store.path(version.sha256).read_bytes()).hexdigest() == version.sha256
+
+
+def test_a_changed_image_of_the_data_set_is_reported_and_its_drawings_are_used(
+    packs: PackSet, subset: Path, dataset: PersonSearchDataset
+) -> None:
+    draw(packs, "ann", "a.jpg", {"p1": polygon(0), "p2": polygon(1)})
+    source = dataset.image_path("a.jpg")
+    with source.open("ab") as file:
+        file.write(b"edited in place")
+    dataset.image_path("b.jpg").write_bytes(b"")
+    dataset.image_path("c.jpg").unlink()
+    report = collect_packs(packs, subset, dataset)
+    changed = [one for one in report.findings if one.code == "source-changed"]
+    assert [(one.level, Path(one.where).name) for one in changed] == [
+        ("warning", "a.jpg"),
+        ("warning", "b.jpg"),
+    ]
+    assert report.present == 2
+
+
+def test_a_drawing_with_a_capital_ending_is_stored(
+    packs: PackSet, subset: Path, dataset: PersonSearchDataset
+) -> None:
+    path = draw(packs, "ann", "a.jpg", {"p1": polygon(0)})
+    drawn = path.read_bytes()
+    path.rename(path.with_suffix(".JSON"))
+    collect_packs(packs, subset, dataset)
+    (version,) = store_of(subset).versions("ann", "a.JSON")
+    assert store_of(subset).path(version.sha256).read_bytes() == drawn

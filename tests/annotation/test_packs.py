@@ -7,11 +7,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from folder_contents import contents_of
 
 from maskps.datasets import open_dataset
-from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputExistsError
+from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputExistsError
 from maskps.io.folders import LIST_NAME
 from maskps.masks.labelme_file import BOX_KEY, LabelMeShape, read_labelme, write_labelme
 from maskps.structures import PersonSearchDataset
@@ -172,6 +173,19 @@ def test_names_that_cannot_be_folders_are_refused(
     with pytest.raises(ConfigError) as caught:
         write_packs(subset, dataset, tmp_path / "packs", annotators=names)
     assert caught.value.hint
+    assert not (tmp_path / "packs").exists()
+
+
+def test_labeled_persons_outside_their_image_are_counted_and_nothing_is_written(
+    dataset: PersonSearchDataset, subset: Path, tmp_path: Path
+) -> None:
+    boxes = dataset.train.boxes.copy()
+    labeled = np.flatnonzero(dataset.train.is_labeled)
+    boxes[labeled[:2]] += np.float32(-9000)
+    boxes[~dataset.train.is_labeled] += np.float32(9000)  # nobody draws them
+    outside = replace(dataset, train=replace(dataset.train, boxes=boxes))
+    with pytest.raises(AnnotationError, match=f"2 of {len(labeled)} boxes with no part in their image"):
+        write_packs(subset, outside, tmp_path / "packs", annotators=["ann"])
     assert not (tmp_path / "packs").exists()
 
 
