@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from two_person_scenes import build, draw, polygon, write_scenes
 
-from maskps.errors import AnnotationError, InputFileError
+from maskps.errors import AnnotationError, InputFileError, OutputExistsError
+from maskps.io.folders import LIST_NAME
 from maskps.masks import outline_from_polygons
 from maskps.structures import PersonSearchDataset
-from maskps.subset import open_subset, read_subset_record, read_targets
+from maskps.subset import build_subset, open_subset, read_subset_record, read_targets
 from maskps_annotation.collect_packs import CollectReport, collect_packs, store_of
 from maskps_annotation.pack_record import PackSet, read_packs
 from maskps_annotation.packs import write_packs
@@ -81,7 +82,19 @@ def test_the_files_are_those_that_a_build_with_the_same_outlines_writes(
     collect_packs(packs, subset, dataset)
     built = build(dataset, tmp_path / "built", dict(open_subset(subset, dataset).masks.outlines))
     for path in built.iterdir():
+        if path.name == LIST_NAME:
+            continue
         assert path.read_bytes() == (subset / path.name).read_bytes(), path.name
+
+
+def test_force_does_not_replace_a_subset_with_collected_outlines(
+    packs: PackSet, subset: Path, dataset: PersonSearchDataset
+) -> None:
+    draw(packs, "ann", "a.jpg", {"p1": polygon(0), "p2": polygon(1)})
+    collect_packs(packs, subset, dataset)
+    with pytest.raises(OutputExistsError, match=r"collected\.json, masks\.json"):
+        build_subset(dataset, subset, force=True)
+    assert len(open_subset(subset, dataset).masks.outlines) == 2
 
 
 def test_running_twice_changes_nothing(packs: PackSet, subset: Path, dataset: PersonSearchDataset) -> None:
