@@ -186,7 +186,7 @@ def read_table(path: Path) -> tuple[AblationTable, str, str]:
     Raises:
         InputFileError: the file is missing, broken or edited, or of another format or version.
     """
-    hint = "give the folder of maskps ablate"
+    hint = "give the folder of maskps ablate; a grid of an older maskps has to be made again"
     what = f"a grid of maskps ablate ({path.name})"
     content = read_record(path, format=GRID_FORMAT, version=GRID_VERSION, what=what, hint=hint)
     data, protocol, of_test, of_protocol = (

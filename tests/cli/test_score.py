@@ -20,8 +20,9 @@ from maskps.datasets import open_dataset
 from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.protocols import open_protocol
 from maskps.evaluation import METHODS, Detections, evaluate_search, write_detections
-from maskps.evaluation.result_file import read_results
-from maskps.protocols import read_protocol
+from maskps.evaluation.result_file import ResultData, read_results
+from maskps.evaluation.task import ScoringOptions, SearchTask, score
+from maskps.protocols import ProtocolName, SearchProtocol, read_protocol
 from maskps.structures import PersonSearchDataset
 from maskps_cli.main import main
 
@@ -204,6 +205,34 @@ def test_the_score_threshold_is_the_one_asked_for_and_printed(
     assert content["detection"]["all"]["recall"] == counts
     assert f"score >= {threshold}" in run(*asked).stdout
     assert ("--score-threshold" in caplog.text) != counts
+
+
+@pytest.mark.parametrize(("queries", "is_warned_of"), [(10, True), (11, False)])
+def test_a_tenth_of_the_queries_below_the_threshold_is_warned_of(
+    queries: int, is_warned_of: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each query's person is in one image, found with the score 1, that of the first with 0.3."""
+    names = np.array([f"{number:02}.jpg" for number in range(queries + 1)])
+    numbers = np.arange(queries, dtype=np.int32)
+    boxes = np.tile(np.float32([[0, 0, 50, 100]]), (queries + 1, 1))
+    protocol = SearchProtocol(
+        image_names=names,
+        query_scenes=np.full(queries, queries, dtype=np.int32),
+        query_boxes=boxes[1:],
+        query_ids=numbers.astype(np.str_),
+        query_hard=np.zeros(queries, dtype=np.bool_),
+        galleries=numbers[:, None],
+        truth_offsets=np.arange(queries + 1),
+        truth_positions=np.zeros(queries, dtype=np.int32),
+        truth_boxes=boxes[1:],
+        truth_hard=np.zeros(queries, dtype=np.bool_),
+    )
+    vectors = np.ones((queries + 1, 1), dtype=np.float32)
+    scores = np.where(np.arange(queries + 1) == 0, 0.3, 1).astype(np.float32)
+    found = Detections(names, np.arange(queries + 2), boxes, scores, vectors, vectors[1:])
+    data = ResultData("protocol", "drawn", True, "f")
+    score(SearchTask(data, None, {ProtocolName("all"): protocol}), found, ScoringOptions())
+    assert (f"1 of {queries} queries" in caplog.text) == is_warned_of
 
 
 @pytest.mark.parametrize("threshold", ["-0.1", "1.01", "nan", "inf", "half"])

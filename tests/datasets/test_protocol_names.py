@@ -32,6 +32,16 @@ def test_coco_has_what_its_file_holds(small: Any, root: Path, tmp_path: Path) ->
     assert open_protocol(dataset, "mine").query_ids.tolist() == ["p3", "p44"]
 
 
+@pytest.mark.parametrize(
+    ("names", "usual"), [(("TestG50", "TestG100", "all"), "all"), (("TestG50", "TestG100"), "TestG100")]
+)
+def test_the_usual_protocol_is_all_else_that_of_100_images(
+    names: tuple[str, ...], usual: str, small: Any, root: Path, tmp_path: Path
+) -> None:
+    write_coco(tmp_path / "coco", read_cuhk_sysu(root), dict.fromkeys(names, small.protocols["TestG2"]))
+    assert protocol_of_size(read_coco(tmp_path / "coco")) == usual
+
+
 def test_coco_with_prws_query_file_has_prws_protocol(root: Path, tmp_path: Path) -> None:
     write_coco(tmp_path / "coco", read_cuhk_sysu(root), {})
     (tmp_path / "coco" / "query_info.txt").write_bytes(b"3 10 20 30 90 s9\r\n")

@@ -86,6 +86,12 @@ def test_without_a_measurement_on_cuhk_sysu_the_published_tables_are_left_out(
     assert 'id="published"' not in text and "those of the paper" not in text
 
 
+def test_asked_for_they_do_not_stand_twice(write_run: WriteRun, tmp_path: Path) -> None:
+    write_report([write_run("run")], tmp_path / "r.html", files=tmp_path / "files", paper=True)
+    assert not list((tmp_path / "files").glob("published*"))
+    assert 'id="published"' not in (tmp_path / "r.html").read_text()
+
+
 def test_asked_for_they_stand_alone(write_run: WriteRun, tmp_path: Path) -> None:
     run = write_run("run", data=SYNTHETIC)
     write_report([run], tmp_path / "r.html", files=tmp_path / "files", paper=True)
