@@ -183,14 +183,17 @@ def test_coco_has_the_sizes_of_the_images_that_are_there(few_scenes: Path, tmp_p
     for name in others:
         (tmp_path / "images" / name).write_bytes(source.image_path(name).read_bytes())
     (tmp_path / "images" / second).write_bytes(b"no picture")
-    summary = convert(replace(source, image_dir=tmp_path / "images"), "coco", tmp_path / "out")
+    (tmp_path / "images" / others[0]).unlink()
+    (tmp_path / "images" / others[0]).symlink_to(source.image_path(first))  # leads out of the data set
+    moved = replace(source, root=tmp_path, image_dir=tmp_path / "images")
+    summary = convert(moved, "coco", tmp_path / "out")
     images = json.loads((tmp_path / "out" / "train.json").read_text())["images"]
-    assert [image["file_name"] for image in images if "maskps_size" in image] == [first, second]
-    for image in images[2:]:
+    assert [image["file_name"] for image in images if "maskps_size" in image] == [first, second, others[0]]
+    for image in images[3:]:
         with Image.open(source.image_path(image["file_name"])) as picture:
             assert (image["width"], image["height"]) == picture.size
-    unknown = 2 + len(source.test)
-    assert f"{unknown} of 21 images are not there" in summary.remarks[-1]
+    unknown = 3 + len(source.test)
+    assert f"{unknown} of 21 images cannot be read" in summary.remarks[-1]
 
 
 def test_what_cuhk_sysu_cannot_hold_is_refused_and_named(prw: PersonSearchDataset, tmp_path: Path) -> None:

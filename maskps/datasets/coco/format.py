@@ -29,7 +29,7 @@ def _is_part(path: Path) -> bool:
 def _write(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str, SearchProtocol]) -> Written:
     unknown = write_coco(root, dataset, protocols)
     images = len(dataset.train) + len(dataset.test)
-    remark = f"{unknown:,} of {images:,} images are not there: the sizes in their place hold their boxes"
+    remark = f"{unknown:,} of {images:,} images cannot be read: the sizes in their place hold their boxes"
     return Written({name: name for name in protocols}, (remark,) if unknown else ())
 
 

@@ -27,7 +27,7 @@ from maskps.boxes import xyxy_to_xywh
 from maskps.datasets.coco.ids import FORMAT, VERSION
 from maskps.datasets.coco.protocols import PROTOCOLS_FILE, write_protocols
 from maskps.datasets.coco.reader import FILES
-from maskps.errors import InputFileError
+from maskps.errors import MaskpsError
 from maskps.io.files import written_atomically
 from maskps.io.images import image_size
 from maskps.protocols.protocol import SearchProtocol
@@ -59,13 +59,11 @@ def write_coco(root: Path, dataset: PersonSearchDataset, protocols: Mapping[str,
 
 
 def _image_sizes(dataset: PersonSearchDataset, table: SceneTable) -> NDArray[np.int64]:
-    """Returns the (S, 2) width and height of the image files, 0 for those that are not there or broken."""
+    """Returns the (S, 2) width and height of the image files, 0 for those that cannot be read."""
     sizes = np.zeros((len(table), 2), np.int64)
     for row, name in enumerate(table.names.tolist()):
-        path = dataset.image_path(name)
-        if path.is_file():
-            with suppress(InputFileError):
-                sizes[row] = image_size(path)
+        with suppress(MaskpsError):
+            sizes[row] = image_size(dataset.image_path(name))
     return sizes
 
 
