@@ -11,6 +11,7 @@ import enum
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -226,7 +227,7 @@ class PersonSearchDataset:
     Attributes:
         root: folder that the data set was opened from.
         kind: on-disk format, e.g. "cuhk-sysu".
-        image_dir: folder that holds the images of `train` and `test`.
+        image_dir: folder that holds the images of `train`, and of `test` without `test_image_dir`.
         train: training scenes; labeled pids are 1..`num_train_ids` without holes.
         test: test scenes; their pids are unrelated to those of `train`.
         train_ids: (N,) str, the data set's own identity of training pid i at [i - 1].
@@ -234,6 +235,7 @@ class PersonSearchDataset:
         fingerprint: sha256 (hex) of the training annotation's content: names, boxes and pids.
         warnings: what the reader left out or decided, one sentence each, with the file's name.
             `open_dataset` logs them.
+        test_image_dir: folder that holds the images of `test`, None if that is `image_dir`.
     """
 
     root: Path
@@ -245,6 +247,16 @@ class PersonSearchDataset:
     test_ids: NDArray[np.str_]
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    test_image_dir: Path | None = None
+
+    @property
+    def test_folder(self) -> Path:
+        """The folder that holds the images of `test`."""
+        return self.test_image_dir or self.image_dir
+
+    @cached_property
+    def _test_names(self) -> frozenset[str]:
+        return frozenset(self.test.names.tolist())
 
     @property
     def num_train_ids(self) -> int:
@@ -256,7 +268,8 @@ class PersonSearchDataset:
         Raises:
             AnnotationError, InputFileError: a name or a link that leaves the folder, as `path_inside`.
         """
-        return path_inside(self.image_dir, name, root=self.root)
+        folder = self.test_folder if self.test_image_dir and name in self._test_names else self.image_dir
+        return path_inside(folder, name, root=self.root)
 
 
 def _check_shape(where: str, array: NDArray[np.generic], shape: tuple[int, ...]) -> None:

@@ -119,6 +119,13 @@ def _protocol_losses(
 
 
 def _link_images(dataset: PersonSearchDataset, image_dir: Path) -> None:
+    if dataset.test_image_dir is not None:
+        raise InputFileError(
+            dataset.test_image_dir,
+            expected="one folder of images",
+            found=f"the images of the two splits in two folders, here and {dataset.image_dir}",
+            hint="copy them with --images copy",
+        )
     if not dataset.image_dir.is_dir():
         raise InputFileError(
             dataset.image_dir,

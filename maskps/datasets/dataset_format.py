@@ -96,7 +96,8 @@ class DatasetFormat:
         protocol_names: returns the names of the test protocols below a root.
         read_protocol: returns the protocol of a data set with one of these names.
         protocol_file: returns the file of a protocol that takes long to read; the cache then keeps it.
-        find_images: returns the folder of images, if that is not always `image_dir`; called on every opening.
+        find_images: returns the data set with the folders of images that are there now, if that is not always
+            `image_dir`; called on every opening.
         published: the published data set of this format.
     """
 
@@ -113,5 +114,5 @@ class DatasetFormat:
     protocol_names: Callable[[Path], tuple[str, ...]] = _no_protocols
     read_protocol: Callable[[PersonSearchDataset, str], SearchProtocol] | None = None
     protocol_file: Callable[[Path, str], Path] | None = None
-    find_images: Callable[[PersonSearchDataset], Path] | None = None
+    find_images: Callable[[PersonSearchDataset], PersonSearchDataset] | None = None
     published: Published | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from maskps.datasets.formats import find_format, format_of_root, known_formats
@@ -41,7 +40,7 @@ def open_dataset(path: Path) -> PersonSearchDataset:
     for warning in dataset.warnings:
         _log.warning("%s: %s", path, warning)
     # The images may have been copied to another place since the data set was cached.
-    return dataset if one.find_images is None else replace(dataset, image_dir=one.find_images(dataset))
+    return dataset if one.find_images is None else one.find_images(dataset)
 
 
 def _wanted() -> str:

@@ -47,8 +47,9 @@ def verify(
             hint = "correct the errors first"
             findings.append(Finding("images-not-checked", "info", error.where, found, hint=hint))
         else:
-            scenes = scenes_of_dataset(dataset)
-            findings += _check_scene_images(root, dataset.image_dir, scenes, jobs, progress)
+            for folder in dict.fromkeys((dataset.image_dir, dataset.test_folder)):
+                scenes = scenes_of_dataset(dataset, folder)
+                findings += _check_scene_images(root, folder, scenes, jobs, progress)
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 

@@ -72,7 +72,7 @@ class ImagePlan:
         if not all(protocol.num_queries for protocol in protocols):
             raise AnnotationError(dataset.root, expected="a protocol with queries", found="none")
         is_detected = _images(protocols, query_images)
-        check_images(dataset.image_dir, list(is_detected), what="images of the test protocol")
+        check_images(dataset.test_folder, list(is_detected), what="images of the test protocol")
         queries = _distinct_queries(protocols)
         test = dataset.test.select(np.flatnonzero(np.isin(dataset.test.names, list(is_detected))))
         names = np.array([name for name, _ in queries])

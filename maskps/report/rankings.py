@@ -111,7 +111,7 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
     rankings = tuple(_ranking(run, line, protocol, queries, dataset.image_path) for run, line in shown)
     asked = protocol.image_names[protocol.query_scenes[queries]].tolist()
     names = set(asked) | {hit.image_name for run in rankings for query in run.queries for hit in query.hits}
-    check_images(dataset.image_dir, sorted(names), what="images of queries and answers")
+    check_images(dataset.test_folder, sorted(names), what="images of queries and answers")
     truths = tuple(np.diff(protocol.truth_offsets)[queries].tolist())
     return Rankings(str(base.protocol), tuple(asked), truths, rankings, left_out, dataset.image_path)
 

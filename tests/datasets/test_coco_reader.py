@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from maskps.datasets import open_dataset
 from maskps.datasets.coco.reader import is_coco, read_coco
+from maskps.datasets.convert import convert
+from maskps.datasets.verify import verify
 from maskps.errors import AnnotationError, InputFileError
 from maskps.structures import PersonSearchDataset
 
@@ -367,3 +370,82 @@ def test_a_careless_file_is_one_clear_error(real_data: Path, tmp_path: Path, fil
     with pytest.raises((InputFileError, AnnotationError), match=words) as caught:
         read_coco(write(tmp_path, content))
     assert caught.value.hint
+
+
+def images_at(root: Path, *files: str) -> None:
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(b"")
+
+
+def two_splits(root: Path, train: str = "train.json", test: str = "test.json") -> Path:
+    """Training images 0.jpg to 3.jpg, test images 7.jpg and 8.jpg, in files of these names."""
+    for name, content in ((train, file_of(1, 2, 3, -1)), (test, file_of(1, 2))):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        for row, image in enumerate(content["images"] if name == test else ()):
+            image["file_name"] = f"{7 + row}.jpg"
+        (root / name).write_text(json.dumps(content))
+    return root
+
+
+def test_images_are_in_the_folder_that_holds_most_of_them(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    assert read_coco(tmp_path).image_dir == tmp_path / "images"
+    images_at(tmp_path, "images/0.jpg", "frames/1.jpg", "frames/2.jpg", "frames/8.jpg")
+    dataset = open_dataset(tmp_path)
+    assert dataset.image_dir == dataset.test_folder == tmp_path / "frames"
+    images_at(tmp_path, "images/1.jpg", "images/7.jpg", "images/8.jpg")
+    dataset = open_dataset(tmp_path)  # from the cache; the images are looked for again
+    assert dataset.image_dir == dataset.test_folder == tmp_path / "images"
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "train_dir", "test_dir"),
+    [
+        (
+            "annotations/instances_train2017.json",
+            "annotations/instances_val2017.json",
+            "train2017",
+            "val2017",
+        ),
+        ("annotations/train.json", "annotations/val.json", "images/train", "images/val"),
+        ("train.json", "val.json", "train", "val"),
+        ("train_pid.json", "test_pid.json", "images/train", "test"),
+        ("train.json", "test.json", "images", "images/test"),
+    ],
+)
+def test_each_split_may_have_a_folder_of_its_own(
+    tmp_path: Path, train: str, test: str, train_dir: str, test_dir: str
+) -> None:
+    two_splits(tmp_path, train, test)
+    images_at(tmp_path, *(f"{train_dir}/{row}.jpg" for row in range(4)))
+    images_at(tmp_path, f"{test_dir}/7.jpg", f"{test_dir}/8.jpg")
+    dataset = open_dataset(tmp_path)
+    assert dataset.image_path("3.jpg") == tmp_path / train_dir / "3.jpg"
+    assert dataset.image_path("7.jpg") == tmp_path / test_dir / "7.jpg"
+    assert [one.code for one in verify(tmp_path, images=True) if one.level == "error"] == ["file-empty"] * 6
+    (tmp_path / test_dir / "8.jpg").unlink()
+    (missing,) = (one for one in verify(tmp_path, images=True) if one.code == "image-missing")
+    assert missing.where == str(tmp_path / test_dir / "8.jpg") and "1 of 2 images" in missing.found
+
+
+def test_images_in_two_folders_are_copied_into_one_and_not_linked(tmp_path: Path) -> None:
+    two_splits(tmp_path / "set")
+    images_at(tmp_path / "set", *(f"train/{row}.jpg" for row in range(4)), "val/7.jpg", "val/8.jpg")
+    dataset = open_dataset(tmp_path / "set")
+    with pytest.raises(InputFileError, match="in two folders"):
+        convert(dataset, "coco", tmp_path / "linked", images="link")
+    convert(dataset, "coco", tmp_path / "copied", images="copy")
+    assert len(list((tmp_path / "copied/images").iterdir())) == 6
+
+
+def test_a_split_without_images_belongs_to_the_folder_of_the_other(tmp_path: Path) -> None:
+    images_at(two_splits(tmp_path), "frames/8.jpg")
+    dataset = read_coco(tmp_path)
+    assert (dataset.image_dir, dataset.test_image_dir) == (tmp_path / "frames", None)
+
+
+def test_of_two_pairs_of_files_the_whole_one_is_read(tmp_path: Path) -> None:
+    two_splits(tmp_path, "train_pid.json", "test_pid.json")
+    (tmp_path / "train.json").write_text("not read")
+    assert len(read_coco(tmp_path).train) == 4

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.boxes import box_text, is_outside, xyxy_to_xywh
-from maskps.columns import owner_of, owners_of
+from maskps.columns import offsets_of, owner_of, owners_of
 from maskps.datasets.matching import first_equal
 from maskps.errors import shown_value
 from maskps.findings import Finding, Rule
@@ -52,17 +52,18 @@ class RawScenes:
         return owners_of(self.offsets)
 
 
-def scenes_of_dataset(dataset: PersonSearchDataset) -> RawScenes:
-    """Returns the scenes of both splits of a data set, without identities."""
-    tables = (dataset.train, dataset.test)
+def scenes_of_dataset(dataset: PersonSearchDataset, folder: Path | None = None) -> RawScenes:
+    """Returns the scenes of a data set without identities: all, or those whose images this folder holds."""
+    folders = ((dataset.image_dir, dataset.train), (dataset.test_folder, dataset.test))
+    tables = [table for one, table in folders if folder in (None, one)]
     names = np.concatenate([table.names for table in tables]).tolist()
-    offsets = np.concatenate([dataset.train.offsets, dataset.train.offsets[-1] + dataset.test.offsets[1:]])
+    offsets = offsets_of(np.concatenate([np.diff(table.offsets) for table in tables]))
     boxes = xyxy_to_xywh(np.concatenate([table.boxes for table in tables]))
     sizes = [np.zeros((len(table), 2), np.int64) if table.size is None else table.size for table in tables]
 
     def where(row: int) -> str:
         scene, place = owner_of(offsets, row)
-        return f"{dataset.image_dir / names[scene]}, box {place}"
+        return f"{(folder or dataset.image_dir) / names[scene]}, box {place}"
 
     nobody = np.full(len(boxes), None, dtype=object)
     return RawScenes(names, offsets, boxes, nobody, where, np.concatenate(sizes))

@@ -10,11 +10,11 @@ from maskps.datasets.coco.reader import (
     FILES,
     IMAGE_DIR,
     coco_files,
-    coco_image_dir,
     coco_protocol_names,
     is_coco,
     read_coco,
     read_coco_protocol,
+    with_images,
 )
 from maskps.datasets.coco.writer import write_coco
 from maskps.datasets.dataset_format import Checked, DatasetFormat, Written
@@ -46,5 +46,5 @@ COCO = DatasetFormat(
     write=_write,
     protocol_names=coco_protocol_names,
     read_protocol=read_coco_protocol,
-    find_images=lambda dataset: coco_image_dir(dataset.root, dataset.train, dataset.test),
+    find_images=with_images,
 )

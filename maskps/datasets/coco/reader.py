@@ -6,7 +6,9 @@ docs/coco.md describes the files of other code bases (`train_pid.json`, `test_pi
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,26 @@ from maskps.protocols.protocol import SearchProtocol
 from maskps.protocols.sets import WHOLE_TEST_SET
 from maskps.structures import UNLABELED_PID, PersonSearchDataset, SceneTable
 
-FILES = (("train.json", "test.json"), ("train_pid.json", "test_pid.json"))
-"""Names of the two files: those of maskps, and those of other code bases."""
+FILES = (
+    ("train.json", "test.json"),
+    ("train_pid.json", "test_pid.json"),
+    ("train.json", "val.json"),
+    *(
+        (f"annotations/{prefix}train{year}.json", f"annotations/{prefix}{test}{year}.json")
+        for prefix in ("", "instances_")
+        for year in ("", "2017", "2014")
+        for test in ("test", "val")
+    ),
+)
+"""Names of the two files: those of maskps, those of other code bases, and those in the layout of COCO."""
 
 IMAGE_DIR = "images"
 _IMAGE_DIRS = (IMAGE_DIR, "frames", "Image/SSM", ".")
+_SPLIT_DIRS = (
+    ("train", "train2017", "train2014"),
+    ("test", "val", "test2017", "val2017", "test2014", "val2014"),
+)
+"""Folders with the images of one split, in the root or in `IMAGE_DIR`."""
 
 
 def is_coco(root: Path) -> bool:
@@ -38,7 +55,8 @@ def is_coco(root: Path) -> bool:
 
 def coco_files(root: Path) -> tuple[Path, Path]:
     """Returns the training and the test file below a root; they may not exist."""
-    pair = next((pair for pair in FILES if any((root / name).is_file() for name in pair)), FILES[0])
+    there = [sum((root / name).is_file() for name in pair) for pair in FILES]
+    pair = FILES[there.index(max(there))]
     return root / pair[0], root / pair[1]
 
 
@@ -50,8 +68,8 @@ def read_coco(root: Path) -> PersonSearchDataset:
     identity: numbers by size, then texts; in files that maskps wrote, the order of `maskps_ids`. The test
     file has its own identities, even if it uses the same numbers as the training file.
 
-    Images are looked for in `images`, then `frames`, `Image/SSM` and the root itself: the first folder that
-    has the first scene.
+    Images are looked for in `images`, `frames`, `Image/SSM`, the root itself, and folders of each split
+    (`train2017`, `images/val`, ...): the folder that holds most of a split's images.
 
     Raises:
         InputFileError: a file is missing or is not COCO-style JSON.
@@ -78,10 +96,10 @@ def read_coco(root: Path) -> PersonSearchDataset:
             found=f"'{both[0]}', one of {len(both):,} images that are in both files",
             hint="keep each image in one of the two files",
         )
-    return PersonSearchDataset(
+    dataset = PersonSearchDataset(
         root=root,
         kind="coco",
-        image_dir=coco_image_dir(root, train, test),
+        image_dir=root / IMAGE_DIR,
         train=train,
         test=test,
         train_ids=train_ids,
@@ -89,6 +107,7 @@ def read_coco(root: Path) -> PersonSearchDataset:
         fingerprint=train.fingerprint(),
         warnings=tuple(warnings),
     )
+    return with_images(dataset)
 
 
 def coco_protocol_names(root: Path) -> tuple[str, ...]:
@@ -167,10 +186,26 @@ def _by_number(identity: str) -> tuple[bool, int, str]:
     return not is_number, int(identity) if is_number else 0, identity
 
 
-def coco_image_dir(root: Path, train: SceneTable, test: SceneTable) -> Path:
-    """Returns the folder that holds the image of the first scene; `IMAGE_DIR` if no folder does."""
-    for first in [*train.names[:1], *test.names[:1]][:1]:
-        for name in _IMAGE_DIRS:
-            if (root / name / str(first)).is_file():
-                return root / name
-    return root / IMAGE_DIR
+def with_images(dataset: PersonSearchDataset) -> PersonSearchDataset:
+    """Returns the data set with the folder of each split's images: the one that holds most of them."""
+    common = [dataset.root / name for name in _IMAGE_DIRS]
+    best = []
+    for table, names in zip((dataset.train, dataset.test), _SPLIT_DIRS, strict=True):
+        own = [dataset.root / above / name for above in (IMAGE_DIR, ".") for name in names]
+        folders = [*common, *own]
+        counts = [_images_in(folder, table.names.tolist()) for folder in folders]
+        most = max(counts)
+        best.append((folders[counts.index(most)], most))
+    (train, in_train), (test, in_test) = best
+    if not in_train or not in_test:  # the folder of a split without images is that of the other one
+        train = test = test if in_test else train
+    return replace(dataset, image_dir=train, test_image_dir=None if test == train else test)
+
+
+def _images_in(folder: Path, names: list[str]) -> int:
+    """Returns how many of these images a folder holds."""
+    try:
+        present = set(os.listdir(folder))
+    except OSError:
+        return 0
+    return sum(name in present or ("/" in name and os.path.isfile(folder / name)) for name in names)
