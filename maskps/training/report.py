@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from maskps.errors import TrainingError
-from maskps.io.files import write_errors_explained
+from maskps.io.files import explained_reading, open_file, write_errors_explained
 from maskps.losses import LOSS_NAMES
 
 T = TypeVar("T")
@@ -93,13 +93,14 @@ class MetricsFile:
         step: steps that are done. Later lines, of steps that no checkpoint holds, are cut off.
 
     Raises:
+        InputFileError: it is not a file.
         TrainingError: the file holds fewer whole lines than `step`.
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
         self._path = path
         path.touch()
-        with path.open("rb") as file:
+        with explained_reading(path, what="the metrics of a run"), open_file(path) as file:
             lines = [line for _, line in zip(range(step), file, strict=False) if line.endswith(b"\n")]
         if len(lines) < step:
             raise TrainingError(
@@ -217,7 +218,10 @@ class Stopwatch:
             "seconds_waiting": round(self._epoch.waiting, 3),
             "images_per_second": round(self._epoch.images_per_second, 3),
         }
-        with self._path.open("a", encoding="utf-8", newline="\n") as file:
+        with (
+            write_errors_explained(self._path),
+            self._path.open("a", encoding="utf-8", newline="\n") as file,
+        ):
             file.write(json.dumps(line) + "\n")
 
     @property

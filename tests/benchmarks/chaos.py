@@ -206,10 +206,17 @@ def contents(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Whole:
-    """What a command makes that nothing disturbs: the digests of its files, those that vary, its seconds."""
+    """What a command makes that nothing disturbs.
+
+    Attributes:
+        files: the digest of each.
+        varying: those that differ between two runs.
+        largest: bytes of the largest new file.
+    """
 
     files: dict[str, str]
     varying: set[str]
+    largest: int
     seconds: float
 
 
@@ -234,12 +241,16 @@ class Chaos:
     def whole(self, job: Job) -> Whole:
         found, seconds = [], 0.0
         for _ in range(2):
-            place, began = self.fresh(job), time.perf_counter()
+            place = self.fresh(job)
+            before, began = contents(place), time.perf_counter()
             finish(start(lambda: job.work([]), place), place)
             seconds = time.perf_counter() - began
             found.append(contents(place))
-        assert found[0].keys() == found[1].keys(), found[0].keys() ^ found[1].keys()
-        return Whole(found[0], {name for name in found[0] if found[0][name] != found[1][name]}, seconds)
+        one, other = found
+        assert one.keys() == other.keys(), one.keys() ^ other.keys()
+        new = [name for name, digest in other.items() if digest not in ("folder", before.get(name))]
+        largest = max((place / name).stat().st_size for name in new)
+        return Whole(one, {name for name in one if one[name] != other[name]}, largest, seconds)
 
     def rerun(self, job: Job, whole: Whole) -> dict[str, object]:
         """Does the command again; returns what was left over from before. Other bytes are an error."""
@@ -263,9 +274,7 @@ class Chaos:
 
     def full(self, job: Job, whole: Whole) -> dict[str, object]:
         place = self.fresh(job)
-        sizes = [(self.place / name).stat().st_size for name in whole.files if (self.place / name).is_file()]
-        largest = max([*sizes, 20_000])
-        limit = int(self.rng.integers(0, largest))
+        limit = int(self.rng.integers(0, whole.largest))
 
         def limited() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -302,6 +311,7 @@ class Chaos:
         if not any(number > 0 for number in left.values()):
             return
         whole = self.whole(job)
+        self.results.setdefault(f"{name} varying", [])[:] = [{"files": sorted(whole.varying)}]
         works = {"kill": self.kill, "full": self.full, "read-only": self.read_only, "two": self.two}
         for kind in KINDS:
             for _ in range(left[kind]):

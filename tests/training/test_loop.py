@@ -574,3 +574,14 @@ def test_persons_beside_their_image_are_refused_before_the_first_step(
     with pytest.raises(AnnotationError, match="10 of 10 boxes with no part in their image"):
         call(make_config(masks=False), moved, None, *([tmp_path / "run"] if call is train else []))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_pipe_in_place_of_the_metrics_is_not_waited_for(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, tmp_path / "run", callback=stop_after(1))
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    os.mkfifo(tmp_path / "run" / "metrics.jsonl")
+    with pytest.raises(InputFileError, match=r"metrics\.jsonl"):
+        train(make_config(), dataset, subset, tmp_path / "run", resume=True)
