@@ -158,14 +158,15 @@ def make_inputs(inputs: Path) -> None:
 def start(work: Callable[[], object], folder: Path, *, before: Callable[[], object] = lambda: None) -> int:
     """Starts a command in `folder`, in a process group of its own, without the time of imports."""
     folder.mkdir(exist_ok=True)
+    log = os.open(folder.with_name(f"{folder.name}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     process = os.fork()
     if process:
+        os.close(log)
         return process
     code = 1
     try:
         os.setsid()
         os.chdir(folder)
-        log = os.open(folder.with_name(f"{folder.name}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)
         before()
