@@ -11,9 +11,9 @@ import shapely
 
 from maskps.boxes import box_iou
 from maskps.errors import AnnotationError, shown_value
-from maskps.masks.assignment import MIN_FIT
+from maskps.masks.assignment import MIN_FIT, covered_beside
 from maskps.masks.labelme_file import LabelMeShape
-from maskps.masks.outlines import Outline
+from maskps.masks.outlines import Outline, outline_from_shapely
 from maskps_annotation.drawn_persons import DrawnPerson, FileFindings, corner, outline_of_person
 from maskps_annotation.pack_record import PackedScene, Slot
 
@@ -143,6 +143,18 @@ def _check_fit(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: Fi
         findings.add("fits-other-slot", "error", person, found, hint=hint)
 
 
+def _check_several(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: FileFindings) -> None:
+    """Looks for a drawing that covers the box of another person beside its own."""
+    others = [other for other in scene.slots if other.name != slot.name]
+    outline = outline_from_shapely(person.body)
+    is_covered = covered_beside(outline, slot.box, [other.box for other in others])
+    if is_covered.any():
+        names = ", ".join(other.name for other, covered in zip(others, is_covered, strict=True) if covered)
+        found = f"at {corner(person.body.bounds)}: one drawing over the boxes of {slot.name} and {names}"
+        hint = f"draw {names} under their own names"
+        findings.add("drawing-of-several", "error", person, found, hint=hint)
+
+
 def _check_outside(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: FileFindings) -> None:
     """Looks for a person who lies partly or mostly outside the box."""
     outside = 1 - _covered(person, slot) / person.body.area
@@ -172,7 +184,7 @@ def _check_area(scene: PackedScene, slot: Slot, person: DrawnPerson, findings: F
 
 
 PersonCheck = Callable[[PackedScene, Slot, DrawnPerson, FileFindings], None]
-PERSON_CHECKS: list[PersonCheck] = [_check_fit, _check_outside, _check_area]
+PERSON_CHECKS: list[PersonCheck] = [_check_fit, _check_several, _check_outside, _check_area]
 """Checks of one drawn person against the scene, in this order until one adds an error.
 
 They judge `DrawnPerson.body`, which has an area and leaves accessories out."""

@@ -133,6 +133,26 @@ def best_fit(fit: NDArray[np.float64], *, least: float = MIN_FIT) -> list[int | 
     return columns
 
 
+def covered_beside(outline: Outline, own: ArrayLike, boxes: ArrayLike) -> NDArray[np.bool_]:
+    """Returns which persons a mask shows beside its own one, by the limits `LEAST_SHARE` and `LEAST_BESIDE`.
+
+    Args:
+        own: (4,) xyxy, box of the mask's person.
+        boxes: (n, 4) xyxy, boxes of the other persons.
+
+    Returns:
+        (n,) bool.
+    """
+    box, others = np.asarray(own, dtype=np.float64), np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    shared = np.hstack([np.maximum(others[:, :2], box[:2]), np.minimum(others[:, 2:], box[2:])])
+    shared[:, 2:] = np.maximum(shared[:, :2], shared[:, 2:])  # nothing is inside a box without a side
+    in_both = _area_inside(outline, shared)
+    beside = _area_inside(outline, others) - in_both
+    in_own = _area_inside(outline, box) - in_both
+    is_covered = (beside >= LEAST_SHARE * box_area(others)) & (in_own >= LEAST_SHARE * box_area(box))
+    return np.asarray(is_covered & (beside[is_covered].sum() >= LEAST_BESIDE * outline.area))
+
+
 def _fit(masks: Sequence[FoundMask], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     """(n, m) IoU of n masks' boxes and m persons' boxes; 0 where most of the mask lies outside the box."""
     around = box_iou(_rows([mask.outline.bounds for mask in masks]), boxes)
@@ -166,15 +186,8 @@ def _is_of_several(
         return False
     own = _own_person(mask, train, persons)
     others = persons[persons != own]
-    boxes = train.boxes[others].astype(np.float64)
-    box = train.boxes[own].astype(np.float64)
-    shared = np.hstack([np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])])
-    shared[:, 2:] = np.maximum(shared[:, :2], shared[:, 2:])  # nothing is inside a box without a side
-    in_both = _area_inside(mask.outline, shared)
-    beside = _area_inside(mask.outline, boxes) - in_both
-    in_own = _area_inside(mask.outline, box) - in_both
-    is_covered = (beside >= LEAST_SHARE * box_area(boxes)) & (in_own >= LEAST_SHARE * box_area(box))
-    if beside[is_covered].sum() < LEAST_BESIDE * mask.outline.area or not is_covered.any():
+    is_covered = covered_beside(mask.outline, train.boxes[own], train.boxes[others])
+    if not is_covered.any():
         return False
     names = [train.person_name(row) for row in (own, *others[is_covered].tolist())]
     found = f"one mask over {len(names)} persons: {'; '.join(names[:4])}{'; ...' if len(names) > 4 else ''}"

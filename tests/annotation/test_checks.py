@@ -474,6 +474,14 @@ def test_parts_of_one_group_are_one_person(annotate: Annotate) -> None:
     assert len(outlines[0].rings) == 2
 
 
+def test_one_group_over_two_persons_is_an_error_that_names_them(annotate: Annotate) -> None:
+    parts = [drawn("p1", points, group_id=1) for points in (P1, P2)]
+    outlines, findings = annotate(*parts, GOOD[2])
+    assert list(outlines) == [2]
+    assert codes(findings) == [("error", "drawing-of-several"), ("error", "person-missing")]
+    assert "over the boxes of p1 and p2" in findings[0].found
+
+
 def test_an_accessory_is_added_and_may_stick_out(annotate: Annotate) -> None:
     bag = drawn("p1", polygon(25, 40, 45, 60.3), flags={"accessory": True})
     outlines, findings = annotate(*GOOD, bag)
