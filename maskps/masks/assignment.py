@@ -164,8 +164,14 @@ def _fit(masks: Sequence[FoundMask], boxes: NDArray[np.float32]) -> NDArray[np.f
 def _area_inside(outline: Outline, boxes: ArrayLike) -> NDArray[np.float64]:
     """(n,) area of an outline in each of n boxes."""
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    shares: NDArray[np.float64] = coverage(outline.edges(), corners, 1).reshape(len(corners))
-    return shares * box_area(corners)
+    around = outline.bounds
+    holds_all = ((corners[:, :2] <= around[:2]) & (corners[:, 2:] >= around[2:])).all(axis=1)
+    areas = np.where(holds_all, outline.area, 0.0)
+    is_cut = ~holds_all & ((corners[:, :2] < around[2:]) & (corners[:, 2:] > around[:2])).all(axis=1)
+    if is_cut.any():
+        shares: NDArray[np.float64] = coverage(outline.edges(), corners[is_cut], 1).reshape(-1)
+        areas[is_cut] = shares * box_area(corners[is_cut])
+    return areas
 
 
 def _own_person(mask: FoundMask, train: SceneTable, persons: NDArray[np.int64]) -> int:

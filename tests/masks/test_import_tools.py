@@ -440,6 +440,17 @@ def test_a_file_of_any_bytes_is_a_finding_or_one_clear_error(tmp_path: Path, end
             assert error.hint
 
 
+@pytest.mark.parametrize("ending", ["txt", "xml", "json", "png"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_pipe_is_never_waited_for(tmp_path: Path, ending: str, is_folder: bool) -> None:
+    os.mkfifo(tmp_path / f"a.{ending}")
+    source = tmp_path if is_folder else tmp_path / f"a.{ending}"
+    try:
+        assert codes(import_outlines(source, scenes()))
+    except InputFileError as error:
+        assert error.hint
+
+
 def test_every_code_of_a_finding_is_documented_with_its_level() -> None:
     repository = Path(__file__).resolve().parents[2]
     table = (repository / "docs" / "masks.md").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ import numpy as np
 
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, open_file
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_categories import read_categories
 from maskps.masks.imports.foreign import EXPECTED, SEE
@@ -46,7 +46,7 @@ def masks_in_cvat(source: Path, scenes: ImportScenes) -> Iterator[FoundMask | Fi
     Raises:
         InputFileError: not XML, not of CVAT, or of videos.
     """
-    for path in [source] if source.is_file() else sorted(source.rglob("*.[xX][mM][lL]")):
+    for path in [source] if not source.is_dir() else sorted(source.rglob("*.[xX][mM][lL]")):
         yield from _masks_in_file(path, scenes)
 
 
@@ -97,8 +97,8 @@ def _masks_in_file(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Fin
 
 def _read(path: Path) -> ET.Element:
     try:
-        with explained_reading(path, what="a CVAT file"):
-            root = ET.parse(path, ET.XMLParser(target=_Builder())).getroot()
+        with explained_reading(path, what="a CVAT file"), open_file(path) as file:
+            root = ET.parse(file, ET.XMLParser(target=_Builder())).getroot()
     except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows
         found = f"{error!s:.100}"
         raise InputFileError(path, expected="a CVAT file, XML", found=found, hint=_AGAIN) from error

@@ -34,7 +34,7 @@ VOID = 255
 
 def masks_in_pngs(source: Path, scenes: ImportScenes) -> Iterator[FoundMask | Finding]:
     """Yields the masks of a PNG file or of a folder of them, and a finding for whatever cannot be used."""
-    files = [source] if source.is_file() else sorted(source.rglob("*.[pP][nN][gG]"))
+    files = [source] if not source.is_dir() else sorted(source.rglob("*.[pP][nN][gG]"))
     elsewhere: dict[Elsewhere, list[str]] = {}
     whole: dict[int, Path] = {}
     for path in files:

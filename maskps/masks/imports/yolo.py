@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError, MaskpsError
 from maskps.findings import Finding
-from maskps.io.files import explained_reading
+from maskps.io.files import explained_reading, read_text
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_categories import Categories, read_categories
 from maskps.masks.imports.scenes import Elsewhere, ImportScenes, files_elsewhere
@@ -37,7 +37,7 @@ def masks_in_yolo(
 
     Lines of other classes and boxes are left out. A score below `min_score` yields None.
     """
-    files = [source] if source.is_file() else sorted(source.rglob("*.[tT][xX][tT]"))
+    files = [source] if not source.is_dir() else sorted(source.rglob("*.[tT][xX][tT]"))
     elsewhere: dict[Elsewhere, list[str]] = {}
     lines: list[tuple[str, int, list[float]]] = []
     for path in files:
@@ -88,7 +88,7 @@ def _image_of(path: Path, source: Path) -> str:
 def _read_lines(path: Path) -> Iterator[tuple[str, list[float]]]:
     """Yields the place and the numbers of each line: the class, and the coordinates."""
     with explained_reading(path, what="YOLO labels"):
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     for row, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -138,7 +138,7 @@ def _categories(source: Path, classes: set[float]) -> Categories:
         for path in (*lists, *sorted(above.glob("*.y*ml"))):
             if path.is_file():
                 with explained_reading(path, what="names of classes"):
-                    text = path.read_text(encoding="utf-8-sig")
+                    text = read_text(path)
                 names = enumerate(text.split("\n")) if path in lists else _names_in_yaml(text)
                 if entries := [{"id": key, "name": name} for key, name in names if name.strip()]:
                     return read_categories(path, entries)
