@@ -439,6 +439,20 @@ def test_images_in_two_folders_are_copied_into_one_and_not_linked(tmp_path: Path
     assert len(list((tmp_path / "copied/images").iterdir())) == 6
 
 
+def test_an_image_behind_a_link_out_of_the_data_set_is_neither_opened_nor_copied(tmp_path: Path) -> None:
+    root = two_splits(tmp_path / "set")
+    images_at(root, *(f"images/{row}.jpg" for row in (1, 2, 3, 7, 8)))
+    images_at(tmp_path, "secret.jpg")
+    (root / "images/0.jpg").symlink_to(tmp_path / "secret.jpg")
+    dataset = open_dataset(root)
+    with pytest.raises(InputFileError, match=r"a link to .*secret\.jpg"):
+        dataset.image_path("0.jpg")
+    with pytest.raises(InputFileError, match="a link to"):
+        convert(dataset, "coco", tmp_path / "copied", images="copy")
+    assert not (tmp_path / "copied").exists()
+    assert "image-outside" in {one.code for one in verify(root, images=True)}
+
+
 def test_a_split_without_images_belongs_to_the_folder_of_the_other(tmp_path: Path) -> None:
     images_at(two_splits(tmp_path), "frames/8.jpg")
     dataset = read_coco(tmp_path)

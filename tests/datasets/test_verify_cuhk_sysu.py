@@ -287,6 +287,11 @@ def test_identities_that_mean_nobody_are_reported_and_mixed_marks_too(clean: Pat
     assert codes(verify(clean)) == {"id-means-nobody": 2, "unlabeled-mixed": 1}
 
 
+def test_identities_that_differ_only_in_spelling_are_reported(clean: Path) -> None:
+    write_train(clean, [*PERSONS, ("P7", []), ("p012", [])])
+    assert "'P7', 'p7', and 1 such groups more" in only(verify(clean), "ids-similar").found
+
+
 def test_scenes_that_images_mat_lacks_are_reported_file_by_file(clean: Path) -> None:
     write_images(clean, [one for one in SCENES if one[0] not in ("s1.jpg", "s6.jpg")])
     findings = [one for one in verify(clean) if one.code == "scene-unknown"]
