@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -81,7 +82,7 @@ def scenes(few_scenes: Path, tmp_path: Path) -> Path:
     (root / "Image" / "SSM").mkdir(parents=True)
     (image, *others) = (few_scenes / "Image" / "SSM").iterdir()
     for path in (image, *others):
-        (root / "Image" / "SSM" / path.name).symlink_to(path)
+        shutil.copyfile(path, root / "Image" / "SSM" / path.name)
     Path(os.fsdecode(os.fsencode(root / "Image" / "SSM") + b"/caf\xe9\x1b.jpg")).write_bytes(
         image.read_bytes()
     )
