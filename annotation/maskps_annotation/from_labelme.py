@@ -168,7 +168,7 @@ class _LabelMeFolder:
         parts = PurePosixPath(scene).with_suffix(".json").parts
         nested = self.folder.joinpath(*parts)
         is_inside = len(parts) > 1 and not {"..", "/"} & set(parts)
-        return nested if is_inside and nested.is_file() else self.folder / parts[-1]
+        return nested if is_inside and os.path.isfile(nested) else self.folder / parts[-1]
 
     def others_of(self, path: Path, scene: str) -> list[str]:
         """Returns the other images whose file would have the same path."""
@@ -183,7 +183,7 @@ class _LabelMeFolder:
 
 def _read_file(files: _LabelMeFolder, path: Path, scene: Scene, findings: FileFindings) -> ReadFile | None:
     """Returns the LabelMe file of a scene; None, and a finding, if there is none that can be used."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # not even if the name is too long
         found, hint = f"no LabelMe file {path.name}; its masks are missing", ""
         if similar := renamed_files(path.name, files.unused):
             found = f"no LabelMe file {path.name}, but {shown_value(similar[0])}; its masks are missing"

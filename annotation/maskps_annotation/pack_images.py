@@ -13,6 +13,7 @@ from maskps.io.images import image_orientation, image_size
 
 _ODD = re.compile(r"[^\w.-]")
 _SCAN, _APP1 = 0xDA, 0xE1
+_LONGEST = 150  # bytes of a stem: a file system takes 255, with endings and what a temporary name adds
 _TAKEN = ("pack", "rules", "labelmerc")
 """Stems of the other files in a pack."""
 
@@ -33,6 +34,7 @@ def pack_image_names(scenes: Sequence[str], *, tag: str = "") -> list[str]:
     for scene in short if is_unique else scenes:
         plain = _ODD.sub("_", scene).lstrip(".-")
         stem, suffix = PurePosixPath(plain).stem or "image", PurePosixPath(plain).suffix
+        stem = stem.encode()[:_LONGEST].decode(errors="ignore")
         free, number = stem, 1
         while free.casefold() in taken:
             number += 1

@@ -24,6 +24,7 @@ VERSION = 1
 
 _EDITED = "it was edited or cut off; copy it again, or make the packs again"
 _field = partial(json_field, hint=_EDITED)
+_LONGEST = 250  # bytes of a file name that still fits with another ending
 _ANNOTATOR = re.compile(r"[^\W_][\w.-]{0,63}")
 
 
@@ -305,7 +306,8 @@ def _read_scene(content: Any, path: Path, index: int) -> PackedScene:
     if not isinstance(content, dict):
         _refuse(path, f"{where} as an object", content)
     image = _field(content, "image", str, path)
-    if image != Path(image).name or "\\" in image or "\0" in image or not Path(image).suffix:
+    is_name = image == Path(image).name and not set("\\\0") & set(image) and Path(image).suffix
+    if not is_name or len(image.encode()) > _LONGEST:
         _refuse(path, f"{where}: 'image' as the name of a file in the pack", image)
     size = _numbers(content.get("size"), 2, path, f"{where}: 'size'")
     if not all(side == int(side) and side > 0 for side in size):

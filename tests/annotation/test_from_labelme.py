@@ -543,7 +543,9 @@ def test_files_may_lie_in_folders_as_the_images_do(tmp_path: Path) -> None:
     assert list(outlines) == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["../1.jpg", "/cam1/1.jpg"])
+@pytest.mark.parametrize(
+    "name", ["../1.jpg", "/cam1/1.jpg", "x" * 251 + ".jpg", "cam1/" + "x" * 300 + ".jpg"]
+)
 def test_no_file_outside_the_folder_is_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "1.json").write_text("not opened")

@@ -206,6 +206,7 @@ def test_a_missing_image_leaves_nothing_behind(
         lambda text: text.replace("maskps-packs", "other"),
         lambda text: text.replace('"ann"', '"../ann"'),
         lambda text: text.replace('"image": "', '"image": "../'),
+        lambda text: text.replace('"image": "', '"image": "' + 300 * "x"),
         lambda text: text.replace('"person": 0', '"person": -1'),
         lambda text: text.replace('"name": "p1"', '"name": "p7"'),
         lambda text: text.replace('"sha256": "', '"sha256": "x'),

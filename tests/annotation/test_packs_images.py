@@ -32,6 +32,7 @@ def test_images_of_folders_are_distinguished_by_the_folder() -> None:
         ["../x.jpg", "/etc/x.jpg", "..\\x.jpg"],
         ["-o.jpg", ".hidden.jpg", "<script>.jpg", "\u202egpj.jpg"],
         ["s1.jpg", "s1-2.jpg", "S1.png"],
+        [f"{'é' * 120}1.jpg", f"{'é' * 120}2.jpg"],
     ],
 )
 def test_odd_names_become_plain_ones_with_different_stems(scenes: list[str]) -> None:
@@ -39,6 +40,7 @@ def test_odd_names_become_plain_ones_with_different_stems(scenes: list[str]) -> 
     stems = {Path(name).stem.casefold() for name in names}
     assert len(stems) == len(scenes)
     assert not stems & {"pack", "rules", "labelmerc"}
+    assert max(len(name.encode()) for name in names) < 200
     assert not any(set(name) & set("/\\<> ") or name[0] in ".-" for name in names)
 
 
