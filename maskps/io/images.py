@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from maskps.errors import ConfigError, InputFileError, MaskpsError
 from maskps.io.files import explained_reading, open_file, read_bytes
@@ -118,6 +118,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except MaskpsError:
         raise
+    except UnidentifiedImageError as error:
+        found, hint = "not a picture of a known format, or one without its head", "copy it again"
+        raise InputFileError(path, expected=f"{what}, whole", found=found, hint=hint) from error
     except Exception as error:  # Pillow raises whatever its decoders do on a damaged file
         raise InputFileError(
             path,
