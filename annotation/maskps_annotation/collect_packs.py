@@ -22,7 +22,7 @@ from pathlib import Path
 
 from maskps.errors import AnnotationError, InputFileError, MaskpsError
 from maskps.findings import Finding
-from maskps.io.files import written_atomically
+from maskps.io.files import read_bytes, written_atomically
 from maskps.masks.mask_file import masks_of_scenes, read_mask_json, write_masks
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset
@@ -132,7 +132,7 @@ def collect_packs(
         before = subset.masks.outlines
         record = read_collected(subset_dir / COLLECTED_NAME)
         candidates = _candidates(packs, rows, checked, shas)
-        masks_sha256 = hashlib.sha256((subset_dir / MASKS_NAME).read_bytes()).hexdigest()
+        masks_sha256 = hashlib.sha256(read_bytes(subset_dir / MASKS_NAME)).hexdigest()
         record, outlines = _choose(candidates, record, before, masks_sha256)
         conflicts = _conflicts(record, rows, packs)
         merged = {**before, **outlines}
@@ -324,7 +324,7 @@ def _write(
         "masks_present": int((masks.states == MaskState.PRESENT).sum()),
         "masks_missing": int((masks.states == MaskState.MISSING).sum()),
     }
-    sha256 = hashlib.sha256((folder / MASKS_NAME).read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(read_bytes(folder / MASKS_NAME)).hexdigest()
     final = replace(subset.record, counts=counts, masks_sha256=sha256)
     _replace(folder / RECORD_NAME, lambda path: write_subset_record(path, final), store)
 
@@ -333,9 +333,9 @@ def _replace(path: Path, write: Callable[[Path], None], store: Store) -> None:
     """Writes a file atomically; leaves it alone if its content would be the same."""
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=store.folder) as scratch:
         write(Path(scratch) / path.name)
-        content = (Path(scratch) / path.name).read_bytes()
+        content = read_bytes(Path(scratch) / path.name)
     if path.is_file():
-        if path.read_bytes() == content:
+        if read_bytes(path) == content:
             return
         if path.name == MASKS_NAME:
             store.add(path, SUBSET_OWNER, path.name)

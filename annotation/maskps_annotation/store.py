@@ -167,7 +167,7 @@ class Store:
                 hint="restore a backup",
             )
         if to.exists() and not force:
-            if to.is_file() and to.read_bytes() == content:
+            if to.is_file() and read_bytes(to) == content:
                 return
             raise OutputExistsError(
                 to, expected="a new path", found="an existing file", hint="replace it with --force"

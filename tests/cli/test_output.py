@@ -138,3 +138,9 @@ def test_a_name_in_an_argument_is_escaped() -> None:
     result = invoke(main, "verify", "a", "b\x1b[31m")
     assert result.exit_code == 2
     assert r"b\x1b[31m" in result.stderr and "\x1b" not in result.stderr
+
+
+def test_commands_print_by_one_module() -> None:
+    folder = Path(output.__file__).parent
+    printing = [path.name for path in folder.rglob("*.py") if "click.echo(" in path.read_text("utf-8")]
+    assert printing == ["output.py"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -62,3 +63,20 @@ def test_a_file_that_does_not_fit_into_memory_is_refused(
     (tmp_path / "a.json").write_text("[1, 2, 34]")
     with pytest.raises(InputFileError, match="a file of 10 bytes"):
         read_json(tmp_path / "a.json", what="a list")
+
+
+SOURCES = [
+    path
+    for folder in ("maskps", "annotation/maskps_annotation", "cli/maskps_cli")
+    for path in (Path(__file__).parents[2] / folder).rglob("*.py")
+]
+OPENING = re.compile(
+    r"Image\.open\((?!file|io\.)|ET\.(?:iter)?parse\((?!file)|np\.load\(path|[a-z]\.read_bytes\(\)|open\([^)\n]*\"r?b\""
+)
+OURS = ("files.py", "folders.py", "build.py", "launch.py")  # files that they wrote; the program LabelMe
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_module_opens_a_users_file_in_another_way(path: Path) -> None:
+    if path.name not in OURS:
+        assert OPENING.findall(path.read_text(encoding="utf-8")) == []
