@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import AnnotationError, ConfigError, InputFileError
-from maskps.io.files import explained_reading, read_text
+from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError
+from maskps.io.files import explained_reading, read_json, read_text
+from maskps.masks.imports.foreign import tool_of
 from maskps.structures import PersonSearchDataset
 from maskps.subset.select import Source, SubsetSelection, with_labeled
 
@@ -96,11 +98,18 @@ def check_labelme_folder(folder: Path) -> None:
 
 
 def other_content(folder: Path) -> str:
-    """Returns what a folder holds, by the endings of its files, for a message: "12 .txt, 1 .xml"."""
-    endings = Counter(path.suffix.lower() or "without ending" for path in folder.iterdir() if path.is_file())
-    shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
+    """Returns what a folder holds, by the endings of its files and its first JSON file, for a message."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    endings = Counter(path.suffix.lower() or "without ending" for path in files)
+    shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4)) or "nothing"
     kinds = [kind for ending, kind in _OTHER_TOOLS.items() if ending in endings]
-    return (shown or "nothing") + (f" ({' or '.join(kinds)})" if kinds else "")
+    for path in [path for path in files if path.suffix.lower() == ".json"][:1]:
+        with suppress(MaskpsError):
+            content = read_json(path, what="a JSON file")
+            is_coco = isinstance(content, dict) and isinstance(content.get("images"), list)
+            kinds.append(tool_of(content)[0] or "a COCO file?" * is_coco)
+    known = " or ".join(filter(None, kinds))
+    return f"{shown} ({known})" if known else shown
 
 
 def select_named(dataset: PersonSearchDataset, listed: NameList, *, seed: int = 0) -> SubsetSelection:

@@ -146,7 +146,7 @@ def test_a_folder_of_other_files_is_described(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     with pytest.raises(InputFileError) as caught:
         labelme_name_list(tmp_path)
-    assert "2 .txt, 1 without ending, 1 .xml (YOLO labels? or CVAT or Pascal VOC?)" in caught.value.found
+    assert "2 .txt, 1 .xml, 1 without ending (YOLO labels? or CVAT or Pascal VOC?)" in caught.value.found
     assert "import-masks" in caught.value.hint
 
 

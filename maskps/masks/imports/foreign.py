@@ -14,9 +14,14 @@ SEE = "docs/from_your_tool.md lists the export of each tool"
 
 def check_not_foreign(path: Path, content: Any) -> None:
     """Raises InputFileError if the content of a JSON file is that of a tool that is not read."""
-    tool, hint = _tool_of_object(content) if isinstance(content, dict) else _tool_of_list(content)
+    tool, hint = tool_of(content)
     if tool:
         raise InputFileError(path, expected=EXPECTED, found=tool, hint=f"{hint}; {SEE}")
+
+
+def tool_of(content: Any) -> tuple[str, str]:
+    """Returns the tool that writes such JSON, and what to do instead; empty texts if it may be COCO."""
+    return _tool_of_object(content) if isinstance(content, dict) else _tool_of_list(content)
 
 
 def unknown_file(path: Path) -> MaskpsError:
