@@ -312,9 +312,8 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
     limits = field.metadata
     if limits["choices"] and value not in limits["choices"]:
         hint = _did_you_mean(value, limits["choices"])
-        raise ConfigError(
-            field.name, expected=f"one of {', '.join(limits['choices'])}", found=f"'{value}'", hint=hint
-        )
+        expected = f"one of {', '.join(limits['choices'])}"
+        raise ConfigError(field.name, expected=expected, found=shown_value(value), hint=hint)
     entries = value if isinstance(value, tuple) else (value,)
     for key, is_fine, sign in (
         ("low", operator.ge, ">="),

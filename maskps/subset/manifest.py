@@ -129,7 +129,7 @@ def _check(record: SubsetRecord, path: Path) -> None:
             raise InputFileError(path, expected=expected, found=shown_value(value), hint=EDITED)
     drawn, kept, counts = set(record.drawn), set(record.kept), record.counts
     if not kept <= drawn:
-        found = f"{min(kept - drawn)!r}, which was not drawn"
+        found = f"{shown_value(min(kept - drawn))}, which was not drawn"
         raise InputFileError(path, expected="kept images among the drawn ones", found=found, hint=EDITED)
     if set(counts) != set(_COUNTS) or counts["drawn"] != len(drawn) or counts["kept"] != len(kept):
         raise InputFileError(

@@ -75,7 +75,7 @@ class Tally:
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
-    slowest: float = 0.0
+    slowest: tuple[float, str] = (0.0, "")
 
 
 class Hang(BaseException):
@@ -214,7 +214,7 @@ def feed(targets: list[Target], count: int, *, seed: int) -> Tally:
             outcome, trace = _outcome(target, path)
         finally:
             path.write_bytes(whole)
-        tally.slowest = max(tally.slowest, time.process_time() - begin)
+        tally.slowest = max(tally.slowest, (time.process_time() - begin, target.name))
         tally.outcomes[target.name, outcome] += 1
         if trace:
             tally.failures.append(Failure(target.name, file, content, trace))
@@ -284,7 +284,8 @@ def main() -> int:
         tally = feed(targets, given.count, seed=given.seed)
     finally:
         shutil.rmtree(folder)
-    print(f"{given.count:,} inputs, seed {given.seed}, the slowest took {tally.slowest:.2f} s\n")
+    seconds, name = tally.slowest
+    print(f"{given.count:,} inputs, seed {given.seed}, the slowest took {seconds:.2f} s ({name})\n")
     print("| reader | outcome | inputs |\n|---|---|---|")
     for (name, outcome), number in sorted(tally.outcomes.items()):
         print(f"| {name} | {outcome} | {number:,} |")

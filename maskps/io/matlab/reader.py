@@ -170,7 +170,7 @@ def open_mat(path: Path, key: str | None = None) -> MatVariable:
     raise InputFileError(
         path,
         expected=wanted,
-        found=f"the variables {', '.join(names)}" if names else "no variable",
+        found=f"the variables {', '.join(names)[:200]}" if names else "no variable",
         hint="the file may have been renamed; compare it with the released one",
     )
 
