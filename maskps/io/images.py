@@ -21,6 +21,7 @@ MAX_PIXELS_VARIABLE = "MASKPS_MAX_PIXELS"
 _MISSING = "copy the data set's images there again"
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _TOO_WIDE = ("I", "F")
+_PIXELS_PER_BYTE = 8 * 64  # at most in a JPEG: a block of 8 x 8 pixels takes 1 bit or more
 _DRAFT = 8  # JPEGs are checked at this fraction of their size: every byte is read, few pixels are computed
 _open_lock = threading.Lock()
 
@@ -139,6 +140,13 @@ def _check_head(image: Image.Image, path: Path) -> None:
             expected=f"a picture of at most {limit:,} pixels",
             found=f"one of {width} x {height} pixels",
             hint=f"scale it down together with its boxes, or set {MAX_PIXELS_VARIABLE} to a larger number",
+        )
+    if image.format in ("JPEG", "MPO") and width * height > _PIXELS_PER_BYTE * (size := path.stat().st_size):
+        raise InputFileError(
+            path,
+            expected=f"a whole JPEG file of {width} x {height} pixels",
+            found=f"{size:,} bytes, too few for so many pixels",
+            hint="copy it again",
         )
     if image.mode in _TOO_WIDE:
         raise InputFileError(

@@ -98,3 +98,18 @@ def test_missing_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
         check_images(tmp_path, names, what="test images")
     assert caught.value.expected == "9 test images"
     assert caught.value.found == "7 of them are not there: s2.jpg, s3.jpg, s4.jpg, s5.jpg, s6.jpg, ..."
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_too_short_for_its_pixels_is_refused(tmp_path: Path, progressive: bool) -> None:
+    """Pillow fills the rest with grey. One colour takes the fewest bytes, and is read."""
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (4000, 3000), (90, 90, 90)).save(path, quality=1, optimize=True, progressive=progressive)
+    assert read_image(path).shape == (3000, 4000, 3)
+    content = bytearray(path.read_bytes())
+    head = content.find(b"\xff\xc2" if progressive else b"\xff\xc0")
+    content[head + 5 : head + 9] = (60_000).to_bytes(2, "big") + (3_300).to_bytes(2, "big")
+    path.write_bytes(content)
+    for read in (read_image, check_image):
+        with pytest.raises(InputFileError, match="too few for so many pixels"):
+            read(path)
