@@ -164,9 +164,9 @@ def test_alignps_and_pstr(dataset: PersonSearchDataset, found: Detections, has_t
     if has_two_heads:
         listed = [one[:, :11] for one in listed]
         results = ([[one] for one in listed], [np.hstack([one[:, :5], one[:, :4:-1]]) for one in listed])
-        (line,) = re.findall(r"\n      (results = \[\n.*?\n      \])\n", PAGE, re.DOTALL)
+        (line,) = re.findall(r"\n    (results = \[\n.*?\n    \])\n", PAGE, re.DOTALL)
         read = "results = pickle.loads(RESULTS.read_bytes())\n"
-        code = code.replace(read, read + line.replace("\n      ", "\n") + "\n")
+        code = code.replace(read, read + line.replace("\n    ", "\n") + "\n")
         both = np.hstack([unit(found.embeddings), unit(found.embeddings[:, ::-1])])
         expected = with_detected_queries(dataset, replace(found, embeddings=both, query_embeddings=both[:3]))
     Path("work_dirs").mkdir()
