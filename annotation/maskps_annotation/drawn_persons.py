@@ -160,7 +160,7 @@ def group_shapes(
 def outline_of_person(
     person: DrawnPerson, version: tuple[int, ...], findings: FileFindings, *, is_pack: bool
 ) -> Outline | None:
-    """Returns the outline of a person, None if there is none, and adds what is odd about the shapes.
+    """Returns the outline of a person, or None, and adds what is odd about the shapes.
 
     A person with an error may still have an outline: `findings.blocked` holds the key.
 

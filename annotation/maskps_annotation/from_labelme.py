@@ -182,7 +182,7 @@ class _LabelMeFolder:
 
 
 def _read_file(files: _LabelMeFolder, path: Path, scene: Scene, findings: FileFindings) -> ReadFile | None:
-    """Returns the LabelMe file of a scene; None, and a finding, if there is none that can be used."""
+    """Returns the LabelMe file of a scene; None, and a finding, if it is missing or cannot be used."""
     if not os.path.isfile(path):  # not even if the name is too long
         found, hint = f"no LabelMe file {path.name}; its masks are missing", ""
         if similar := renamed_files(path.name, files.unused):

@@ -27,7 +27,7 @@ class ReadFile:
         bad_shapes: label and error of the others.
         record: what a pack wrote under our private key; None if there is no such record.
         version: of the LabelMe that wrote the file, (0,) if unknown.
-        embedded: sha256 of the image inside the file; None if there is none.
+        embedded: sha256 of the image inside the file; None without one.
         notes: what the reader had to correct.
     """
 

@@ -18,7 +18,7 @@ FORMATS: dict[str, DatasetFormat] = {
 
 
 def find_format(path: Path) -> DatasetFormat | None:
-    """Returns the format of the data set at this path, None if there is none.
+    """Returns the format of the data set at this path, or None.
 
     If no format can read the folder, the first one that has some file there is returned, unless a folder
     inside holds a whole data set: then that one is meant.
@@ -30,7 +30,7 @@ def find_format(path: Path) -> DatasetFormat | None:
 
 
 def format_of_root(root: Path) -> DatasetFormat | None:
-    """Returns the format that can read this folder, None if there is none."""
+    """Returns the format that can read this folder, or None."""
     return next((one for one in FORMATS.values() if one.is_there(root)), None)
 
 

@@ -87,7 +87,7 @@ def protocol_summaries(path: Path) -> dict[str, ProtocolSummary]:
     if not path.is_dir():
         return {path.stem: describe_protocol(read_protocol(path))}
     dataset = open_dataset(path)
-    names = protocol_names(dataset) or (protocol_of_size(dataset),)  # the error that there is none
+    names = protocol_names(dataset) or (protocol_of_size(dataset),)  # an error: no protocol
     return {name: describe_protocol(open_protocol(dataset, name)) for name in names}
 
 

@@ -71,7 +71,7 @@ def file_finding(path: Path, error: MaskpsError, *, root: Path, known: Collectio
 def similar_file(
     path: Path, root: Path, *, known: Collection[str] = (), pictures: bool = False
 ) -> str | None:
-    """Returns the path, below `root`, of a file that may be the missing one; None if there is none.
+    """Returns the path, below `root`, of a file that may be the missing one, or None.
 
     First choice: the same name in another folder. Second: the same name except for case and for what a
     browser or a copy appends ("Images (1).mat", "Images.mat.part"). Third, but not for pictures: a similar

@@ -61,7 +61,7 @@ class ResultSource:
 
     Attributes:
         run: path of the run folder.
-        detections: path of the file, relative to the folder of the result file; as given if there is none.
+        detections: path of the file, relative to the folder of the result file; as given without one.
         masks: whether the network was trained with masks.
         recipe: name of its settings.
         step: training steps after which its weights were saved.

@@ -113,7 +113,7 @@ def check_replaceable(folder: Path, *, record: str, force: bool = False) -> None
 
 
 def _files_of(folder: Path, below: str = "") -> dict[str, str]:
-    """Returns, for all files in a folder except its list, what tells one content from another."""
+    """Returns the SHA-256 of each file in a folder except its list; for what is not a file, what it is."""
     found: dict[str, str] = {}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         name = f"{below}{entry.name}"

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/annotation_walkthrough.py --out FOLDER [--scale small]
 
-Prints every command and what it printed. The annotators make their usual mistakes, mend what `check` tells,
-and draw again what the reviewer, who knows the truth, rejects. The end says how far the collected 14x14
-targets are from the true ones.
+Prints every command and what it printed. The annotators make their usual mistakes, correct what `check`
+reports, and draw again what the reviewer, who knows the truth, rejects. The end says how far the collected
+14x14 targets are from the true ones.
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ def kinds(mistakes: Sequence[Mistake]) -> str:
 
 
 def mended(packs: PackSet, mistakes: Sequence[Mistake], findings: Sequence[Finding]) -> list[Mistake]:
-    """Returns the mistakes that `check` did not tell: the others are mended by who made them."""
-    told = {place for place, finding in places(packs, findings) if finding.level != "info"}
-    told |= {(*place[:2], "") for place, finding in places(packs, findings) if finding.code == "not-done"}
+    """Returns the mistakes that `check` did not report; their makers correct the others."""
+    reported = {place for place, finding in places(packs, findings) if finding.level != "info"}
+    reported |= {(*place[:2], "") for place, finding in places(packs, findings) if finding.code == "not-done"}
     return [
         one
         for one in mistakes
-        if not any((one.annotator, one.scene, slot) in told for slot in one.slots or ("",))
+        if not any((one.annotator, one.scene, slot) in reported for slot in one.slots or ("",))
     ]
 
 
@@ -189,10 +189,10 @@ def walk(
     say(f"They made {len(mistakes)} mistakes:{kinds(mistakes)}")
     steps.run("annotate", "progress", "packs")
     steps.run("annotate", "check", "packs", fails=True)
-    told = json.loads(steps.run("annotate", "check", "packs", "--json", fails=True))
-    findings = [Finding(**one) for one in told["findings"]]
+    printed = json.loads(steps.run("annotate", "check", "packs", "--json", fails=True))
+    findings = [Finding(**one) for one in printed["findings"]]
 
-    say("The annotators mend what the check told, errors and warnings.")
+    say("The annotators correct all errors and warnings of the check.")
     left = mended(packs, mistakes, findings)
     draw_packs(packs, truth, seed=seed, noise=noise, keep=left)
     say(f"{len(left)} mistakes are left:{kinds(left)}")

@@ -5,7 +5,7 @@
 
 TestG100.mat is the released file, or one of the same size from `maskps-data synth --scale cuhk-sysu`. The
 detections are random: every true box once, a little off, and other boxes, with unit embeddings. The loop is
-SeqNet's evaluator retold: for each query it reads the cells of its gallery, and for each image there it makes
+As SeqNet's evaluator: for each query it reads the cells of its gallery, and for each image there it makes
 one product, one sort and one list; then scikit-learn computes the average precision. Loop and evaluator take
 turns and must give the same numbers; reading files is in neither time. Larger galleries are those of TestG100
 with other test scenes drawn at random, as the released TestG500 to TestG4000 are.

@@ -1,4 +1,4 @@
-"""Which mistakes of simulated annotators `annotate check` tells, and what it says about good drawings.
+"""Which mistakes of simulated annotators `annotate check` finds, and what it says about good drawings.
 
 python tests/benchmarks/check_recall.py [--scale tiny] [--seeds 3]
 python tests/benchmarks/check_recall.py --perfect [--scale cuhk-sysu]    exact outlines, no mistake, no noise
@@ -60,7 +60,7 @@ def places(packs: PackSet, findings: Sequence[Finding]) -> Iterator[tuple[Place,
 def recall(
     packs: PackSet, mistakes: Sequence[Mistake], findings: Sequence[Finding]
 ) -> dict[str, Counter[str]]:
-    """Returns per kind of mistake how often it was made, told by which code, and missed."""
+    """Returns per kind of mistake how often it was made, found by which code, and missed."""
     at = defaultdict(set)
     for place, finding in places(packs, findings):
         if finding.level != "info" or finding.code in REMARKS:
@@ -87,12 +87,12 @@ def false_alarms(
         for scene in pack.scenes
         if (pack.annotator, scene.scene) not in wrong
     )
-    told = [one for place, one in places(packs, findings) if one.level != "info" and place[:2] not in wrong]
-    return good, told
+    alarms = [one for place, one in places(packs, findings) if one.level != "info" and place[:2] not in wrong]
+    return good, alarms
 
 
 def print_recall(counts: dict[str, Counter[str]]) -> None:
-    print("| mistake | made | error | warning | remark | missed | told by |\n|---|---|---|---|---|---|---|")
+    print("| mistake | made | error | warning | remark | missed | found by |\n|---|---|---|---|---|---|---|")
     for kind in RATES:
         count = counts.get(kind, Counter())
         numbers = " | ".join(str(count[key]) for key in ("made", "error", "warning", "info", "missed"))
@@ -132,9 +132,9 @@ def main() -> None:
             findings = check_packs(packs)
             for kind, count in recall(packs, mistakes, findings).items():
                 counts[kind] += count
-            drawings, told = false_alarms(packs, mistakes, findings)
+            drawings, reported = false_alarms(packs, mistakes, findings)
             good += drawings
-            for finding in told:
+            for finding in reported:
                 alarms[finding.level, finding.code] += 1
                 if finding.code == options.show:
                     print(f"seed {seed}: {finding}")

@@ -53,8 +53,8 @@ def outlines_of(file: LabelMeFile) -> str:
                 reasons[f"{shape.shape_type}: no outline"] += 1
         except AnnotationError as error:
             reasons[error.found] += 1
-    told = "; ".join(text if number == 1 else f"{number} {text}" for text, number in sorted(reasons.items()))
-    return f"{usable} of {len(file.shapes)}" + (f" ({told})" if told else "")
+    words = "; ".join(text if number == 1 else f"{number} {text}" for text, number in sorted(reasons.items()))
+    return f"{usable} of {len(file.shapes)}" + (f" ({words})" if words else "")
 
 
 def main() -> int:

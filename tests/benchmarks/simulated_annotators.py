@@ -417,7 +417,7 @@ def _jittered_box(desk: _Desk) -> tuple[str, np.ndarray]:
 
 
 def _needless(desk: _Desk, label: str) -> list[LabelMeShape]:
-    """A person of the scene who needs no outline, drawn well under a label; nothing if there is none."""
+    """A person of the scene who needs no outline, drawn well under a label; nothing if all need one."""
     needed = {slot.person for slot in desk.scene.slots}
     others = sorted(desk.truth.keys() - needed)
     return desk.drawn(int(desk.rng.choice(others)), label) if others else []

@@ -69,7 +69,7 @@ def mAP_of(result: Result) -> float:
 
 @pytest.fixture
 def write(tmp_path: Path, found: Detections) -> Callable[..., Path]:
-    """Writes the detections with other columns as another code base would: just the arrays; None is none."""
+    """Writes the detections with other columns, as another code base would: without those that are None."""
 
     def write_arrays(**changes: Any) -> Path:
         arrays = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)} | changes

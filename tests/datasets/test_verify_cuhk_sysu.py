@@ -241,7 +241,7 @@ def test_an_appearance_that_matches_no_box_is_reported_with_the_nearest(clean: P
     assert [one.where for one in findings] == [f"{clean / TRAIN}, p1, s1.jpg", f"{clean / TRAIN}, p1, s3.jpg"]
     assert "[301, 20, 100, 499]" in findings[0].found
     assert "the nearest there is [300, 20, 100, 500]" in findings[0].found
-    assert "there is none in that scene" in findings[1].found
+    assert "that scene has no box" in findings[1].found
     assert {one.level for one in findings} == {"warning"}
 
 

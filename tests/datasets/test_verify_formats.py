@@ -1,4 +1,4 @@
-"""`verify` finds the format of a folder, and explains why there is none."""
+"""`verify` finds the format of a folder, and explains why a folder has none."""
 
 from __future__ import annotations
 

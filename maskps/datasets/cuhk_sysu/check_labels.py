@@ -94,7 +94,7 @@ def _matched(
             near = with_area[first + _nearest(corners[first:last], wanted[row])]
             nearest = f"the nearest there is {box_text(images.boxes[near])}"
         else:
-            nearest = "there is none in that scene"
+            nearest = "that scene has no box"
         found = f"box {box_text(boxes[row])} is not a box of Images.mat; {nearest}"
         findings.append(_UNMATCHED.broken(place(row), found))
     result = np.full(len(images.boxes), None, dtype=object)

@@ -89,7 +89,7 @@ def read_numbers(path: Path) -> NDArray[np.int32]:
 
 
 def _scene_of(path: Path, source: Path, scenes: ImportScenes) -> tuple[int | Elsewhere, str | None]:
-    """Returns the scene row of a file name, or why there is none, and the text after the image's name."""
+    """Returns the scene row of a file name, or why it has none, and the text after the image's name."""
     inner = PurePosixPath(path.name if path == source else path.relative_to(source).as_posix())
     if inner.parent.name:
         scene = scenes.find(str(inner.parent), has_ending=False)
@@ -108,7 +108,7 @@ def _masks_of(
     """Yields the masks of one file.
 
     Args:
-        tag: the text after the image's name, None if there is none.
+        tag: the text after the image's name, or None.
         whole: scene row -> the file that has the numbers of all its persons; this file is added.
     """
     numbers = read_numbers(path)

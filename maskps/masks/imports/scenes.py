@@ -50,7 +50,7 @@ class ImportScenes:
     test_names: Iterable[str] = ()
 
     def find(self, name: str, *, has_ending: bool = True) -> int | Elsewhere:
-        """Returns the row of the subset's scene with this file name, or why there is none.
+        """Returns the row of the subset's scene with this file name, or why the subset has none.
 
         Folders before the name count: a name belongs to a scene if both are equal, or if one of them is the
         end of the other, folder by folder. The longest match decides.
