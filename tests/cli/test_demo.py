@@ -74,7 +74,7 @@ def test_an_interrupted_demo_says_how_to_begin_again(
 def test_a_seed_that_training_refuses_is_refused_before_the_scenes_are_drawn(tmp_path: Path) -> None:
     result = invoke(main, "demo", "--out", tmp_path / "demo", "--seed", 2**31)
     assert result.exit_code == 2
-    assert "'--seed'" in result.stderr and str(2**31 - 1) in result.stderr
+    assert "'--seed'" in result.stderr and f"{2**31 - 1:,}" in result.stderr
     assert not (tmp_path / "demo").exists()
 
 
