@@ -365,6 +365,32 @@ def test_categories_of_other_things_are_not_persons(tmp_path: Path) -> None:
     assert (list(assigned.outlines), codes(assigned, "warning")) == ([0], ["category-name"])
 
 
+def test_the_only_label_or_class_of_another_name_is_named_as_the_only_category_is(tmp_path: Path) -> None:
+    for name in ("cvat", "labels"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "labels/classes.txt").write_text("clothes\n")
+    for source in (
+        cvat(tmp_path / "cvat", polygon(0, "clothes"), labels=("clothes",)),
+        cvat(tmp_path / "cvat", polygon(0, "clothes"), labels=()),
+        yolo(tmp_path / "labels", line(ring(0))),
+    ):
+        assigned = import_outlines(source, scenes())
+        assert (list(assigned.outlines), codes(assigned, "warning")) == ([0], ["category-name"])
+        assert "'clothes'" in text(assigned)
+
+
+def test_annotations_of_an_image_of_another_size_are_not_those_of_an_image_outside_the_subset(
+    tmp_path: Path,
+) -> None:
+    shapes = [{"image_id": 1, "segmentation": [ring(row).ravel().tolist()]} for row in (0, 1)]
+    images = [{"id": 1, "file_name": "a.jpg", "width": 2 * W, "height": 2 * H}]
+    (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": shapes}))
+    assigned = import_outlines(tmp_path / "c.json", scenes())
+    assert codes(assigned) == ["image-unusable", "image-unusable"]
+    assert "2 annotations of images that cannot be used" in text(assigned)
+    assert codes(assigned, "info") == []
+
+
 @pytest.mark.parametrize(("score", "used"), [(0.5, True), (1, True), (None, True), (0.4999, False)])
 def test_masks_of_a_low_score_are_counted(tmp_path: Path, score: Any, used: bool) -> None:
     assigned = categorised(tmp_path, None, 1, score=score)

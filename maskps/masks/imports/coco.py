@@ -16,7 +16,7 @@ from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_categories import Categories, read_categories
 from maskps.masks.coco_rle import RLE_FORMAT
 from maskps.masks.imports.foreign import check_not_foreign
-from maskps.masks.imports.scenes import ELSEWHERE, Elsewhere, ImportScenes, check_size
+from maskps.masks.imports.scenes import ELSEWHERE, ImportScenes, check_size, odd_category
 from maskps.masks.mask_file import FORMAT, HOLES_KEY, outline_of_annotation, points_of_polygon
 from maskps.masks.outlines import FARTHEST, Outline, outline_from_polygons
 from maskps.masks.rle import rle_to_mask
@@ -26,6 +26,7 @@ from maskps.protocols.identities import plain_identity
 _WHAT = "COCO annotations ('images' and 'annotations'), or a list of COCO results"
 _SKIPPED: dict[str, tuple[Level, str]] = {
     **ELSEWHERE,
+    "image-unusable": ("error", "of images that cannot be used"),
     "crowd": ("info", "of groups (iscrowd)"),
     "other-category": ("info", "of other categories than person"),
     "undeclared-category": ("warning", "of categories that the file does not declare"),
@@ -40,7 +41,7 @@ class _CocoFile:
 
     Attributes:
         categories: which annotations are of persons.
-        scenes: image id -> scene row, or why the image is not used.
+        scenes: image id -> scene row, or why the image is not used, a key of `_SKIPPED`.
         sizes: image id -> (width, height), where known.
         names: image id -> file name, of images that are not used.
         is_results: whether it is a list of results, which declares no categories.
@@ -51,7 +52,7 @@ class _CocoFile:
 
     annotations: list[Any]
     categories: Categories
-    scenes: dict[Any, int | Elsewhere] = field(default_factory=dict)
+    scenes: dict[Any, int | str] = field(default_factory=dict)
     sizes: dict[Any, tuple[int, int]] = field(default_factory=dict)
     names: dict[Any, str] = field(default_factory=dict)
     is_results: bool = False
@@ -103,7 +104,7 @@ def _open(path: Path, scenes: ImportScenes) -> tuple[_CocoFile, list[Finding]]:
     content = read_json(path, what=_WHAT)
     check_not_foreign(path, content)
     if isinstance(content, list):
-        of_scenes: dict[Any, int | Elsewhere] = dict(scenes.images)
+        of_scenes: dict[Any, int | str] = dict(scenes.images)
         sizes = {image: scenes.sizes[row] for image, row in scenes.images.items() if row in scenes.sizes}
         only_persons = Categories(frozenset({1}), frozenset({1}))
         return _CocoFile(content, only_persons, of_scenes, sizes, is_results=True), []
@@ -112,14 +113,11 @@ def _open(path: Path, scenes: ImportScenes) -> tuple[_CocoFile, list[Finding]]:
     if not isinstance(images, list) or not isinstance(annotations, list):
         hint = "give an annotation file, or results together with the images' ids of the subset's masks.json"
         raise InputFileError(path, expected=_WHAT, found="JSON of another kind", hint=hint)
-    findings: list[Finding] = []
     try:
         categories = read_categories(path, content.get("categories"))
     except AnnotationError as error:
         return _CocoFile([], Categories()), [Finding.of_error("categories", error)]
-    if categories.odd_name is not None:
-        found = f"the only category is {categories.odd_name}; its masks are used as those of persons"
-        findings.append(Finding("category-name", "warning", str(path), found))
+    findings = list(odd_category(path, categories))
     file = _CocoFile(annotations, categories)
     for index, image in enumerate(images):
         try:
@@ -148,7 +146,7 @@ def _add_image(image: Any, file: _CocoFile, scenes: ImportScenes, where: str) ->
         raise AnnotationError(
             where, expected="every image id once", found=f"{key!r} again", hint="give each image its own id"
         )
-    file.scenes[key] = "outside-subset"
+    file.scenes[key] = "image-unusable"
     scene = scenes.find(name)
     if not isinstance(scene, int):
         file.scenes[key], file.names[key] = scene, name

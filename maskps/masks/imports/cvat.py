@@ -26,7 +26,7 @@ from maskps.io.files import explained_reading, open_file
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_categories import read_categories
 from maskps.masks.imports.foreign import EXPECTED, SEE
-from maskps.masks.imports.scenes import ELSEWHERE, ImportScenes, check_size
+from maskps.masks.imports.scenes import ELSEWHERE, ImportScenes, check_size, odd_category
 from maskps.masks.outlines import outline_from_parts, polygon_from_points
 from maskps.masks.rle import MAX_PIXELS
 from maskps.masks.tracing import mask_to_outline
@@ -60,6 +60,7 @@ def _masks_in_file(path: Path, scenes: ImportScenes) -> Iterator[FoundMask | Fin
     except MaskpsError as error:
         yield Finding.of_error("categories", error)
         return
+    yield from odd_category(path, categories)
     skipped: dict[str, int] = {}
     first: dict[str, str] = {}
     for image in images:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
 from maskps.findings import Finding, Level
+from maskps.masks.coco_categories import Categories
 from maskps.structures import SceneTable
 
 Elsewhere = Literal["outside-subset", "test-image", "ambiguous-image", "unknown-image"]
@@ -128,6 +129,13 @@ def check_size(size: tuple[int, int], known: tuple[int, int] | None, where: str 
             found=f"{size[0]} x {size[1]}",
             hint="make the masks from the images of this data set; they are not scaled",
         )
+
+
+def odd_category(source: Path, categories: Categories) -> Iterator[Finding]:
+    """Yields a warning if the only category, label or class of a source is not named "person"."""
+    if categories.odd_name is not None:
+        found = f"the only category is {categories.odd_name}; its masks are used as those of persons"
+        yield Finding("category-name", "warning", str(source), found)
 
 
 def files_elsewhere(source: Path, names: Mapping[Elsewhere, list[str]]) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from maskps.findings import Finding
 from maskps.io.files import explained_reading, read_text
 from maskps.masks.assignment import FoundMask
 from maskps.masks.coco_categories import Categories, read_categories
-from maskps.masks.imports.scenes import Elsewhere, ImportScenes, files_elsewhere
+from maskps.masks.imports.scenes import Elsewhere, ImportScenes, files_elsewhere, odd_category
 from maskps.masks.outlines import outline_from_polygons
 
 _NAME_LISTS = ("classes.txt", "obj.names")
@@ -57,6 +57,7 @@ def masks_in_yolo(
     except MaskpsError as error:
         yield Finding.of_error("categories", error)
         return
+    yield from odd_category(source, categories)
     boxes = others = 0
     for where, scene, numbers in lines:
         if categories.kind_of(numbers[0]) != "person":
