@@ -6,9 +6,9 @@
 Readers: the data set formats, subsets, name lists, detections (fuzz_readers.py), LabelMe files in three ways
 (fuzz_labelme.py), images, checkpoints, settings, packs, decisions and records of collections. Prints how
 often each had which outcome. A failure is anything else than a result, findings or a MaskpsError that
-explains itself; a Python warning (but of Pillow); more than a second of work; or a gigabyte of memory. The
-input of a failure is kept, a traceback of each kind is printed, and the exit code is 1. The same seed makes
-the same inputs.
+explains itself; a Python warning (but of Pillow); more than a second of user time; or a gigabyte of memory.
+The input of a failure is kept, a traceback of each kind is printed, and the exit code is 1. The same seed
+makes the same inputs.
 """
 
 from __future__ import annotations
