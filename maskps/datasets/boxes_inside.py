@@ -12,13 +12,20 @@ from maskps.structures import PersonSearchDataset
 
 
 def check_training_scenes(dataset: PersonSearchDataset) -> None:
-    """Raises an error unless all training images are there and every person is in its image.
+    """Raises an error unless all training images are there, with persons, each of them in its image.
 
     Raises:
         InputFileError: as `check_images`, or the head of an image is broken.
-        AnnotationError: as `check_boxes_inside`.
+        AnnotationError: no person in the training scenes; or as `check_boxes_inside`.
     """
     train = dataset.train
+    if not train.num_persons:
+        raise AnnotationError(
+            dataset.root,
+            expected="training images with persons",
+            found=f"no person in {len(train):,} training images",
+            hint="add their boxes to the annotation",
+        )
     check_images(dataset.image_dir, train.names.tolist(), what="training images")
     check_boxes_inside(dataset, train.names[train.scene_of_person], train.boxes)
 

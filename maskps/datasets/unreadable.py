@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
@@ -96,9 +97,10 @@ def similar_file(
 
 
 def _plain(name: str) -> str:
-    """Returns a file name in lower case, without what a browser or a copy appended to it."""
+    """Returns a file name in lower case, composed, without what a browser or a copy appended to it."""
     stem, dot, suffix = _ADDED.sub("", name).rpartition(".")
-    return (_ADDED.sub("", stem) + dot + suffix).lower().replace(".jpeg", ".jpg")
+    plain = (_ADDED.sub("", stem) + dot + suffix).lower().replace(".jpeg", ".jpg")
+    return unicodedata.normalize("NFC", plain)
 
 
 def is_picture(name: str) -> bool:

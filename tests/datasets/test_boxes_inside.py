@@ -14,7 +14,7 @@ from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import AnnotationError, InputFileError
 from maskps.evaluation.image_plan import ImagePlan
 from maskps.io.images import image_size
-from maskps.structures import PersonSearchDataset, SceneTable
+from maskps.structures import PersonSearchDataset, Scene, SceneTable
 
 
 @pytest.fixture
@@ -68,6 +68,18 @@ def test_training_scenes_are_checked(scenes: PersonSearchDataset) -> None:
         check_training_scenes(broken)
     with pytest.raises(InputFileError, match="training images"):
         check_training_scenes(dataclasses.replace(scenes, image_dir=scenes.root / "none"))
+
+
+def test_training_scenes_without_a_person_are_refused(scenes: PersonSearchDataset) -> None:
+    train = scenes.train
+    nobody = SceneTable.from_scenes(
+        [
+            Scene(name, np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, np.bool_))
+            for name in train.names.tolist()
+        ]
+    )
+    with pytest.raises(AnnotationError, match=f"no person in {len(train)} training images"):
+        check_training_scenes(dataclasses.replace(scenes, train=nobody))
 
 
 def test_queries_and_persons_of_the_gallery_are_checked(scenes: PersonSearchDataset) -> None:

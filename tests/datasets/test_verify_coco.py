@@ -64,6 +64,13 @@ def test_all_faults_of_both_files_are_reported_in_one_run(tmp_path: Path) -> Non
     }
 
 
+def test_a_set_without_an_annotation_is_an_error_one_empty_file_is_not(tmp_path: Path) -> None:
+    empty = content_of(1, first=9) | {"annotations": []}
+    assert codes(check_coco(write(tmp_path, content_of(1, 2), empty))) == {}
+    train = content_of(1) | {"annotations": []}
+    assert codes(check_coco(write(tmp_path, train, empty))) == {"coco-empty": "error"}
+
+
 def test_a_name_that_leaves_the_folder_is_one_finding_among_the_others(tmp_path: Path) -> None:
     train = content_of(1, 2.5, 3)
     for row, name in enumerate(("../0.jpg", "x" * 252 + ".jpg")):

@@ -67,6 +67,17 @@ def test_images_under_other_names_are_named_where_none_is_there(folder: Path, re
     assert finding.hint.startswith("are 's1.jpg' and") and rename("s1.jpg") in finding.hint
 
 
+@pytest.mark.parametrize("others", [(), ("s2.jpg",)])
+def test_names_that_differ_only_in_how_accents_are_stored_are_said_to(
+    folder: Path, others: tuple[str, ...]
+) -> None:
+    """A copy from another system may store "é" as "e" and an accent: the names look alike, but differ."""
+    (folder / "s1.jpg").rename(folder / "cafe\u0301.jpg")
+    findings, _ = check_images(folder, ["caf\u00e9.jpg", *others])
+    (finding,) = (finding for finding in findings if finding.level == "error")
+    assert "look alike" in finding.hint and "cafe\u0301.jpg" in finding.hint
+
+
 def test_images_elsewhere_below_the_root_are_named_where_none_is_there(folder: Path) -> None:
     finding = the_finding(folder / "images", root=folder)
     assert "no such folder; there are 3 other pictures" in finding.found

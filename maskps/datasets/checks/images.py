@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,19 +146,34 @@ def _no_images(folder: Path, names: Sequence[str], root: Path) -> Finding:
     pictures = pictures_below(folder) or pictures_below(root)
     if pictures:
         found += f"; there are {len(pictures):,} other pictures, the first is {pictures[0]}"
-    wanted = {PurePosixPath(name).stem.casefold(): name for name in reversed(names)}
+    wanted = {_spelled_alike(PurePosixPath(name)): name for name in reversed(names)}
     for picture in pictures:
-        if name := wanted.get(picture.stem.casefold()):
+        if name := wanted.get(_spelled_alike(picture)):
             hint = f"are '{name}' and '{picture}' the same picture? Rename or move the files"
+            hint += _accents_differ(name, picture.name)
             return replace(_FOLDER_MISSING, hint=hint).broken(
                 folder, found, expected=f"{len(names):,} images"
             )
     return _FOLDER_MISSING.broken(folder, found, expected=f"{len(names):,} images")
 
 
+def _spelled_alike(path: PurePath) -> str:
+    """Returns a name without ending in the form in which names are compared: composed, without case."""
+    return unicodedata.normalize("NFC", path.stem).casefold()
+
+
+def _accents_differ(name: str, other: str) -> str:
+    """Returns a note for two names that look the same on a screen, or nothing."""
+    is_same = unicodedata.normalize("NFC", Path(other).name) == unicodedata.normalize("NFC", Path(name).name)
+    if not is_same or Path(other).name == Path(name).name:
+        return ""
+    return "; they look alike, but one has its accents as characters of their own"
+
+
 def _missing(folder: Path, name: str, number: int, share: str) -> Finding:
     similar = similar_file(folder / name, folder, pictures=True) if number < _SEARCHED_FOR else None
     hint = f"is it '{similar}'? Rename or move it" if similar else _COPY_OR_CUT
+    hint += _accents_differ(name, similar or name)
     return Finding("image-missing", "error", str(folder / name), f"no such file; {share}", "an image", hint)
 
 

@@ -42,6 +42,12 @@ _NO_IDENTITIES = Rule(
     "a person_id for every person who is known",
     "add 'person_id' to the annotations; -1 stands for a person without one",
 )
+_EMPTY = Rule(
+    "coco-empty",
+    "error",
+    "annotations of persons in one of the files, or in both",
+    "was the export made before the persons were drawn? Export it again",
+)
 _ID_IN_BOTH = Rule(
     "coco-id-in-both-files",
     "warning",
@@ -60,6 +66,7 @@ def check_coco(root_or_file: Path) -> list[Finding]:
         coco-annotation-id-repeated    an id that two annotations have
         coco-area                      an area that is not width * height
         coco-no-identities             nobody in a file has a person_id
+        coco-empty                     not one annotation in both files
         coco-id-in-both-files          identities in the training and in the test file
         coco-protocols                 test protocols that cannot be read or do not fit the test file
     """
@@ -85,6 +92,8 @@ def check_coco(root_or_file: Path) -> list[Finding]:
         findings += check_split_names(train.names, test.names, where=where)
         findings += _shared_ids(train, test, where)
     if not any(finding.level == "error" for finding in findings):
+        if not any(len(columns.ids) for columns in found.values()):
+            findings.append(_EMPTY.broken(root_or_file, "no annotation in both files"))
         findings += _check_protocols(root_or_file, found[paths[1]])
     return findings
 
