@@ -78,6 +78,8 @@ def test_images_are_those_of_the_data_set(packs: PackSet, dataset: PersonSearchD
             pixels = (pack.folder / scene.image).read_bytes()
             assert pixels == dataset.image_path(scene.scene).read_bytes()
             assert hashlib.sha256(pixels).hexdigest() == scene.sha256
+            # A copy: a program that writes the picture in place must not change the data set.
+            assert not (pack.folder / scene.image).samefile(dataset.image_path(scene.scene))
 
 
 def test_prefilled_rectangles_are_the_boxes_and_carry_their_slot(packs: PackSet) -> None:

@@ -145,6 +145,15 @@ def test_any_other_name_leaves_it_to_the_boxes(tmp_path: Path, tag: str) -> None
     assert list(import_outlines(tmp_path, scenes()).outlines) == [1]
 
 
+@pytest.mark.parametrize("tag", ["mask", "0", "instance_ids"])
+def test_a_name_of_nobody_and_several_numbers_is_one_person_per_number(tmp_path: Path, tag: str) -> None:
+    """As in Penn-Fudan, whose FudanPed00001_mask.png has a number for each person."""
+    saved(tmp_path / f"a_{tag}.png", instances(0, 1))
+    assigned = import_outlines(tmp_path, scenes())
+    assert same_pixels(assigned, 0, person_mask(0)) and same_pixels(assigned, 1, person_mask(1))
+    assert assigned.findings == ()
+
+
 def test_an_underscore_in_the_name_of_the_image_is_understood(tmp_path: Path) -> None:
     saved(tmp_path / "b_1.png", instances(0))
     saved(tmp_path / "b_1_x.png", person_mask(1))
