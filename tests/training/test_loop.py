@@ -22,6 +22,7 @@ from maskps.errors import (
     OutputExistsError,
     TrainingError,
 )
+from maskps.io.locks import locked
 from maskps.losses import LOSS_NAMES
 from maskps.model import MaskGuidedPersonSearch
 from maskps.model.processes import Processes
@@ -514,6 +515,20 @@ def test_a_run_has_one_writer(
     if options:
         assert f"process {os.getpid()}" in refusals[0].found
     train(config, dataset, subset, run, force=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_is_in_use_is_refused(
+    resume: bool, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Two trainings at once would write each step twice into one metrics.jsonl."""
+    run = tmp_path / "run"
+    with pytest.raises(TrainingError, match="interrupted"):
+        train(make_config(), dataset, subset, run, callback=stop_after(1))
+    before = metrics(run)
+    with locked(run, what="run"), pytest.raises(OutputError, match="no other process"):
+        train(make_config(), dataset, subset, run, resume=resume, force=not resume)
+    assert metrics(run) == before
 
 
 def test_a_run_that_another_process_finished_meanwhile_is_not_replaced(

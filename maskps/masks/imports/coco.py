@@ -168,7 +168,7 @@ def _reason_to_skip(annotation: Any, file: _CocoFile, where: str) -> str | None:
             where,
             expected="an image_id of the file's images (of results: those of the subset's masks.json)",
             found=shown_value(image if isinstance(annotation, dict) else annotation),
-            hint="export images and annotations together",
+            hint="export images and annotations together; text and number are different ids: '1' is not 1",
         )
     scene = file.scenes[image]
     if not isinstance(scene, int):
