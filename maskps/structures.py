@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.columns import check_offsets, check_unique, offsets_of, owners_of, ragged_ranges, rows_of_names
-from maskps.errors import AnnotationError
+from maskps.errors import AnnotationError, shown_value
 from maskps.io.paths import path_inside
 
 UNLABELED_PID = -1
@@ -197,7 +197,7 @@ class SceneTable:
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             raise AnnotationError(
-                f"scene '{names[missing[0]]}'",
+                f"scene {shown_value(str(names[missing[0]]))}",
                 expected=f"one of the {len(self)} scenes of the table",
                 found=f"{len(missing)} of {len(names)} names that are not in it",
             )

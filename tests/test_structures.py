@@ -76,3 +76,9 @@ def test_columns_of_different_length_are_refused() -> None:
     good = table()
     with pytest.raises(AnnotationError, match=r"(?s)is_hard.*shape \(5,\).*shape \(4,\)"):
         SceneTable(good.names, good.offsets, good.boxes, good.pids, good.is_hard[:4])
+
+
+def test_a_name_of_thousands_of_characters_is_cut_short_in_the_message() -> None:
+    with pytest.raises(AnnotationError) as caught:
+        SceneTable.from_scenes([]).rows_of(["n" * 5000])
+    assert len(str(caught.value)) < 300

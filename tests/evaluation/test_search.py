@@ -256,3 +256,9 @@ def test_embeddings_that_are_not_unit_vectors_are_reported(caplog: pytest.LogCap
         assert not caplog.records
         evaluate_search(protocol, dataclasses.replace(detections, embeddings=detections.embeddings * 3))
     assert "5 of 5 rows are not unit vectors" in caplog.text
+
+
+def test_each_top_k_is_the_mean_of_its_own_column() -> None:
+    hits = np.array([[False, False, True], [False, True, True], [True, True, True], [False, False, False]])
+    result = SearchResult(np.zeros(4), hits, 10, 0.5)
+    assert (result.top1, result.top5, result.top10) == (0.25, 0.5, 0.75)

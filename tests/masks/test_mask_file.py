@@ -202,6 +202,8 @@ def _person(**changes: Any) -> Callable[[dict[str, Any]], object]:
         lambda content: content["annotations"].pop(1),
         lambda content: content["images"][0].update(file_name="z.jpg"),
         lambda content: content["images"].append(content["images"][0]),
+        lambda content: content["images"].append({**content["images"][0], "id": 99}),
+        lambda content: content["images"][1].update(id=content["images"][0]["id"]),
     ],
 )
 def test_an_edit_that_contradicts_the_data_set_is_an_error(
