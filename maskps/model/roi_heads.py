@@ -188,18 +188,13 @@ class RoIHeads(nn.Module):
         ):
             image_boxes = clip_boxes_to_image(image_boxes, size)
             best = self._best(image_boxes, image_scores)
-            found.append(self._detections(image_boxes[best], image_scores[best], image_pooled[best]))
-        if self.detection_feature == "proposal":
-            return found
-        again = mean_over_cells(self.region_features(features, [one.boxes for one in found]))
-        pooled_again = again.split([len(one.boxes) for one in found])
-        return [
-            self._detections(one.boxes, one.scores, rows)
-            for one, rows in zip(found, pooled_again, strict=True)
-        ]
-
-    def _detections(self, boxes: Tensor, scores: Tensor, pooled: Tensor) -> RoIDetections:
-        return RoIDetections(boxes, scores, pooled, self.embed(pooled))
+            found.append((image_boxes[best], image_scores[best], image_pooled[best]))
+        if self.detection_feature == "detection":
+            best_boxes = [image_boxes for image_boxes, _, _ in found]
+            pooled = mean_over_cells(self.region_features(features, best_boxes))
+            rows = pooled.split([len(image_boxes) for image_boxes in best_boxes])
+            found = [(*one[:2], own) for one, own in zip(found, rows, strict=True)]
+        return [RoIDetections(*one, self.embed(one[2])) for one in found]
 
     def _best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """Returns (k,) int64: the rows of an image's boxes that are detections, best first."""
