@@ -96,6 +96,7 @@ class TrainConfig:
     mask_target: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
     mask_loss_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) has a sum
     allow_missing_masks: bool = _setting(False)  # [ours] train even if outlines of the subset are missing
+    shuffle_masks: bool = _setting(False)  # [ours] control: everyone trains on somebody else's outline
     rpn_cls_weight: float = _setting(1.0, low=0, high=10**6)  # Eq. (7): every weight is 1
     rpn_reg_weight: float = _setting(1.0, low=0, high=10**6)
     rcnn_cls_weight: float = _setting(1.0, low=0, high=10**6)

@@ -30,8 +30,8 @@ from maskps.structures import MaskState, PersonSearchDataset, Scene
 from maskps.subset import Subset
 from maskps.training.interrupts import ignore_signals, signals_held_back
 
-_ORDER, _SCENE = 1, 2
-"""First entry of the two kinds of seeds, so that their random numbers are independent."""
+_ORDER, _SCENE, _SHUFFLE = 1, 2, 3
+"""First entry of each kind of seed, so that their random numbers are independent."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,12 @@ class SceneDataset(Dataset[Batch]):
 
     Raises:
         AnnotationError: a box without width or height, or no training scene at all.
-        TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
+        ConfigError, TrainingError: as `mask_edges`.
     """
 
     def __init__(self, dataset: PersonSearchDataset, subset: Subset | None, config: TrainConfig) -> None:
         self.dataset = dataset
         self.config = config
-        self.edges = mask_edges(dataset, subset, config)
         boxes = dataset.train.boxes
         if len(dataset.train) == 0:
             raise AnnotationError(dataset.root, expected="training scenes", found="none")
@@ -96,6 +95,7 @@ class SceneDataset(Dataset[Batch]):
                 expected="boxes with a width and a height",
                 found=f"{boxes[empty[0]].tolist()}, and {len(empty)} such boxes in all",
             )
+        self.edges = mask_edges(dataset, subset, config)
 
     def __len__(self) -> int:
         return len(self.dataset.train)
@@ -152,10 +152,11 @@ def mask_edges(
 ) -> dict[int, NDArray[np.float64]]:
     """Returns the outline of every person with a mask as (E, 4) edges, by person row of `dataset.train`.
 
-    With `config.masks` off it is empty.
+    With `config.masks` off it is empty. With `config.shuffle_masks` every person has another one's outline
+    (`_shuffled`).
 
     Raises:
-        ConfigError: masks are on, but there is no subset.
+        ConfigError: masks are on, but there is no subset; or `shuffle_masks`, with fewer than 2 outlines.
         TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
     """
     if not config.masks:
@@ -180,7 +181,40 @@ def mask_edges(
             "--set allow_missing_masks=true: they then count as persons without mask",
         )
     present = np.flatnonzero(subset.masks.states == MaskState.PRESENT)
-    return {int(row): subset.masks.outlines[int(row)].edges() for row in present}
+    edges = {int(row): subset.masks.outlines[int(row)].edges() for row in present}
+    return _shuffled(edges, dataset.train.boxes, config.seed) if config.shuffle_masks else edges
+
+
+def _shuffled(
+    edges: dict[int, NDArray[np.float64]], boxes: NDArray[np.float32], seed: int
+) -> dict[int, NDArray[np.float64]]:
+    """Returns for every person the outline of another one, moved and scaled from that one's box to its own.
+
+    The control to training with masks: the mask loss keeps its size and what the outlines have in common, and
+    loses what is a person's own. The persons stand in a circle, in an order drawn from the seed, and each has
+    the outline of the one before: nobody keeps the own one, nobody's is lost, and a run never changes them.
+
+    Args:
+        edges: (E, 4) by person row.
+        boxes: (P, 4) xyxy, of all person rows.
+
+    Raises:
+        ConfigError: fewer than 2 persons.
+    """
+    if len(edges) < 2:
+        raise ConfigError(
+            "shuffle_masks",
+            expected="at least 2 persons with an outline, to exchange them",
+            found=f"{len(edges)}",
+            hint="train with a larger mask subset, or with shuffle_masks = false",
+        )
+    order = np.random.default_rng([_SHUFFLE, seed]).permutation(sorted(edges))
+    shuffled = {}
+    for own, other in zip(order.tolist(), np.roll(order, 1).tolist(), strict=True):
+        (low, high), (other_low, other_high) = boxes[[own, other]].astype(np.float64).reshape(2, 2, 2)
+        scale = (high - low) / (other_high - other_low)
+        shuffled[own] = (edges[other] - np.tile(other_low, 2)) * np.tile(scale, 2) + np.tile(low, 2)
+    return shuffled
 
 
 def images_per_step(config: TrainConfig, processes: int = 1) -> int:

@@ -14,6 +14,7 @@ import torch
 from maskps.errors import AnnotationError, ConfigError, InputFileError, TrainingError
 from maskps.masks.coverage import coverage
 from maskps.masks.mask_file import PersonMasks
+from maskps.masks.outlines import outline_from_polygons
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import SceneDataset, TrainConfig
@@ -237,6 +238,83 @@ def test_missing_outlines_can_be_allowed_and_count_as_no_mask(
 def test_masks_without_a_subset_are_refused(dataset: PersonSearchDataset, make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="--no-masks"):
         SceneDataset(dataset, None, make_config())
+
+
+def with_outlines_of_all(dataset: PersonSearchDataset, subset: Subset) -> Subset:
+    """The outline of a person in its box, another shape for each; all labeled persons have one."""
+    rows = np.flatnonzero(dataset.train.is_labeled)
+    states = np.full(dataset.train.num_persons, MaskState.NOT_APPLICABLE, np.int8)
+    states[rows] = MaskState.PRESENT
+    outlines = {}
+    for row in rows.tolist():
+        x0, y0, x1, y1 = dataset.train.boxes[row].tolist()
+        tip = y0 + (row + 1) / (dataset.train.num_persons + 1) * (y1 - y0)
+        outlines[row] = outline_from_polygons([[[x0, y0], [x1, tip], [x0, y1]]], where=f"person {row}")
+    return dataclasses.replace(subset, masks=PersonMasks(states, outlines))
+
+
+def shapes_in_their_boxes(scenes: SceneDataset) -> dict[int, np.ndarray]:
+    """Every person's outline, as shares of the width and height of its box."""
+    shapes = {}
+    for row, edges in scenes.edges.items():
+        box = scenes.dataset.train.boxes[row].astype(np.float64)
+        shapes[row] = (edges.reshape(-1, 2) - box[:2]) / (box[2:] - box[:2])
+    return shapes
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shuffled_masks_are_the_others_shapes_in_the_own_box(
+    seed: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    everyone = with_outlines_of_all(dataset, subset)
+    own = shapes_in_their_boxes(SceneDataset(dataset, everyone, make_config(seed=seed)))
+    config = make_config(seed=seed, shuffle_masks=True)
+    shuffled = shapes_in_their_boxes(SceneDataset(dataset, everyone, config))
+    assert sorted(shuffled) == sorted(own) and len(own) == 6
+    source = {
+        row: [other for other, of_other in own.items() if np.allclose(shape, of_other)]
+        for row, shape in shuffled.items()
+    }
+    assert sorted(source.values()) == [[row] for row in sorted(own)], "every outline is used once"
+    assert all(others != [row] for row, others in source.items()), "nobody keeps the own one"
+
+
+def test_shuffling_is_fixed_by_the_seed(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    everyone = with_outlines_of_all(dataset, subset)
+    first, again, other = (
+        SceneDataset(dataset, everyone, make_config(seed=seed, shuffle_masks=True)).edges
+        for seed in (0, 0, 1)
+    )
+    assert all(np.array_equal(first[row], again[row]) for row in first)
+    assert not all(np.array_equal(first[row], other[row]) for row in first)
+
+
+def test_shuffling_changes_only_the_outlines(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    everyone = with_outlines_of_all(dataset, subset)
+    plain = batches(SceneDataset(dataset, everyone, make_config()))
+    shuffled = batches(SceneDataset(dataset, everyone, make_config(shuffle_masks=True)))
+    for first, second in zip(plain, shuffled, strict=True):
+        has_masks = any(target["mask_present"].any() for target in first.targets)
+        assert equal(first, second) != has_masks
+        for a, b in zip(first.targets, second.targets, strict=True):
+            b["mask_edges"] = a["mask_edges"]
+        assert equal(first, second)
+
+
+@pytest.mark.parametrize("masks", [0, 1])
+def test_masks_of_fewer_than_two_persons_cannot_be_shuffled(
+    masks: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    few = subset
+    for row in list(subset.masks.outlines)[masks:]:
+        few = without_outline(few, row)
+    with pytest.raises(ConfigError, match="shuffle_masks") as caught:
+        SceneDataset(dataset, few, make_config(shuffle_masks=True, allow_missing_masks=True))
+    assert caught.value.found == str(masks)
 
 
 @pytest.mark.parametrize(
