@@ -51,8 +51,9 @@ for command in (annotate, build_subset, convert, cut, import_masks, stats, verif
 def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: bool, quiet: bool) -> None:
     """Render a synthetic person-search data set in the CUHK-SYSU layout.
 
-    Writes OUT/Image/SSM/*.jpg, OUT/annotation/**.mat and OUT/truth/labelme/*.json, the true visible
-    outlines of every training person. The same seed gives the same bytes, whatever --jobs.
+    Writes OUT/Image/SSM/*.jpg, OUT/annotation/**.mat and the true visible outlines of every person:
+    OUT/truth/labelme/*.json for training images, OUT/truth/labelme_test/*.json for test images. The same
+    seed gives the same bytes, whatever --jobs.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""A synthetic data set on disk, in the layout of CUHK-SYSU, with the true outlines of its training people."""
+"""A synthetic data set on disk, in the layout of CUHK-SYSU, with the true outlines of its people."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeSh
 from maskps.structures import SceneTable
 from maskps.synthetic.appearance import draw_appearance
 from maskps.synthetic.camera import Camera, CameraPlan, open_camera
-from maskps.synthetic.plan import SCALES, TRAIN, ScenePlan, SplitPlan, SynthScale, plan_splits
+from maskps.synthetic.plan import SCALES, TEST, TRAIN, ScenePlan, SplitPlan, SynthScale, plan_splits
 from maskps.synthetic.protocols import plan_protocols
 from maskps.synthetic.scene import RenderedScene, place_people, render_scene
 
-TRUTH_DIR = Path("truth/labelme")
+TRUTH_DIRS = {TRAIN: Path("truth/labelme"), TEST: Path("truth/labelme_test")}
+"""Where the true outlines of each split lie."""
 _HARD_BELOW = 0.6  # a person with a smaller visible share counts as hard to recognise
 _CHUNK = 10  # scenes per job of a worker
 
@@ -81,8 +82,9 @@ def write_synthetic(
 ) -> SyntheticSummary:
     """Writes a synthetic data set. The same seed gives the same bytes, whatever `jobs`.
 
-    Writes `Image/SSM/*.jpg`, `annotation/` as released, `truth/labelme/*.json` with the exact visible
-    outlines of everybody in the training images, and the record `synth.json`. The folder appears atomically.
+    Writes `Image/SSM/*.jpg`, `annotation/` as released, the exact visible outlines of everybody
+    (`truth/labelme/*.json` for the training images, `truth/labelme_test/*.json` for the test images), and
+    the record `synth.json`. The folder appears atomically.
 
     Args:
         scale: "tiny", "small" or "cuhk-sysu", a key of `SCALES`; or your own counts.
@@ -195,7 +197,7 @@ def _sketched(split: SplitPlan) -> Iterator[_Result]:
 def _drawn(folder: Path, split: SplitPlan, jobs: int) -> Iterator[_Result]:
     """Draws and saves every scene, camera by camera, so that each worker draws few backgrounds."""
     (folder / IMAGE_DIR).mkdir(parents=True, exist_ok=True)
-    (folder / TRUTH_DIR).mkdir(parents=True, exist_ok=True)
+    (folder / TRUTH_DIRS[split.split]).mkdir(parents=True, exist_ok=True)
     cameras = np.array([scene.camera for scene in split.scenes])
     chunks = []
     for camera in range(len(split.cameras)):
@@ -261,8 +263,7 @@ def _draw_chunk(folder: Path, plan: CameraPlan, split: SplitPlan) -> list[_Truth
     for scene in split.scenes:
         drawn = draw_planned_scene(camera, split, scene)
         Image.fromarray(drawn.image).save(folder / IMAGE_DIR / scene.name, quality=camera.quality)
-        if split.split == TRAIN:
-            _write_truth(folder, split, scene, drawn, camera.plan.size)
+        _write_truth(folder, split, scene, drawn, camera.plan.size)
         truths.append(_Truth(drawn.boxes, drawn.visible))
     return truths
 
@@ -279,7 +280,7 @@ def _write_truth(
             LabelMeShape(label, ring, group_id=row, flags={HOLE_FLAG: True} if hole else {}, extra=extra)
             for ring, hole in _rings(outline)
         ]
-    path = folder / TRUTH_DIR / Path(scene.name).with_suffix(".json")
+    path = folder / TRUTH_DIRS[split.split] / Path(scene.name).with_suffix(".json")
     image_path = f"../../{(IMAGE_DIR / scene.name).as_posix()}"
     write_labelme(path, LabelMeFile(image_path, size[0], size[1], tuple(shapes)))
 

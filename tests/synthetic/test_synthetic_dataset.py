@@ -76,12 +76,19 @@ def test_the_annotation_has_the_planned_counts(dataset: PersonSearchDataset) -> 
     assert (len(dataset.test), len(dataset.test_ids), int(dataset.test.is_labeled.sum())) == (9, 3, 10)
 
 
-def test_every_person_of_the_training_images_has_an_outline_in_their_box(
-    written: tuple[Path, SyntheticSummary, list], dataset: PersonSearchDataset
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_person_has_an_outline_in_their_box(
+    written: tuple[Path, SyntheticSummary, list], dataset: PersonSearchDataset, split: str
 ) -> None:
-    for number in range(len(dataset.train)):
-        scene = dataset.train[number]
-        file = read_labelme(written[0] / "truth/labelme" / Path(scene.name).with_suffix(".json"))
+    scenes, ids, folder = {
+        "train": (dataset.train, dataset.train_ids, "truth/labelme"),
+        "test": (dataset.test, dataset.test_ids, "truth/labelme_test"),
+    }[split]
+    names = [Path(str(name)).with_suffix(".json").name for name in scenes.names]
+    assert {path.name for path in (written[0] / folder).iterdir()} == set(names)
+    for number, name in enumerate(names):
+        scene = scenes[number]
+        file = read_labelme(written[0] / folder / name)
         assert file.image_path == f"../../Image/SSM/{scene.name}" and file.notes == ()
         assert {shape.group_id for shape in file.shapes} == set(range(len(scene)))
         for shape in file.shapes:
@@ -90,17 +97,10 @@ def test_every_person_of_the_training_images_has_an_outline_in_their_box(
             x, y, w, h = shape.extra["maskps_box"]
             np.testing.assert_array_equal(scene.boxes[row], [x, y, x + w, y + h])
             pid = int(scene.pids[row])
-            assert shape.label == ("unlabeled" if pid < 0 else dataset.train_ids[pid - 1])
+            assert shape.label == ("unlabeled" if pid < 0 else ids[pid - 1])
             assert (shape.points >= [x - 1e-9, y - 1e-9]).all()
             assert (shape.points <= [x + w + 1e-9, y + h + 1e-9]).all()
             assert Polygon(shape.points).is_valid
-
-
-def test_test_images_have_no_outlines(
-    written: tuple[Path, SyntheticSummary, list], dataset: PersonSearchDataset
-) -> None:
-    names = {path.stem for path in (written[0] / "truth/labelme").glob("*.json")}
-    assert names == {Path(str(name)).stem for name in dataset.train.names}
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, few_scenes_scale: SynthScale) -> None:
