@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from maskps.errors import InputFileError
+from maskps.evaluation.paired import (
+    PairedDifference,
+    difference_cells,
+    difference_columns,
+    difference_numbers,
+    with_holm,
+)
 from maskps.io.files import json_field, read_record, write_json
 from maskps.io.tables import Cell, Column, Shown, Spread, Table
 from maskps.subset.nested import FULL
@@ -50,7 +57,8 @@ class AblationRow:
 
     Attributes:
         results: mean and spread of each metric over the row's seeds.
-        differences: to the row without masks, over the seeds that both have; None if there are none.
+        differences: to the row without masks, over the seeds that both have; None if there are none. Their
+            `p_holm` is corrected over all differences of the table.
         published: of the paper's Table 4 as fractions; None if it has no such row or the data differ.
     """
 
@@ -59,7 +67,7 @@ class AblationRow:
     persons: int
     seeds: tuple[int, ...]
     results: dict[Metric, Spread]
-    differences: dict[Metric, Spread | None]
+    differences: dict[Metric, PairedDifference | None]
     published: dict[Metric, float] | None
 
 
@@ -88,7 +96,7 @@ class AblationTable:
             _row([cell for cell in cells if cell.proportion == label], without, is_papers)
             for label in dict.fromkeys(cell.proportion for cell in cells)
         ]
-        return cls(data, protocol, tuple(rows), tuple(cells))
+        return cls(data, protocol, _corrected(rows), tuple(cells))
 
     def to_table(self) -> Table:
         """Returns the table to show, in percent; its CSV has fractions, and the columns without a number."""
@@ -107,12 +115,8 @@ class AblationTable:
             for metric, head in _HEADS.items()
         ]
         for metric, head in _HEADS.items():
-            key, shown = f"{metric}_difference", f"{head} - no masks" if has_differences else None
-            columns += [
-                Column(f"{key}_mean", shown, "points", f"{key}_deviation"),
-                Column(f"{key}_seeds", None),
-                Column(f"{key}_within_spread", None),
-            ]
+            heads = (f"{head} - no masks", f"p ({head})") if has_differences else (None, None)
+            columns += difference_columns(f"{metric}_difference", *heads)
         columns += [
             Column(f"{metric}_published", f"published {head}" if has_published else None, "percent")
             for metric, head in _HEADS.items()
@@ -125,20 +129,14 @@ class AblationTable:
         cells: list[Cell] = [self.data, self.protocol, row.proportion, row.images, row.persons, seeds]
         cells += [row.results[metric] for metric in METRICS]
         for metric in METRICS:
-            cells += _difference(row.differences[metric])
+            cells += difference_cells(row.differences[metric])
         return cells + [row.published[metric] if row.published else None for metric in METRICS]
 
     def _note(self) -> str:
-        notes = [
-            "Percent. ±: standard deviation over the seeds (n - 1). Differences are to the row without "
-            "masks, seed by seed; 'within spread': the mean difference is not larger than its standard "
-            "deviation, so it could be chance."
-        ]
-        if any(len(row.seeds) == 1 for row in self.rows):
-            notes.append("A row of one seed has no spread.")
+        notes = ["Percent. ±: standard deviation over the seeds (n - 1).", difference_note([self])]
         if any(row.published for row in self.rows):
             notes.append("Published: the paper's Table 4, one run each, no row without masks.")
-        return " ".join(notes)
+        return " ".join(filter(None, notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns {"rows": [...], "cells": [...]}, fractions at full precision."""
@@ -153,16 +151,33 @@ class AblationTable:
             for metric in METRICS:
                 spread, difference = row.results[metric], row.differences[metric]
                 content[metric] = {"mean": spread.mean, "deviation": spread.deviation}
-                content[f"{metric}_difference"] = {
-                    "mean": difference and difference.mean,
-                    "deviation": difference and difference.deviation,
-                    "seeds": difference.count if difference else 0,
-                    "within_spread": difference and difference.is_within_spread,
-                }
+                content[f"{metric}_difference"] = difference_numbers(difference)
             for metric in METRICS:
                 content[f"{metric}_published"] = row.published and row.published[metric]
             rows.append(content)
         return {"rows": rows, "cells": [dataclasses.asdict(cell) for cell in self.cells]}
+
+
+def difference_note(tables: Sequence[AblationTable]) -> str:
+    """Returns what a reader must know about the differences of these grids; "" if there are none."""
+    grids = [[row.differences[metric] for row in table.rows for metric in METRICS] for table in tables]
+    differences = [one for grid in grids for one in grid if one is not None]
+    if not differences:
+        return ""
+    notes = ["Differences are to the row without masks, seed by seed: the mean and its 95 % t interval."]
+    families = [sum(one is not None and one.p is not None for one in grid) for grid in grids]
+    if any(families):
+        counts = " and ".join(map(str, families))
+        notes.append(
+            f"p: paired t test, Holm's correction for {counts} comparisons: if no row differs, the chance "
+            "that any p of a grid is 0.05 or smaller is at most 5 %."
+        )
+    if any(one.p is None for one in differences):
+        notes.append(
+            "A difference of one seed, or the same for every seed, has no interval: how far chance moves it "
+            "is not known."
+        )
+    return " ".join(notes)
 
 
 def write_result(folder: Path, result: CellResult) -> None:
@@ -225,7 +240,7 @@ def _row(cells: Sequence[CellResult], without: Sequence[CellResult], is_papers: 
         spread = Spread.of([cell.search[metric] for cell in cells])
         assert spread is not None
         results[metric] = spread
-        differences[metric] = Spread.of(
+        differences[metric] = PairedDifference.of(
             [ours.search[metric] - theirs.search[metric] for ours, theirs in pairs]
         )
     return AblationRow(
@@ -236,6 +251,14 @@ def _row(cells: Sequence[CellResult], without: Sequence[CellResult], is_papers: 
         results=results,
         differences=differences,
         published=_published(first.proportion) if is_papers else None,
+    )
+
+
+def _corrected(rows: Sequence[AblationRow]) -> tuple[AblationRow, ...]:
+    """Returns the rows with p values corrected over all rows and metrics."""
+    family = iter(with_holm([row.differences[metric] for row in rows for metric in METRICS]))
+    return tuple(
+        dataclasses.replace(row, differences={metric: next(family) for metric in METRICS}) for row in rows
     )
 
 
@@ -250,12 +273,3 @@ def _published(label: str) -> dict[Metric, float] | None:
 def _share(label: str) -> float:
     """Returns the share of the training images, for sorting; "full" is last."""
     return 2.0 if label == FULL else float(label.removesuffix("%")) / 100
-
-
-def _difference(spread: Spread | None) -> list[Cell]:
-    """Returns the cells of a difference: the spread, its seeds, and whether it is within its spread."""
-    if spread is None:
-        return [None, 0, None]
-    text = Column("", "", "points").text(spread)
-    is_marked = spread.is_within_spread and spread.deviation is not None
-    return [Shown(spread, text + " (within spread)" * is_marked), spread.count, spread.is_within_spread]

@@ -39,11 +39,6 @@ class Spread:
         deviation = statistics.stdev(values) if len(values) > 1 else None
         return cls(statistics.fmean(values), deviation, len(values))
 
-    @property
-    def is_within_spread(self) -> bool:
-        """True if |mean| is at most one standard deviation over the seeds, or if there is only one seed."""
-        return self.deviation is None or abs(self.mean) <= self.deviation
-
 
 class Shown(NamedTuple):
     """A cell that is shown as a text of its own; the CSV has its value."""

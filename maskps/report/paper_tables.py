@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from maskps.evaluation.ablation_table import AblationRow
+from maskps.evaluation.ablation_table import METRICS, difference_note
+from maskps.evaluation.paired import difference_cells, difference_columns
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.io.tables import Cell, Column, Table
 from maskps.report.sources import DataKey, Measured, Sources
@@ -107,7 +108,8 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
     published = []
     for one in paper.TABLE_4 if data.is_papers else ():
         share = "full" if one.proportion is None else f"{one.proportion:.0%}"
-        published.append((f"the paper, {_TABLE_2}", share, None, None, 1, *_fractions(one), None, None, ""))
+        cells = (f"the paper, {_TABLE_2}", share, None, None, 1, *_fractions(one))
+        published.append((*cells, *difference_cells(None), *difference_cells(None)))
     measured = [
         (
             *(
@@ -117,15 +119,14 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
                 row.persons,
                 len(row.seeds),
             ),
-            *(row.results["mAP"], row.results["top1"], row.differences["mAP"], row.differences["top1"]),
-            _within_spread(row),
+            *(row.results[metric] for metric in METRICS),
+            *(cell for metric in METRICS for cell in difference_cells(row.differences[metric])),
         )
         for grid in ours.grids
         for row in grid.table.rows
     ]
-    note = (
-        "±: standard deviation over the seeds. The gains are differences to the row without masks, seed by "
-        "seed, in percentage points; 'within spread': not larger than its deviation, so it could be chance."
+    note = "±: standard deviation over the seeds (n - 1). " + difference_note(
+        [grid.table for grid in ours.grids]
     )
     return _table(
         _title("Table 4", "masks in a part of the training images", data),
@@ -137,21 +138,13 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
             Column("seeds", "seeds", "count"),
             Column("mAP", "mAP", "percent", "mAP_deviation"),
             Column("top1", "top-1", "percent", "top1_deviation"),
-            Column("mAP_gain", "mAP gain", "points", "mAP_gain_deviation"),
-            Column("top1_gain", "top-1 gain", "points", "top1_gain_deviation"),
-            Column("remark", "remark"),
+            *difference_columns("mAP_difference", "mAP - no masks", "p (mAP)"),
+            *difference_columns("top1_difference", "top-1 - no masks", "p (top-1)"),
         ),
         published=published,
         measured=measured,
-        note="Percent. " + (note if ours.grids else "One run per row; none without masks."),
+        note="Percent. " + (note.strip() if ours.grids else "One run per row; none without masks."),
     )
-
-
-def _within_spread(row: AblationRow) -> str:
-    """Names the gains of a row that could be chance."""
-    gains = {metric: gain for metric, gain in row.differences.items() if gain is not None}
-    within = [_HEADS[metric] for metric, gain in gains.items() if gain.is_within_spread]
-    return f"{' and '.join(within)} within spread" if within else ""
 
 
 def _everything(ours: Sources, data: DataKey) -> Table:

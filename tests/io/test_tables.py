@@ -98,13 +98,3 @@ def test_a_spread_is_of_a_sample() -> None:
     assert spread.deviation == pytest.approx((0.26 / 2) ** 0.5) == statistics.stdev(values)
     assert Spread.of([0.3]) == Spread(0.3, None, 1)
     assert Spread.of([]) is None
-
-
-@pytest.mark.parametrize(
-    ("mean", "deviation", "expected"),
-    [(0.1, 0.1, True), (-0.1, 0.1, True), (0.11, 0.1, False), (-0.11, 0.1, False), (9.0, None, True)],
-)
-def test_a_mean_is_within_its_spread_up_to_one_deviation(
-    mean: float, deviation: float | None, expected: bool
-) -> None:
-    assert Spread(mean, deviation, 2).is_within_spread is expected

@@ -164,16 +164,21 @@ def test_table_3_joins_the_two_subsets_with_all_queries(
     assert found == [0.5, 0.5, 0.4375] and float(row["resolution_top1"]) == 1
 
 
-def test_a_grid_gives_table_4_with_its_spread_and_gain(
+def test_a_grid_gives_table_4_with_the_interval_of_each_difference(
     write_grid: Callable[..., Path], tmp_path: Path
 ) -> None:
     write_report([write_grid("grid")], tmp_path / "r.html", files=tmp_path / "files")
     rows = rows_of(tmp_path / "files", "1_table4.csv")
     assert [row["masks"] for row in rows] == ["3%", "6%", "9%", "12%", "15%", "full", "0%", "3%"]
-    numbers = [float(rows[-1][key]) for key in ("mAP", "mAP_deviation", "mAP_gain", "mAP_gain_deviation")]
+    numbers = [
+        float(rows[-1][key])
+        for key in ("mAP", "mAP_deviation", "mAP_difference_mean", "mAP_difference_deviation")
+    ]
     assert numbers == pytest.approx([0.862, 0.011, 0.011, 0.022], abs=1e-12)
-    assert rows[-1]["remark"] == "mAP and top-1 within spread" and rows[-2]["remark"] == ""
-    assert "86.2 ± 1.1" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert rows[-2]["mAP_difference_mean"] == rows[-2]["mAP_difference_p"] == ""
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "86.2 ± 1.1" in page and "+1.1 [-4.4, +6.6]" in page
+    assert "Holm&#39;s correction for 2 comparisons" in page
 
 
 def test_other_methods_and_rules_are_named_in_their_rows(

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, OutputExistsError, TrainingError
+from maskps.evaluation.paired import holm
 from maskps.structures import PersonSearchDataset
 from maskps.subset import select_subset, with_proportions
 from maskps.training import (
@@ -92,23 +94,52 @@ def test_mean_and_spread_are_those_worked_out_by_hand() -> None:
 
 
 def test_a_difference_is_paired_by_seed() -> None:
-    """Seeds differ by 40 points, masks always give 1: unpaired, the spread would hide it."""
+    """Seeds differ by 20 points, masks give 0.9, 1.0 and 1.1: unpaired, the interval would hide it."""
     table = table_of(
         *(result("0%", seed, 0.2 * seed) for seed in range(3)),
-        *(result("3%", seed, 0.2 * seed + 0.01) for seed in range(3)),
+        *(result("3%", seed, 0.2 * seed + 0.009 + 0.001 * seed) for seed in range(3)),
     )
     difference = table.rows[1].differences["mAP"]
-    assert difference is not None and not difference.is_within_spread
-    assert difference.deviation == pytest.approx(0, abs=1e-12)
-    assert table.to_table().as_rows()[2][1][-2] == "+1.0 ± 0.0"
+    assert difference is not None and difference.deviation == pytest.approx(0.001)
+    assert table.to_table().as_rows()[2][1][-4] == "+1.0 [+0.8, +1.2]"
 
 
-def test_a_difference_smaller_than_its_spread_says_so() -> None:
-    """Differences +3 and -1: mean 1, deviation 2.8."""
-    results = [result("0%", 0, 0.5), result("0%", 1, 0.5), result("3%", 0, 0.53), result("3%", 1, 0.49)]
-    table = table_of(*results).to_table()
-    assert table.as_rows()[2][1][-2] == "+1.0 ± 2.8 (within spread)"
-    assert "within spread" in table.note
+def test_a_difference_has_its_interval_and_a_p_for_all_comparisons() -> None:
+    """Two seeds, mAP +3 and -1: 1 ± 12.706 * 2; top-1 +2 and +3: 2.5 ± 12.706 * 0.5.
+
+    With one degree of freedom, p = 1 - 2 atan(t) / pi; t is 0.5 and 5. Holm doubles the smaller p.
+    """
+    table = table_of(
+        *(result("0%", seed, 0.5, 0.5) for seed in (0, 1)),
+        *(result("3%", 0, 0.53, 0.52), result("3%", 1, 0.49, 0.53)),
+    )
+    shown, content = table.to_table(), table.to_dict()
+    assert shown.as_rows()[1][-4:] == ["mAP - no masks", "p (mAP)", "top-1 - no masks", "p (top-1)"]
+    assert shown.as_rows()[2][1][-4:] == ["+1.0 [-24.4, +26.4]", "0.705", "+2.5 [-3.9, +8.9]", "0.251"]
+    assert shown.as_rows()[2][0][-4:] == ["-"] * 4
+    assert "Holm's correction for 2 comparisons" in shown.note
+    map_p, top1_p = (1 - 2 * math.atan(t) / math.pi for t in (0.5, 5))
+    expected = {"mean": 0.025, "deviation": 0.01 / 2**0.5, "seeds": 2, "p": top1_p, "p_holm": 2 * top1_p}
+    expected |= {"low": 0.025 - 12.7062 * 0.005, "high": 0.025 + 12.7062 * 0.005}
+    row = list(csv.DictReader(io.StringIO(shown.to_text("csv"))))[1]
+    found = {name: float(row[f"top1_difference_{name}"]) for name in expected}
+    assert found == pytest.approx(expected, abs=1e-6) == content["rows"][1]["top1_difference"]
+    assert content["rows"][1]["mAP_difference"]["p_holm"] == pytest.approx(map_p)
+
+
+def test_all_rows_and_metrics_are_one_family() -> None:
+    """Two rows, two metrics: each p counts four times at most, whatever its row."""
+    table = table_of(
+        *(result("0%", seed, 0.5, 0.5) for seed in range(3)),
+        *(result("3%", seed, 0.51 + 0.001 * seed, 0.5 + 0.01 * seed) for seed in range(3)),
+        *(result("full", seed, 0.52 + 0.01 * seed, 0.5 - 0.02 * seed**2) for seed in range(3)),
+    )
+    assert "for 4 comparisons" in table.to_table().note
+    differences = [row.differences[metric] for row in table.rows[1:] for metric in ("mAP", "top1")]
+    p = [one.p for one in differences if one is not None and one.p is not None]
+    assert [one.p_holm for one in differences if one is not None] == pytest.approx(holm(p))
+    assert len(p) == 4 and differences[0] is not None
+    assert differences[0].p_holm == pytest.approx(4 * min(p))
 
 
 def test_seeds_without_a_partner_count_in_the_mean_only() -> None:
@@ -119,11 +150,15 @@ def test_seeds_without_a_partner_count_in_the_mean_only() -> None:
     assert (row.results["mAP"].mean, difference.mean, difference.count) == (0.75, pytest.approx(0.1), 1)
 
 
-def test_one_seed_has_no_spread_and_the_table_says_so() -> None:
+def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
     table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6)).to_table()
-    assert table.as_rows()[2][1][-4:-2] == ["60.0", "50.0"]
-    assert table.as_rows()[2][1][-2] == "+10.0"
-    assert "one seed has no spread" in table.note
+    assert table.as_rows()[2][1][-6:] == ["60.0", "50.0", "+10.0", "-", "0.0", "-"]
+    assert "A difference of one seed" in table.note and "Holm" not in table.note
+
+
+def test_a_grid_without_differences_has_no_note_about_them() -> None:
+    note = table_of(result("0%", 0, 0.5), result("0%", 1, 0.6)).to_table().note
+    assert note == "Percent. ±: standard deviation over the seeds (n - 1)."
 
 
 def test_rows_rise_and_full_is_last() -> None:
