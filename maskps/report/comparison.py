@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.evaluation.paired import PairedDifference, p_text, with_holm
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.io.tables import Column, Table
 from maskps.report.sources import DataKey, Sources
@@ -28,6 +29,9 @@ class Comparison:
         protocol: of both.
         first, second: their results.
         order: (Q,) int64, queries by falling difference; equal ones stay in the protocol's order.
+        change: of the mAP, paired over the queries; its `p_holm` is corrected over all comparisons on these
+            data.
+        comparisons: the number of these comparisons that have a p value.
     """
 
     key: str
@@ -37,6 +41,8 @@ class Comparison:
     first: ProtocolResult
     second: ProtocolResult
     order: NDArray[np.int64]
+    change: PairedDifference
+    comparisons: int
 
     @property
     def differences(self) -> NDArray[np.float64]:
@@ -56,24 +62,20 @@ class Comparison:
     def worse(self) -> int:
         return int((self.differences < 0).sum())
 
-    @property
-    def standard_error(self) -> float | None:
-        """Of the mean difference over the queries, a fraction; None for one query."""
-        count = len(self.differences)
-        return float(self.differences.std(ddof=1) / count**0.5) if count > 1 else None
-
     def summary(self) -> str:
-        """Returns the comparison in one or two sentences."""
-        count, mean = len(self.differences), 100 * float(self.differences.mean())
+        """Returns the comparison in two sentences; without an interval if `change` has none."""
+        count, change = len(self.differences), self.change
         equal = count - self.better - self.worse
-        error = self.standard_error
-        text = "" if error is None else f" (standard error over the queries {100 * error:.1f})"
-        is_chance = error is not None and abs(mean) <= 200 * error
+        text = (
+            f"Of {count:,} queries {self.better:,} gained, {self.worse:,} lost, {equal:,} are equal. "
+            f"mAP: {change.text()} points"
+        )
+        if change.p is None or change.p_holm is None:
+            return f"{text}."
+        holm = f"{p_text(change.p_holm)} after Holm's correction for {self.comparisons} comparisons"
         return (
-            f"Of {count:,} queries {self.better:,} gained, {self.worse:,} lost, {equal:,} are equal; "
-            f"mAP {mean:+.1f} points{text}."
-            + " That is within two standard errors: it could be chance."
-            * is_chance
+            f"{text} (95 % paired t interval over the queries), p {p_text(change.p)}; "
+            f"{holm if self.comparisons > 1 else 'it is the only comparison'}."
         )
 
     def gains(self) -> list[int]:
@@ -127,6 +129,13 @@ def compare(sources: Sources, data: DataKey) -> list[Comparison]:
     if base is None:
         return []
     pairs = [(run, line) for run in runs[1:] if (line := _like(base, run.file.results)) is not None]
+    changes = with_holm(
+        [
+            PairedDifference.of((line.average_precisions - base.average_precisions).tolist())
+            for _, line in pairs
+        ]
+    )
+    comparisons = sum(change is not None and change.p is not None for change in changes)
     return [
         Comparison(
             key=f"comparison{number}",
@@ -138,8 +147,11 @@ def compare(sources: Sources, data: DataKey) -> list[Comparison]:
             order=np.argsort(base.average_precisions - line.average_precisions, kind="stable").astype(
                 np.int64
             ),
+            change=change,
+            comparisons=comparisons,
         )
-        for number, (run, line) in enumerate(pairs, start=1)
+        for number, ((run, line), change) in enumerate(zip(pairs, changes, strict=True), start=1)
+        if change is not None
     ]
 
 

@@ -1,45 +1,58 @@
-"""Two runs query by query: the standard error of their difference."""
+"""Two runs query by query: the interval of their mean difference."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import pytest
 
+from maskps.evaluation.paired import holm
 from maskps.evaluation.result_file import ProtocolResult
-from maskps.report.comparison import Comparison
+from maskps.report.comparison import Comparison, compare
+from maskps.report.sources import read_sources
 
 Line = Callable[..., ProtocolResult]
+WriteRun = Callable[..., Path]
 
 
-def compared(line: Line, first: list[float], second: list[float]) -> Comparison:
-    order = np.argsort(np.array(first) - second, kind="stable")
-    return Comparison("c", "a", "b", "TestG100", line(precisions=first), line(precisions=second), order)
+def compared(line: Line, write_run: WriteRun, *runs: list[float]) -> list[Comparison]:
+    """The comparisons of the first run with each other one."""
+    folders = [write_run(f"run{number}", [line(precisions=run)]) for number, run in enumerate(runs)]
+    sources = read_sources(folders)
+    return compare(sources, sources.data_keys()[0])
 
 
-def test_the_standard_error_is_that_of_a_sample(line: Line) -> None:
-    """Differences of 0, 0.2 and 0.4: the sample's standard deviation is 0.2, over the root of 3 queries."""
-    comparison = compared(line, [0.5, 0.5, 0.5], [0.5, 0.7, 0.9])
-    assert comparison.standard_error == pytest.approx(0.2 / 3**0.5)
-    assert "mAP +20.0 points (standard error over the queries 11.5)" in comparison.summary()
+def test_the_interval_is_over_the_queries(line: Line, write_run: WriteRun) -> None:
+    """Differences of 0, 0.2 and 0.4: mean 0.2, deviation 0.2, so 20 ± 20 * 2.484; t is the root of 3.
+
+    With two degrees of freedom p = 1 - t / sqrt(t² + 2) = 1 - sqrt(0.6) = 0.225.
+    """
+    (one,) = compared(line, write_run, [0.5, 0.5, 0.5], [0.5, 0.7, 0.9])
+    assert one.summary() == (
+        "Of 3 queries 2 gained, 0 lost, 1 are equal. mAP: +20.0 [-29.7, +69.7] points (95 % paired t "
+        "interval over the queries), p 0.225; it is the only comparison."
+    )
 
 
-def test_one_query_has_no_standard_error(line: Line) -> None:
-    comparison = compared(line, [0.5], [0.7])
-    assert comparison.standard_error is None
-    assert "standard error" not in comparison.summary()
+def test_each_comparison_is_corrected_for_all(line: Line, write_run: WriteRun) -> None:
+    """p 0.225 is the smaller of two and doubled; a run that equals the first has no p and does not count."""
+    found = compared(line, write_run, [0.5] * 3, [0.5, 0.7, 0.9], [0.5, 0.4, 0.7], [0.5] * 3)
+    assert [one.comparisons for one in found] == [2, 2, 2]
+    assert "p 0.225; 0.451 after Holm's correction for 2 comparisons." in found[0].summary()
+    p = [one.change.p for one in found if one.change.p is not None]
+    assert [one.change.p_holm for one in found[:2]] == pytest.approx(holm(p))
 
 
-@pytest.mark.parametrize(("second", "is_chance"), [([0.5, 0.5, 0.8], True), ([0.7, 0.8, 0.9], False)])
-def test_a_difference_within_two_standard_errors_is_named_as_such(
-    line: Line, second: list[float], is_chance: bool
+@pytest.mark.parametrize(("first", "second"), [([0.5], [0.7]), ([0.5, 0.25], [0.5, 0.25])])
+def test_one_query_and_equal_runs_have_no_interval(
+    line: Line, write_run: WriteRun, first: list[float], second: list[float]
 ) -> None:
-    """0.1 with a standard error of 0.1, and 0.3 with 0.06."""
-    assert ("within two standard errors" in compared(line, [0.5] * 3, second).summary()) == is_chance
+    (one,) = compared(line, write_run, first, second)
+    assert one.summary().endswith(f"mAP: {100 * (second[0] - first[0]):+.1f} points.".replace("+0.0", "0.0"))
 
 
-def test_gains_and_losses_begin_with_the_largest(line: Line) -> None:
-    comparison = compared(line, [0.5, 0.5, 0.5, 0.5, 0.5], [0.6, 0.1, 0.9, 0.5, 0.4])
+def test_gains_and_losses_begin_with_the_largest(line: Line, write_run: WriteRun) -> None:
+    (comparison,) = compared(line, write_run, [0.5, 0.5, 0.5, 0.5, 0.5], [0.6, 0.1, 0.9, 0.5, 0.4])
     assert (comparison.better, comparison.worse) == (2, 2)
     assert comparison.gains() == [2, 0] and comparison.losses() == [1, 4]
