@@ -15,6 +15,10 @@ agreement       two drawings of the same person
 from_labelme    LabelMe files that did not come from packs, as the paper's authors released them
 """
 
-from maskps_annotation.from_labelme import build_subset_from_labelme, outlines_from_labelme
+from maskps_annotation.from_labelme import (
+    build_subset_from_labelme,
+    outlines_from_labelme,
+    person_outlines_from_labelme,
+)
 
-__all__ = ["build_subset_from_labelme", "outlines_from_labelme"]
+__all__ = ["build_subset_from_labelme", "outlines_from_labelme", "person_outlines_from_labelme"]

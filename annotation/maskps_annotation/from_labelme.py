@@ -19,6 +19,7 @@ from maskps.errors import AnnotationError, MaskpsError, shown_value
 from maskps.findings import Finding, raise_on_errors
 from maskps.masks.assignment import FoundMask, assign_masks
 from maskps.masks.labelme_file import BOX_KEY, LabelMeShape, is_person_label
+from maskps.masks.outlined_persons import PersonOutlines
 from maskps.masks.outlines import FARTHEST, Outline
 from maskps.structures import BACKGROUND_PID, PersonSearchDataset, Scene, SceneTable
 from maskps.subset import SubsetRecord, SubsetSelection, build_subset
@@ -32,13 +33,13 @@ _BOX_TOLERANCE = 0.01  # pixels; boxes are float32
 
 def outlines_from_labelme(
     folder: Path,
-    train: SceneTable,
+    table: SceneTable,
     *,
     scene_rows: NDArray[np.int64],
-    train_ids: NDArray[np.str_] | None = None,
+    ids: NDArray[np.str_] | None = None,
     labels: Collection[str] = (),
     sizes: Mapping[int, tuple[int, int]] | None = None,
-    test_names: Iterable[str] = (),
+    other_names: Iterable[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[int, Outline], list[Finding]]:
     """Returns the outlines of labeled persons in LabelMe files, and everything that was noticed.
@@ -54,28 +55,29 @@ def outlines_from_labelme(
     outside the image stay: targets are cut at boxes.
 
     Args:
+        table: training or test scenes.
         scene_rows: (K,) scenes to look for.
-        train_ids: (N,) str, the data set's own identity of pid i at [i - 1], e.g. "p3219". Without it, the
+        ids: (N,) str, the data set's own identity of pid i at [i - 1], e.g. "p3219". Without it, the
             labels "p12" and "12" mean pid 12.
         labels: more labels of persons, in the language of the annotators.
         sizes: scene row -> (width, height) of the image, where known; by default as annotated.
-        test_names: names of test images, whose files must not be confused with those of training images.
+        other_names: names of the images of the other split, whose files must not be confused with these.
         progress: called with (scenes done, scenes to do).
 
     Returns:
-        Person row of `train` -> outline; and the findings, "error" where a drawing cannot be used, "warning"
+        Person row of `table` -> outline; and the findings, "error" where a drawing cannot be used, "warning"
         where a file or the outline of a labeled person is missing or fits nobody.
 
     Raises:
         InputFileError: `folder` is not a folder.
     """
     check_labelme_folder(folder)
-    files = _LabelMeFolder(folder, [*train.names.tolist(), *test_names])
-    naming = _Naming.of(train_ids, labels)
+    files = _LabelMeFolder(folder, [*table.names.tolist(), *other_names])
+    naming = _Naming.of(ids, labels)
     outlines: dict[int, Outline] = {}
     findings: list[Finding] = []
     for done, row in enumerate(scene_rows.tolist(), start=1):
-        scene, first = train[row], int(train.offsets[row])
+        scene, first = table[row], int(table.offsets[row])
         path = files.path_of(scene.name)
         file_findings = FileFindings(path.relative_to(folder).as_posix())
         size = scene.size if sizes is None else sizes.get(row)
@@ -85,7 +87,7 @@ def outlines_from_labelme(
                 replace(mask, scene=row, person=None if mask.person is None else first + mask.person)
                 for mask in _masks_of_scene(file, scene, naming, file_findings)
             ]
-            assigned = assign_masks(masks, train)
+            assigned = assign_masks(masks, table)
             outlines |= assigned.outlines
             file_findings.found += assigned.findings
             for person in np.flatnonzero(scene.is_labeled).tolist():
@@ -134,10 +136,10 @@ def build_subset_from_labelme(
             labelme,
             dataset.train,
             scene_rows=scene_rows,
-            train_ids=dataset.train_ids,
+            ids=dataset.train_ids,
             labels=labels,
             sizes=image_sizes(dataset, scene_rows),
-            test_names=dataset.test.names.tolist(),
+            other_names=dataset.test.names.tolist(),
             progress=progress,
         )
         raise_on_errors(noticed)
@@ -148,6 +150,51 @@ def build_subset_from_labelme(
 
     record = build_subset(dataset, out, selection, seed=seed, outlines=read_outlines, force=force)
     return record, findings
+
+
+def person_outlines_from_labelme(
+    folder: Path, dataset: PersonSearchDataset
+) -> tuple[PersonOutlines, list[Finding]]:
+    """Returns the outlines of labeled persons in all LabelMe files of a folder, of training and test images.
+
+    Returns:
+        The outlines, and the findings of level "warning" and "info".
+
+    Raises:
+        AnnotationError: a drawing that cannot be used; names the first and how many there are. Or not one
+            outline in the whole folder.
+        InputFileError: `folder` is not a folder.
+    """
+    check_labelme_folder(folder)
+    every = [*dataset.train.names.tolist(), *dataset.test.names.tolist()]
+    files = _LabelMeFolder(folder, every)
+    splits: list[dict[int, Outline]] = []
+    findings: list[Finding] = []
+    opened = 0
+    for table, ids in ((dataset.train, dataset.train_ids), (dataset.test, dataset.test_ids)):
+        has_file = [os.path.isfile(files.path_of(name)) for name in table.names.tolist()]
+        rows = np.flatnonzero(np.array(has_file, dtype=np.bool_))
+        outlines, noticed = outlines_from_labelme(
+            folder,
+            table,
+            scene_rows=rows,
+            ids=ids,
+            sizes=image_sizes(dataset, rows, table),
+            other_names=every,
+        )
+        splits.append(outlines)
+        findings += noticed
+        opened += len(rows)
+    raise_on_errors(findings)
+    if not any(splits):
+        raise AnnotationError(
+            folder,
+            expected="LabelMe files with outlines of labeled persons in images of the data set",
+            found=f"{opened:,} files of its images, without such an outline; the folder holds "
+            f"{other_content(folder)}",
+            hint="give the folder that holds the files themselves (s1.json for s1.jpg)",
+        )
+    return PersonOutlines(*splits), findings
 
 
 class _LabelMeFolder:
@@ -257,11 +304,11 @@ class _Naming:
     unused: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, train_ids: NDArray[np.str_] | None, labels: Collection[str]) -> _Naming:
+    def of(cls, ids: NDArray[np.str_] | None, labels: Collection[str]) -> _Naming:
         """Returns the meaning of the labels of a data set."""
-        if train_ids is None:
+        if ids is None:
             return cls(None, labels)
-        return cls({str(name): pid for pid, name in enumerate(train_ids, start=1)}, labels)
+        return cls({str(name): pid for pid, name in enumerate(ids, start=1)}, labels)
 
     def pid_of(self, label: str) -> int | None:
         """Returns the pid that a label means, if it is an identity."""

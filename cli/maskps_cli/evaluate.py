@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from maskps_cli.options import device_option, root_argument
-from maskps_cli.output import progress_bar
+from maskps_cli.output import progress_bar, say_findings
 from maskps_cli.score import Printing, scoring_options
 
 if TYPE_CHECKING:
     from maskps.evaluation.task import ScoringOptions
+    from maskps.masks.outlined_persons import PersonOutlines
     from maskps.model.predictor import Feature
+    from maskps.structures import PersonSearchDataset
 
 
 def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
@@ -49,6 +51,12 @@ def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str)
     metavar="last|best|STEP",
     help="Which of RUN's networks; best needs a run trained with --set eval_every=N.",
 )
+@click.option(
+    "--outlines",
+    type=click.Path(path_type=Path),
+    help="Folder of LabelMe files: also measure the masks predicted for persons whose outline RUN did not "
+    "train with.",
+)
 @device_option
 def evaluate(
     root: Path,
@@ -59,6 +67,7 @@ def evaluate(
     gt_boxes: bool,
     save_detections: Path | None,
     checkpoint: str,
+    outlines: Path | None,
     device: str,
 ) -> None:
     """Measure person search on the test split of ROOT: mAP and top-1, 5, 10.
@@ -70,20 +79,33 @@ def evaluate(
     \b
     Example:
       maskps eval scenes --run run --gallery-size 100
+      maskps eval scenes --run run --gallery-size 100 --outlines scenes/truth/labelme_test
     """
-    from maskps.training import evaluate_run, is_first_process
+    from maskps.training import NetworkOptions, evaluate_run, is_first_process
+    from maskps_annotation import person_outlines_from_labelme
 
     if scoring.out and save_detections and scoring.out.resolve() == save_detections.resolve():
         raise click.UsageError("--out and --save-detections are the same file")
-    with progress_bar("images", quiet=printing.quiet or not is_first_process()) as update:
+    is_quiet = printing.quiet or not is_first_process()
+
+    def drawn(dataset: PersonSearchDataset) -> PersonOutlines:
+        assert outlines is not None
+        found, findings = person_outlines_from_labelme(outlines, dataset)
+        say_findings(findings, quiet=is_quiet)
+        return found
+
+    with progress_bar("images", quiet=is_quiet) as update:
         results = evaluate_run(
             root,
             run,
             scoring,
-            feature=feature,
-            gt_boxes=gt_boxes,
-            save_detections=save_detections,
-            checkpoint=checkpoint,
+            NetworkOptions(
+                checkpoint=checkpoint,
+                feature=feature,
+                gt_boxes=gt_boxes,
+                save_detections=save_detections,
+                outlines=drawn if outlines else None,
+            ),
             device=device,
             progress=update,
         )

@@ -19,6 +19,7 @@ from maskps.findings import LEVELS, Finding
 
 if TYPE_CHECKING:
     from maskps.evaluation import SearchResult
+    from maskps.evaluation.mask_quality import MaskQuality
     from maskps.evaluation.result_file import ResultFile
 
 _SHOWN = 3  # findings of a kind
@@ -138,6 +139,18 @@ def print_result_file(title: str, results: ResultFile) -> None:
         thresholds = f"score >= {found.score_threshold}, IoU >= {found.iou_threshold}"
         recall, precision = (f"{100 * value:.1f} %" for value in (found.recall, found.average_precision))
         echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
+    if results.mask_quality is not None:
+        print_mask_quality(results.mask_quality)
+
+
+def print_mask_quality(quality: MaskQuality) -> None:
+    """Writes a line about predicted masks beside the two constant ones."""
+    echo(
+        f"predicted masks: IoU {quality.iou:.3f} (mean mask {quality.iou_mean_mask:.3f}, all ones "
+        f"{quality.iou_all_ones:.3f}), cross entropy per cell {quality.bce:.3f} (mean mask "
+        f"{quality.bce_mean_mask:.3f}; the mean mask is that of the same persons), "
+        f"{quality.persons:,} persons whose outlines were not trained on"
+    )
 
 
 def say(text: str, *, quiet: bool = False) -> None:

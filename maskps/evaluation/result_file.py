@@ -4,7 +4,8 @@
  "data": {"kind", "name", "synthetic", "fingerprint"},
  "source": {"run", "detections" (one or both), "masks", "recipe", "step"},
  "results": [the keys of `ProtocolResult.to_dict()`, ...],
- "detection": {"all": {the keys of `DetectionResult.to_dict()`}, "labeled": {...}}}
+ "detection": {"all": {the keys of `DetectionResult.to_dict()`}, "labeled": {...}},
+ "mask_quality": {the fields of `MaskQuality`}, where outlines were given}
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from maskps.errors import InputFileError
 from maskps.evaluation.detection import DetectionResult
+from maskps.evaluation.mask_quality import MaskQuality
 from maskps.evaluation.methods import METHODS
 from maskps.evaluation.metrics import TOP_K
 from maskps.evaluation.rules import RULES
@@ -35,7 +37,7 @@ _WHAT = "results of maskps score or maskps eval"
 _HINT = "the file was edited or cut off; write it again with --out"
 _ROUNDING = 1e-9
 
-Record = TypeVar("Record", "ResultData", "ResultSource", DetectionResult)
+Record = TypeVar("Record", "ResultData", "ResultSource", DetectionResult, MaskQuality)
 
 
 @dataclass(frozen=True)
@@ -176,12 +178,14 @@ class ResultFile:
         results: a line for each protocol and method.
         detection: of the detector, by "all" and "labeled" persons; empty without the annotation of all
             persons.
+        mask_quality: of the mask branch; None where no outlines were given.
     """
 
     data: ResultData
     source: ResultSource
     results: tuple[ProtocolResult, ...]
     detection: Mapping[str, DetectionResult] = field(default_factory=dict)
+    mask_quality: MaskQuality | None = None
 
     def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON, without the header of the file."""
@@ -189,11 +193,13 @@ class ResultFile:
         for name in ("run", "detections"):
             if source[name] is None:
                 del source[name]
+        quality = {} if self.mask_quality is None else {"mask_quality": asdict(self.mask_quality)}
         return {
             "data": asdict(self.data),
             "source": source,
             "results": [line.to_dict(per_query=per_query) for line in self.results],
             "detection": {name: result.to_dict() for name, result in self.detection.items()},
+            **quality,
         }
 
 
@@ -228,7 +234,17 @@ def read_results(path: Path) -> ResultFile:
         source=source,
         results=tuple(_read_line(path, number, line) for number, line in enumerate(lines)),
         detection={name: _read_detection(path, name, detection) for name in detection},
+        mask_quality=_read_mask_quality(path, content) if "mask_quality" in content else None,
     )
+
+
+def _read_mask_quality(path: Path, content: Mapping[str, Any]) -> MaskQuality:
+    result = _record(MaskQuality, path, json_field(content, "mask_quality", dict, path, hint=_HINT))
+    for name, value in asdict(result).items():
+        if not (_is_fraction(value) if name.startswith("iou") else 0 <= value < math.inf):
+            found = f"{name} {value}"
+            raise InputFileError(path, expected="'mask_quality' as maskps writes it", found=found, hint=_HINT)
+    return result
 
 
 def _read_line(path: Path, number: int, content: Any) -> ProtocolResult:

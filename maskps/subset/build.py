@@ -175,14 +175,21 @@ def _counts(train: SceneTable, selection: SubsetSelection, masks: PersonMasks) -
     }
 
 
-def image_sizes(dataset: PersonSearchDataset, scene_rows: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
-    """Returns scene row -> (width, height), from the image if it exists, else from the annotation."""
+def image_sizes(
+    dataset: PersonSearchDataset, scene_rows: NDArray[np.int64], table: SceneTable | None = None
+) -> dict[int, tuple[int, int]]:
+    """Returns scene row -> (width, height), from the image if it exists, else from the annotation.
+
+    Args:
+        table: that the rows are of, by default the training table.
+    """
+    table = dataset.train if table is None else table
     sizes: dict[int, tuple[int, int]] = {}
     for row in scene_rows.tolist():
-        path = dataset.image_path(str(dataset.train.names[row]))
+        path = dataset.image_path(str(table.names[row]))
         if path.exists():
             sizes[row] = image_size(path)
-        elif dataset.train.size is not None:
-            width, height = dataset.train.size[row].tolist()
+        elif table.size is not None:
+            width, height = table.size[row].tolist()
             sizes[row] = (width, height)
     return sizes

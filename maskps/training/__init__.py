@@ -8,7 +8,7 @@ from maskps.model.processes import is_first_process
 from maskps.training.ablation import Cell, GridReport, parse_grid, parse_seeds, run_grid
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
-from maskps.training.evaluate_run import evaluate_run
+from maskps.training.evaluate_run import NetworkOptions, evaluate_run
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import RunInfo
@@ -20,6 +20,7 @@ __all__ = [
     "CellResult",
     "DryRun",
     "GridReport",
+    "NetworkOptions",
     "Run",
     "RunInfo",
     "SceneDataset",

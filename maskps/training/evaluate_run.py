@@ -4,35 +4,57 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from maskps.datasets import open_dataset
 from maskps.evaluation.detections_file import MARK, write_detections
 from maskps.evaluation.extraction import Extraction, parts_folder
+from maskps.evaluation.mask_quality import check_not_empty, measure_masks
 from maskps.evaluation.methods import METHODS
 from maskps.evaluation.result_file import ResultFile, ResultSource, write_results
 from maskps.evaluation.task import ScoringOptions, SearchTask, score, score_detector, task_of_dataset
 from maskps.io.files import check_output_file
+from maskps.masks.outlined_persons import PersonOutlines
 from maskps.model.predictor import Feature
 from maskps.model.processes import Processes, open_device, open_processes, own_device
+from maskps.structures import PersonSearchDataset
 from maskps.training.trained import Run, load_run
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What is measured of a run's network, beside how it is scored.
+
+    Attributes:
+        checkpoint: as `load_run`.
+        feature: the vector compared.
+        gt_boxes: take the annotated persons as detections.
+        save_detections: file for the detections, which is replaced if the scoring options say `force`.
+        outlines: called with the data set; returns outlines of its persons. The masks of those whose outline
+            the run did not train with are predicted and measured (`measure_masks`).
+    """
+
+    checkpoint: str = "last"
+    feature: Feature = "embedding"
+    gt_boxes: bool = False
+    save_detections: Path | None = None
+    outlines: Callable[[PersonSearchDataset], PersonOutlines] | None = None
 
 
 def evaluate_run(
     root: Path,
     run: Path,
-    options: ScoringOptions,
+    scoring: ScoringOptions,
+    options: NetworkOptions,
     *,
-    feature: Feature = "embedding",
-    gt_boxes: bool = False,
-    save_detections: Path | None = None,
-    checkpoint: str = "last",
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> ResultFile | None:
-    """Returns the results of a run's network on a data set, after writing them to `options.out`.
+    """Returns the results of a run's network on a data set, after writing them to `scoring.out`.
 
     An evaluation that was stopped resumes: see `Extraction`. Under torchrun each process does its share of
     the images; the first one scores and writes, the others return None.
@@ -40,60 +62,83 @@ def evaluate_run(
     Args:
         root: folder of the data set.
         run: folder of the run.
-        feature: the vector compared.
-        gt_boxes: take the annotated persons as detections.
-        save_detections: file for the detections, which is replaced if `options.force`.
-        checkpoint: as `load_run`.
-        progress: called after each image with (images done, images in all).
+        progress: called after each image with (images done, images in all); then likewise for images with
+            outlines.
 
     Raises:
-        MaskpsError: as `task_of_dataset`, `load_run`, `Extraction` and `score`; a file to write exists or
-            cannot be written. All but broken images is checked before the first image is read.
+        MaskpsError: as `task_of_dataset`, `load_run`, `Extraction`, `score` and `options.outlines`; a file to
+            write exists or cannot be written; outlines, but only such as the run trained with. All but
+            broken images is checked before the first image is read.
     """
     place = own_device(open_device(device))
-
-    def prepared(processes: Processes) -> tuple[SearchTask, Run, Extraction]:
-        options.check_output()
-        if save_detections is not None:
-            check_output_file(save_detections, mark=MARK, force=options.force)
-        dataset = open_dataset(root)
-        task = task_of_dataset(dataset, options)
-        network = load_run(run, device=place, checkpoint=checkpoint)
-        methods = [METHODS[name] for name in options.methods]
-        unit_length = not any(method.is_distance for method in methods)
-        extraction = Extraction(
-            network.predictor(feature=feature, unit_length=unit_length),
-            dataset,
-            list(task.protocols.values()),
-            folder=parts_folder(run, save_detections),
-            settings=dataclasses.asdict(network.config),
-            gt_boxes=gt_boxes,
-            query_images=any(method.needs_query_images for method in methods),
-            processes=processes,
-        )
-        return task, network, extraction
-
     with open_processes(place) as processes:
-        task, network, extraction = processes.together(lambda: prepared(processes))
-        extraction.run(progress)
+        work = processes.together(lambda: _prepare(root, run, scoring, options, place, processes))
+        work.extraction.run(progress)
     if not processes.is_first:
         return None
-    detections = extraction.detections()
-    if save_detections is not None:
-        write_detections(save_detections, detections)
+    detections = work.extraction.detections()
+    if options.save_detections is not None:
+        write_detections(options.save_detections, detections)
+    quality = None
+    if work.outlines is not None:
+        quality = measure_masks(work.network.predictor(), work.dataset, work.outlines, progress=progress)
     results = ResultFile(
-        data=task.data,
+        data=work.task.data,
         source=ResultSource(
             run=str(run),
-            detections=None if save_detections is None else options.recorded(save_detections),
-            masks=network.info.persons_with_mask > 0,
-            recipe=network.recipe,
-            step=network.step,
+            detections=None if options.save_detections is None else scoring.recorded(options.save_detections),
+            masks=work.network.info.persons_with_mask > 0,
+            recipe=work.network.recipe,
+            step=work.network.step,
         ),
-        results=score(task, detections, options, feature=feature),
-        detection={} if gt_boxes else score_detector(task, detections, options),
+        results=score(work.task, detections, scoring, feature=options.feature),
+        detection={} if options.gt_boxes else score_detector(work.task, detections, scoring),
+        mask_quality=quality,
     )
-    if options.out is not None:
-        write_results(options.out, results)
-    extraction.finish()
+    if scoring.out is not None:
+        write_results(scoring.out, results)
+    work.extraction.finish()
     return results
+
+
+class _Work(NamedTuple):
+    """What one evaluation needs, opened and checked."""
+
+    dataset: PersonSearchDataset
+    task: SearchTask
+    network: Run
+    extraction: Extraction
+    outlines: PersonOutlines | None
+
+
+def _prepare(
+    root: Path,
+    run: Path,
+    scoring: ScoringOptions,
+    options: NetworkOptions,
+    place: torch.device,
+    processes: Processes,
+) -> _Work:
+    scoring.check_output()
+    if options.save_detections is not None:
+        check_output_file(options.save_detections, mark=MARK, force=scoring.force)
+    dataset = open_dataset(root)
+    task = task_of_dataset(dataset, scoring)
+    network = load_run(run, device=place, checkpoint=options.checkpoint)
+    outlines = None
+    if options.outlines is not None:
+        outlines = options.outlines(dataset).without_images(network.info.images_with_masks, dataset)
+        check_not_empty(outlines)
+    methods = [METHODS[name] for name in scoring.methods]
+    unit_length = not any(method.is_distance for method in methods)
+    extraction = Extraction(
+        network.predictor(feature=options.feature, unit_length=unit_length),
+        dataset,
+        list(task.protocols.values()),
+        folder=parts_folder(run, options.save_detections),
+        settings=dataclasses.asdict(network.config),
+        gt_boxes=options.gt_boxes,
+        query_images=any(method.needs_query_images for method in methods),
+        processes=processes,
+    )
+    return _Work(dataset, task, network, extraction, outlines)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision
 
@@ -39,7 +40,7 @@ from maskps.training.checkpoint import (
 from maskps.training.data import SceneDataset, images_per_step, steps_per_epoch
 
 FORMAT = "maskps-run"
-VERSION = 1
+VERSION = 2
 RECORD = "run.json"
 CONFIG, METRICS, TIMING, EVALUATIONS = "config.toml", "metrics.jsonl", "timing.jsonl", "evaluations.jsonl"
 
@@ -55,6 +56,7 @@ class RunInfo:
         fingerprint: of its training annotation.
         num_pids: training identities, the rows of OIM's table.
         scenes: training scenes.
+        images_with_masks: names of the training images with an outline in the training, in their order.
         persons_with_mask: persons with an outline in the training; 0 without masks.
         masks_sha256: of those outlines.
         images_per_step: over all micro-batches and processes.
@@ -66,6 +68,7 @@ class RunInfo:
     fingerprint: str
     num_pids: int
     scenes: int
+    images_with_masks: list[str]
     persons_with_mask: int
     masks_sha256: str
     images_per_step: int
@@ -80,6 +83,8 @@ class RunInfo:
         for row, edges in sorted(scenes.edges.items()):
             digest.update(f"{row} {edges.shape}".encode())
             digest.update(edges.astype("<f8").tobytes())
+        train = scenes.dataset.train
+        with_masks = np.unique(train.scene_of_person[sorted(scenes.edges)])
         images = images_per_step(scenes.config, processes)
         per_epoch = steps_per_epoch(len(scenes), images)
         return cls(
@@ -87,6 +92,7 @@ class RunInfo:
             fingerprint=scenes.dataset.fingerprint,
             num_pids=scenes.dataset.num_train_ids,
             scenes=len(scenes),
+            images_with_masks=train.names[with_masks].tolist(),
             persons_with_mask=len(scenes.edges),
             masks_sha256=digest.hexdigest(),
             images_per_step=images,
@@ -131,7 +137,7 @@ def read_run_files(run_dir: Path) -> tuple[RunInfo, TrainConfig]:
         wrong = [name for name, wanted in types.items() if not _is_of_type(values[name], wanted)]
         if not wrong:
             return RunInfo(**values), read_config(run_dir / CONFIG)
-        found = ", ".join(f"{name} = {values[name]!r}" for name in wrong)
+        found = ", ".join(f"{name} = {values[name]!r:.60}" for name in wrong)
     raise InputFileError(
         run_dir / RECORD,
         expected=", ".join(f"{name} ({_TYPE_NAMES.get(wanted, 'names')})" for name, wanted in types.items()),
@@ -148,6 +154,8 @@ def _is_of_type(value: Any, wanted: Any) -> bool:
         return type(value) is int and value >= 0
     if wanted is str:
         return isinstance(value, str)
+    if wanted == list[str]:
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     return isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
 
 

@@ -54,7 +54,7 @@ def collect(
 ) -> tuple[dict[int, Outline], list[Finding]]:
     """Scene a.jpg with these shapes."""
     write_labelme(folder / "a.json", LabelMeFile("a.jpg", 100, 100, shapes))
-    return outlines_from_labelme(folder, table(), scene_rows=np.array([0]), train_ids=ids)
+    return outlines_from_labelme(folder, table(), scene_rows=np.array([0]), ids=ids)
 
 
 def levels(findings: list[Finding]) -> list[str]:
@@ -530,7 +530,7 @@ def test_a_test_image_of_the_same_name_makes_a_file_ambiguous(tmp_path: Path) ->
     write_labelme(tmp_path / "1.json", LabelMeFile("1.jpg", 100, 100, (drawn(0, "person"),)))
     train = streets("cam1/1.jpg", "cam1/2.jpg")
     names = ["cam2/1.jpg"]
-    outlines, findings = outlines_from_labelme(tmp_path, train, scene_rows=ALL, test_names=names)
+    outlines, findings = outlines_from_labelme(tmp_path, train, scene_rows=ALL, other_names=names)
     assert outlines == {}
     assert coded(findings) == ["file-ambiguous"]
 

@@ -266,7 +266,7 @@ def _pack(path: Path) -> str:
 
 
 def _subset(path: Path) -> str:
-    outlines, findings = outlines_from_labelme(path.parent, TABLE, scene_rows=np.array([0]), train_ids=IDS)
+    outlines, findings = outlines_from_labelme(path.parent, TABLE, scene_rows=np.array([0]), ids=IDS)
     _explained(findings)
     for outline in outlines.values():
         assert np.isfinite(outline.area) and outline.area > 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from maskps.evaluation import read_detections
 from maskps.evaluation.result_file import read_results
 from maskps.training import RunInfo, SceneDataset, load_config
 from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
-from maskps.training.run import write_run_files
+from maskps.training.run import read_run_files, write_run_files
 from maskps_cli.main import main
 
 SETTINGS = ["pretrained=none", "masks=false", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
@@ -128,6 +130,44 @@ def test_annotated_boxes_leave_no_query_undetected(few_scenes: Path, network: Pa
     failures = content["results"][0]["failures"]
     assert failures["not detected"] == failures["below score threshold"] == 0
     assert content["detection"] == {}
+
+
+def test_outlines_measure_the_masks_of_persons_that_training_did_not_use(
+    few_scenes: Path, network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run trained without masks, so all outlines of training images count."""
+    drawn, out = few_scenes / "truth" / "labelme", tmp_path / "r.json"
+    asked = ("eval", few_scenes, "--run", network, "--gallery-size", "6", "--outlines", drawn)
+    result = run(*asked, "--out", out)
+    assert result.exit_code == 0, result.output
+    train = open_dataset(few_scenes).train
+    quality = read_results(out).mask_quality
+    assert quality is not None
+    assert (quality.train_persons, quality.test_persons) == (int(train.is_labeled.sum()), 0)
+    assert f"predicted masks: IoU {quality.iou:.3f} (mean mask {quality.iou_mean_mask:.3f}" in result.stdout
+    assert "worse than one constant mask" in caplog.text
+
+    info, config = read_run_files(network)
+    used = tmp_path / "run"
+    shutil.copytree(network, used)
+    with_persons = np.unique(train.scene_of_person[train.is_labeled])
+    names = train.names[with_persons].tolist()
+    write_run_files(used, replace(info, images_with_masks=names[1:]), config)
+    result = run(*asked[:3], used, *asked[4:], "--json")
+    left = json.loads(result.stdout)["mask_quality"]["train_persons"]
+    assert left == train.labeled_per_scene[with_persons[0]]
+
+    write_run_files(used, replace(info, images_with_masks=names), config)
+    result = run(*asked[:3], used, *asked[4:])
+    assert result.exit_code == 1 and "draw some persons of test images" in result.stderr
+
+
+def test_a_folder_without_outlines_of_these_images_is_an_error(
+    few_scenes: Path, network: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s1.txt").write_text("")
+    result = run("eval", few_scenes, "--run", network, "--gallery-size", "6", "--outlines", tmp_path)
+    assert result.exit_code == 1 and "0 files of its images" in result.stderr and "1 .txt" in result.stderr
 
 
 def test_interrupted_it_says_so_and_resumes(
