@@ -121,6 +121,9 @@ class TrainConfig:
     bias_lr_factor: float = _setting(2.0, above=0, high=10**3)  # [OIM] biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0, high=10**3)  # [OIM] ... and do not decay
     gradient_clip: float = _setting(0.0, low=0, high=10**9)  # [ours] largest gradient norm; 0 = not limited
+    precise_bn_images: int = _setting(
+        0, low=0, high=10**6
+    )  # [ours] for norms at the end; 0 = running average
 
     # -- the run ----------------------------------------------------------------------------------------
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling

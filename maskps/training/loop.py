@@ -30,6 +30,7 @@ from maskps.training.checkpoint import (
 from maskps.training.data import Batch, SceneDataset, batches_of_steps
 from maskps.training.evaluations import Evaluations
 from maskps.training.interrupts import Interruption
+from maskps.training.precise_bn import estimate_norms
 from maskps.training.report import MetricsFile, StepReport, Stopwatch, TrainResult
 from maskps.training.run import (
     CONFIG,
@@ -194,7 +195,7 @@ class TrainingLoop:
         with ExitStack() as stack:
             if is_first:
                 self._open_files(stack)
-            self._between_steps(self._evaluate_if_due)
+            self._between_steps(self._after_resuming)
             stepper = Stepper(self.model, self.optimizer, self.config, self.processes, self.device)
             path = self.run_dir / TIMING if is_first else None
             watch = Stopwatch(path, steps_per_epoch=self.info.steps_per_epoch)
@@ -209,6 +210,9 @@ class TrainingLoop:
             for batches in watch.waiting_for(loaded):
                 self.is_between_steps = False
                 report = self._take_step(stepper, batches, watch)
+                if is_first and (self.step == self.info.steps or self._is_evaluation_due()):
+                    estimate_norms(self.model, self.scenes, self.device)
+                    watch.skip()
                 if self.metrics is not None:
                     self.metrics.write(report)
                 self.is_between_steps = True
@@ -265,6 +269,12 @@ class TrainingLoop:
         if self.processes.any(self.interruption.requested and is_unfinished):
             raise KeyboardInterrupt
 
+    def _after_resuming(self) -> None:
+        """Evaluates where the run was interrupted before or in an evaluation."""
+        if self._is_evaluation_due():
+            estimate_norms(self.model, self.scenes, self.device)
+            self._evaluate_if_due()
+
     def _after_step(self, report: StepReport, batch: Batch, watch: Stopwatch) -> None:
         """What the first process does after every step."""
         every = self.config.checkpoint_every
@@ -311,7 +321,8 @@ class TrainingLoop:
                 self._save()
             found = f"interrupted after step {self.step}; a checkpoint of it is saved"
         else:
-            found = f"interrupted in step {self.step + 1}; the last checkpoint is the one saved before"
+            step = min(self.step + 1, self.info.steps)
+            found = f"interrupted in step {step}; the last checkpoint is the one saved before"
         error = TrainingError(
             self.run_dir,
             expected=f"{self.info.steps} steps",

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import maskps.training.evaluations
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, TrainingError
 from maskps.structures import PersonSearchDataset
-from maskps.training import StepReport, TrainConfig, load_run, train
+from maskps.training import SceneDataset, StepReport, TrainConfig, load_run, train
 from maskps.training.checkpoint import best_path, read_checkpoint
+from maskps.training.precise_bn import estimate_norms
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -25,8 +27,9 @@ def scenes(few_scenes: Path) -> PersonSearchDataset:
 
 @pytest.fixture
 def config(make_config: MakeConfig) -> Callable[..., TrainConfig]:
-    """Three epochs of three steps, evaluated after each."""
+    """Three epochs of three steps, evaluated after each, with precise statistics of batch norms."""
     values = {"masks": False, "epochs": 3, "batch_size": 4, "eval_every": 1, "eval_gallery_size": 4}
+    values["precise_bn_images"] = 2
     return lambda **changes: make_config(**(values | changes))
 
 
@@ -45,7 +48,11 @@ def test_an_epoch_in_so_many_is_evaluated_and_the_best_is_kept(
         (12, 4, "TestG4"),
     ]
     best = max(lines, key=lambda line: (line["mAP"], -line["step"]))
-    assert load_run(run, checkpoint="best").step == best["step"]
+    kept = load_run(run, checkpoint="best")
+    assert kept.step == best["step"]
+    before = {name: value.clone() for name, value in kept.model.state_dict().items()}
+    estimate_norms(kept.model.train(), SceneDataset(scenes, None, kept.config), kept.device)
+    assert all(torch.equal(value, before[name]) for name, value in kept.model.state_dict().items())
 
 
 def test_evaluating_does_not_change_the_training(

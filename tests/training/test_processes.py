@@ -17,8 +17,9 @@ from maskps.errors import ConfigError, TrainingError
 from maskps.model.processes import Processes
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
-from maskps.training import StepReport, TrainConfig, train
+from maskps.training import SceneDataset, StepReport, TrainConfig, load_run, train
 from maskps.training.checkpoint import checkpoint_path, checkpoint_steps, read_checkpoint
+from maskps.training.precise_bn import estimate_norms
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -109,6 +110,24 @@ def test_two_processes_are_one_with_twice_the_batch(
     train(one, dataset, subset, split, resume=True)
     assert_equal_runs(whole, split)
     assert "Warning" not in stopped.stderr
+
+
+def test_the_last_checkpoint_of_two_processes_has_precise_statistics(
+    torchrun: Callable[..., subprocess.CompletedProcess[str]],
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+) -> None:
+    """Those that one process estimates from the same weights."""
+    config, path = make_config(batch_size=2, epochs=1, precise_bn_images=5), tmp_path / "run"
+    ended = torchrun(config, path)
+    assert ended.returncode == 0, ended.stderr
+    run = load_run(path)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    estimate_norms(run.model.train(), SceneDataset(dataset, subset, config), run.device)
+    for name, value in run.model.state_dict().items():
+        torch.testing.assert_close(value, before[name], msg=name)
 
 
 def test_a_process_that_fails_ends_the_others_with_a_message(
