@@ -43,12 +43,28 @@ for command in (annotate, build_subset, convert, cut, import_masks, stats, verif
     required=True,
     help="tiny: for a 10-minute CPU run; small: 1,600 images; cuhk-sysu: the published counts.",
 )
+@click.option(
+    "--backgrounds",
+    type=click.Choice(["natural", "misleading"]),
+    default="natural",
+    show_default=True,
+    help="misleading: a training identity is mostly before one camera; true matches are before others.",
+)
 @seed_option
 @jobs_option
 @click.option("--no-images", is_flag=True, help="Write the annotation only.")
 @force_option
 @quiet_option
-def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: bool, quiet: bool) -> None:
+def synth(
+    out: Path,
+    scale: str,
+    backgrounds: str,
+    seed: int,
+    jobs: int,
+    no_images: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
     """Render a synthetic person-search data set in the CUHK-SYSU layout.
 
     Writes OUT/Image/SSM/*.jpg, OUT/annotation/**.mat and the true visible outlines of every person:
@@ -66,6 +82,7 @@ def synth(out: Path, scale: str, seed: int, jobs: int, no_images: bool, force: b
             out,
             scale=scale,
             seed=seed,
+            backgrounds=backgrounds,
             jobs=jobs,
             images=not no_images,
             force=force,

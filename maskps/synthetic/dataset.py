@@ -30,7 +30,16 @@ from maskps.masks.labelme_file import BOX_KEY, HOLE_FLAG, LabelMeFile, LabelMeSh
 from maskps.structures import SceneTable
 from maskps.synthetic.appearance import draw_appearance
 from maskps.synthetic.camera import Camera, CameraPlan, open_camera
-from maskps.synthetic.plan import SCALES, TEST, TRAIN, ScenePlan, SplitPlan, SynthScale, plan_splits
+from maskps.synthetic.plan import (
+    BACKGROUNDS,
+    SCALES,
+    TEST,
+    TRAIN,
+    ScenePlan,
+    SplitPlan,
+    SynthScale,
+    plan_splits,
+)
 from maskps.synthetic.protocols import plan_protocols
 from maskps.synthetic.scene import RenderedScene, place_people, render_scene
 
@@ -46,6 +55,7 @@ class SyntheticSummary:
 
     scale: str
     seed: int
+    backgrounds: str
     images: bool
     train_images: int
     train_images_unlabeled_only: int
@@ -66,7 +76,8 @@ class SyntheticSummary:
         persons = f"{self.train_labeled:,} labeled persons ({self.train_ids:,} identities)"
         return (
             f"{self.train_images:,} training images with {persons} and {self.train_unlabeled:,} unlabeled; "
-            f"{self.test_images:,} test images, {max(self.queries.values()):,} queries"
+            f"{self.test_images:,} test images, {max(self.queries.values()):,} queries; "
+            f"{self.backgrounds} backgrounds"
         )
 
 
@@ -75,6 +86,7 @@ def write_synthetic(
     *,
     scale: str | SynthScale,
     seed: int = 0,
+    backgrounds: str = "natural",
     jobs: int = 1,
     images: bool = True,
     force: bool = False,
@@ -88,6 +100,8 @@ def write_synthetic(
 
     Args:
         scale: "tiny", "small" or "cuhk-sysu", a key of `SCALES`; or your own counts.
+        backgrounds: "natural", or "misleading" as in Fig. 1: in training the background says who somebody
+            is, in test it says who it is not (`plan_splits`, `plan_protocols`).
         jobs: worker processes. They are spawned, so a script that asks for more than one needs the usual
             `if __name__ == "__main__"`.
         images: False writes the annotation only, without images and outlines. People stand where the same
@@ -95,19 +109,13 @@ def write_synthetic(
         progress: called with (scenes done, scenes in all).
 
     Raises:
-        ConfigError: an unknown scale, a negative seed, fewer than one job.
+        ConfigError: unknown scale or backgrounds, a negative seed, fewer than one job.
         OutputExistsError: as `folder_written_atomically`.
     """
-    name = scale if isinstance(scale, str) else "custom"
-    if isinstance(scale, str):
-        if scale not in SCALES:
-            raise ConfigError("scale", expected=f"one of {', '.join(SCALES)}", found=f"'{scale}'")
-        scale = SCALES[scale]
-    for option, value, least in (("seed", seed, 0), ("jobs", jobs, 1)):
-        if value < least:
-            raise ConfigError(option, expected=f"a whole number, at least {least}", found=str(value))
+    _check_options(scale, seed, backgrounds, jobs)
+    name, scale = (scale, SCALES[scale]) if isinstance(scale, str) else ("custom", scale)
     with folder_written_atomically(out, record=SYNTHETIC_RECORD, force=force) as folder:
-        splits = plan_splits(scale, seed=seed)
+        splits = plan_splits(scale, seed=seed, backgrounds=backgrounds)
         total = sum(len(split.scenes) for split in splits)
         done = 0
         tables: list[SceneTable] = []
@@ -124,7 +132,7 @@ def write_synthetic(
             tables.append(_table(split, truths))
             shares.append(np.concatenate([truth.visible for truth in truths]))
         train, test = tables
-        protocols = plan_protocols(scale, test, splits[1].ids, shares[1], seed=seed)
+        protocols = plan_protocols(scale, test, splits[1].ids, shares[1], seed=seed, backgrounds=backgrounds)
         write_cuhk_sysu(
             folder,
             train=train,
@@ -136,6 +144,7 @@ def write_synthetic(
         summary = SyntheticSummary(
             scale=name,
             seed=seed,
+            backgrounds=backgrounds,
             images=images,
             train_images=len(train),
             train_images_unlabeled_only=int((train.labeled_per_scene == 0).sum()),
@@ -150,6 +159,15 @@ def write_synthetic(
         content = {"format": "maskps-synthetic", "version": 1, **summary.to_dict()}
         write_json(folder / SYNTHETIC_RECORD, content)
     return summary
+
+
+def _check_options(scale: str | SynthScale, seed: int, backgrounds: str, jobs: int) -> None:
+    for option, choice, choices in (("scale", scale, SCALES), ("backgrounds", backgrounds, BACKGROUNDS)):
+        if isinstance(choice, str) and choice not in choices:
+            raise ConfigError(option, expected=f"one of {', '.join(choices)}", found=f"'{choice}'")
+    for option, value, least in (("seed", seed, 0), ("jobs", jobs, 1)):
+        if value < least:
+            raise ConfigError(option, expected=f"a whole number, at least {least}", found=str(value))
 
 
 @dataclass(frozen=True)

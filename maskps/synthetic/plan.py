@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from maskps.errors import ConfigError
 from maskps.structures import UNLABELED_PID
+from maskps.synthetic.arrangement import mostly_at_home, without_repeats
 from maskps.synthetic.camera import CameraPlan, plan_camera
 from maskps_manifest import cuhk_sysu as published
 
 TRAIN, TEST = 0, 1
+BACKGROUNDS = ("natural", "misleading")
+"""What backgrounds say about identities: nothing, or, in training only, who is likely before them."""
+TEST_CAMERAS_MORE = 2
 _MOST_LABELED, _MOST_PEOPLE = 5, 12  # in one scene
 _PLAN, _CAMERA, _IDENTITY, _SCENE, _NAMES, PROTOCOL = range(6)  # the purposes of streams of random numbers
 
@@ -136,8 +140,17 @@ class SplitPlan:
         return self.seed, self.split, _IDENTITY, pid
 
 
-def plan_splits(scale: SynthScale, *, seed: int) -> tuple[SplitPlan, SplitPlan]:
-    """Returns the plans of the training and the test split; they share no identity, camera or name."""
+def plan_splits(scale: SynthScale, *, seed: int, backgrounds: str = "natural") -> tuple[SplitPlan, SplitPlan]:
+    """Returns the plans of the training and the test split; they share no identity or name.
+
+    With natural backgrounds nobody is twice before one camera where that is possible, and the splits share
+    no camera. Misleading ones differ: in training an identity is mostly before one camera, its home, so that
+    the background says who it is; in test people are as before, but the cameras are some of training's, so
+    few that each has many scenes: `TEST_CAMERAS_MORE` more than an identity has scenes at most.
+
+    Args:
+        backgrounds: one of `BACKGROUNDS`.
+    """
     rng = np.random.default_rng((seed, TRAIN, _NAMES))
     scenes = scale.train.scenes + scale.test.scenes
     held_out = np.sort(rng.choice(scenes, scale.test.scenes, replace=False))
@@ -152,6 +165,7 @@ def plan_splits(scale: SynthScale, *, seed: int) -> tuple[SplitPlan, SplitPlan]:
             seed=seed,
             numbers=numbers[split],
             ids=np.array([f"p{number}" for number in ids[split]], dtype=np.str_),
+            misleading=backgrounds == "misleading",
         )
         for split, counts in ((TRAIN, scale.train), (TEST, scale.test))
     )
@@ -166,19 +180,25 @@ def _plan_split(
     seed: int,
     numbers: NDArray[np.int64],
     ids: NDArray[np.str_],
+    misleading: bool,
 ) -> SplitPlan:
     rng = np.random.default_rng((seed, split, _PLAN))
-    camera = rng.permutation(np.arange(counts.scenes) % counts.cameras)
+    fewest, most = counts.appearances
+    cameras = counts.cameras
+    if misleading and split == TEST:
+        cameras = min(cameras, most + TEST_CAMERAS_MORE)
+    camera = rng.permutation(np.arange(counts.scenes) % cameras)
     bare = np.zeros(counts.scenes, dtype=bool)
     bare[rng.choice(counts.scenes, counts.unlabeled_only, replace=False)] = True
-    fewest, most = counts.appearances
     owners = _spread(counts.labeled, counts.identities, least=fewest, most=most, rng=rng)
     places = _spread(
         counts.labeled, counts.scenes - counts.unlabeled_only, least=1, most=_MOST_LABELED, rng=rng
     )
     pid = np.repeat(np.arange(1, counts.identities + 1), owners)
     scene = rng.permutation(np.repeat(np.flatnonzero(~bare), places))
-    scene = _without_repeats(pid, scene, camera, rng=rng)
+    scene = without_repeats(pid, scene, camera, rng=rng)
+    if misleading and split == TRAIN:
+        scene = mostly_at_home(pid, scene, camera, rng=rng)
     labeled = np.bincount(scene, minlength=counts.scenes)
     others = _spread(
         counts.unlabeled, counts.scenes, least=np.where(bare, 1, 0), most=_MOST_PEOPLE - labeled, rng=rng
@@ -189,8 +209,12 @@ def _plan_split(
         split=split,
         seed=seed,
         cameras=tuple(
-            plan_camera((seed, split, _CAMERA, index), longest=scale.longest, heights=scale.heights)
-            for index in range(counts.cameras)
+            plan_camera(
+                (seed, TRAIN if misleading else split, _CAMERA, index),
+                longest=scale.longest,
+                heights=scale.heights,
+            )
+            for index in range(cameras)
         ),
         scenes=tuple(
             ScenePlan(
@@ -230,52 +254,3 @@ def _spread(
         drawn = rng.choice(cells, missing, p=open_cells / open_cells.sum())
         counts = np.minimum(counts + np.bincount(drawn, minlength=cells), room)
     return counts
-
-
-def _without_repeats(
-    pid: NDArray[np.int64], scene: NDArray[np.int64], camera: NDArray[np.int64], *, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Returns `scene` rearranged: nobody is twice in a scene nor, where possible, before one camera."""
-    scene = scene.copy()
-    last_strict = 12
-    for attempt in range(200):
-        key = scene if attempt > last_strict and attempt % 2 else camera[scene]
-        # equal pids stand together; a repeat is the second occurrence of (pid, key)
-        order = np.lexsort((key, pid))
-        same = (np.diff(pid[order]) == 0) & (np.diff(key[order]) == 0)
-        if not same.any():
-            if key is scene or attempt <= last_strict:
-                return scene
-            continue
-        for row in order[1:][same]:
-            _swap(int(row), pid, scene, camera, rng)
-    return scene
-
-
-def _swap(
-    row: int,
-    pid: NDArray[np.int64],
-    scene: NDArray[np.int64],
-    camera: NDArray[np.int64],
-    rng: np.random.Generator,
-) -> None:
-    """Exchanges the scene of `row` with one that suits both persons, or comes closest to that."""
-    own = _run_of(pid, row)
-    for attempt in range(60):
-        other = int(rng.integers(0, len(pid)))
-        theirs = _run_of(pid, other)
-        key = camera[scene] if attempt < 45 else scene
-        if pid[other] == pid[row]:
-            continue
-        if (
-            np.count_nonzero(key[own] == key[other]) == 0
-            and np.count_nonzero(key[theirs] == key[row]) == 0
-            and not (scene[own] == scene[other]).any()
-            and not (scene[theirs] == scene[row]).any()
-        ):
-            scene[row], scene[other] = scene[other], scene[row]
-            return
-
-
-def _run_of(pid: NDArray[np.int64], row: int) -> slice:
-    return slice(int(np.searchsorted(pid, pid[row], "left")), int(np.searchsorted(pid, pid[row], "right")))

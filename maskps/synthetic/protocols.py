@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.errors import ConfigError
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import SceneTable
 from maskps.synthetic.plan import PROTOCOL, TEST, SynthScale
 
 
 def plan_protocols(
-    scale: SynthScale, test: SceneTable, ids: NDArray[np.str_], visible: NDArray[np.float64], *, seed: int
+    scale: SynthScale,
+    test: SceneTable,
+    ids: NDArray[np.str_],
+    visible: NDArray[np.float64],
+    *,
+    seed: int,
+    backgrounds: str = "natural",
 ) -> dict[str, SearchProtocol]:
     """Returns the test protocols by name. Each has one query per test identity, in the order of their pids.
 
@@ -19,8 +26,17 @@ def plan_protocols(
     without that identity. Smaller galleries are the beginnings of larger ones. "Resolution" has the queries
     with the smallest boxes, "Occlusion" those with the smallest visible shares.
 
+    If backgrounds are misleading, the scenes of the query's camera come before the other random ones, and the
+    identity's scenes before that camera are left out: what looks like the query's background is always
+    somebody else's.
+
     Args:
+        test: with its cameras.
         visible: (P,) visible share of each person of `test`.
+        backgrounds: one of `BACKGROUNDS`.
+
+    Raises:
+        ConfigError: misleading backgrounds, and an identity is before one camera only.
     """
     rng = np.random.default_rng((seed, TEST, PROTOCOL))
     scene_of = test.scene_of_person
@@ -34,7 +50,10 @@ def plan_protocols(
     for query, rows in enumerate(rows_of):
         truth = rng.permutation(rows[rows != queries[query]])
         others = rng.permutation(len(test))
-        others = others[~np.isin(others, scene_of[rows])][: longest - len(truth)]
+        others = others[~np.isin(others, scene_of[rows])]
+        if backgrounds == "misleading":
+            truth, others = _against_background(test, scene_of[queries[query]], truth, others)
+        others = others[: longest - len(truth)]
         entries = np.concatenate([scene_of[truth], others])
         galleries[query, : len(entries)] = entries
         truths.append(truth)
@@ -65,3 +84,20 @@ def plan_protocols(
         "Occlusion": protocol(hidden, scale.subset_gallery),
         "Resolution": protocol(small, scale.subset_gallery),
     }
+
+
+def _against_background(
+    test: SceneTable, scene: np.int64, truth: NDArray[np.int64], others: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the true rows before other cameras than the query's, and other scenes, of its camera first."""
+    assert test.camera is not None
+    own = test.camera[scene]
+    kept = truth[test.camera[test.scene_of_person[truth]] != own]
+    if not len(kept):
+        raise ConfigError(
+            "scale",
+            expected="identities before more than one camera, for misleading backgrounds",
+            found=f"an identity with all its {len(truth) + 1} scenes before one",
+            hint="more cameras in the test split",
+        )
+    return kept, others[np.argsort(test.camera[others] != own, kind="stable")]

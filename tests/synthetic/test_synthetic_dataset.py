@@ -43,6 +43,16 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_jobs(
     assert contents_of(tmp_path / "again") == contents_of(written[0])
 
 
+def test_misleading_backgrounds_are_recorded_and_give_the_same_bytes_whatever_the_jobs(
+    written: tuple[Path, SyntheticSummary, list], few_scenes_scale: SynthScale, tmp_path: Path
+) -> None:
+    for out, jobs in (("once", 1), ("again", 2)):
+        write_synthetic(tmp_path / out, scale=few_scenes_scale, seed=3, backgrounds="misleading", jobs=jobs)
+    assert contents_of(tmp_path / "again") == contents_of(tmp_path / "once")
+    assert json.loads((tmp_path / "once/synth.json").read_text())["backgrounds"] == "misleading"
+    assert json.loads((written[0] / "synth.json").read_text())["backgrounds"] == "natural"
+
+
 def test_another_seed_gives_other_images(
     written: tuple[Path, SyntheticSummary, list], few_scenes_scale: SynthScale, tmp_path: Path
 ) -> None:

@@ -168,6 +168,7 @@ def test_counts_that_cannot_be_are_refused() -> None:
     ("options", "message"),
     [
         ({"scale": "huge"}, "tiny, small, cuhk-sysu"),
+        ({"backgrounds": "blurred"}, "natural, misleading"),
         ({"seed": -1}, "at least 0"),
         ({"jobs": 0}, "at least 1"),
     ],
