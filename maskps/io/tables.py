@@ -132,7 +132,9 @@ class Table:
             return "\n\n".join(part for part in (f"**{title}**", table, self.note) if part) + "\n"
         caption = _latex_escaped(f"{self.title or self.name}. {self.note}".strip())
         letters = "".join(side[0] for side in sides)
-        return texts.to_latex(index=False, escape=True, column_format=letters, caption=caption)
+        latex = texts.to_latex(index=False, escape=True, column_format=letters, caption=caption)
+        # LaTeX's own fonts show a plain < and > as ¡ and ¿.
+        return latex.replace("<", r"\textless{}").replace(">", r"\textgreater{}")
 
     def _numbers(self) -> dict[str, list[Value]]:
         """Returns the columns of the CSV by name."""

@@ -101,6 +101,11 @@ def test_a_head_sorts_its_table_by_number(report: Path, visit: Visits) -> None:
     assert again == sorted(cells)
 
 
+def test_a_difference_sorts_by_its_mean_and_a_small_p_as_a_number(report: Path, visit: Visits) -> None:
+    numbers = "['+2.1 [-0.3, +4.5]', '-0.4 [-0.8, 0.0]', '0.043', '<0.001'].map(number)"
+    assert visit(report).page.evaluate(numbers) == [2.1, -0.4, 0.043, 0.001]
+
+
 def test_it_can_be_read_without_javascript(report: Path, chromium: Any) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -83,6 +83,12 @@ def test_latex_is_escaped_and_counts_the_table_itself() -> None:
     assert r"first run & 1,952 & 33.3 ± 5.1 & +1.2 \\" in text
 
 
+def test_latex_compares_with_signs_that_its_fonts_have() -> None:
+    text = Table("p <0.05", (Column("p", "p"),), (("<0.001",), (">1",))).to_text("latex")
+    assert r"\caption{p \textless{}0.05.}" in text
+    assert r"\textless{}0.001 \\" in text and r"\textgreater{}1 \\" in text
+
+
 @pytest.mark.parametrize("text_format", ["csv", "markdown", "latex"])
 def test_a_table_without_rows_still_has_its_heads(text_format: TextFormat) -> None:
     text = Table("empty", TABLE.columns, ()).to_text(text_format)

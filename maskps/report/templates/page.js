@@ -1,8 +1,8 @@
 // Tables sort by a click on a head, numbers by size. Without this the page is complete, only not sortable.
 "use strict";
 const number = (text) => {
-  const found = /^[+\-−]?[\d,]*\.?\d+/.exec(text);
-  return found ? Number(found[0].replace(/,/g, "").replace("−", "-")) : NaN;
+  const found = /^<?([+\-−]?[\d,]*\.?\d+)/.exec(text);  // p may be "<0.001"
+  return found ? Number(found[1].replace(/,/g, "").replace("−", "-")) : NaN;
 };
 const compare = (one, other) => {
   const [a, b] = [number(one), number(other)];
