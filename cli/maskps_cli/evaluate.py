@@ -57,6 +57,11 @@ def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str)
     help="Folder of LabelMe files: also measure the masks predicted for persons whose outline RUN did not "
     "train with.",
 )
+@click.option(
+    "--background-sensitivity",
+    is_flag=True,
+    help="With --outlines of test persons: also measure how far embeddings depend on the background.",
+)
 @device_option
 def evaluate(
     root: Path,
@@ -68,6 +73,7 @@ def evaluate(
     save_detections: Path | None,
     checkpoint: str,
     outlines: Path | None,
+    background_sensitivity: bool,
     device: str,
 ) -> None:
     """Measure person search on the test split of ROOT: mAP and top-1, 5, 10.
@@ -86,6 +92,8 @@ def evaluate(
 
     if scoring.out and save_detections and scoring.out.resolve() == save_detections.resolve():
         raise click.UsageError("--out and --save-detections are the same file")
+    if background_sensitivity and outlines is None:
+        raise click.UsageError("--background-sensitivity needs --outlines DIR")
     is_quiet = printing.quiet or not is_first_process()
 
     def drawn(dataset: PersonSearchDataset) -> PersonOutlines:
@@ -105,6 +113,7 @@ def evaluate(
                 gt_boxes=gt_boxes,
                 save_detections=save_detections,
                 outlines=drawn if outlines else None,
+                background_sensitivity=background_sensitivity,
             ),
             device=device,
             progress=update,

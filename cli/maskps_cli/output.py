@@ -141,6 +141,13 @@ def print_result_file(title: str, results: ResultFile) -> None:
         echo(f"detector, {name} persons: recall {recall}, AP {precision} ({thresholds}, {where})")
     if results.mask_quality is not None:
         print_mask_quality(results.mask_quality)
+    if results.background_sensitivity is not None:
+        moved = results.background_sensitivity
+        echo(
+            f"background sensitivity {moved.sensitivity:.3f}: mean cosine distance of a person before two "
+            f"backgrounds {moved.between_backgrounds:.3f}, of two persons {moved.between_persons:.3f}; "
+            f"{moved.persons:,} persons before {moved.backgrounds} backgrounds each"
+        )
 
 
 def print_mask_quality(quality: MaskQuality) -> None:

@@ -5,7 +5,8 @@
  "source": {"run", "detections" (one or both), "masks", "recipe", "step"},
  "results": [the keys of `ProtocolResult.to_dict()`, ...],
  "detection": {"all": {the keys of `DetectionResult.to_dict()`}, "labeled": {...}},
- "mask_quality": {the fields of `MaskQuality`}, where outlines were given}
+ "mask_quality": {the fields of `MaskQuality`}, "background_sensitivity": {those of `BackgroundSensitivity`};
+ both only where they were measured}
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import numpy as np
 
 from maskps.errors import InputFileError
+from maskps.evaluation.background import BackgroundSensitivity
 from maskps.evaluation.detection import DetectionResult
 from maskps.evaluation.mask_quality import MaskQuality
 from maskps.evaluation.methods import METHODS
@@ -37,7 +39,7 @@ _WHAT = "results of maskps score or maskps eval"
 _HINT = "the file was edited or cut off; write it again with --out"
 _ROUNDING = 1e-9
 
-Record = TypeVar("Record", "ResultData", "ResultSource", DetectionResult, MaskQuality)
+Record = TypeVar("Record", "ResultData", "ResultSource", DetectionResult, MaskQuality, BackgroundSensitivity)
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ class ResultFile:
         results: a line for each protocol and method.
         detection: of the detector, by "all" and "labeled" persons; empty without the annotation of all
             persons.
-        mask_quality: of the mask branch; None where no outlines were given.
+        mask_quality, background_sensitivity: of the mask branch and of the embedding, on persons with an
+            outline; None where not measured.
     """
 
     data: ResultData
@@ -186,6 +189,7 @@ class ResultFile:
     results: tuple[ProtocolResult, ...]
     detection: Mapping[str, DetectionResult] = field(default_factory=dict)
     mask_quality: MaskQuality | None = None
+    background_sensitivity: BackgroundSensitivity | None = None
 
     def to_dict(self, *, per_query: bool = True) -> dict[str, Any]:
         """Returns plain values, ready for JSON, without the header of the file."""
@@ -193,13 +197,17 @@ class ResultFile:
         for name in ("run", "detections"):
             if source[name] is None:
                 del source[name]
-        quality = {} if self.mask_quality is None else {"mask_quality": asdict(self.mask_quality)}
+        measured = {
+            name: asdict(value)
+            for name in ("mask_quality", "background_sensitivity")
+            if (value := getattr(self, name)) is not None
+        }
         return {
             "data": asdict(self.data),
             "source": source,
             "results": [line.to_dict(per_query=per_query) for line in self.results],
             "detection": {name: result.to_dict() for name, result in self.detection.items()},
-            **quality,
+            **measured,
         }
 
 
@@ -234,16 +242,19 @@ def read_results(path: Path) -> ResultFile:
         source=source,
         results=tuple(_read_line(path, number, line) for number, line in enumerate(lines)),
         detection={name: _read_detection(path, name, detection) for name in detection},
-        mask_quality=_read_mask_quality(path, content) if "mask_quality" in content else None,
+        mask_quality=_read_measured(MaskQuality, path, content, "mask_quality"),
+        background_sensitivity=_read_measured(BackgroundSensitivity, path, content, "background_sensitivity"),
     )
 
 
-def _read_mask_quality(path: Path, content: Mapping[str, Any]) -> MaskQuality:
-    result = _record(MaskQuality, path, json_field(content, "mask_quality", dict, path, hint=_HINT))
-    for name, value in asdict(result).items():
+def _read_measured(cls: type[Record], path: Path, content: Mapping[str, Any], key: str) -> Record | None:
+    if key not in content:
+        return None
+    result = _record(cls, path, json_field(content, key, dict, path, hint=_HINT))
+    for name, value in vars(result).items():
         if not (_is_fraction(value) if name.startswith("iou") else 0 <= value < math.inf):
-            found = f"{name} {value}"
-            raise InputFileError(path, expected="'mask_quality' as maskps writes it", found=found, hint=_HINT)
+            expected, found = f"'{key}' as maskps writes it", f"{name} {value}"
+            raise InputFileError(path, expected=expected, found=found, hint=_HINT)
     return result
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from maskps.datasets import open_dataset
+from maskps.evaluation.background import Cutout, measure_background_sensitivity, plan_cutouts
 from maskps.evaluation.detections_file import MARK, write_detections
 from maskps.evaluation.extraction import Extraction, parts_folder
 from maskps.evaluation.mask_quality import check_not_empty, measure_masks
@@ -36,6 +37,8 @@ class NetworkOptions:
         save_detections: file for the detections, which is replaced if the scoring options say `force`.
         outlines: called with the data set; returns outlines of its persons. The masks of those whose outline
             the run did not train with are predicted and measured (`measure_masks`).
+        background_sensitivity: also measure how far embeddings depend on the background, with the outlines of
+            test images (`measure_background_sensitivity`).
     """
 
     checkpoint: str = "last"
@@ -43,6 +46,7 @@ class NetworkOptions:
     gt_boxes: bool = False
     save_detections: Path | None = None
     outlines: Callable[[PersonSearchDataset], PersonOutlines] | None = None
+    background_sensitivity: bool = False
 
 
 def evaluate_run(
@@ -63,7 +67,7 @@ def evaluate_run(
         root: folder of the data set.
         run: folder of the run.
         progress: called after each image with (images done, images in all); then likewise for images with
-            outlines.
+            outlines, and for persons before other backgrounds.
 
     Raises:
         MaskpsError: as `task_of_dataset`, `load_run`, `Extraction`, `score` and `options.outlines`; a file to
@@ -82,6 +86,10 @@ def evaluate_run(
     quality = None
     if work.outlines is not None:
         quality = measure_masks(work.network.predictor(), work.dataset, work.outlines, progress=progress)
+    sensitivity = None
+    if work.cutouts is not None:
+        predictor = work.network.predictor(feature=options.feature)
+        sensitivity = measure_background_sensitivity(predictor, work.dataset, work.cutouts, progress=progress)
     results = ResultFile(
         data=work.task.data,
         source=ResultSource(
@@ -94,6 +102,7 @@ def evaluate_run(
         results=score(work.task, detections, scoring, feature=options.feature),
         detection={} if options.gt_boxes else score_detector(work.task, detections, scoring),
         mask_quality=quality,
+        background_sensitivity=sensitivity,
     )
     if scoring.out is not None:
         write_results(scoring.out, results)
@@ -109,6 +118,7 @@ class _Work(NamedTuple):
     network: Run
     extraction: Extraction
     outlines: PersonOutlines | None
+    cutouts: list[Cutout] | None
 
 
 def _prepare(
@@ -125,10 +135,11 @@ def _prepare(
     dataset = open_dataset(root)
     task = task_of_dataset(dataset, scoring)
     network = load_run(run, device=place, checkpoint=options.checkpoint)
-    outlines = None
+    outlines = cutouts = None
     if options.outlines is not None:
         outlines = options.outlines(dataset).without_images(network.info.images_with_masks, dataset)
         check_not_empty(outlines)
+        cutouts = plan_cutouts(dataset, outlines) if options.background_sensitivity else None
     methods = [METHODS[name] for name in scoring.methods]
     unit_length = not any(method.is_distance for method in methods)
     extraction = Extraction(
@@ -141,4 +152,4 @@ def _prepare(
         query_images=any(method.needs_query_images for method in methods),
         processes=processes,
     )
-    return _Work(dataset, task, network, extraction, outlines)
+    return _Work(dataset, task, network, extraction, outlines, cutouts)

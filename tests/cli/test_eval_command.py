@@ -162,6 +162,23 @@ def test_outlines_measure_the_masks_of_persons_that_training_did_not_use(
     assert result.exit_code == 1 and "draw some persons of test images" in result.stderr
 
 
+def test_background_sensitivity_is_measured_with_outlines_of_test_persons(
+    few_scenes: Path, network: Path
+) -> None:
+    truth = few_scenes / "truth"
+    asked = ("eval", few_scenes, "--run", network, "--gallery-size", "6", "--background-sensitivity")
+    result = run(*asked, "--outlines", truth / "labelme_test", "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    persons = int(open_dataset(few_scenes).test.is_labeled.sum())
+    assert content["background_sensitivity"]["persons"] == content["mask_quality"]["test_persons"] == persons
+    assert content["background_sensitivity"]["sensitivity"] > 0
+    of_training = run(*asked, "--outlines", truth / "labelme")
+    assert of_training.exit_code == 1 and "in test images" in of_training.stderr
+    without = run(*asked)
+    assert without.exit_code == 2 and "--outlines DIR" in without.stderr
+
+
 def test_a_folder_without_outlines_of_these_images_is_an_error(
     few_scenes: Path, network: Path, tmp_path: Path
 ) -> None:

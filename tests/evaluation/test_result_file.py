@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from maskps.errors import InputFileError
+from maskps.evaluation.background import BackgroundSensitivity
 from maskps.evaluation.detection import DetectionResult
 from maskps.evaluation.mask_quality import MaskQuality
 from maskps.evaluation.result_file import (
@@ -48,6 +49,7 @@ RESULTS = ResultFile(
     results=(line(), line(protocol=ProtocolName("all", "same"), method="cbgm", gallery_size=6977)),
     detection={"all": DetectionResult(0.5, 0.4, 7, 9, 3, 0.5, 0.5, labeled_only=False)},
     mask_quality=MaskQuality(20, 0, 0.7, 0.6, 0.5, 0.3, 0.4),
+    background_sensitivity=BackgroundSensitivity(20, 3, 0.2, 0.1, 0.5),
 )
 
 
@@ -61,6 +63,7 @@ def test_everything_comes_back_at_full_precision(path: Path) -> None:
     again = read_results(path)
     assert (again.data, again.source, again.detection) == (RESULTS.data, RESULTS.source, RESULTS.detection)
     assert again.mask_quality == RESULTS.mask_quality
+    assert again.background_sensitivity == RESULTS.background_sensitivity
     assert again.to_dict() == RESULTS.to_dict()
     assert again.results[0].average_precisions[1] == 1 / 3
     assert again.results[0].hits.dtype == np.bool_ and again.results[0].hits.shape == (3, 3)
@@ -68,7 +71,8 @@ def test_everything_comes_back_at_full_precision(path: Path) -> None:
 
 def test_the_file_has_the_documented_keys(path: Path) -> None:
     content = json.loads(path.read_text())
-    assert list(content) == ["format", "version", "data", "source", "results", "detection", "mask_quality"]
+    parts = ["data", "source", "results", "detection", "mask_quality", "background_sensitivity"]
+    assert list(content) == ["format", "version", *parts]
     assert content["data"].keys() == {"kind", "name", "synthetic", "fingerprint"}
     assert content["source"].keys() == {"run", "masks", "recipe", "step"}
     assert content["results"][0]["average_precisions"][0] == 1
@@ -87,10 +91,11 @@ def test_a_run_and_its_detections_come_back_together(tmp_path: Path) -> None:
     assert read_results(tmp_path / "r.json").source == source
 
 
-def test_results_without_outlines_have_no_masks(tmp_path: Path) -> None:
-    write_results(tmp_path / "r.json", replace(RESULTS, mask_quality=None))
-    assert "mask_quality" not in json.loads((tmp_path / "r.json").read_text())
-    assert read_results(tmp_path / "r.json").mask_quality is None
+@pytest.mark.parametrize("key", ["mask_quality", "background_sensitivity"])
+def test_what_was_not_measured_is_not_there(key: str, tmp_path: Path) -> None:
+    write_results(tmp_path / "r.json", replace(RESULTS, **{key: None}))
+    assert key not in json.loads((tmp_path / "r.json").read_text())
+    assert getattr(read_results(tmp_path / "r.json"), key) is None
 
 
 def test_without_the_queries_a_line_keeps_its_sums() -> None:
@@ -127,6 +132,10 @@ def set_in_line(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda content: content["mask_quality"].__setitem__("iou", 1.1), "iou 1.1"),
         (lambda content: content["mask_quality"].__setitem__("bce", float("nan")), "bce nan"),
         (lambda content: content["mask_quality"].__setitem__("test_persons", -1), "test_persons -1"),
+        (
+            lambda content: content["background_sensitivity"].__setitem__("sensitivity", -0.1),
+            "sensitivity -0.1",
+        ),
         (lambda content: content.__setitem__("mask_quality", None), "'mask_quality'"),
         (set_in_line("mAP", 0.9), "the queries' mean"),
         (set_in_line("top5", 1), "the queries' mean"),
