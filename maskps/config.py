@@ -69,6 +69,7 @@ class TrainConfig:
     shorter_side: int = _setting(600, low=16, high=8192)  # [4.2]
     longest_side: int = _setting(1000, low=16, high=16384)  # [OIM] upper limit; shorter_side gives way to it
     flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; [ours] per image and epoch
+    background_replacement: float = _setting(0.0, low=0, high=1)  # [ours] share of images with pasted persons
 
     # -- region proposals -------------------------------------------------------------------------------
     anchor_sizes: tuple[int, ...] = _setting((128, 256, 512), low=1, high=16384)  # [OIM] 8, 16, 32 x stride
@@ -154,6 +155,13 @@ class TrainConfig:
                 expected="warmup_steps or warmup_epochs, not both",
                 found=f"warmup_steps = {self.warmup_steps} and warmup_epochs = {self.warmup_epochs:g}",
                 hint="set the other one to 0",
+            )
+        if self.background_replacement and not self.masks:
+            raise ConfigError(
+                "background_replacement",
+                expected="0 without masks: persons are cut out by their outlines",
+                found=f"{self.background_replacement:g} and masks = false",
+                hint="to load the outlines but leave out the mask loss, set masks = true and mask_weight = 0",
             )
 
     @property

@@ -29,8 +29,9 @@ from maskps.model.resize import resize_image
 from maskps.structures import MaskState, PersonSearchDataset, Scene
 from maskps.subset import Subset
 from maskps.training.interrupts import ignore_signals, signals_held_back
+from maskps.training.replacement import ResizedScene, with_persons_of
 
-_ORDER, _SCENE, _SHUFFLE = 1, 2, 3
+_ORDER, _SCENE, _SHUFFLE, _PASTE = 1, 2, 3, 4
 """First entry of each kind of seed, so that their random numbers are independent."""
 
 
@@ -79,7 +80,9 @@ class SceneDataset(Dataset[Batch]):
 
     Raises:
         AnnotationError: a box without width or height, or no training scene at all.
-        ConfigError, TrainingError: as `mask_edges`.
+        ConfigError: masks are on, but there is no subset; masks to shuffle, but fewer than 2 persons with an
+            outline; backgrounds to replace, but no person with one.
+        TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
     """
 
     def __init__(self, dataset: PersonSearchDataset, subset: Subset | None, config: TrainConfig) -> None:
@@ -95,28 +98,31 @@ class SceneDataset(Dataset[Batch]):
                 expected="boxes with a width and a height",
                 found=f"{boxes[empty[0]].tolist()}, and {len(empty)} such boxes in all",
             )
-        self.edges = mask_edges(dataset, subset, config)
+        self.outlines = mask_edges(dataset, subset, config)
+        self.edges = self.outlines
+        if config.masks and config.shuffle_masks:
+            self.edges = _shuffled(self.outlines, boxes, config.seed)
+        if config.background_replacement and not self.outlines:
+            raise ConfigError(
+                "background_replacement",
+                expected="persons with an outline, to show before other backgrounds",
+                found="none in the mask subset",
+                hint="build it with outlines, or train with background_replacement = 0",
+            )
+        self._scenes_with_outlines = np.unique(dataset.train.scene_of_person[sorted(self.outlines)])
 
     def __len__(self) -> int:
         return len(self.dataset.train)
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
         epoch, row = item
-        config, scene = self.config, self.dataset.train[row]
-        rng = np.random.default_rng([_SCENE, config.seed, epoch, row])
-        is_flipped = bool(rng.random() < config.flip_probability)
+        rng = np.random.default_rng([_SCENE, self.config.seed, epoch, row])
+        is_flipped = bool(rng.random() < self.config.flip_probability)
         sampling_seed = int(rng.integers(2**63))
 
-        image, (scale_x, scale_y) = resize_image(
-            self._pixels(scene), config.shorter_side, config.longest_side
-        )
-        width = image.shape[2]
-        boxes = scene.boxes * np.array([scale_x, scale_y, scale_x, scale_y])
-        first = int(self.dataset.train.offsets[row])
-        edges = [
-            scale_edges(self.edges.get(first + person, _NO_EDGES), scale_x, scale_y)
-            for person in range(len(scene))
-        ]
+        scene = self._with_pasted(self._resized(row), epoch, row)
+        image, edges, width = scene.image, scene.edges, scene.image.shape[2]
+        boxes: NDArray[np.floating] = scene.boxes
         if is_flipped:
             image = image.flip(2)
             boxes = flip_boxes(boxes, width)
@@ -128,7 +134,35 @@ class SceneDataset(Dataset[Batch]):
             "mask_present": torch.tensor([len(one) > 0 for one in edges], dtype=torch.bool),
             "seed": sampling_seed,
         }
-        return Batch([scene.name], [image], [target])
+        return Batch([str(self.dataset.train.names[row])], [image], [target])
+
+    def _with_pasted(self, scene: ResizedScene, epoch: int, row: int) -> ResizedScene:
+        """Returns the scene, by chance with persons of another one before its background.
+
+        Its random numbers are its own: flips and sampling are those of a run without pasted persons.
+        """
+        if not self.config.background_replacement:
+            return scene
+        rng = np.random.default_rng([_PASTE, self.config.seed, epoch, row])
+        others = self._scenes_with_outlines[self._scenes_with_outlines != row]
+        if rng.random() >= self.config.background_replacement or not len(others):
+            return scene
+        return with_persons_of(scene, self._resized(int(rng.choice(others))), rng=rng)
+
+    def _resized(self, row: int) -> ResizedScene:
+        scene = self.dataset.train[row]
+        image, (scale_x, scale_y) = resize_image(
+            self._pixels(scene), self.config.shorter_side, self.config.longest_side
+        )
+        outlines, edges = (
+            [
+                scale_edges(of_person.get(person, _NO_EDGES), scale_x, scale_y)
+                for person in self.dataset.train.persons_of(row)
+            ]
+            for of_person in (self.outlines, self.edges)
+        )
+        boxes = scene.boxes * np.array([scale_x, scale_y, scale_x, scale_y])
+        return ResizedScene(image, boxes, scene.pids, outlines, edges)
 
     def _pixels(self, scene: Scene) -> NDArray[np.uint8]:
         path = self.dataset.image_path(scene.name)
@@ -152,11 +186,10 @@ def mask_edges(
 ) -> dict[int, NDArray[np.float64]]:
     """Returns the outline of every person with a mask as (E, 4) edges, by person row of `dataset.train`.
 
-    With `config.masks` off it is empty. With `config.shuffle_masks` every person has another one's outline
-    (`_shuffled`).
+    With `config.masks` off it is empty.
 
     Raises:
-        ConfigError: masks are on, but there is no subset; or `shuffle_masks`, with fewer than 2 outlines.
+        ConfigError: masks are on, but there is no subset.
         TrainingError: labeled persons of the subset without an outline, and not `allow_missing_masks`.
     """
     if not config.masks:
@@ -181,8 +214,7 @@ def mask_edges(
             "--set allow_missing_masks=true: they then count as persons without mask",
         )
     present = np.flatnonzero(subset.masks.states == MaskState.PRESENT)
-    edges = {int(row): subset.masks.outlines[int(row)].edges() for row in present}
-    return _shuffled(edges, dataset.train.boxes, config.seed) if config.shuffle_masks else edges
+    return {int(row): subset.masks.outlines[int(row)].edges() for row in present}
 
 
 def _shuffled(

@@ -1,6 +1,7 @@
 """How long the trainer waits for images, by number of loading processes.
 
     python tests/benchmarks/bench_loading.py
+    python tests/benchmarks/bench_loading.py --set masks=true --set background_replacement=1
 
 Synthetic scenes of CUHK-SYSU's size (800 pixels, JPEG), the recipe `tiny` at 600 pixels, one epoch each. A
 step of the smallest network is the hardest for the loader: it asks for images most often. The numbers are
@@ -22,9 +23,11 @@ import torch
 
 from maskps.datasets import open_dataset
 from maskps.structures import PersonSearchDataset
+from maskps.subset import Subset, open_subset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.training import SceneDataset, TrainConfig, load_config, train
 from maskps.training.data import batches_of_steps
+from maskps_annotation import build_subset_from_labelme
 
 
 def scale_of(scenes: int) -> SynthScale:
@@ -34,14 +37,15 @@ def scale_of(scenes: int) -> SynthScale:
     return SynthScale(800, (0.1, 0.46), train_split, test_split, (4,), 1, 1, subset_gallery=4)
 
 
-def row(dataset: PersonSearchDataset, config: TrainConfig, workers: int, run_dir: Path) -> str:
+def row(
+    dataset: PersonSearchDataset, subset: Subset, config: TrainConfig, workers: int, run_dir: Path
+) -> str:
     config = dataclasses.replace(config, num_workers=workers)
     begin = time.perf_counter()
-    images = sum(
-        len(batch.images) for step in batches_of_steps(SceneDataset(dataset, None, config)) for batch in step
-    )
+    steps = batches_of_steps(SceneDataset(dataset, subset, config))
+    images = sum(len(batch.images) for step in steps for batch in step)
     alone = images / (time.perf_counter() - begin)
-    train(config, dataset, None, run_dir)
+    train(config, dataset, subset, run_dir)
     (line,) = [json.loads(text) for text in (run_dir / "timing.jsonl").read_text().splitlines()]
     waiting = line["seconds_waiting"]
     return (
@@ -65,6 +69,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         write_synthetic(Path(temporary) / "scenes", scale=scale_of(given.scenes), jobs=os.cpu_count() or 1)
         dataset = open_dataset(Path(temporary) / "scenes")
+        outlines = Path(temporary) / "scenes" / "truth" / "labelme"
+        build_subset_from_labelme(dataset, Path(temporary) / "subset", outlines)
+        subset = open_subset(Path(temporary) / "subset", dataset)
         print(
             f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {given.scenes} scenes, "
             f"recipe {given.recipe}, batch {config.batch_size}\n"
@@ -72,7 +79,7 @@ def main() -> None:
         print("| num_workers | loader alone, images/s | training, images/s | wait a step, ms | of the time |")
         print("|---|---|---|---|---|")
         for workers in map(int, given.workers.split(",")):
-            print(row(dataset, config, workers, Path(temporary) / f"run{workers}"), flush=True)
+            print(row(dataset, subset, config, workers, Path(temporary) / f"run{workers}"), flush=True)
 
 
 if __name__ == "__main__":
