@@ -68,7 +68,7 @@ class TrainConfig:
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------
     shorter_side: int = _setting(600, low=16, high=8192)  # [4.2]
     longest_side: int = _setting(1000, low=16, high=16384)  # [OIM] upper limit; shorter_side gives way to it
-    flip_probability: float = _setting(0.5, low=0, high=1)  # [4.2] flips; [ours] per image and epoch
+    flips: str = _setting("doubled", choices=("doubled", "random", "none"))  # [4.2] flips; [OIM] doubles
     background_replacement: float = _setting(0.0, low=0, high=1)  # [ours] share of images with pasted persons
 
     # -- region proposals -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ PAPER = {
     "embedding_dim": 256,
     "roi_pool": 14,
     "shorter_side": 600,
-    "flip_probability": 0.5,
+    "flips": "doubled",
     "epochs": 12,
     "batch_size": 1,
     "learning_rate": 0.0004,
@@ -32,7 +32,7 @@ PAPER = {
     "gradient_clip": 0.0,
     "masks": True,
 }
-"""Sec. 3.2 and 4.2 of the paper; that it flips half of the images is our reading."""
+"""Sec. 3.2 and 4.2 of the paper; that flips double the set is how both of its bases do it."""
 
 OIM_RELEASE = {
     "frozen_stages": 1,
@@ -146,7 +146,7 @@ def test_the_last_override_wins() -> None:
         ("longest_side=300", "300", "shorter_side"),
         ("precision=bfloat16", "'bfloat16'", "did you mean 'bf16'"),
         ("optimizer=adam", "'adam'", "did you mean 'adamw'"),
-        ("flip_probability=1.5", "1.5", ""),
+        ("flips=doublet", "doublet", "doubled"),
         ("epochs=1\nseed=2", "1\nseed=2", ""),
     ],
 )
@@ -199,7 +199,7 @@ def test_an_unknown_recipe_names_the_nearest() -> None:
 
 
 def test_a_missing_file_says_which_recipes_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="convnext, modern, modern-900, paper, tiny"):
+    with pytest.raises(InputFileError, match="convnext, modern, modern-900, paper, paper-jwyang, tiny"):
         load_config(tmp_path / "none.toml")
 
 

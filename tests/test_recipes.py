@@ -10,8 +10,10 @@ import torch
 from maskps.losses import total_loss
 from maskps.model import build_model
 from maskps.training import load_config, recipe_names
+from maskps.training.data import images_per_epoch, images_per_step, steps_per_epoch
 from maskps.training.schedule import build_optimizer, learning_rate, set_learning_rate
 from maskps.training.step import autocast_for
+from maskps_manifest.cuhk_sysu import TRAIN
 
 FIELD = {
     "shorter_side": 900,
@@ -53,6 +55,29 @@ def test_the_rate_is_that_of_the_field_per_image() -> None:
 def _differences(first: str, second: str) -> set[str]:
     one, other = (dataclasses.asdict(load_config(name)) for name in (first, second))
     return {key for key in one if one[key] != other[key]}
+
+
+def test_the_papers_recipe_takes_268_944_steps_on_cuhk_sysu() -> None:
+    """12 epochs of 11,206 images and their mirrors, one per step; a tenth of the rate after 4 and 8."""
+    config = load_config("paper")
+    per_epoch = steps_per_epoch(images_per_epoch(config, TRAIN.images), images_per_step(config))
+    assert per_epoch * config.epochs == 268_944
+    at = [learning_rate(config, step, steps_per_epoch=per_epoch) for step in (89_647, 89_648, 179_296)]
+    assert at == pytest.approx([4e-4, 4e-5, 4e-6])
+
+
+def test_paper_jwyang_has_the_values_of_that_code_where_the_paper_is_silent() -> None:
+    differing = ("frozen_stages", "freeze_batch_norm", "box_nms", "lr_steps")
+    of_its_resnet50 = ("rois_per_image", "weight_decay", "bias_lr_factor")
+    assert _differences("paper", "paper-jwyang") == {*differing, *of_its_resnet50}
+    config = load_config("paper-jwyang")
+    rates = [learning_rate(config, epoch, steps_per_epoch=1) for epoch in range(12)]
+    assert rates == pytest.approx([4e-4] * 4 + [4e-5] * 5 + [4e-6] * 3)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_only_the_recipes_of_the_paper_double_the_set(recipe: str) -> None:
+    assert load_config(recipe).flips == ("doubled" if recipe.startswith("paper") else "random")
 
 
 def test_modern_differs_from_modern_900_in_the_size_of_the_images_only() -> None:

@@ -71,9 +71,10 @@ class Batch:
 
 
 class SceneDataset(Dataset[Batch]):
-    """The training scenes of a data set; the item (epoch, scene row) is a batch of one image.
+    """The images of an epoch; the item (epoch, number) is a batch of one image.
 
-    It holds all training scenes, also those without labeled persons or without any person.
+    The numbers are the rows of all training scenes, also of those without labeled persons or without any
+    person. With `flips = "doubled"` the images' mirrors follow: number N + row, of N scenes.
 
     Args:
         subset: the mask subset; None trains without masks, as `config.masks = False` does.
@@ -112,12 +113,13 @@ class SceneDataset(Dataset[Batch]):
         self._scenes_with_outlines = np.unique(dataset.train.scene_of_person[sorted(self.outlines)])
 
     def __len__(self) -> int:
-        return len(self.dataset.train)
+        return images_per_epoch(self.config, len(self.dataset.train))
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
-        epoch, row = item
-        rng = np.random.default_rng([_SCENE, self.config.seed, epoch, row])
-        is_flipped = bool(rng.random() < self.config.flip_probability)
+        epoch, number = item
+        is_mirror, row = divmod(number, len(self.dataset.train))
+        rng = np.random.default_rng([_SCENE, self.config.seed, epoch, number])
+        is_flipped = rng.random() < {"random": 0.5, "doubled": is_mirror, "none": 0.0}[self.config.flips]
         sampling_seed = int(rng.integers(2**63))
 
         scene = self._with_pasted(self._resized(row), epoch, row)
@@ -254,9 +256,14 @@ def images_per_step(config: TrainConfig, processes: int = 1) -> int:
     return config.batch_size * config.accumulate * processes
 
 
-def steps_per_epoch(num_scenes: int, images: int) -> int:
+def images_per_epoch(config: TrainConfig, num_scenes: int) -> int:
+    """Returns how many images an epoch has: all scenes, and their mirrors if flips double the set."""
+    return num_scenes * 2 if config.flips == "doubled" else num_scenes
+
+
+def steps_per_epoch(num_images: int, images: int) -> int:
     """Returns the number of steps in an epoch, of `images` images each; the last may have fewer."""
-    return -(-num_scenes // images)
+    return -(-num_images // images)
 
 
 def shares(
@@ -269,7 +276,7 @@ def shares(
     left takes the step's first one, with share 0.
 
     Args:
-        rows: the scenes of the step, in their order; at least one.
+        rows: the images of the step, in their order; at least one.
         rank, size: the number of this process, and how many there are.
     """
     own = []
@@ -280,9 +287,9 @@ def shares(
     return own
 
 
-def epoch_order(num_scenes: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Returns (num_scenes,): an epoch's scene rows in their order, which depends on seed and epoch alone."""
-    return np.random.default_rng([_ORDER, seed, epoch]).permutation(num_scenes)
+def epoch_order(num_images: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Returns (num_images,): the numbers of an epoch's images in an order that seed and epoch decide."""
+    return np.random.default_rng([_ORDER, seed, epoch]).permutation(num_images)
 
 
 def batches_of_steps(
@@ -300,7 +307,7 @@ def batches_of_steps(
     """
 
     def steps() -> Iterator[list[tuple[list[tuple[int, int]], float]]]:
-        """Yields the micro-batches of each step: their items (epoch, row), and their share."""
+        """Yields the micro-batches of each step: their items (epoch, number), and their share."""
         for epoch in range(first_step // per_epoch, config.epochs):
             order = epoch_order(len(scenes), seed=config.seed, epoch=epoch).tolist()
             done = max(0, first_step - epoch * per_epoch)

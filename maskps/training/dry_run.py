@@ -22,7 +22,7 @@ from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.processes import Processes, open_device
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
-from maskps.training.data import SceneDataset, batches_of_steps
+from maskps.training.data import SceneDataset, batches_of_steps, images_per_epoch
 from maskps.training.run import RunInfo
 from maskps.training.schedule import build_optimizer, learning_rate
 from maskps.training.step import Stepper, autocast_for, is_memory_error, memory_error
@@ -67,7 +67,8 @@ class DryRun:
 
     @property
     def images_per_second(self) -> float:
-        return min(self.info.images_per_step, self.info.scenes) / self.seconds_per_step
+        images = min(self.info.images_per_step, images_per_epoch(self.config, self.info.scenes))
+        return images / self.seconds_per_step
 
     @property
     def seconds(self) -> float:

@@ -240,7 +240,7 @@ class TrainingLoop:
         rate = learning_rate(self.config, step, steps_per_epoch=per_epoch)
         self.losses = stepper.take(batches, step=step, rate=rate, where=self._where())
         self.step += 1
-        watch.has_step(min(images, self.info.scenes - step % per_epoch * images), self.step)
+        watch.has_step(min(images, len(self.scenes) - step % per_epoch * images), self.step)
         recent = watch.recent
         return StepReport(
             step=self.step,

@@ -91,7 +91,7 @@ class RunInfo:
             dataset=scenes.dataset.kind,
             fingerprint=scenes.dataset.fingerprint,
             num_pids=scenes.dataset.num_train_ids,
-            scenes=len(scenes),
+            scenes=len(scenes.dataset.train),
             images_with_masks=train.names[with_masks].tolist(),
             persons_with_mask=len(scenes.edges),
             masks_sha256=digest.hexdigest(),

@@ -46,7 +46,7 @@ SCALE = SynthScale(
 
 SETTINGS = (
     "frozen_stages=0",
-    "flip_probability=0",
+    "flips=none",
     "shorter_side=160",
     "longest_side=240",
     "anchor_sizes=[64,96,128]",

@@ -91,6 +91,7 @@ def make_config() -> Callable[..., TrainConfig]:
             "mask_channels": 8,
             "shorter_side": 64,
             "longest_side": 96,
+            "flips": "random",
             "anchor_sizes": (24, 40),
             "anchor_ratios": (2.0,),
             "rpn_channels": 16,

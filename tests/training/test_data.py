@@ -19,6 +19,7 @@ from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import SceneDataset, TrainConfig
 from maskps.training.data import Batch, batches_of_steps, epoch_order, shares
+from maskps.training.run import RunInfo
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -59,8 +60,8 @@ def test_an_item_has_the_documented_shapes_and_types(
 def test_a_flip_keeps_pixels_boxes_and_outlines_together(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    straight = SceneDataset(dataset, subset, make_config(flip_probability=0))[0, 0]
-    flipped = SceneDataset(dataset, subset, make_config(flip_probability=1))[0, 0]
+    straight = SceneDataset(dataset, subset, make_config(flips="none"))[0, 0]
+    flipped = SceneDataset(dataset, subset, make_config(flips="doubled"))[0, len(dataset.train)]
     assert torch.equal(flipped.images[0].flip(2), straight.images[0])
     assert flipped.targets[0]["boxes"][0].tolist() == [96 - 22, 6, 96 - 4, 56]
     for which in range(2):
@@ -75,7 +76,7 @@ def test_a_flip_keeps_pixels_boxes_and_outlines_together(
 def test_boxes_and_outlines_are_scaled_with_the_image(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    config = make_config(shorter_side=32, longest_side=48, flip_probability=0)
+    config = make_config(shorter_side=32, longest_side=48, flips="none")
     batch = SceneDataset(dataset, subset, config)[0, 0]
     assert batch.images[0].shape == (3, 32, 48)
     assert batch.targets[0]["boxes"][0].tolist() == [2, 3, 11, 28]
@@ -87,8 +88,8 @@ def test_boxes_and_outlines_are_scaled_with_the_image(
 def test_outlines_stay_on_their_boxes_where_rounded_sizes_change_the_aspect(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    shape = SceneDataset(dataset, subset, make_config(flip_probability=0))[0, 0].images[0].shape
-    config = make_config(shorter_side=17, longest_side=48, flip_probability=0)
+    shape = SceneDataset(dataset, subset, make_config(flips="none"))[0, 0].images[0].shape
+    config = make_config(shorter_side=17, longest_side=48, flips="none")
     batch = SceneDataset(dataset, subset, config)[0, 0]
     _, height, width = batch.images[0].shape
     assert width * shape[1] != height * shape[2], "the same aspect: the test would show nothing"
@@ -104,6 +105,36 @@ def test_about_half_of_the_images_are_flipped_and_epochs_differ(
     left = [[scenes[epoch, row].targets[0]["boxes"][0, 0] == 4 for row in (0, 1)] for epoch in range(40)]
     assert 20 < np.sum(left) < 60
     assert 20 < np.sum([first != second for first, second in left[1:]]) * 2 < 60
+
+
+def test_doubled_an_epoch_holds_every_image_and_its_mirror_once(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    config = make_config(flips="doubled", batch_size=5, epochs=2)
+    info = RunInfo.of(SceneDataset(dataset, subset, config))
+    assert (info.scenes, info.steps_per_epoch, info.steps) == (6, 3, 6)
+    plain = SceneDataset(dataset, subset, make_config(flips="none"))
+    images = {row: plain[0, row].images[0] for row in range(6)}
+    orders = []
+    for epoch in range(2):
+        seen = []
+        steps = batches_of_steps(SceneDataset(dataset, subset, config), first_step=3 * epoch)
+        for _, (batch,) in zip(range(3), steps, strict=False):
+            for name, image in zip(batch.names, batch.images, strict=True):
+                straight = images[int(name[1])]
+                seen.append((name, torch.equal(image, straight), torch.equal(image.flip(2), straight)))
+        assert sorted(seen) == [
+            (f"s{row}.jpg", not mirrored, mirrored) for row in range(6) for mirrored in (True, False)
+        ]
+        orders.append(seen)
+    assert orders[0] != orders[1]
+
+
+def test_an_image_and_its_mirror_are_sampled_apart(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    scenes = SceneDataset(dataset, subset, make_config(flips="doubled"))
+    assert scenes[0, 1].targets[0]["seed"] != scenes[0, 7].targets[0]["seed"]
 
 
 @pytest.mark.parametrize("row", [2, 3])

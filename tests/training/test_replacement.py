@@ -169,8 +169,8 @@ def equal(first: Batch, second: Batch) -> bool:
 def test_a_pasted_person_of_the_data_set_is_that_of_its_own_training_image(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    own = SceneDataset(dataset, subset, make_config(flip_probability=0))[0, 0]
-    scenes = SceneDataset(dataset, subset, make_config(flip_probability=0, background_replacement=1))
+    own = SceneDataset(dataset, subset, make_config(flips="none"))[0, 0]
+    scenes = SceneDataset(dataset, subset, make_config(flips="none", background_replacement=1))
     left, top, right, bottom = own.targets[0]["boxes"][1].int().tolist()  # of person 2
     rows = np.arange(top, bottom) + 0.5
     tip = (right - left) * (1 - abs(2 * rows - top - bottom) / (bottom - top))  # the fixture's triangle
@@ -191,8 +191,8 @@ def test_a_pasted_person_of_the_data_set_is_that_of_its_own_training_image(
 def test_a_flip_mirrors_scene_and_pasted_persons_together(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    straight = SceneDataset(dataset, subset, make_config(flip_probability=0, background_replacement=1))[0, 3]
-    flipped = SceneDataset(dataset, subset, make_config(flip_probability=1, background_replacement=1))[0, 3]
+    straight = SceneDataset(dataset, subset, make_config(flips="none", background_replacement=1))[0, 3]
+    flipped = SceneDataset(dataset, subset, make_config(flips="doubled", background_replacement=1))[0, 9]
     assert torch.equal(flipped.images[0].flip(2), straight.images[0])
     (one,), (two,) = straight.targets, flipped.targets
     assert len(one["boxes"]) > 0

@@ -96,7 +96,7 @@ def test_true_masks_are_those_of_the_persons_with_an_outline(
     make_config: Callable[..., TrainConfig],
 ) -> None:
     """Triangles with their tip at the right, or the left when flipped; the fourth scene is empty."""
-    config = make_config(flip_probability=0)
+    config = make_config(flips="none")
     batch = SceneDataset(dataset, subset, config)[0, row]
     picture = training_picture(build_model(config, 3), batch, 0, CPU)
     assert picture.masked.tolist() == masked
