@@ -40,10 +40,10 @@ def write_outlined_scenes(root: Path, scale: SynthScale, *, seed: int) -> None:
         write_synthetic(root, scale=scale, seed=seed, force=True)
 
 
-def true_outlines(root: Path) -> dict[str, dict[int, Outline]]:
-    """Returns scene -> index of the person's box in it -> true outline, of everybody in a synthetic set."""
+def true_outlines(root: Path, folder: str = "labelme") -> dict[str, dict[int, Outline]]:
+    """Returns scene -> index of the person's box in it -> true outline, of everybody in `truth/folder`."""
     truth: dict[str, dict[int, Outline]] = {}
-    for path in sorted((root / "truth" / "labelme").glob("*.json")):
+    for path in sorted((root / "truth" / folder).glob("*.json")):
         rings: dict[int, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
         for shape in read_labelme(path).shapes:
             assert shape.group_id is not None  # the row of the person
