@@ -1,4 +1,4 @@
-"""`maskps ablate`: Table 4 with a row without masks, several seeds, and their spread."""
+"""`maskps ablate`: what masks bring: Table 4 with a row without masks, or arms, with several seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from maskps_cli.output import print_json, print_table, progress_bar, say
 if TYPE_CHECKING:
     from maskps.training import GridReport
 
-_SETTINGS_OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no masks"}
+_SETTINGS_OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no masks, or --arms"}
+_TABLE_4 = "0,3,6,9,12,15,full"
 
 
 @click.command()
@@ -32,16 +33,24 @@ _SETTINGS_OF_A_CELL = {"seed": "--seeds", "masks": "--proportions, where 0 is no
     "--subset",
     type=click.Path(path_type=Path),
     required=True,
-    help="Mask subset, from maskps-data build-subset --proportion.",
+    help="Mask subset, from maskps-data build-subset.",
 )
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of the grid to write.")
 @click.option(
     "--proportions",
-    default="0,3,6,9,12,15,full",
-    show_default=True,
-    help="Percent of the training images that have masks; 0: no masks.",
+    help="The rows: percent of the training images that have masks; 0: no masks. With --arms: the one "
+    f"proportion of all arms.  [default: {_TABLE_4}; with --arms: full]",
 )
-@click.option("--seeds", default="0,1,2", show_default=True, help="Seeds to train every proportion with.")
+@click.option(
+    "--arms",
+    help="The rows are ways to use the masks, for example none,masks,shuffled: docs/ablation.md has all.",
+)
+@click.option("--seeds", default="0,1,2", show_default=True, help="Seeds to train every row with.")
+@click.option(
+    "--same-images",
+    is_flag=True,
+    help="Have masks in the same images with every seed: the nested subsets of build-subset --proportion.",
+)
 @recipe_option
 @set_option
 @click.option(
@@ -56,8 +65,10 @@ def ablate(
     root: Path,
     subset: Path,
     run: Path,
-    proportions: str,
+    proportions: str | None,
+    arms: str | None,
     seeds: str,
+    same_images: bool,
     recipe: str,
     settings: tuple[str, ...],
     gallery_size: int | None,
@@ -67,16 +78,19 @@ def ablate(
 ) -> None:
     """Train and evaluate with masks in 0, 3, 6, ... % of the images: Table 4, with spread over seeds.
 
-    Writes a run folder per cell of the grid (RUN/p03_s0: 3 %, seed 0), and RUN/ablation.json, RUN/table.md
-    and RUN/table.csv after each. Repeat the command to continue a grid that was interrupted. Other
-    proportions or seeds are added to the table.
+    Or compare ways to use the masks (--arms). Writes a run folder per cell of the grid (RUN/p03_s0: 3 %, seed
+    0; RUN/masks_s0), and RUN/ablation.json, RUN/table.md and RUN/table.csv after each. Repeat the command to
+    continue a grid that was interrupted. Other rows or seeds are added to the table. Which images have masks
+    is drawn anew with each seed.
 
     \b
-    Example:
+    Examples:
       maskps ablate scenes --subset subset --run grid --recipe tiny --proportions 0,3,full
+      maskps ablate scenes --subset subset --run arms --recipe tiny --arms none,masks,shuffled
     """
     from maskps.datasets import open_dataset
-    from maskps.training import parse_grid, parse_seeds, run_grid
+    from maskps.evaluation.ablation_rows import NO_MASKS
+    from maskps.training import GridPlan, parse_arms, parse_grid, parse_seeds, run_grid
 
     for setting in settings:
         key = setting.partition("=")[0].strip()
@@ -84,8 +98,16 @@ def ablate(
             option = _SETTINGS_OF_A_CELL[key]
             raise click.UsageError(f"--set {key} would be the same in every cell; choose it with {option}")
     config = settings_of(recipe, settings)
+    if proportions is None:
+        proportions = _TABLE_4 if arms is None else "full"
     with wrong_value("--proportions"):
-        wanted = parse_grid(proportions)
+        rows = parse_grid(proportions)
+    masks_in = rows[-1]
+    if arms is not None:
+        if len(rows) > 1 or masks_in == NO_MASKS:
+            raise click.UsageError("--arms needs one proportion above 0, for example --proportions 6")
+        with wrong_value("--arms"):
+            rows = parse_arms(arms)
     with wrong_value("--seeds"):
         numbers = parse_seeds(seeds)
         for seed in numbers:
@@ -102,8 +124,7 @@ def ablate(
             open_dataset(root),
             subset,
             run,
-            proportions=wanted,
-            seeds=numbers,
+            GridPlan(rows, numbers, masks_in, same_images),
             gallery_size=gallery_size,
             device=device,
             callback=on_report,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from maskps.errors import InputFileError
+from maskps.evaluation.ablation_rows import COMPARED, WITHOUT, is_arm, place_of, share_of
 from maskps.evaluation.paired import (
     PairedDifference,
     difference_cells,
@@ -21,12 +23,9 @@ from maskps.io.tables import Cell, Column, Shown, Spread, Table
 from maskps.subset.nested import FULL
 from maskps_manifest import paper
 
-NO_MASKS = "0%"
-"""Label of the row without masks, which Table 4 of the paper lacks."""
-
-GRID_FORMAT, GRID_VERSION = "maskps-ablation", 1
+GRID_FORMAT, GRID_VERSION = "maskps-ablation", 2
 CELL_RECORD = "cell.json"
-_FORMAT, _VERSION = "maskps-ablation-cell", 1
+_FORMAT, _VERSION = "maskps-ablation-cell", 2
 _PUBLISHED_DATA, _PUBLISHED_PROTOCOL = "CUHK-SYSU", "TestG100"
 
 Metric = Literal["mAP", "top1"]
@@ -39,12 +38,12 @@ class CellResult:
     """The result of one training of a grid.
 
     Attributes:
-        proportion: "0%" (no masks), a nested subset such as "3%", or "full".
+        row: a proportion ("0%", no masks; a nested subset such as "3%"; "full"), or an arm of `ARMS`.
         images, persons: training images and persons with masks.
         search: `SearchResult.to_dict()`.
     """
 
-    proportion: str
+    row: str
     seed: int
     images: int
     persons: int
@@ -53,27 +52,29 @@ class CellResult:
 
 @dataclass(frozen=True)
 class AblationRow:
-    """A row of the table.
+    """A row of the table: trainings, or a further difference between two such rows, "masks - shuffled".
 
     Attributes:
-        results: mean and spread of each metric over the row's seeds.
-        differences: to the row without masks, over the seeds that both have; None if there are none. Their
-            `p_holm` is corrected over all differences of the table.
+        name: of the row, as in `CellResult`; of a further difference, the names of both rows.
+        images, persons: means over the seeds, as the images can be drawn by the seed; None for a difference.
+        results: mean and spread of each metric over the row's seeds; None for a difference.
+        differences: to the row without masks, or between the two rows, over the seeds that both have; None if
+            there are none. Their `p_holm` is corrected over all differences of the table.
         published: of the paper's Table 4 as fractions; None if it has no such row or the data differ.
     """
 
-    proportion: str
-    images: int
-    persons: int
+    name: str
+    images: float | None
+    persons: float | None
     seeds: tuple[int, ...]
-    results: dict[Metric, Spread]
+    results: dict[Metric, Spread | None]
     differences: dict[Metric, PairedDifference | None]
     published: dict[Metric, float] | None
 
 
 @dataclass(frozen=True)
 class AblationTable:
-    """Results of a grid: a row for each proportion of images with masks, ascending.
+    """Results of a grid: a row for each proportion of images with masks, ascending, or for each arm.
 
     Attributes:
         data: the name of the data (`maskps.datasets.naming.data_name`).
@@ -89,23 +90,27 @@ class AblationTable:
     @classmethod
     def of(cls, data: str, protocol: str, results: Sequence[CellResult]) -> AblationTable:
         """Returns the table of these results, given in any order."""
-        cells = sorted(results, key=lambda cell: (_share(cell.proportion), cell.seed))
+        cells = sorted(results, key=lambda cell: (place_of(cell.row), cell.seed))
         is_papers = (data, protocol) == (_PUBLISHED_DATA, _PUBLISHED_PROTOCOL)
-        without = [cell for cell in cells if cell.proportion == NO_MASKS]
-        rows = [
-            _row([cell for cell in cells if cell.proportion == label], without, is_papers)
-            for label in dict.fromkeys(cell.proportion for cell in cells)
+        of_row = {name: [cell for cell in cells if cell.row == name] for name in _names(cells)}
+        without = next((of_row[name] for name in WITHOUT if name in of_row), [])
+        rows = [_row(own, [] if own is without else without, is_papers) for own in of_row.values()]
+        rows += [
+            _further(of_row[first], of_row[second])
+            for first, second in COMPARED
+            if first in of_row and second in of_row
         ]
         return cls(data, protocol, _corrected(rows), tuple(cells))
 
     def to_table(self) -> Table:
         """Returns the table to show, in percent; its CSV has fractions, and the columns without a number."""
         has_differences = any(row.differences["mAP"] for row in self.rows)
+        has_arms = any(is_arm(row.name) for row in self.rows)
         has_published = any(row.published for row in self.rows)
         columns = [
             Column("data", None),
             Column("protocol", None),
-            Column("proportion", "masks"),
+            Column("row", "arm" if has_arms else "masks"),
             Column("images_with_masks", "images", "count"),
             Column("persons_with_masks", "persons", "count"),
             Column("seeds", "seeds", "count"),
@@ -115,18 +120,20 @@ class AblationTable:
             for metric, head in _HEADS.items()
         ]
         for metric, head in _HEADS.items():
-            heads = (f"{head} - no masks", f"p ({head})") if has_differences else (None, None)
+            what = f"{head}, difference" if has_arms else f"{head} - no masks"
+            heads = (what, f"p ({head})") if has_differences else (None, None)
             columns += difference_columns(f"{metric}_difference", *heads)
         columns += [
             Column(f"{metric}_published", f"published {head}" if has_published else None, "percent")
             for metric, head in _HEADS.items()
         ]
-        title = f"Masks in a part of the training images (Table 4): {self.data}, {self.protocol}"
+        what = "Ways to use the masks" if has_arms else "Masks in a part of the training images (Table 4)"
+        title = f"{what}: {self.data}, {self.protocol}"
         return Table(title, columns, [self._cells(row) for row in self.rows], self._note())
 
     def _cells(self, row: AblationRow) -> list[Cell]:
         seeds = Shown(" ".join(map(str, row.seeds)), f"{len(row.seeds)}")
-        cells: list[Cell] = [self.data, self.protocol, row.proportion, row.images, row.persons, seeds]
+        cells: list[Cell] = [self.data, self.protocol, row.name, *counts_of(row), seeds]
         cells += [row.results[metric] for metric in METRICS]
         for metric in METRICS:
             cells += difference_cells(row.differences[metric])
@@ -143,19 +150,24 @@ class AblationTable:
         rows = []
         for row in self.rows:
             content: dict[str, Any] = {
-                "proportion": row.proportion,
+                "row": row.name,
                 "images_with_masks": row.images,
                 "persons_with_masks": row.persons,
                 "seeds": list(row.seeds),
             }
             for metric in METRICS:
                 spread, difference = row.results[metric], row.differences[metric]
-                content[metric] = {"mean": spread.mean, "deviation": spread.deviation}
+                content[metric] = spread and {"mean": spread.mean, "deviation": spread.deviation}
                 content[f"{metric}_difference"] = difference_numbers(difference)
             for metric in METRICS:
                 content[f"{metric}_published"] = row.published and row.published[metric]
             rows.append(content)
         return {"rows": rows, "cells": [dataclasses.asdict(cell) for cell in self.cells]}
+
+
+def counts_of(row: AblationRow) -> list[Cell]:
+    """Returns the cells with a row's images and persons: means over the seeds, shown as whole numbers."""
+    return [None if mean is None else Shown(mean, f"{mean:,.0f}") for mean in (row.images, row.persons)]
 
 
 def difference_note(tables: Sequence[AblationTable]) -> str:
@@ -165,6 +177,8 @@ def difference_note(tables: Sequence[AblationTable]) -> str:
     if not differences:
         return ""
     notes = ["Differences are to the row without masks, seed by seed: the mean and its 95 % t interval."]
+    further = dict.fromkeys(row.name for table in tables for row in table.rows if row.images is None)
+    notes += [f"The row {name} is the difference of these two." for name in further]
     families = [sum(one is not None and one.p is not None for one in grid) for grid in grids]
     if any(families):
         counts = " and ".join(map(str, families))
@@ -220,7 +234,7 @@ def _read_result(path: Path) -> CellResult:
 
 
 def _cell(path: Path, content: Any, hint: str) -> CellResult:
-    kinds = {"proportion": str, "seed": int, "images": int, "persons": int, "search": dict}
+    kinds = {"row": str, "seed": int, "images": int, "persons": int, "search": dict}
     content = content if isinstance(content, dict) else {}
     values = {key: json_field(content, key, kind, path, hint=hint) for key, kind in kinds.items()}
     for metric in METRICS:
@@ -231,27 +245,43 @@ def _cell(path: Path, content: Any, hint: str) -> CellResult:
     return CellResult(**values)
 
 
+def _names(cells: Sequence[CellResult]) -> list[str]:
+    return list(dict.fromkeys(cell.row for cell in cells))
+
+
 def _row(cells: Sequence[CellResult], without: Sequence[CellResult], is_papers: bool) -> AblationRow:
-    first = cells[0]
-    base = {} if first.proportion == NO_MASKS else {cell.seed: cell for cell in without}
-    pairs = [(cell, base[cell.seed]) for cell in cells if cell.seed in base]
-    results, differences = {}, {}
-    for metric in METRICS:
-        spread = Spread.of([cell.search[metric] for cell in cells])
-        assert spread is not None
-        results[metric] = spread
-        differences[metric] = PairedDifference.of(
-            [ours.search[metric] - theirs.search[metric] for ours, theirs in pairs]
-        )
+    name = cells[0].row
     return AblationRow(
-        proportion=first.proportion,
-        images=first.images,
-        persons=first.persons,
+        name=name,
+        images=statistics.fmean(cell.images for cell in cells),
+        persons=statistics.fmean(cell.persons for cell in cells),
         seeds=tuple(cell.seed for cell in cells),
-        results=results,
-        differences=differences,
-        published=_published(first.proportion) if is_papers else None,
+        results={metric: Spread.of([cell.search[metric] for cell in cells]) for metric in METRICS},
+        differences=_differences(cells, without),
+        published=_published(name) if is_papers and not is_arm(name) else None,
     )
+
+
+def _further(first: Sequence[CellResult], second: Sequence[CellResult]) -> AblationRow:
+    """Returns the row of the difference between two others."""
+    return AblationRow(
+        name=f"{first[0].row} - {second[0].row}",
+        images=None,
+        persons=None,
+        seeds=tuple(sorted({cell.seed for cell in first} & {cell.seed for cell in second})),
+        results=dict.fromkeys(METRICS),
+        differences=_differences(first, second),
+        published=None,
+    )
+
+
+def _differences(
+    cells: Sequence[CellResult], base: Sequence[CellResult]
+) -> dict[Metric, PairedDifference | None]:
+    """Returns the difference of each metric over the seeds that both rows have."""
+    of_seed = {cell.seed: cell for cell in base}
+    pairs = [(cell.search, of_seed[cell.seed].search) for cell in cells if cell.seed in of_seed]
+    return {metric: PairedDifference.of([a[metric] - b[metric] for a, b in pairs]) for metric in METRICS}
 
 
 def _corrected(rows: Sequence[AblationRow]) -> tuple[AblationRow, ...]:
@@ -262,14 +292,9 @@ def _corrected(rows: Sequence[AblationRow]) -> tuple[AblationRow, ...]:
     )
 
 
-def _published(label: str) -> dict[Metric, float] | None:
+def _published(proportion: str) -> dict[Metric, float] | None:
     for column in paper.TABLE_4:
-        share = _share(FULL) if column.proportion is None else column.proportion
-        if abs(_share(label) - share) < 1e-9:
+        share = share_of(FULL) if column.proportion is None else column.proportion
+        if abs(share_of(proportion) - share) < 1e-9:
             return {"mAP": column.mean_average_precision / 100, "top1": column.top1 / 100}
     return None
-
-
-def _share(label: str) -> float:
-    """Returns the share of the training images, for sorting; "full" is last."""
-    return 2.0 if label == FULL else float(label.removesuffix("%")) / 100

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from maskps.evaluation.ablation_table import METRICS, difference_note
+from maskps.evaluation.ablation_table import METRICS, counts_of, difference_note
 from maskps.evaluation.paired import difference_cells, difference_columns
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.io.tables import Cell, Column, Table
@@ -114,9 +114,8 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
         (
             *(
                 f"{grid.label}, {grid.table.protocol}",
-                row.proportion,
-                row.images,
-                row.persons,
+                row.name,
+                *counts_of(row),
                 len(row.seeds),
             ),
             *(row.results[metric] for metric in METRICS),

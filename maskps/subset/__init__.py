@@ -9,7 +9,7 @@ import_masks    adds masks of other sources to a subset
 stats           Table 1 and totals; distributions has the numbers of the plots
 """
 
-from maskps.subset.build import Subset, build_subset, open_subset
+from maskps.subset.build import Subset, build_subset, open_subset, redrawn
 from maskps.subset.choose import choose_images
 from maskps.subset.manifest import SubsetRecord, read_subset_record, write_subset_record
 from maskps.subset.names import NameList, labelme_name_list, read_name_list, select_named
@@ -39,6 +39,7 @@ __all__ = [
     "read_subset_record",
     "read_targets",
     "recorded_root",
+    "redrawn",
     "remarks_on",
     "select_named",
     "select_subset",

@@ -23,7 +23,7 @@ from maskps.masks.mask_file import PersonMasks, masks_of_scenes, read_masks, wri
 from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset, SceneTable
 from maskps.subset.manifest import RECORD_NAME, SubsetRecord, write_subset_record
-from maskps.subset.nested import FULL
+from maskps.subset.nested import FULL, counts_of, in_order_of
 from maskps.subset.recorded import nested_rows, open_record
 from maskps.subset.select import GENERATOR, SubsetSelection, check_kept, select_subset
 from maskps.subset.stats import table1
@@ -137,12 +137,33 @@ def open_subset(folder: Path, dataset: PersonSearchDataset, proportion: str | No
             hint="the files are of two subsets; build the subset again",
         )
     label, rows = nested_rows(record, dataset, proportion, where=folder / RECORD_NAME)
-    if label != FULL:
-        is_in = _wanted(dataset.train, rows)
-        states = np.where(is_in, masks.states, np.int8(MaskState.NOT_APPLICABLE))
-        outlines = {row: outline for row, outline in masks.outlines.items() if is_in[row]}
-        masks = PersonMasks(states, outlines)
-    return Subset(record, rows, masks, label)
+    return _part(dataset.train, Subset(record, kept_rows, masks), label, rows)
+
+
+def redrawn(subset: Subset, train: SceneTable, proportion: str, seed: int) -> Subset:
+    """Returns a nested subset of a proportion whose images are drawn anew, with a seed of one's own.
+
+    Of one seed, smaller subsets are in larger ones, as in `with_proportions`. The subset's own nested subsets
+    do not matter.
+
+    Args:
+        subset: with all kept images.
+        proportion: such as "6%"; "full" is the same for all seeds.
+
+    Raises:
+        ConfigError: a proportion of 0 images, or of more images than are kept.
+    """
+    kept = subset.kept_rows
+    count = counts_of([proportion], train_images=len(train), kept_images=len(kept))[proportion]
+    return _part(train, subset, proportion, np.sort(in_order_of(kept, seed)[:count]))
+
+
+def _part(train: SceneTable, subset: Subset, label: str, rows: NDArray[np.int64]) -> Subset:
+    """Returns the part of a subset in these scenes, as if the other images had not been chosen."""
+    is_in = _wanted(train, rows)
+    states = np.where(is_in, subset.masks.states, np.int8(MaskState.NOT_APPLICABLE))
+    outlines = {row: outline for row, outline in subset.masks.outlines.items() if is_in[row]}
+    return Subset(subset.record, rows, PersonMasks(states, outlines), label)
 
 
 def _wanted(train: SceneTable, scene_rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskps.errors import ConfigError
 from maskps.structures import SceneTable
@@ -78,17 +79,35 @@ def with_proportions(
     """
     check_kept(train, selection)
     labels = parse_proportions(proportions if isinstance(proportions, str) else ",".join(proportions))
-    counts = {label: images_of(label, len(train), len(selection.kept)) for label in labels}
+    counts = counts_of(labels, train_images=len(train), kept_images=len(selection.kept))
+    return replace(selection, nested=in_order_of(selection.kept, selection.seed), proportions=counts)
+
+
+def in_order_of(kept: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Returns (K,) int64: the kept images in the random order of this seed, in which nested subsets grow.
+
+    Args:
+        kept: (K,) int64, rising.
+    """
+    return kept[np.random.default_rng((seed, 1)).permutation(len(kept))]
+
+
+def counts_of(labels: Sequence[str], *, train_images: int, kept_images: int) -> dict[str, int]:
+    """Returns the number of images of each proportion.
+
+    Raises:
+        ConfigError: a proportion of 0 images, or of more images than are kept.
+    """
+    counts = {label: images_of(label, train_images, kept_images) for label in labels}
     for label, count in counts.items():
-        if not 0 < count <= len(selection.kept):
+        if not 0 < count <= kept_images:
             raise ConfigError(
                 f"proportion {label}",
-                expected=f"1 to {len(selection.kept):,} images, those of the whole subset",
-                found=f"{count:,} images, {label} of the {len(train):,} training images",
+                expected=f"1 to {kept_images:,} images, those of the whole subset",
+                found=f"{count:,} images, {label} of the {train_images:,} training images",
                 hint="choose another percentage, or draw more: smaller portions, or more images per portion",
             )
-    order = np.random.default_rng((selection.seed, 1)).permutation(len(selection.kept))
-    return replace(selection, nested=selection.kept[order], proportions=counts)
+    return counts
 
 
 def images_of(label: str, train_images: int, kept_images: int) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from maskps.config import TrainConfig, load_config, recipe_names, write_config
+from maskps.evaluation.ablation_rows import parse_arms, parse_grid
 from maskps.evaluation.ablation_table import AblationTable, CellResult
 from maskps.model.processes import is_first_process
-from maskps.training.ablation import Cell, GridReport, parse_grid, parse_seeds, run_grid
+from maskps.training.ablation import Cell, GridPlan, GridReport, parse_seeds, run_grid
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.evaluate_run import NetworkOptions, evaluate_run
@@ -19,6 +20,7 @@ __all__ = [
     "Cell",
     "CellResult",
     "DryRun",
+    "GridPlan",
     "GridReport",
     "NetworkOptions",
     "Run",
@@ -33,6 +35,7 @@ __all__ = [
     "is_first_process",
     "load_config",
     "load_run",
+    "parse_arms",
     "parse_grid",
     "parse_seeds",
     "recipe_names",

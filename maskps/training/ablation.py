@@ -1,12 +1,13 @@
-"""The ablation of Table 4: one training per proportion of images with masks and seed, all else equal.
+"""The ablation: one training per row and seed, all else equal.
 
-Table 4 of the paper begins at 3 % and has one run per row. Here "no masks" is a proportion like the others,
-and every row has several seeds, so that the table can separate the effect of the masks from chance
-(`maskps.evaluation.ablation_table`).
+The rows are proportions of images with masks (Table 4), or arms: ways to use the masks
+(`maskps.evaluation.ablation_rows`). Table 4 of the paper begins at 3 % and has one run per row. Here "no
+masks" is a row like the others, and every row has several seeds, so that the table can separate the effect of
+the masks from chance (`maskps.evaluation.ablation_table`).
 
 A grid is one folder: `config.toml` (the settings that all cells share), `ablation.json` (data, protocol and
-all results), `table.md`, `table.csv`, and a run folder per cell (`p03_s0`: 3 %, seed 0), with the cell's
-result in `cell.json`. A cell with a result is never trained again.
+all results), `table.md`, `table.csv`, and a run folder per cell (`p03_s0`: 3 %, seed 0; `masks_s0`), with the
+cell's result in `cell.json`. A cell with a result is never trained again.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from maskps.datasets.naming import data_name
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import ConfigError, TrainingError
 from maskps.evaluation import evaluate_search
+from maskps.evaluation.ablation_rows import WITHOUT, changes_of, folder_of, is_arm
 from maskps.evaluation.ablation_table import (
     GRID_FORMAT,
     GRID_VERSION,
-    NO_MASKS,
     AblationTable,
     CellResult,
     read_results,
@@ -42,7 +43,7 @@ from maskps.evaluation.image_plan import ImagePlan
 from maskps.io.files import check_output, read_record, write_errors_explained, write_json, written_atomically
 from maskps.protocols import SearchProtocol
 from maskps.structures import MaskState, PersonSearchDataset
-from maskps.subset import Subset, open_record, open_subset, parse_proportions
+from maskps.subset import Subset, open_subset, redrawn
 from maskps.subset.nested import FULL
 from maskps.training.data import SceneDataset
 from maskps.training.loop import StepReport, train
@@ -50,6 +51,8 @@ from maskps.training.run import CONFIG, RECORD, RunInfo, differing_settings
 from maskps.training.trained import load_run
 
 ABLATION_RECORD = "ablation.json"
+PRECISE_BN_IMAGES = 200
+"""For settings without any: else the last images of a run decide its norms, and the mAP by some points."""
 TABLE_MARKDOWN, TABLE_CSV = "table.md", "table.csv"
 
 
@@ -58,21 +61,77 @@ class Cell:
     """One training of a grid.
 
     Attributes:
-        proportion: "0%" (no masks), a nested subset such as "3%", or "full".
+        row: a proportion of `parse_grid`, or an arm of `parse_arms`.
         seed: of weights, order, flips and sampling; cells of one seed see the same batches.
     """
 
-    proportion: str
+    row: str
     seed: int
 
     @property
     def folder(self) -> str:
         """The name of its run folder, e.g. "p03_s0"."""
-        whole, point, rest = self.proportion.removesuffix("%").partition(".")
-        return f"p{whole.zfill(2)}{point}{rest}_s{self.seed}"
+        return folder_of(self.row, self.seed)
 
     def __str__(self) -> str:
-        return f"masks {self.proportion}, seed {self.seed}"
+        return f"{self.row if is_arm(self.row) else f'masks {self.row}'}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class GridPlan:
+    """Which cells a grid has, and in which images they have masks.
+
+    Attributes:
+        rows: of the table: proportions of `parse_grid`, or arms of `parse_arms`.
+        seeds: each once; every row is trained with every seed.
+        masks_in: the proportion of images in which arms have masks; proportions are their own.
+        same_images: masks are in the nested subsets that the subset's folder records, with every seed. By
+            default each seed draws the images anew, among those of the subset (`maskps.subset.redrawn`), and
+            the spread over the seeds has this choice in it.
+
+    Raises:
+        ConfigError: a seed twice, arms beside proportions, or none.
+    """
+
+    rows: Sequence[str]
+    seeds: Sequence[int]
+    masks_in: str = FULL
+    same_images: bool = False
+
+    def __post_init__(self) -> None:
+        _check_seeds(self.seeds)
+        if len({is_arm(row) for row in self.rows}) != 1:
+            found = ", ".join(self.rows) or "nothing"
+            raise ConfigError("rows of a grid", expected="proportions, or arms, not both", found=found)
+
+    def subsets(self, folder: Path, dataset: PersonSearchDataset) -> dict[Cell, Subset | None]:
+        """Returns the mask subset of every cell, None without masks.
+
+        All rows of a seed come before the next seed: the first comparison is there early.
+
+        Args:
+            folder: of `maskps-data build-subset`.
+
+        Raises:
+            MaskpsError: as `open_subset` and `redrawn`.
+        """
+        of_row = {row: self.masks_in if is_arm(row) else row for row in self.rows if row not in WITHOUT}
+        if self.same_images:
+            recorded = {row: open_subset(folder, dataset, label) for row, label in of_row.items()}
+            return {Cell(row, seed): recorded.get(row) for seed in self.seeds for row in self.rows}
+        whole = open_subset(folder, dataset)
+        return {
+            Cell(row, seed): redrawn(whole, dataset.train, of_row[row], seed) if row in of_row else None
+            for seed in self.seeds
+            for row in self.rows
+        }
+
+    def for_record(self) -> dict[str, str]:
+        """Returns what a later call in the same folder must have in common with this one."""
+        return {
+            "masks_in": f"{self.masks_in} in every arm" if is_arm(self.rows[0]) else "the row's proportion",
+            "images_with_masks": "the subset's own" if self.same_images else "drawn by each seed",
+        }
 
 
 @dataclass(frozen=True)
@@ -99,25 +158,6 @@ class GridReport:
         return f"cell {self.number} of {self.cells} ({self.cell})  {self.text}"
 
 
-def parse_grid(text: str) -> tuple[str, ...]:
-    """Returns the proportions in a list such as "0,3,6,9,12,15,full", ascending: "0%", "3%", ..., "full".
-
-    "3" and "3%" are the same; "0" is the training without masks.
-
-    Raises:
-        ConfigError: as `parse_proportions`.
-    """
-    parts = [part.strip().lower() for part in text.split(",")]
-    parts = [part if part == FULL or part.endswith("%") else f"{part}%" for part in parts]
-    above_zero = [part for part in parts if not re.fullmatch(r"0+(\.0+)? ?%", part)]
-    labels = [label for label in parse_proportions(",".join(above_zero or [FULL])) if label != FULL]
-    return (
-        *([NO_MASKS] if len(above_zero) < len(parts) else []),
-        *labels,
-        *([FULL] if FULL in parts else []),
-    )
-
-
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Returns the seeds in a list such as "0,1,2", in its order.
 
@@ -141,9 +181,8 @@ def run_grid(
     dataset: PersonSearchDataset,
     subset_folder: Path,
     run_dir: Path,
+    plan: GridPlan,
     *,
-    proportions: Sequence[str],
-    seeds: Sequence[int],
     gallery_size: int | None = None,
     device: torch.device | str = "cpu",
     callback: Callable[[GridReport], None] | None = None,
@@ -151,23 +190,22 @@ def run_grid(
     """Trains and evaluates a grid, writes its table after every cell, and returns the whole table.
 
     Everything is checked before the first step. Finished cells are kept; one that was interrupted continues
-    from its last checkpoint. A later call may add proportions and seeds; the table shows all results in the
-    folder. Two processes may work in one folder at the same time, on different seeds.
+    from its last checkpoint. Two processes may work in one folder at the same time, on different seeds.
 
     A cell's result is that of its last step; no step is chosen by its result on the test set.
 
     Args:
-        config: the settings; each cell sets its own `seed` and `masks`.
-        subset_folder: of `maskps-data build-subset`, with the nested subsets.
+        config: the settings; each cell sets its own `seed` and `masks`, and those of its arm. If
+            `precise_bn_images` is 0, it is `PRECISE_BN_IMAGES`.
+        subset_folder: of `maskps-data build-subset`.
         run_dir: a new or empty folder, or one of an earlier call.
-        proportions: of `parse_grid`; rows of the table.
-        seeds: each once.
+        plan: the cells. A later call may have other rows and seeds; the table has all.
         gallery_size: of the test protocol, see `protocol_of_size`.
         callback: called after every step, every image of an evaluation, and every cell.
 
     Raises:
-        ConfigError: proportions that the subset does not have, a seed given twice, a protocol that the data
-            set does not have, settings other than those of the earlier call, or torchrun.
+        ConfigError: proportions that the subset does not have, a protocol that the data set does not have,
+            settings or a plan that do not go with those of the earlier call, or torchrun.
         TrainingError: other data than in the earlier call; or as `train`.
         OutputExistsError: `run_dir` holds something else.
         MaskpsError: as `train` and `extract_detections`.
@@ -180,22 +218,19 @@ def run_grid(
             hint="give each device seeds of its own: one maskps ablate --seeds for each, in one folder",
         )
     check_output(run_dir, record=ABLATION_RECORD, force=True)
-    _check_seeds(seeds)
-    _check_proportions(proportions, subset_folder, dataset)
+    config = dataclasses.replace(config, precise_bn_images=config.precise_bn_images or PRECISE_BN_IMAGES)
     protocol_name = protocol_of_size(dataset, gallery_size)
     protocol = open_protocol(dataset, protocol_name)
     check_training_scenes(dataset)
     ImagePlan.of(dataset, [protocol])  # refuses images that are missing, and persons beside them
-    subsets = {
-        label: None if label == NO_MASKS else open_subset(subset_folder, dataset, label)
-        for label in proportions
-    }
+    subsets = plan.subsets(subset_folder, dataset)
     # This also refuses missing outlines, and images that cannot be trained on.
     steps = {
-        label: RunInfo.of(SceneDataset(dataset, subset, _settings_of(config, label, seeds[0]))).steps
-        for label, subset in subsets.items()
+        cell: RunInfo.of(SceneDataset(dataset, subset, _settings_of(config, cell))).steps
+        for cell, subset in subsets.items()
     }
-    header = _header(dataset, protocol_name, protocol, open_subset(subset_folder, dataset))
+    subset = open_subset(subset_folder, dataset)
+    header = {**_header(dataset, protocol_name, protocol, subset), **plan.for_record()}
     if (run_dir / ABLATION_RECORD).is_file() and (run_dir / CONFIG).is_file():
         _check_same(run_dir, config, header)
     else:
@@ -203,10 +238,7 @@ def run_grid(
             run_dir.mkdir(parents=True, exist_ok=True)
         write_json(run_dir / ABLATION_RECORD, {**header, "rows": [], "cells": []})
         write_config(run_dir / CONFIG, _shared(config))
-
-    grid = _Grid(config, dataset, subsets, run_dir, protocol, device, header, callback)
-    # All rows of a seed come before the next seed: the first comparison is there early.
-    return grid.run([Cell(label, seed) for seed in seeds for label in proportions], steps)
+    return _Grid(config, dataset, subsets, run_dir, protocol, device, header, callback).run(steps)
 
 
 @dataclass
@@ -215,22 +247,22 @@ class _Grid:
 
     config: TrainConfig
     dataset: PersonSearchDataset
-    subsets: Mapping[str, Subset | None]
+    subsets: Mapping[Cell, Subset | None]
     run_dir: Path
     protocol: SearchProtocol
     device: torch.device | str
     header: Mapping[str, Any]
     callback: Callable[[GridReport], None] | None
 
-    def run(self, cells: Sequence[Cell], steps: Mapping[str, int]) -> AblationTable:
-        finished = {(result.proportion, result.seed) for result in read_results(self.run_dir)}
-        total, after = sum(steps[cell.proportion] for cell in cells), 0
-        for number, cell in enumerate(cells, start=1):
-            before, after = after, after + steps[cell.proportion]
-            if (cell.proportion, cell.seed) in finished:
+    def run(self, steps: Mapping[Cell, int]) -> AblationTable:
+        finished = {Cell(result.row, result.seed) for result in read_results(self.run_dir)}
+        total, after = sum(steps.values()), 0
+        for number, cell in enumerate(steps, start=1):
+            before, after = after, after + steps[cell]
+            if cell in finished:
                 continue
-            self._train(GridReport(cell, number, len(cells), before, total))
-            report = GridReport(cell, number, len(cells), after, total)
+            self._train(GridReport(cell, number, len(steps), before, total))
+            report = GridReport(cell, number, len(steps), after, total)
             result = self._evaluate(report)
             write_result(self.run_dir / cell.folder, result)
             self._write_table()
@@ -246,9 +278,9 @@ class _Grid:
 
         try:
             train(
-                _settings_of(self.config, cell.proportion, cell.seed),
+                _settings_of(self.config, cell),
                 self.dataset,
-                self.subsets[cell.proportion],
+                self.subsets[cell],
                 folder,
                 device=self.device,
                 resume=(folder / RECORD).is_file(),
@@ -267,9 +299,9 @@ class _Grid:
         cell = report.cell
         predictor = load_run(self.run_dir / cell.folder, device=self.device).predictor()
         detections = extract_detections(predictor, self.dataset, self.protocol, progress=on_image)
-        images, persons = _masked(self.dataset, self.subsets[cell.proportion])
+        images, persons = _masked(self.dataset, self.subsets[cell])
         search = evaluate_search(self.protocol, detections).to_dict()
-        return CellResult(cell.proportion, cell.seed, images, persons, search)
+        return CellResult(cell.row, cell.seed, images, persons, search)
 
     def _report(self, report: GridReport, **changes: Any) -> None:
         if self.callback is not None:
@@ -286,8 +318,8 @@ class _Grid:
         return table
 
 
-def _settings_of(config: TrainConfig, proportion: str, seed: int) -> TrainConfig:
-    return dataclasses.replace(config, masks=proportion != NO_MASKS, seed=seed)
+def _settings_of(config: TrainConfig, cell: Cell) -> TrainConfig:
+    return dataclasses.replace(config, **changes_of(cell.row), seed=cell.seed)
 
 
 def _shared(config: TrainConfig) -> TrainConfig:
@@ -306,20 +338,6 @@ def _masked(dataset: PersonSearchDataset, subset: Subset | None) -> tuple[int, i
 def _check_seeds(seeds: Sequence[int]) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError("seeds", expected="one or more seeds, each once", found=f"{list(seeds)}")
-
-
-def _check_proportions(proportions: Sequence[str], subset_folder: Path, dataset: PersonSearchDataset) -> None:
-    record, _ = open_record(subset_folder, dataset)
-    known = (NO_MASKS, *(label for label in record.proportions if label != FULL), FULL)
-    unknown = [label for label in proportions if label not in known]
-    if unknown or not proportions:
-        wanted = [label for label in dict.fromkeys((*known, *unknown)) if label not in (NO_MASKS, FULL)]
-        raise ConfigError(
-            f"proportions {', '.join(proportions)}",
-            expected=f"some of {', '.join(known)}: the subsets in {subset_folder}, and 0% for no masks",
-            found=f"{', '.join(unknown) or 'nothing'}",
-            hint=f"build the subset with --proportion {','.join((*wanted, FULL))}",
-        )
 
 
 def _header(
@@ -350,8 +368,9 @@ def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -
         path, format=GRID_FORMAT, version=GRID_VERSION, what=f"a grid ({ABLATION_RECORD})", hint=hint
     )
     differences = differing_settings(read_config(run_dir / CONFIG), _shared(config))
-    if old.get("protocol") != header["protocol"]:
-        differences.append(f"protocol: {old.get('protocol')} -> {header['protocol']}")
+    for key in ("protocol", "masks_in", "images_with_masks"):
+        if old.get(key) != header[key]:
+            differences.append(f"{key}: {old.get(key)} -> {header[key]}")
     if differences:
         raise ConfigError(
             run_dir,

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.evaluation.ablation_table import NO_MASKS, read_results
+from maskps.evaluation.ablation_rows import WITHOUT, is_arm
+from maskps.evaluation.ablation_table import GRID_VERSION, read_results
 from maskps.io.files import read_record
 from maskps.losses import LOSS_NAMES
 from maskps.pictures.drawing import BLUE, ORANGE
@@ -61,28 +62,29 @@ def draw_loss(axes: Axes, name: str, runs: dict[bool, list[dict[str, NDArray[np.
     axes.set_ylim(bottom=0)
 
 
-def draw_pairs(axes: Axes, table: AblationTable, proportion: str) -> None:
-    of = {(cell.proportion, cell.seed): 100 * cell.search["mAP"] for cell in table.cells}
+def draw_pairs(axes: Axes, table: AblationTable, base: str, row: str) -> None:
+    of = {(cell.row, cell.seed): 100 * cell.search["mAP"] for cell in table.cells}
     for seed in sorted({seed for _, seed in of}):
-        pair = [of[NO_MASKS, seed], of[proportion, seed]]
+        pair = [of[base, seed], of[row, seed]]
         axes.plot([0, 1], pair, color="0.45", marker="o", markersize=4, linewidth=1)
         axes.annotate(f"seed {seed}", (1, pair[1]), xytext=(6, -3), textcoords="offset points", fontsize=8)
     axes.set_xlim(-0.3, 1.6)
-    axes.set_xticks([0, 1], ["no masks", f"masks {proportion}"])
+    axes.set_xticks([0, 1], ["no masks", row if is_arm(row) else f"masks {row}"])
     axes.set_title(f"mAP (%), {table.protocol}", loc="left", fontsize=10)
 
 
-def draw(grid: Path, table: AblationTable, proportion: str, out: Path) -> None:
+def draw(grid: Path, table: AblationTable, row: str, out: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    pairs = {cell.seed for cell in table.cells if cell.proportion == NO_MASKS}
-    seeds = sorted(pairs & {cell.seed for cell in table.cells if cell.proportion == proportion})
+    base = next((one.name for one in table.rows if one.name in WITHOUT), "none")
+    pairs = {cell.seed for cell in table.cells if cell.row == base}
+    seeds = sorted(pairs & {cell.seed for cell in table.cells if cell.row == row})
     if not seeds:
-        raise SystemExit(f"{grid}: no seed with both '{NO_MASKS}' and '{proportion}'")
+        raise SystemExit(f"{grid}: no seed with both '{base}' and '{row}'")
     runs = {
         masks: [curves(grid / Cell(label, seed).folder) for seed in seeds]
-        for masks, label in ((False, NO_MASKS), (True, proportion))
+        for masks, label in ((False, base), (True, row))
     }
     figure = Figure(figsize=(12, 6), layout="constrained", facecolor="white")
     panels = figure.subplots(2, 4).ravel().tolist()
@@ -90,7 +92,7 @@ def draw(grid: Path, table: AblationTable, proportion: str, out: Path) -> None:
         draw_loss(axes, name, runs)
         axes.set_xlabel("step", fontsize=9)
     kept = tuple(cell for cell in table.cells if cell.seed in seeds)
-    draw_pairs(panels[-1], AblationTable.of(table.data, table.protocol, kept), proportion)
+    draw_pairs(panels[-1], AblationTable.of(table.data, table.protocol, kept), base, row)
     for axes in panels:
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
@@ -101,7 +103,7 @@ def draw(grid: Path, table: AblationTable, proportion: str, out: Path) -> None:
     ]
     labels = [
         "no masks",
-        f"masks in {proportion} of the images".replace("full of the", "all of the subset's"),
+        row if is_arm(row) else f"masks in {row} of the images".replace("full of the", "all of the subset's"),
     ]
     figure.legend(keys, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     title = f"Losses in training and mAP, {len(seeds)} seeds: {table.data}"
@@ -116,18 +118,18 @@ def main() -> None:
     parser.add_argument("grid", type=Path, help="folder of maskps ablate")
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     parser.add_argument(
-        "--proportion", default="full", help="row that is drawn beside no masks (default full)"
+        "--row", default="full", help="row that is drawn beside the one without masks (default full)"
     )
     given = parser.parse_args()
     record = read_record(
         given.grid / "ablation.json",
         format="maskps-ablation",
-        version=1,
+        version=GRID_VERSION,
         what="a grid of maskps ablate",
         hint="give its --run folder",
     )
     table = AblationTable.of(record["data"], record["protocol"], read_results(given.grid))
-    draw(given.grid, table, given.proportion, given.out)
+    draw(given.grid, table, given.row, given.out)
     print(table.to_table().to_text("markdown"), end="")
 
 

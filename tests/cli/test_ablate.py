@@ -58,7 +58,7 @@ def test_eval_opens_a_cell_and_finds_the_same_numbers(few_scenes: Path, grid: tu
         "eval", few_scenes, "--run", out / "p25_s0", "--gallery-size", "4", "--json", "--device", "cpu"
     )
     cells = json.loads((out / "ablation.json").read_text())["cells"]
-    (cell,) = [cell for cell in cells if cell["proportion"] == "25%"]
+    (cell,) = [cell for cell in cells if cell["row"] == "25%"]
     (printed,) = json.loads(found.stdout)["results"]
     assert {key: printed[key] for key in cell["search"]} == cell["search"]
 
@@ -82,6 +82,7 @@ def test_a_second_call_prints_the_same_as_json(
         (["--seeds", "0;1"], "whole numbers"),
         (["--set", "seed=3"], "--seeds"),
         (["--set", "masks=false"], "0 is no masks"),
+        (["--arms", "none,mask"], "some of none, masks"),
     ],
 )
 def test_what_belongs_to_a_cell_is_wrong_usage(
@@ -98,5 +99,27 @@ def test_a_proportion_that_is_not_there_is_one_message(
 ) -> None:
     result = run("ablate", few_scenes, "--subset", subset, "--run", tmp_path / "grid", *QUICK)
     assert result.exit_code == 1
-    assert "3%, 6%, 9%, 12%, 15%" in result.stderr
+    assert "proportion 3%" in result.stderr and "0 images" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_arms_are_rows_at_one_proportion(few_scenes: Path, subset: Path, tmp_path: Path) -> None:
+    options = ["--arms", "masks,none", "--proportions", "25", "--seeds", "2", "--same-images", *QUICK]
+    result = run("ablate", few_scenes, "--subset", subset, "--run", tmp_path / "grid", *options)
+    assert result.exit_code == 0, result.output
+    assert "cell 2 of 2 (masks, seed 2)  mAP" in result.stderr
+    record = json.loads((tmp_path / "grid" / "ablation.json").read_text())
+    assert [(row["row"], row["images_with_masks"]) for row in record["rows"]] == [("none", 0), ("masks", 3)]
+    assert record["masks_in"] == "25% in every arm"
+    assert record["images_with_masks"] == "the subset's own"
+    assert (tmp_path / "grid" / "masks_s2" / "cell.json").is_file()
+
+
+@pytest.mark.parametrize("proportions", ["0", "0,3", "3,full"])
+def test_arms_have_masks_in_one_proportion(
+    few_scenes: Path, subset: Path, tmp_path: Path, proportions: str
+) -> None:
+    options = ["--arms", "none,masks", "--proportions", proportions]
+    result = run("ablate", few_scenes, "--subset", subset, "--run", tmp_path / "grid", *options)
+    assert result.exit_code == 2
+    assert "one proportion above 0" in result.stderr

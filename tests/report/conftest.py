@@ -96,12 +96,12 @@ def write_grid(tmp_path: Path) -> Callable[..., Path]:
     def write(name: str, *, data: ResultData = CUHK, **changes: Any) -> Path:
         def cell(label: str, seed: int, score: float) -> dict[str, Any]:
             counts = {"images": 336, "persons": 500}
-            return {"proportion": label, "seed": seed, **counts, "search": {"mAP": score, "top1": score}}
+            return {"row": label, "seed": seed, **counts, "search": {"mAP": score, "top1": score}}
 
         scores = {"0%": (0.84, 0.851, 0.862), "3%": (0.873, 0.862, 0.851)}
         content = {
             "format": "maskps-ablation",
-            "version": 1,
+            "version": 2,
             "data": data.name,
             "test_fingerprint": data.fingerprint,
             "protocol": "TestG100",

@@ -491,13 +491,13 @@ def test_a_damaged_result_file_is_one_error(
 
 @pytest.mark.parametrize(
     ("cell", "message"),
-    [({}, "'proportion'"), (3, "'proportion'"), ({"search": {"mAP": None}}, "'mAP' from 0 to 1")],
+    [({}, "'row'"), (3, "'row'"), ({"search": {"mAP": None}}, "'mAP' from 0 to 1")],
 )
 def test_a_damaged_grid_is_one_error(
     cell: object, message: str, write_grid: Callable[..., Path], tmp_path: Path
 ) -> None:
     if isinstance(cell, dict) and cell:
-        cell = {"proportion": "3%", "seed": 0, "images": 1, "persons": 1, **cell}
+        cell = {"row": "3%", "seed": 0, "images": 1, "persons": 1, **cell}
     with pytest.raises(InputFileError, match=message):
         write_report([write_grid("grid", cells=[cell])], tmp_path / "r.html")
 

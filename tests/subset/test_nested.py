@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskps.errors import ConfigError
-from maskps.structures import PersonSearchDataset
-from maskps.subset import parse_proportions, select_subset, with_proportions
+from maskps.structures import MaskState, PersonSearchDataset
+from maskps.subset import (
+    Subset,
+    build_subset,
+    open_subset,
+    parse_proportions,
+    redrawn,
+    select_subset,
+    with_proportions,
+)
 from maskps.subset.nested import check_proportion, images_of
 
 
@@ -65,6 +74,46 @@ def test_a_subset_is_the_same_whichever_others_are_asked_for(street: PersonSearc
     np.testing.assert_array_equal(
         one.nested[: one.proportions["10%"]], many.nested[: many.proportions["10%"]]
     )
+
+
+@pytest.fixture
+def whole(street: PersonSearchDataset, tmp_path: Path) -> Subset:
+    """A subset that keeps two of five images, every labeled person in them without an outline."""
+    build_subset(street, tmp_path / "subset", select_subset(street.train, portion_size=5, per_portion=2))
+    return open_subset(tmp_path / "subset", street)
+
+
+def test_subsets_drawn_anew_hold_the_smaller_ones_of_their_seed(
+    street: PersonSearchDataset, whole: Subset
+) -> None:
+    for seed in range(3):
+        small, large, full = (redrawn(whole, street.train, label, seed) for label in ("5%", "20%", "full"))
+        assert (len(small.kept_rows), len(large.kept_rows)) == (2, 8)
+        assert set(small.kept_rows) < set(large.kept_rows) < set(whole.kept_rows)
+        assert full.kept_rows.tolist() == whole.kept_rows.tolist()
+        assert full.masks.states.tolist() == whole.masks.states.tolist()
+
+
+def test_subsets_drawn_anew_depend_on_the_seed_alone(street: PersonSearchDataset, whole: Subset) -> None:
+    draws = [redrawn(whole, street.train, "20%", seed).kept_rows.tolist() for seed in (0, 0, 1)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_persons_of_images_that_were_not_drawn_are_as_if_not_chosen(
+    street: PersonSearchDataset, whole: Subset
+) -> None:
+    part = redrawn(whole, street.train, "20%", 0)
+    is_in = np.isin(street.train.scene_of_person, part.kept_rows)
+    assert (part.masks.states[~is_in] == MaskState.NOT_APPLICABLE).all()
+    np.testing.assert_array_equal(part.masks.states[is_in], whole.masks.states[is_in])
+    assert (part.masks.states == MaskState.MISSING).any()
+
+
+def test_a_draw_of_more_images_than_the_subset_has_is_an_error(
+    street: PersonSearchDataset, whole: Subset
+) -> None:
+    with pytest.raises(ConfigError, match="proportion 80%"):
+        redrawn(whole, street.train, "80%", 0)
 
 
 def test_the_order_is_pinned() -> None:

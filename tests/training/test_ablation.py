@@ -16,27 +16,36 @@ import torch
 
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, OutputExistsError, TrainingError
+from maskps.evaluation.ablation_rows import ARMS, changes_of
 from maskps.evaluation.paired import holm
 from maskps.structures import PersonSearchDataset
-from maskps.subset import select_subset, with_proportions
+from maskps.subset import open_subset, select_subset, with_proportions
 from maskps.training import (
     AblationTable,
     Cell,
     CellResult,
+    GridPlan,
     GridReport,
+    SceneDataset,
     TrainConfig,
     load_run,
+    parse_arms,
     parse_grid,
     run_grid,
 )
 from maskps.training import ablation as grid_module
+from maskps.training.data import batches_of_steps
 from maskps_annotation import build_subset_from_labelme
 
 MakeConfig = Callable[..., TrainConfig]
 
 
-def result(proportion: str, seed: int, mean_ap: float, top1: float = 0.5) -> CellResult:
-    return CellResult(proportion, seed, images=3, persons=4, search={"mAP": mean_ap, "top1": top1})
+def result(row: str, seed: int, mean_ap: float, top1: float = 0.5) -> CellResult:
+    return CellResult(row, seed, images=3, persons=4, search={"mAP": mean_ap, "top1": top1})
+
+
+def table_names(table: AblationTable) -> list[str]:
+    return [row.name for row in table.rows]
 
 
 def table_of(*results: CellResult, data: str = "synthetic data 'scenes'") -> AblationTable:
@@ -67,11 +76,34 @@ def test_what_is_no_percentage_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proportion", "folder"),
-    [("0%", "p00_s7"), ("3%", "p03_s7"), ("1.5%", "p01.5_s7"), ("12%", "p12_s7"), ("full", "pfull_s7")],
+    ("row", "folder"),
+    [
+        *[("0%", "p00_s7"), ("3%", "p03_s7"), ("1.5%", "p01.5_s7"), ("12%", "p12_s7"), ("full", "pfull_s7")],
+        *[("none", "none_s7"), ("masks", "masks_s7")],
+    ],
 )
-def test_a_cell_names_its_folder(proportion: str, folder: str) -> None:
-    assert Cell(proportion, 7).folder == folder
+def test_a_cell_names_its_folder(row: str, folder: str) -> None:
+    assert Cell(row, 7).folder == folder
+
+
+def test_arms_stand_in_the_order_of_the_table() -> None:
+    assert parse_arms(" shuffled,none, masks") == ("none", "masks", "shuffled")
+
+
+@pytest.mark.parametrize("text", ["", "none,,masks", "masks,mask", "full", "none,masks,none", "Masks"])
+def test_what_is_no_arm_is_refused_with_all_arms(text: str) -> None:
+    with pytest.raises(ConfigError, match="none, masks, shuffled"):
+        parse_arms(text)
+
+
+@pytest.mark.parametrize(
+    ("rows", "seeds"), [(("0%", "masks"), (0,)), ((), (0,)), (("masks",), ()), (("masks",), (1, 1))]
+)
+def test_a_plan_has_rows_of_one_kind_and_each_seed_once(
+    rows: tuple[str, ...], seeds: tuple[int, ...]
+) -> None:
+    with pytest.raises(ConfigError, match=r"not both|each once"):
+        GridPlan(rows, seeds)
 
 
 # The table.
@@ -83,7 +115,7 @@ def test_mean_and_spread_are_those_worked_out_by_hand() -> None:
         result("full", 1, 0.6), result("0%", 0, 0.2), result("full", 0, 0.3), result("0%", 1, 0.4)
     )
     without, full = table.rows
-    assert (without.proportion, full.proportion, full.seeds) == ("0%", "full", (0, 1))
+    assert (without.name, full.name, full.seeds) == ("0%", "full", (0, 1))
     assert without.results["mAP"].mean == pytest.approx(0.3)
     assert without.results["mAP"].deviation == pytest.approx(0.02**0.5)
     assert full.results["mAP"].mean == pytest.approx(0.45)
@@ -163,7 +195,7 @@ def test_a_grid_without_differences_has_no_note_about_them() -> None:
 
 def test_rows_rise_and_full_is_last() -> None:
     table = table_of(*(result(label, 0, 0.5) for label in ("full", "12%", "3%", "0%", "1.5%")))
-    assert [row.proportion for row in table.rows] == ["0%", "1.5%", "3%", "12%", "full"]
+    assert [row.name for row in table.rows] == ["0%", "1.5%", "3%", "12%", "full"]
 
 
 def test_published_numbers_stand_beside_the_data_they_are_of_only() -> None:
@@ -175,6 +207,34 @@ def test_published_numbers_stand_beside_the_data_they_are_of_only() -> None:
     for other in (table_of(*results), AblationTable.of("CUHK-SYSU", "TestG50", results)):
         assert "published" not in other.to_table().to_text("markdown").lower()
         assert all(row.published is None for row in other.rows)
+
+
+def test_arms_are_rows_with_the_difference_that_the_outlines_make() -> None:
+    """Seeds 0 and 1: masks gain 4 and 6 on none, 3 and 1 on shuffled; seed 2 has no shuffled outlines."""
+    table = table_of(
+        *(result("shuffled", 0, 0.51), result("shuffled", 1, 0.65)),
+        *(result("masks", 0, 0.54), result("masks", 1, 0.66), result("masks", 2, 0.75)),
+        *(result("none", 0, 0.50), result("none", 1, 0.60), result("none", 2, 0.70)),
+    )
+    assert [row.name for row in table.rows] == ["none", "masks", "shuffled", "masks - shuffled"]
+    *_, further = table.rows
+    assert further.seeds == (0, 1)
+    difference = further.differences["mAP"]
+    assert difference is not None and (difference.mean, difference.count) == (pytest.approx(0.02), 2)
+    shown = table.to_table()
+    title, heads, rows = shown.as_rows()
+    assert "Table 4" not in title
+    assert heads[0] == "arm" and "mAP, difference" in heads
+    assert rows[3][:6] == ["masks - shuffled", "-", "-", "2", "-", "-"]
+    assert "masks - shuffled is the difference" in shown.note
+    assert "for 3 comparisons" in shown.note  # of mAP; top-1 is equal everywhere
+
+
+def test_persons_with_masks_are_a_mean_as_each_seed_draws_its_images() -> None:
+    one, other = result("3%", 0, 0.5), dataclasses.replace(result("3%", 1, 0.5), persons=7)
+    table = table_of(one, other)
+    assert table.rows[0].persons == 5.5
+    assert table.to_table().as_rows()[2][0][:3] == ["3%", "3", "6"]
 
 
 def test_every_form_of_the_table_names_the_data() -> None:
@@ -215,7 +275,8 @@ def nested(scenes: PersonSearchDataset, few_scenes: Path, tmp_path_factory: pyte
 def go(
     scenes: PersonSearchDataset, nested: Path, make_config: MakeConfig, tmp_path: Path
 ) -> Callable[..., AblationTable]:
-    def run(*proportions: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> AblationTable:
+    def run(*rows: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> AblationTable:
+        plan = {key: changes.pop(key) for key in ("masks_in", "same_images") if key in changes}
         arguments = {
             "subset_folder": nested,
             "run_dir": tmp_path / "grid",
@@ -224,7 +285,7 @@ def go(
             **{key: changes.pop(key) for key in ("gallery_size", "callback", "run_dir") if key in changes},
         }
         config = make_config(epochs=1, batch_size=6, **changes)
-        return run_grid(config, scenes, proportions=proportions, seeds=seeds, **arguments)
+        return run_grid(config, scenes, plan=GridPlan(rows, seeds, **plan), **arguments)
 
     return run
 
@@ -242,7 +303,9 @@ def test_cells_are_runs_that_differ_in_masks_and_seed_only(
         assert run.step == run.info.steps == 2
     assert configs["p00_s4"] == dataclasses.replace(configs["p25_s0"], masks=False, seed=4)
     assert configs["p25_s0"] == configs["pfull_s0"]
-    assert [row.persons for row in table.rows] == [persons[f"{name}_s0"] for name in ("p00", "p25", "pfull")]
+    assert [row.persons for row in table.rows] == [
+        (persons[f"{name}_s0"] + persons[f"{name}_s4"]) / 2 for name in ("p00", "p25", "pfull")
+    ]
     assert [row.images for row in table.rows] == [0, 3, 10]
     first_losses = [
         json.loads((tmp_path / "grid" / folder / "metrics.jsonl").read_text().splitlines()[0])
@@ -254,7 +317,7 @@ def test_cells_are_runs_that_differ_in_masks_and_seed_only(
 def test_the_folder_holds_the_table_in_three_forms(go: Callable[..., AblationTable], tmp_path: Path) -> None:
     table = go("0%", "full")
     record = json.loads((tmp_path / "grid" / "ablation.json").read_text())
-    assert (record["format"], record["version"]) == ("maskps-ablation", 1)
+    assert (record["format"], record["version"]) == ("maskps-ablation", 2)
     assert record["protocol"] == "TestG4"
     assert record["data"].startswith("synthetic data")
     assert (record["rows"], record["cells"]) == (table.to_dict()["rows"], table.to_dict()["cells"])
@@ -262,24 +325,79 @@ def test_the_folder_holds_the_table_in_three_forms(go: Callable[..., AblationTab
     assert (tmp_path / "grid" / "table.csv").read_text() == table.to_table().to_text("csv")
 
 
+@pytest.mark.parametrize("rows", [("0%", "full"), ("none", "masks")])
 def test_finished_cells_are_never_trained_again(
-    go: Callable[..., AblationTable], monkeypatch: pytest.MonkeyPatch
+    go: Callable[..., AblationTable], monkeypatch: pytest.MonkeyPatch, rows: tuple[str, ...]
 ) -> None:
-    first = go("0%", "full")
+    first = go(*rows)
 
     def train_again(*_: object, **__: object) -> None:
         raise AssertionError("a finished cell was trained again")
 
     monkeypatch.setattr(grid_module, "train", train_again)
     reports: list[GridReport] = []
-    assert go("0%", "full", callback=reports.append) == first
+    assert go(*rows, callback=reports.append) == first
     assert reports == []
+
+
+def test_cells_of_arms_differ_in_the_settings_of_their_arm_only(
+    go: Callable[..., AblationTable], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(ARMS, "heavy", {"mask_weight": 3.0})
+    table = go("none", "masks", "shuffled", "heavy", masks_in="25%")
+    runs = {arm: load_run(tmp_path / "grid" / f"{arm}_s0") for arm in ARMS if arm in table_names(table)}
+    masks = runs["masks"].config
+    assert masks.masks and masks.precise_bn_images == 200
+    assert {arm: run.config for arm, run in runs.items()} == {
+        "none": dataclasses.replace(masks, masks=False),
+        "masks": masks,
+        "shuffled": dataclasses.replace(masks, shuffle_masks=True),
+        "heavy": dataclasses.replace(masks, mask_weight=3.0),
+    }
+    assert [(row.name, row.images) for row in table.rows] == [
+        *[("none", 0), ("masks", 3), ("shuffled", 3), ("heavy", 3), ("masks - shuffled", None)]
+    ]
+
+
+def test_arms_see_the_same_images_in_the_same_order(
+    scenes: PersonSearchDataset, nested: Path, make_config: MakeConfig
+) -> None:
+    """Also flipped alike and sampled alike; persons who are pasted into a scene follow its own."""
+    config = make_config(epochs=2, batch_size=5, num_workers=0)
+    of_arm = {}
+    for cell, subset in GridPlan(tuple(ARMS), (3,)).subsets(nested, scenes).items():
+        data = SceneDataset(scenes, subset, dataclasses.replace(config, seed=3, **changes_of(cell.row)))
+        batches = [batch for step in batches_of_steps(data) for batch in step]
+        of_arm[cell.row] = [
+            (name, target["seed"], target["boxes"].tolist(), target["pids"].tolist())
+            for batch in batches
+            for name, target in zip(batch.names, batch.targets, strict=True)
+        ]
+    assert len(of_arm["none"]) == 2 * len(scenes.train)
+    for images in of_arm.values():
+        for (name, seed, boxes, pids), own in zip(images, of_arm["none"], strict=True):
+            assert (name, seed, boxes[: len(own[2])], pids[: len(own[3])]) == own
+
+
+def test_each_seed_draws_the_images_with_masks_anew(scenes: PersonSearchDataset, nested: Path) -> None:
+    def images(plan: GridPlan) -> dict[tuple[str, int], list[int]]:
+        subsets = plan.subsets(nested, scenes)
+        return {(cell.row, cell.seed): one.kept_rows.tolist() for cell, one in subsets.items() if one}
+
+    drawn = images(GridPlan(("0%", "25%", "full"), (0, 1)))
+    assert sorted(drawn) == [("25%", 0), ("25%", 1), ("full", 0), ("full", 1)]
+    assert drawn["25%", 0] != drawn["25%", 1]
+    assert drawn["full", 0] == drawn["full", 1]
+    same = images(GridPlan(("0%", "25%", "full"), (0, 1), same_images=True))
+    own = open_subset(nested, scenes, "25%").kept_rows.tolist()
+    assert same["25%", 0] == same["25%", 1] == own
+    assert images(GridPlan(("masks",), (1,), masks_in="25%"))["masks", 1] == drawn["25%", 1]
 
 
 def test_other_proportions_and_seeds_are_added(go: Callable[..., AblationTable]) -> None:
     go("0%")
     table = go("0%", "25%", seeds=(1,))
-    assert [(row.proportion, row.seeds) for row in table.rows] == [("0%", (0, 1)), ("25%", (1,))]
+    assert [(row.name, row.seeds) for row in table.rows] == [("0%", (0, 1)), ("25%", (1,))]
 
 
 def test_an_interrupted_grid_continues_to_the_same_bytes(
@@ -289,15 +407,13 @@ def test_an_interrupted_grid_continues_to_the_same_bytes(
 
     def stop_in_the_second_cell(report: GridReport) -> None:
         reports.append(report)
-        if report.cell.proportion == "full" and report.text.startswith("loss "):
+        if report.cell.row == "full" and report.text.startswith("loss "):
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingError, match="interrupted after step 1") as caught:
         go("0%", "full", callback=stop_in_the_second_cell)
     assert "same command again" in caught.value.hint
-    assert [
-        row["proportion"] for row in json.loads((tmp_path / "grid/ablation.json").read_text())["rows"]
-    ] == ["0%"]
+    assert [row["row"] for row in json.loads((tmp_path / "grid/ablation.json").read_text())["rows"]] == ["0%"]
     continued = go("0%", "full")
     whole = go("0%", "full", run_dir=tmp_path / "whole")
     assert continued == whole
@@ -339,11 +455,46 @@ def test_reports_count_the_steps_of_the_whole_grid(go: Callable[..., AblationTab
 # What is refused, before anything is trained.
 
 
-def test_all_unknown_proportions_are_one_error(go: Callable[..., AblationTable], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
-        go("0%", "3%", "25%", "30%", "full")
-    assert caught.value.found == "3%, 30%"
-    assert "--proportion 25%,3%,30%,full" in caught.value.hint
+@pytest.mark.parametrize(
+    ("rows", "changes", "found"),
+    [
+        (("25%",), {"same_images": True}, "images_with_masks: drawn by each seed -> the subset's own"),
+        (("none",), {}, "masks_in: the row's proportion -> full in every arm"),
+    ],
+)
+def test_grids_of_two_kinds_do_not_mix_in_a_folder(
+    go: Callable[..., AblationTable], rows: tuple[str, ...], changes: dict[str, Any], found: str
+) -> None:
+    go("0%")
+    with pytest.raises(ConfigError, match=found):
+        go(*rows, **changes)
+
+
+def test_arms_with_masks_in_other_proportions_do_not_mix(go: Callable[..., AblationTable]) -> None:
+    go("none")
+    with pytest.raises(ConfigError, match="masks_in: full in every arm -> 25% in every arm"):
+        go("masks", masks_in="25%")
+
+
+def test_a_grid_of_an_older_version_is_named(go: Callable[..., AblationTable], tmp_path: Path) -> None:
+    go("0%")
+    record = tmp_path / "grid" / "ablation.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"version": 1}))
+    with pytest.raises(InputFileError, match="format version 2"):
+        go("0%")
+
+
+def test_a_proportion_of_more_images_than_the_subset_has_is_named(
+    go: Callable[..., AblationTable], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="proportion 90%"):
+        go("0%", "25%", "90%")
+    assert not (tmp_path / "grid").exists()
+
+
+def test_same_images_needs_nested_subsets(go: Callable[..., AblationTable], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="build the subset with --proportion 30%"):
+        go("0%", "30%", same_images=True)
     assert not (tmp_path / "grid").exists()
 
 
@@ -375,11 +526,6 @@ def test_changed_data_are_named(go: Callable[..., AblationTable], tmp_path: Path
     record.write_text(json.dumps(json.loads(record.read_text()) | {key: "0" * 64}))
     with pytest.raises(TrainingError, match=f"{key} 0000"):
         go("0%")
-
-
-def test_a_seed_twice_is_refused(go: Callable[..., AblationTable]) -> None:
-    with pytest.raises(ConfigError, match="each once"):
-        go("0%", seeds=(1, 1))
 
 
 def test_a_protocol_that_is_not_there_is_told_before_the_first_step(
