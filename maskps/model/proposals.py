@@ -35,7 +35,7 @@ class ProposalHead(nn.Module):
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns objectness (B, A, h, w) and deltas (B, 4 A, h, w) for each (B, C, h, w)."""
         hidden = [F.relu(self.conv(level)) for level in features]
-        # Boxes and their scores are computed in float32, also under autocast.
+        # Under autocast the convolutions are in bfloat16; all that follows, boxes and losses, is in float32.
         objectness = [self.objectness(level).float() for level in hidden]
         return objectness, [self.deltas(level).float() for level in hidden]
 

@@ -160,9 +160,10 @@ class Stepper:
 def autocast_for(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
     """Returns the context for one forward pass of the network; make a new one for each pass.
 
-    With `precision = "bf16"` convolutions run in bfloat16, whose range is that of float32, so losses need no
-    scaling. Weights, gradients and the optimiser stay in float32. So do, within the pass, RoIAlign, the box,
-    score and embedding layers, anchors and box deltas, OIM, and all six losses.
+    With `precision = "bf16"` convolutions run in bfloat16, also those of the RPN and of the mask head up to
+    its logits. The range is that of float32, so losses need no scaling. Weights, gradients and the optimiser
+    stay in float32. So do, within the pass, RoIAlign, the layers for final boxes, scores and embeddings,
+    anchors, the arithmetic on box deltas, OIM, and all six losses.
 
     Raises:
         ConfigError: the device has no bfloat16.
