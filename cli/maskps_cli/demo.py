@@ -16,17 +16,25 @@ from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import TrainingError
 from maskps.evaluation import evaluate_search
 from maskps.evaluation.extraction import extract_detections
+from maskps.evaluation.mask_quality import MaskQuality, predict_masks, warn_if_below_mean_mask
 from maskps.io.files import check_output, write_errors_explained, write_json
 from maskps.io.folders import check_replaceable
-from maskps.pictures import ranking_pictures, ranking_sheet, subset_pictures, subset_sheet
+from maskps.pictures import (
+    mask_pictures,
+    mask_sheet,
+    ranking_pictures,
+    ranking_sheet,
+    subset_pictures,
+    subset_sheet,
+)
 from maskps.subset import open_subset, table1
 from maskps.subset.manifest import RECORD_NAME
 from maskps.synthetic import SCALES, SynthScale, write_synthetic
 from maskps.training import initial_predictor, load_config, load_run, train
 from maskps.training.run import RECORD as RUN_RECORD
-from maskps_annotation import build_subset_from_labelme
+from maskps_annotation import build_subset_from_labelme, person_outlines_from_labelme
 from maskps_cli.options import cores
-from maskps_cli.output import print_search_results, print_table, progress_bar, say
+from maskps_cli.output import print_mask_quality, print_search_results, print_table, progress_bar, say
 
 RECORD = "demo.json"
 
@@ -107,10 +115,8 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
         quiet=quiet,
     )
     results = {}
-    for name, predictor in (
-        ("untrained", initial_predictor(config, dataset)),
-        ("trained", load_run(out / "run").predictor()),
-    ):
+    trained = load_run(out / "run").predictor()
+    for name, predictor in (("untrained", initial_predictor(config, dataset)), ("trained", trained)):
         with progress_bar(f"images, {name} network", quiet=quiet) as update:
             detections = extract_detections(predictor, dataset, protocol, progress=update)
         results[name] = evaluate_search(protocol, detections)
@@ -118,22 +124,31 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
         "Person search on the synthetic test split: identities and cameras not seen in training", results
     )
 
+    outlines, _ = person_outlines_from_labelme(out / "scenes" / "truth" / "labelme_test", dataset)
+    with progress_bar("images, masks", quiet=quiet) as update:
+        masks = predict_masks(trained, dataset, outlines, progress=update)
+    quality = MaskQuality.of(masks, outlines)
+    print_mask_quality(quality)
+    warn_if_below_mean_mask(quality)
+
     say("[5/5] drawing pictures", quiet=quiet)
     subset_sheet(subset_pictures(dataset, subset)).save(out / "subset.png")
     rankings = ranking_pictures(protocol, detections, results["trained"], dataset.image_path)
     ranking_sheet(rankings, dataset.image_path).save(out / "search.png")
+    mask_sheet(mask_pictures(dataset, outlines, masks)).save(out / "masks.png")
 
     numbers |= {
         "state": "done",
         "table1": asdict(table),
         **{name: result.to_dict() for name, result in results.items()},
+        "mask_quality": asdict(quality),
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_gb": round(_peak_memory_gb(), 2),
     }
     write_json(out / RECORD, numbers)
     say(
         f"done in {numbers['seconds'] / 60:.1f} min, peak memory {numbers['peak_memory_gb']} GB; "
-        f"look at {out / 'subset.png'} and {out / 'search.png'}",
+        f"look at subset.png, masks.png and search.png in {out}",
         quiet=quiet,
     )
     return numbers

@@ -72,9 +72,9 @@ class MaskQuality:
         return cls(
             test_persons=len(outlines.test),
             train_persons=len(outlines.train),
-            iou=mean_iou(predicted >= 0.5, targets),
-            iou_mean_mask=mean_iou(mean >= 0.5, targets),
-            iou_all_ones=mean_iou(True, targets),
+            iou=float(mask_ious(predicted >= 0.5, targets).mean()),
+            iou_mean_mask=float(mask_ious(mean >= 0.5, targets).mean()),
+            iou_all_ones=float(mask_ious(True, targets).mean()),
             bce=cross_entropy(predicted, targets),
             bce_mean_mask=cross_entropy(mean, targets),
         )
@@ -106,13 +106,18 @@ def measure_masks(
     """
     check_not_empty(outlines)
     quality = MaskQuality.of(predict_masks(predictor, dataset, outlines, progress=progress), outlines)
+    warn_if_below_mean_mask(quality)
+    return quality
+
+
+def warn_if_below_mean_mask(quality: MaskQuality) -> None:
+    """Logs a warning if the predicted masks are worse than one constant mask."""
     if quality.iou < quality.iou_mean_mask:
         _logger.warning(
             "The predicted masks (IoU %.3f) are worse than one constant mask (%.3f): the mask branch has not "
             "learned the single person's shape, so masks cannot guide the embedding.",
             quality.iou, quality.iou_mean_mask,
         )  # fmt: skip
-    return quality
 
 
 def check_not_empty(outlines: PersonOutlines) -> None:
@@ -155,17 +160,17 @@ def predict_masks(
     return PredictedMasks(np.concatenate(predicted), np.concatenate(targets))
 
 
-def mean_iou(masks: ArrayLike, targets: NDArray[np.bool_]) -> float:
-    """Returns the mean over n persons of the IoU of two binary masks; 1 where both are empty.
+def mask_ious(masks: ArrayLike, targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Returns (n,) the IoU of two binary masks of each person; 1 where both are empty.
 
     Args:
         masks: bool (n, M, M), or one that all persons share: (M, M) or a single value.
-        targets: (n, M, M) bool, n >= 1.
+        targets: (n, M, M) bool.
     """
     masks = np.asarray(masks, dtype=np.bool_)
     both = (masks & targets).sum(axis=(1, 2))
     either = (masks | targets).sum(axis=(1, 2))
-    return float(np.where(either > 0, both / np.maximum(either, 1), 1.0).mean())
+    return np.divide(both, either, out=np.ones(len(targets)), where=either > 0)
 
 
 def cross_entropy(probabilities: NDArray[np.floating], targets: NDArray[np.bool_]) -> float:

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.mask_quality import PredictedMasks, mask_ious
 from maskps.evaluation.ranking import ranked_results
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.search import SearchResult
 from maskps.masks.coverage import mask_targets
+from maskps.masks.outlined_persons import PersonOutlines
 from maskps.pictures.drawing import Picture
-from maskps.pictures.sheets import RankingPicture, SubsetPicture
+from maskps.pictures.sheets import MaskPicture, RankingPicture, SubsetPicture
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
 from maskps.subset.build import Subset
@@ -52,6 +54,34 @@ def subset_pictures(dataset: PersonSearchDataset, subset: Subset, *, count: int 
             )
         )
     return pictures
+
+
+def mask_pictures(
+    dataset: PersonSearchDataset, outlines: PersonOutlines, masks: PredictedMasks, *, count: int = 12
+) -> list[MaskPicture]:
+    """Returns `count` persons with true and predicted mask, evenly spaced from the best IoU to the worst.
+
+    Args:
+        masks: of all persons of `outlines`, in the order of `predict_masks`.
+    """
+    ious = mask_ious(masks.predicted >= 0.5, masks.targets)
+    persons = [
+        (image.name, box, outline)
+        for image in outlines.images(dataset)
+        for box, outline in zip(image.boxes, image.outlines, strict=True)
+    ]
+    return [
+        MaskPicture(
+            image=dataset.image_path(persons[row][0]),
+            image_name=persons[row][0],
+            box=persons[row][1],
+            outline=persons[row][2],
+            target=masks.targets[row],
+            predicted=masks.predicted[row],
+            iou=float(ious[row]),
+        )
+        for row in evenly_spaced(np.argsort(-ious, kind="stable"), count)
+    ]
 
 
 def ranking_pictures(

@@ -1,4 +1,4 @@
-"""Sheets of pictures: the mask subset with its targets, and ranked search results.
+"""Sheets of pictures: the mask subset with its targets, predicted masks, and ranked search results.
 
 The input is plain arrays and records. The output is a Pillow image for display at half its size, with twice
 the pixels of an ordinary screen.
@@ -89,6 +89,28 @@ class RankingPicture:
     average_precision: float
 
 
+@dataclass(frozen=True)
+class MaskPicture:
+    """One person with the true and the predicted mask.
+
+    Attributes:
+        image: the scene.
+        image_name: its file name.
+        box: (4,) xyxy of the person, pixels of the scene.
+        outline: of the person, likewise.
+        target, predicted: (14, 14) the true mask, and the predicted probabilities, in the box.
+        iou: of both, the predicted mask being binary.
+    """
+
+    image: Picture
+    image_name: str
+    box: NDArray[np.floating]
+    outline: Outline
+    target: NDArray
+    predicted: NDArray
+    iou: float
+
+
 def subset_sheet(
     pictures: Sequence[SubsetPicture], *, title: str = "The mask subset", max_persons: int = 4
 ) -> Image.Image:
@@ -122,6 +144,24 @@ def ranking_sheet(
     columns = min(k, max((len(ranking.hits) for ranking in rankings), default=1))
     rows = [_ranking_row(ranking, image_of, k, max(columns, 1), method) for ranking in rankings]
     return _sheet(title, partial(_draw_ranking_legend, method=method), rows, gap=72)
+
+
+def mask_sheet(
+    pictures: Sequence[MaskPicture], *, title: str = "Predicted masks of persons whose outlines nobody used"
+) -> Image.Image:
+    """Returns persons with their outline, and seen through the true and the predicted mask.
+
+    The darker a cell of the predicted mask, the less probable the network takes it to be the person.
+    """
+    columns, gap = 4, 56
+    cards = [_mask_card(picture) for picture in pictures]
+    rows = []
+    for start in range(0, len(cards), columns):
+        row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, cards[start].height), PAPER)
+        for place, card in enumerate(cards[start : start + columns]):
+            row.paste(card, (place * (card.width + gap), 0))
+        rows.append(row)
+    return _sheet(title, _draw_mask_legend, rows, gap=56)
 
 
 def hit_number(hit: RankedHit, method: Method) -> str:
@@ -161,6 +201,34 @@ def _draw_subset_legend(sheet: Image.Image, top: int) -> None:
     x = _legend_text(sheet, x + 50, top, "drawn outline")
     sheet.paste(target_tile(np.eye(2), 38), (round(x), top - 2))
     _legend_text(sheet, x + 52, top, "14x14 target: on if half covered")
+
+
+def _draw_mask_legend(sheet: Image.Image, top: int) -> None:
+    text = (
+        "Each person: true outline; seen through the true 14x14 mask; seen through the predicted mask. From "
+    )
+    _legend_text(sheet, _MARGIN, top, text + "the best IoU to the worst.")
+
+
+def _mask_card(picture: MaskPicture) -> Image.Image:
+    """Returns crop with outline, crop under the target and under the prediction, above a caption."""
+    width, height, gap, caption = 164, 372, 9, 48
+    card = Image.new("RGB", (3 * width + 2 * gap, height + caption), PAPER)
+    image = open_picture(picture.image)
+    tile, box = crop_tile(image, picture.box, (width, height))
+    scale = (box[2:] - box[:2]) / (picture.box[2:] - picture.box[:2])
+    moved = tuple((ring - picture.box[:2]) * scale + box[:2] for ring in picture.outline.rings)
+    outlined = tile.copy()
+    paint_outline(outlined, Outline(moved))
+    through = (overlay_target(tile, box, mask) for mask in (picture.target, picture.predicted))
+    for place, one in enumerate((outlined, *through)):
+        card.paste(one, (place * (width + gap), 0))
+    number = f"IoU {picture.iou:.2f}"
+    write_text(card, (0, height + 12), number, size=_SMALL, bold=True)
+    after = text_width(number, _SMALL) + 16
+    name, room = picture.image_name, card.width - after
+    write_text(card, (after, height + 12), name, size=_SMALL, colour=SOFT_INK, width=room)
+    return card
 
 
 def _draw_ranking_legend(sheet: Image.Image, top: int, *, method: Method) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from maskps.evaluation.ablation_table import METRICS, counts_of, difference_note
 from maskps.evaluation.paired import difference_cells, difference_columns
 from maskps.evaluation.result_file import ProtocolResult
-from maskps.io.tables import Cell, Column, Table
+from maskps.io.tables import Cell, Column, Style, Table
 from maskps.report.sources import DataKey, Measured, Sources
 from maskps_manifest import paper
 
@@ -26,6 +26,13 @@ _LONGEST_GALLERY = (
     " Same and cross camera: the gallery size is that of the longest gallery; queries whose person no such "
     "scene shows are left out."
 )
+
+_OF_MASKS: dict[str, tuple[str, Style]] = {
+    "iou": ("mask IoU", "percent"),
+    "iou_mean_mask": ("IoU of the mean mask", "percent"),
+    "iou_all_ones": ("IoU of all ones", "percent"),
+    "persons": ("persons", "count"),
+}
 
 _RULES_NOTE = {
     "oim": "",
@@ -46,6 +53,7 @@ def tables_of(sources: Sources, data: DataKey) -> dict[str, Table]:
         "table4": _table_4(ours, data),
         "results": _everything(ours, data),
         "detection": _detection(ours, data),
+        "masks": _masks(ours, data),
         "failures": _failures(ours, data),
     }
     return {key: table for key, table in tables.items() if table.rows}
@@ -188,6 +196,29 @@ def _detection(ours: Sources, data: DataKey) -> Table:
             for which, one in run.file.detection.items()
         ],
         note="Percent. Numbers with other thresholds cannot be compared with these.",
+    )
+
+
+def _masks(ours: Sources, data: DataKey) -> Table:
+    rows: list[list[Cell]] = []
+    for run in ours.measured:
+        masks, background = run.file.mask_quality, run.file.background_sensitivity
+        cells: list[Cell] = [run.label]
+        cells += [getattr(masks, name, None) for name in _OF_MASKS]
+        cells += [getattr(background, name, None) for name in ("sensitivity", "persons")]
+        if masks or background:
+            rows.append(cells)
+    return _table(
+        f"Predicted masks, and how far embeddings depend on the background: {data.title}",
+        (
+            _METHOD,
+            *(Column(name, *about) for name, about in _OF_MASKS.items()),
+            Column("background_sensitivity", "background sensitivity", "percent"),
+            Column("background_persons", "persons", "count"),
+        ),
+        measured=rows,
+        note="Percent. IoU: mean over the persons, whose outlines the training did not use; the mean mask is "
+        "the best constant one. Sensitivity: 0 if the background does not matter, 100 if nothing else does.",
     )
 
 

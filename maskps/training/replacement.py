@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskps.masks.coverage import coverage
+from maskps.masks.pasting import pixel_shares
 
 MOST_PERSONS = 3
 """Persons that come into a scene, at most."""
@@ -72,10 +72,8 @@ def _with_person(
     x = _free_column(scene, y, width, height, rng)
     if x is None:
         return scene
-    # The covered share of every pixel; `coverage` takes square grids.
-    side = max(width, height)
-    shares = coverage(outline[None], np.array([[left, top, left + side, top + side]], np.float64), side)[0]
-    weight = torch.from_numpy(shares[:height, :width].round(6).astype(np.float32))
+    shares = pixel_shares(outline, left, top, width, height)
+    weight = torch.from_numpy(shares.round(6).astype(np.float32))
     image = scene.image.clone()
     spot = image[:, y : y + height, x : x + width]
     spot.lerp_(other.image[:, top:bottom, left:right], weight)  # lerp is exact where a share is 0 or 1

@@ -33,7 +33,8 @@ def test_the_demo_leaves_numbers_and_pictures(demo: Path) -> None:
     assert numbers["table1"]["with_masks"]["images"] + numbers["table1"]["without_masks"]["images"] == 12
     for network in ("untrained", "trained"):
         assert 0 <= numbers[network]["mAP"] <= 1
-    for name in ("subset.png", "search.png"):
+    assert numbers["mask_quality"]["test_persons"] > 0 == numbers["mask_quality"]["train_persons"]
+    for name in ("subset.png", "search.png", "masks.png"):
         with Image.open(demo / name) as picture:
             assert min(picture.size) > 200
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskps.errors import AnnotationError
-from maskps.evaluation.mask_quality import MaskQuality, cross_entropy, mean_iou, measure_masks
+from maskps.evaluation.mask_quality import MaskQuality, cross_entropy, mask_ious, measure_masks
 from maskps.masks import Outline, outline_from_polygons
 from maskps.masks.outlined_persons import PersonOutlines
 from maskps.structures import PersonSearchDataset, Scene, SceneTable
@@ -87,14 +87,14 @@ def test_wrong_certainty_is_finite() -> None:
     assert cross_entropy(np.ones((1, 1, 1), np.float32), targets) == pytest.approx(0, abs=1e-6)
 
 
-def test_iou_is_a_mean_over_persons_not_over_cells() -> None:
+def test_each_person_has_an_iou() -> None:
     small, large = np.zeros((2, 2), np.bool_), np.ones((2, 2), np.bool_)
     small[0, 0] = True
     targets = np.stack([small, large])
-    assert mean_iou(targets, targets) == 1
-    assert mean_iou(True, targets) == pytest.approx((1 / 4 + 1) / 2)
-    assert mean_iou(np.zeros((2, 2, 2), np.bool_), targets) == 0
-    assert mean_iou(False, np.zeros((1, 2, 2), np.bool_)) == 1
+    assert mask_ious(targets, targets).tolist() == [1, 1]
+    assert mask_ious(True, targets).tolist() == [1 / 4, 1]
+    assert mask_ious(np.zeros((2, 2, 2), np.bool_), targets).tolist() == [0, 0]
+    assert mask_ious(False, np.zeros((1, 2, 2), np.bool_)).tolist() == [1]
 
 
 def test_no_constant_mask_has_a_lower_cross_entropy_than_the_mean_mask(dataset: PersonSearchDataset) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 
 from maskps import PersonSearchDataset, Scene, SceneTable
 from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.mask_quality import PredictedMasks
 from maskps.evaluation.search import SearchResult, evaluate_search
+from maskps.masks.outlined_persons import PersonOutlines
 from maskps.masks.outlines import outline_from_polygons
-from maskps.pictures.rows import evenly_spaced_queries, ranking_pictures, subset_pictures
+from maskps.pictures.rows import evenly_spaced_queries, mask_pictures, ranking_pictures, subset_pictures
 from maskps.protocols.protocol import SearchProtocol
 
 BOX = [10.0, 10.0, 50.0, 90.0]
@@ -64,6 +66,22 @@ def test_targets_are_those_of_the_persons_boxes() -> None:
 
 def test_a_subset_without_outlines_has_no_pictures() -> None:
     assert subset_pictures(dataset_of([[1], [2]]), subset_of([0, 1], []), count=2) == []
+
+
+def test_masks_go_from_the_best_iou_to_the_worst() -> None:
+    """The outline is the upper half of every box; the predictions cover 14, 7 and 0 rows of cells."""
+    dataset = dataset_of([[1, 2], [3]])
+    shape = outline_from_polygons([[[10, 10], [50, 10], [50, 50], [10, 50]]], where="test")
+    outlines = PersonOutlines(test={0: shape, 1: shape, 2: shape})
+    upper = np.repeat(np.arange(14) < 7, 14).reshape(14, 14)
+    predicted = np.stack([np.zeros((14, 14)), np.ones((14, 14)), 0.6 * upper]).astype(np.float32)
+    masks = PredictedMasks(predicted, np.stack([upper] * 3))
+    pictures = mask_pictures(dataset, outlines, masks)
+    assert [one.iou for one in pictures] == [1.0, 0.5, 0.0]
+    assert [one.image_name for one in pictures] == ["s1.jpg", "s0.jpg", "s0.jpg"]
+    assert (pictures[0].predicted == predicted[2]).all() and (pictures[0].target == upper).all()
+    assert pictures[0].image == Path("root/Image/s1.jpg") and pictures[0].outline is shape
+    assert [one.iou for one in mask_pictures(dataset, outlines, masks, count=2)] == [1.0, 0.0]
 
 
 def test_rankings_carry_the_protocols_and_the_results_numbers() -> None:

@@ -14,7 +14,15 @@ from maskps.evaluation.methods import METHODS
 from maskps.evaluation.ranking import RankedHit
 from maskps.masks.outlines import outline_from_polygons
 from maskps.pictures.drawing import BLUE, GREEN, ORANGE, VERMILION, Colour
-from maskps.pictures.sheets import RankingPicture, SubsetPicture, hit_number, ranking_sheet, subset_sheet
+from maskps.pictures.sheets import (
+    MaskPicture,
+    RankingPicture,
+    SubsetPicture,
+    hit_number,
+    mask_sheet,
+    ranking_sheet,
+    subset_sheet,
+)
 
 SCENE = np.full((300, 400, 3), 120, dtype=np.uint8)
 BOXES = np.array([[40, 40, 120, 240], [200, 50, 260, 220], [300, 20, 380, 280]], dtype=np.float32)
@@ -109,6 +117,66 @@ def test_ranking_sheet_asks_for_the_images_of_the_shown_results_only(ranking: Ra
 def test_ranking_sheet_of_few_or_many_results(ranking: RankingPicture, hits: int) -> None:
     many = dataclasses.replace(ranking, hits=[ranking.hits[0]] * hits, truths=12)
     assert ranking_sheet([many, ranking], lambda _: SCENE, k=10).width == 2400
+
+
+def mask_picture(**changes: object) -> MaskPicture:
+    square = np.array([[50, 50], [110, 50], [110, 230], [50, 230]], dtype=float)
+    values = {
+        "image": SCENE,
+        "image_name": "s1.jpg",
+        "box": BOXES[0],
+        "outline": outline_from_polygons([square], where="test"),
+        "target": np.ones((14, 14), dtype=bool),
+        "predicted": np.ones((14, 14), np.float32),
+        "iou": 1.0,
+    }
+    return MaskPicture(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_a_mask_sheet_shows_the_person_through_both_masks() -> None:
+    """What a mask leaves out is dark: nothing here, half of one of the two, and all of both."""
+    off = np.zeros((14, 14))
+    half = np.where(np.arange(14) < 7, 1.0, 0.0) * np.ones((14, 1))
+    dark = [
+        float((np.asarray(mask_sheet([one])).max(axis=2) < 80).mean())
+        for one in (
+            mask_picture(),
+            mask_picture(predicted=half),
+            mask_picture(predicted=off),
+            mask_picture(predicted=off, target=off),
+        )
+    ]
+    steps = np.diff(dark)
+    assert steps[0] == pytest.approx(steps[1], rel=0.02) and steps[0] > 0.01
+    assert steps[2] == pytest.approx(2 * steps[0], rel=0.02)
+
+
+def test_a_probability_is_a_shade() -> None:
+    shades = [
+        np.asarray(mask_sheet([mask_picture(predicted=np.full((14, 14), value))])).mean()
+        for value in (0, 0.3, 0.6, 1)
+    ]
+    assert shades == sorted(shades) and len(set(shades)) == 4
+
+
+def test_an_outline_lies_on_the_person_in_a_box_of_any_place() -> None:
+    """The crop is moved and scaled with its outline: the whole box is blue veil, or only a part."""
+    whole = outline_from_polygons([[[40, 40], [120, 40], [120, 240], [40, 240]]], where="test")
+    upper = outline_from_polygons([[[40, 40], [120, 40], [120, 140], [40, 140]]], where="test")
+    moved = np.array(BOXES[0]) + np.array([100, 30, 100, 30])
+    shifted = outline_from_polygons([[[140, 70], [220, 70], [220, 170], [140, 170]]], where="test")
+    sheets = [
+        mask_sheet([mask_picture(outline=whole)]),
+        mask_sheet([mask_picture(outline=upper)]),
+        mask_sheet([mask_picture(outline=shifted, box=moved)]),
+    ]
+    assert sheets[0].tobytes() != sheets[1].tobytes()
+    assert sheets[1].tobytes() == sheets[2].tobytes()
+
+
+def test_a_mask_sheet_has_four_persons_a_row() -> None:
+    heights = [mask_sheet([mask_picture()] * count).height for count in (0, 1, 4, 5, 8)]
+    assert heights[0] < heights[1] == heights[2] < heights[3] == heights[4]
 
 
 def test_no_rows_give_a_sheet_with_its_title() -> None:

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
+from maskps.evaluation.background import BackgroundSensitivity
+from maskps.evaluation.mask_quality import MaskQuality
 from maskps.evaluation.result_file import ProtocolResult, ResultData
 from maskps.io.folders import LIST_NAME
 from maskps.masks import outline_from_polygons
@@ -279,6 +281,34 @@ def test_lines_of_cameras_say_what_their_gallery_is(line: Line, write_run: Write
         write_report([write_run(str(name), [line(name)])], tmp_path / f"{name}.html")
         notes.append("the longest gallery" in (tmp_path / f"{name}.html").read_text(encoding="utf-8"))
     assert notes == [False, True]
+
+
+def test_masks_and_backgrounds_have_a_row_for_each_run_that_measured_them(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    masks, background = (
+        MaskQuality(20, 3, 0.7, 0.6, 0.5, 0.3, 0.4),
+        BackgroundSensitivity(20, 3, 0.25, 0.1, 0.4),
+    )
+    runs = [
+        write_run("both", mask_quality=masks, background_sensitivity=background),
+        write_run("masks", mask_quality=masks),
+        write_run("neither"),
+    ]
+    write_report(runs, tmp_path / "r.html", files=tmp_path / "files")
+    both, alone = rows_of(tmp_path / "files", "1_masks.csv")
+    assert (both["method"], both["iou"], both["iou_mean_mask"], both["iou_all_ones"]) == (
+        *("both", "0.7", "0.6", "0.5"),
+    )
+    assert (both["persons"], both["background_sensitivity"], both["background_persons"]) == (
+        "23",
+        "0.25",
+        "20",
+    )
+    assert (alone["method"], alone["iou"], alone["background_sensitivity"]) == ("masks", "0.7", "")
+    assert (tmp_path / "r.html").read_text(encoding="utf-8").count("mask IoU") == 1
+    write_report([write_run("none")], tmp_path / "none.html")
+    assert "mask IoU" not in (tmp_path / "none.html").read_text(encoding="utf-8")
 
 
 def test_files_are_what_their_record_lists(line: Line, write_run: WriteRun, tmp_path: Path) -> None:
