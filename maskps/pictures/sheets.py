@@ -146,12 +146,10 @@ def ranking_sheet(
     return _sheet(title, partial(_draw_ranking_legend, method=method), rows, gap=72)
 
 
-def mask_sheet(
-    pictures: Sequence[MaskPicture], *, title: str = "Predicted masks of persons whose outlines nobody used"
-) -> Image.Image:
+def mask_sheet(pictures: Sequence[MaskPicture], *, title: str = "Predicted masks") -> Image.Image:
     """Returns persons with their outline, and seen through the true and the predicted mask.
 
-    The darker a cell of the predicted mask, the less probable the network takes it to be the person.
+    A cell of the predicted mask is as dark as the network thinks that it is not the person.
     """
     columns, gap = 4, 56
     cards = [_mask_card(picture) for picture in pictures]
