@@ -33,7 +33,7 @@ def mostly_at_home(
 ) -> NDArray[np.int64]:
     """Returns `scene` rearranged: every identity is mostly before one camera, its home.
 
-    Seven of eight appearances, drawn over all identities, go home where the home has room. The places of
+    Seven of eight appearances, drawn over all identities, go home where it has room. The places of
     the scenes, and who is nowhere twice in a scene, stay as they are.
 
     Args:
@@ -48,7 +48,7 @@ def mostly_at_home(
         if camera[scene[row]] == home[row]:
             continue
         there = np.flatnonzero(camera[scene] == home[row])
-        guests = there[~stays[there] | (home[there] != home[row])]
+        guests = there[home[there] != home[row]]
         suits = ~np.isin(scene[guests], scene[_run_of(pid, row)])
         suits &= ~np.isin(pid[guests], pid[scene == scene[row]])
         if suits.any():

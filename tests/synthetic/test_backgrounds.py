@@ -12,7 +12,7 @@ import pytest
 from maskps.datasets.cuhk_sysu.reader import read_cuhk_sysu
 from maskps.errors import ConfigError
 from maskps.protocols.protocol import SearchProtocol, read_protocol
-from maskps.synthetic import SCALES, write_synthetic
+from maskps.synthetic import SCALES, SynthScale, write_synthetic
 from maskps.synthetic.plan import SplitPlan, plan_splits
 
 SEED = 5
@@ -40,7 +40,7 @@ def test_a_training_identity_is_mostly_before_its_home_camera(
     scale: str, misleading: tuple[SplitPlan, SplitPlan]
 ) -> None:
     at_home = appearances(misleading[0]).max(axis=1).sum() / SCALES[scale].train.labeled
-    assert 0.85 <= at_home <= 0.92  # 7/8 and the few of the others that are there by chance
+    assert 0.85 <= at_home <= 0.93  # 7/8 and the few of the others that are there by chance
     natural = plan_splits(SCALES[scale], seed=SEED)[0]
     assert appearances(natural).max() == 1  # nobody is twice before one camera
 
@@ -74,10 +74,12 @@ def test_only_the_cameras_of_people_differ_from_natural_backgrounds(
         assert split.ids.tolist() == natural.ids.tolist()
 
 
-def galleries(root: Path, backgrounds: str) -> tuple[dict[str, int], dict[str, SearchProtocol]]:
-    """Returns the camera of each test scene, and the protocols of `small` as read from disk."""
-    write_synthetic(root, scale="small", seed=SEED, backgrounds=backgrounds, images=False)
-    test = plan_splits(SCALES["small"], seed=SEED, backgrounds=backgrounds)[1]
+def galleries(
+    root: Path, scale: SynthScale, backgrounds: str
+) -> tuple[dict[str, int], dict[str, SearchProtocol]]:
+    """Returns the camera of each test scene, and the protocols as read from disk."""
+    write_synthetic(root, scale=scale, seed=SEED, backgrounds=backgrounds, images=False)
+    test = plan_splits(scale, seed=SEED, backgrounds=backgrounds)[1]
     folder = read_cuhk_sysu(root).root / "annotation/test"
     paths = [*folder.glob("train_test/TestG*.mat"), *folder.glob("subset/*.mat")]
     return {scene.name: scene.camera for scene in test.scenes}, {
@@ -96,16 +98,29 @@ def own_camera(cameras: dict[str, int], protocol: SearchProtocol) -> tuple[np.nd
 
 
 def test_true_matches_are_before_other_cameras_and_distractors_before_the_querys(tmp_path: Path) -> None:
-    cameras, protocols = galleries(tmp_path / "misleading", "misleading")
-    assert sorted(protocols) == ["Occlusion", "Resolution", "TestG100", "TestG50", "TestG500"]
+    scale = replace(SCALES["small"], galleries=(50, 100))
+    cameras, protocols = galleries(tmp_path / "misleading", scale, "misleading")
+    assert sorted(protocols) == ["Occlusion", "Resolution", "TestG100", "TestG50"]
     for protocol in protocols.values():
         own, true = own_camera(cameras, protocol)
         assert true.any(axis=1).all() and not (own & true).any()
     share = {name: own_camera(cameras, protocol)[0].mean() for name, protocol in protocols.items()}
     # a camera has 60 of 600 scenes; all without the query's identity are in every gallery that holds them
-    assert share["TestG50"] > 0.9 and share["TestG100"] > 0.55 and share["TestG500"] > 0.11
-    cameras, protocols = galleries(tmp_path / "natural", "natural")
+    assert share["TestG50"] > 0.9 and share["TestG100"] > 0.55
+    cameras, protocols = galleries(tmp_path / "natural", scale, "natural")
     assert own_camera(cameras, protocols["TestG100"])[0].mean() < 0.05
+
+
+def test_a_match_before_the_querys_camera_is_left_out_where_cameras_are_few(
+    tmp_path: Path, few_scenes_scale: SynthScale
+) -> None:
+    """Somebody has three test scenes before two cameras: two are before one."""
+    scale = replace(few_scenes_scale, test=replace(few_scenes_scale.test, cameras=2))
+    assert appearances(plan_splits(scale, seed=SEED, backgrounds="misleading")[1]).max() == 2
+    cameras, protocols = galleries(tmp_path / "few", scale, "misleading")
+    own, true = own_camera(cameras, protocols["TestG6"])
+    assert true.any(axis=1).all() and not (own & true).any()
+    assert true.sum() < scale.test.labeled - scale.test.identities  # some other scenes of queries are absent
 
 
 def test_an_identity_before_one_camera_only_is_refused(tmp_path: Path) -> None:
