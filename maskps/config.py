@@ -110,7 +110,7 @@ class TrainConfig:
     batch_size: int = _setting(1, low=1, high=10**4)  # [4.2] images per process and micro-batch
     accumulate: int = _setting(1, low=1, high=10**4)  # [ours] micro-batches per step and process
     optimizer: str = _setting("sgd", choices=("sgd", "adamw"))  # [4.2] sgd
-    precision: str = _setting("fp32", choices=("fp32", "bf16"))  # [ours] of the network; losses are fp32
+    precision: str = _setting("fp32", choices=("fp32", "tf32", "bf16"))  # [ours] of training; eval is fp32
     learning_rate: float = _setting(4e-4, above=0, high=10**3)  # [4.2]
     schedule: str = _setting("steps", choices=("steps", "cosine"))  # [4.2] steps; cosine: down to 0
     lr_steps: tuple[float, ...] = _setting((4.0, 8.0), above=0, high=10**5, rising=True)  # [4.2] "every 4"

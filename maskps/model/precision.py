@@ -1,6 +1,9 @@
-"""Parts of the network that stay in float32 under autocast."""
+"""What is computed in float32: parts of the network under autocast, and everything unless TF32 is allowed."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -33,3 +36,23 @@ class FullPrecisionAnchors(AnchorGenerator):
 def mean_over_cells(regions: Tensor) -> Tensor:
     """Returns the pooled features f_p (R, C) of F_p (R, C, m, m), float32 or wider."""
     return regions.mean(dim=(2, 3), dtype=torch.promote_types(regions.dtype, torch.float32))
+
+
+def use_tf32(allowed: bool) -> None:
+    """Lets NVIDIA GPUs since 2020 (Ampere) round the inputs of float32 products to 10 bits, or forbids it.
+
+    It holds for all convolutions and matrix products of this process. torch allows it for convolutions unless
+    it is forbidden.
+    """
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+@contextmanager
+def tf32_within(allowed: bool) -> Iterator[None]:
+    """Allows TF32 in this block only, if `allowed`; outside, float32 is float32. See `use_tf32`."""
+    use_tf32(allowed)
+    try:
+        yield
+    finally:
+        use_tf32(False)

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from maskps.errors import ConfigError, MaskpsError, TrainingError
+from maskps.model.precision import use_tf32
 
 T = TypeVar("T")
 
@@ -122,6 +123,9 @@ def open_processes(device: torch.device) -> Iterator[Processes]:
 def open_device(device: torch.device | str) -> torch.device:
     """Returns the device of that name; "auto" is a CUDA device if there is one, else the CPU.
 
+    From here on this process computes float32 as float32: torch's default lets GPUs round the inputs of
+    convolutions (see `maskps.model.precision.use_tf32`).
+
     Raises:
         ConfigError: torch does not know it, or this machine does not have it.
     """
@@ -135,6 +139,7 @@ def open_device(device: torch.device | str) -> torch.device:
         raise ConfigError(
             f"device '{device}'", expected="a device of this machine", found=first_line, hint="use cpu"
         ) from error
+    use_tf32(False)
     return place
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from maskps.model.freezing import FrozenBatchNorm
 from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.precision import tf32_within
 from maskps.training.data import SceneDataset, epoch_order
 from maskps.training.step import autocast_for
 
@@ -48,7 +49,7 @@ def estimate_norms(model: MaskGuidedPersonSearch, scenes: SceneDataset, device: 
         for start in range(0, len(order), config.batch_size):
             rows = order[start : start + config.batch_size].tolist()
             items = [scenes[config.epochs, row].to(device) for row in rows]
-            with autocast_for(config, device):
+            with tf32_within(config.precision == "tf32"), autocast_for(config, device):
                 model([item.images[0] for item in items], [item.targets[0] for item in items])
             model.take_pending()  # OIM shall not remember them
     for norm, seen in zip(norms, moments, strict=True):

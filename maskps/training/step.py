@@ -16,6 +16,7 @@ from maskps.config import TrainConfig
 from maskps.errors import ConfigError, TrainingError
 from maskps.losses import LOSS_NAMES, total_loss
 from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.precision import tf32_within
 from maskps.model.processes import Processes
 from maskps.training.data import Batch
 from maskps.training.schedule import set_learning_rate
@@ -96,9 +97,10 @@ class Stepper:
         """Computes the gradient of the step; returns this process's micro-batches and the gradient's norm."""
         self.optimizer.zero_grad(set_to_none=True)
         values, remembered = [], []
-        for batch in batches:
-            values.append(self._backward(batch, is_last=batch is batches[-1]))
-            remembered.append(self._remembered())
+        with tf32_within(self.config.precision == "tf32"):
+            for batch in batches:
+                values.append(self._backward(batch, is_last=batch is batches[-1]))
+                remembered.append(self._remembered())
         # Without a limit the gradients stay the same to the bit; the norm shows one that is not finite.
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
         *numbers, gradient = torch.cat([*values, norm[None]]).tolist()  # one transfer from the device
@@ -168,7 +170,7 @@ def autocast_for(config: TrainConfig, device: torch.device) -> AbstractContextMa
     Raises:
         ConfigError: the device has no bfloat16.
     """
-    if config.precision == "fp32":
+    if config.precision != "bf16":
         return nullcontext()
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise ConfigError(
