@@ -90,6 +90,12 @@ def test_convnext_is_modern_with_another_backbone_and_its_optimiser() -> None:
     }
 
 
+def test_mobilenet_is_tiny_with_another_backbone_and_its_optimiser() -> None:
+    assert _differences("tiny", "mobilenet") == {
+        *("backbone", "pretrained", "optimizer", "learning_rate", "epochs")
+    }
+
+
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_masks_are_one_switch(recipe: str) -> None:
     on, off = load_config(recipe), load_config(recipe, ["masks=false"])

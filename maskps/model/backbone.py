@@ -9,11 +9,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ConvNeXt_Tiny_Weights, ResNet50_Weights, ResNet101_Weights, WeightsEnum
+from torchvision.models import (
+    ConvNeXt_Tiny_Weights,
+    MobileNet_V2_Weights,
+    ResNet50_Weights,
+    ResNet101_Weights,
+    WeightsEnum,
+)
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.model.convnext import build_convnext_tiny
 from maskps.model.freezing import freeze
+from maskps.model.mobilenet import build_mobilenet_v2
 from maskps.model.resnet import build_resnet
 from maskps.model.stages import Res5, Stem
 from maskps.model.tensor_files import is_sound, read_tensors
@@ -48,6 +55,7 @@ BACKBONES = {
         norms=(nn.LayerNorm,),
         no_decay=("layer_scale",),
     ),
+    "mobilenet_v2": Backbone(build_mobilenet_v2, MobileNet_V2_Weights.IMAGENET1K_V1),
     "tiny": Backbone(partial(build_resnet, 16, (16, 32, 64, 128), (1, 2, 2, 1))),
 }
 """By the name that the setting `backbone` takes."""
