@@ -18,7 +18,7 @@ from maskps_cli.options import (
     settings_of,
     wrong_value,
 )
-from maskps_cli.output import print_json, print_table, progress_bar, say
+from maskps_cli.output import print_json, print_table, progress_bar, say, say_findings
 
 if TYPE_CHECKING:
     from maskps.training import GridReport
@@ -58,6 +58,12 @@ _TABLE_4 = "0,3,6,9,12,15,full"
     type=click.IntRange(min=1),
     help="Number in the name of the TestG protocol.  [default: 100, or the only protocol]",
 )
+@click.option(
+    "--outlines",
+    type=click.Path(path_type=Path),
+    help="Folder of LabelMe files, as in maskps eval: also measure predicted masks, and with test persons "
+    "how far embeddings depend on the background.",
+)
 @device_option
 @json_option
 @quiet_option
@@ -72,6 +78,7 @@ def ablate(
     recipe: str,
     settings: tuple[str, ...],
     gallery_size: int | None,
+    outlines: Path | None,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -91,6 +98,7 @@ def ablate(
     from maskps.datasets import open_dataset
     from maskps.evaluation.ablation_rows import NO_MASKS
     from maskps.training import GridPlan, parse_arms, parse_grid, parse_seeds, run_grid
+    from maskps_annotation import person_outlines_from_labelme
 
     for setting in settings:
         key = setting.partition("=")[0].strip()
@@ -112,6 +120,11 @@ def ablate(
         numbers = parse_seeds(seeds)
         for seed in numbers:
             dataclasses.replace(config, seed=seed)  # refuses a seed out of range
+    dataset = open_dataset(root)
+    drawn = None
+    if outlines is not None:
+        drawn, findings = person_outlines_from_labelme(outlines, dataset)
+        say_findings(findings, quiet=quiet)
     with progress_bar("grid", quiet=quiet) as update:
 
         def on_report(report: GridReport) -> None:
@@ -121,12 +134,13 @@ def ablate(
 
         table = run_grid(
             config,
-            open_dataset(root),
+            dataset,
             subset,
             run,
             GridPlan(rows, numbers, masks_in, same_images),
             gallery_size=gallery_size,
             device=device,
+            outlines=drawn,
             callback=on_report,
         )
     if as_json:

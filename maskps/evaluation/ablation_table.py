@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from maskps.errors import InputFileError
 from maskps.evaluation.ablation_rows import COMPARED, WITHOUT, is_arm, place_of, share_of
+from maskps.evaluation.outline_measures import MEASURES
 from maskps.evaluation.paired import (
     PairedDifference,
     difference_cells,
@@ -41,6 +43,7 @@ class CellResult:
         row: a proportion ("0%", no masks; a nested subset such as "3%"; "full"), or an arm of `ARMS`.
         images, persons: training images and persons with masks.
         search: `SearchResult.to_dict()`.
+        measured: each of `MEASURES` that was measured.
     """
 
     row: str
@@ -48,6 +51,12 @@ class CellResult:
     images: int
     persons: int
     search: dict[str, Any]
+    measured: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, ready for JSON; "measured" only where something was."""
+        content = dataclasses.asdict(self)
+        return content if self.measured else {key: content[key] for key in content if key != "measured"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,8 @@ class AblationRow:
     Attributes:
         name: of the row, as in `CellResult`; of a further difference, the names of both rows.
         images, persons: means over the seeds, as the images can be drawn by the seed; None for a difference.
-        results: mean and spread of each metric over the row's seeds; None for a difference.
+        results: mean and spread of each metric, and of each of `MEASURES`, over the row's seeds; None for a
+            difference, and where nothing was measured.
         differences: to the row without masks, or between the two rows, over the seeds that both have; None if
             there are none. Their `p_holm` is corrected over all differences of the table.
         published: of the paper's Table 4 as fractions; None if it has no such row or the data differ.
@@ -67,7 +77,7 @@ class AblationRow:
     images: float | None
     persons: float | None
     seeds: tuple[int, ...]
-    results: dict[Metric, Spread | None]
+    results: dict[str, Spread | None]
     differences: dict[Metric, PairedDifference | None]
     published: dict[Metric, float] | None
 
@@ -124,6 +134,10 @@ class AblationTable:
             heads = (what, f"p ({head})") if has_differences else (None, None)
             columns += difference_columns(f"{metric}_difference", *heads)
         columns += [
+            Column(f"{name}_mean", head if self._has(name) else None, "percent", f"{name}_deviation")
+            for name, head in MEASURES.items()
+        ]
+        columns += [
             Column(f"{metric}_published", f"published {head}" if has_published else None, "percent")
             for metric, head in _HEADS.items()
         ]
@@ -137,12 +151,20 @@ class AblationTable:
         cells += [row.results[metric] for metric in METRICS]
         for metric in METRICS:
             cells += difference_cells(row.differences[metric])
+        cells += [row.results[name] for name in MEASURES]
         return cells + [row.published[metric] if row.published else None for metric in METRICS]
+
+    def _has(self, measure: str) -> bool:
+        return any(row.results[measure] for row in self.rows)
 
     def _note(self) -> str:
         notes = ["Percent. ±: standard deviation over the seeds (n - 1).", difference_note([self])]
         if any(row.published for row in self.rows):
             notes.append("Published: the paper's Table 4, one run each, no row without masks.")
+        if self._has("mask_iou"):
+            notes.append("Mask IoU: of predicted masks, beside one constant mask, the mean of the true ones.")
+        if self._has("background_sensitivity"):
+            notes.append("Background sensitivity: 0 is an embedding that ignores the background.")
         return " ".join(filter(None, notes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,14 +177,13 @@ class AblationTable:
                 "persons_with_masks": row.persons,
                 "seeds": list(row.seeds),
             }
+            for name, spread in row.results.items():
+                content[name] = spread and {"mean": spread.mean, "deviation": spread.deviation}
             for metric in METRICS:
-                spread, difference = row.results[metric], row.differences[metric]
-                content[metric] = spread and {"mean": spread.mean, "deviation": spread.deviation}
-                content[f"{metric}_difference"] = difference_numbers(difference)
-            for metric in METRICS:
+                content[f"{metric}_difference"] = difference_numbers(row.differences[metric])
                 content[f"{metric}_published"] = row.published and row.published[metric]
             rows.append(content)
-        return {"rows": rows, "cells": [dataclasses.asdict(cell) for cell in self.cells]}
+        return {"rows": rows, "cells": [cell.to_dict() for cell in self.cells]}
 
 
 def counts_of(row: AblationRow) -> list[Cell]:
@@ -196,7 +217,7 @@ def difference_note(tables: Sequence[AblationTable]) -> str:
 
 def write_result(folder: Path, result: CellResult) -> None:
     """Writes the result of a cell into its run folder, which marks the cell as finished."""
-    content = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(result)}
+    content = {"format": _FORMAT, "version": _VERSION, **result.to_dict()}
     write_json(folder / CELL_RECORD, content)
 
 
@@ -242,7 +263,12 @@ def _cell(path: Path, content: Any, hint: str) -> CellResult:
         if type(score) is not float or not 0 <= score <= 1:
             expected = f"a cell whose search has '{metric}' from 0 to 1"
             raise InputFileError(path, expected=expected, found=f"{score!r:.60}", hint=hint)
-    return CellResult(**values)
+    measured = json_field(content, "measured", dict, path, hint=hint) if "measured" in content else {}
+    for name, value in measured.items():
+        if name not in MEASURES or type(value) is not float or not 0 <= value < math.inf:
+            expected = f"some of {', '.join(MEASURES)}, 0 or more"
+            raise InputFileError(path, expected=expected, found=f"{name} = {value!r:.60}"[:90], hint=hint)
+    return CellResult(**values, measured=measured)
 
 
 def _names(cells: Sequence[CellResult]) -> list[str]:
@@ -256,7 +282,11 @@ def _row(cells: Sequence[CellResult], without: Sequence[CellResult], is_papers: 
         images=statistics.fmean(cell.images for cell in cells),
         persons=statistics.fmean(cell.persons for cell in cells),
         seeds=tuple(cell.seed for cell in cells),
-        results={metric: Spread.of([cell.search[metric] for cell in cells]) for metric in METRICS},
+        results={metric: Spread.of([cell.search[metric] for cell in cells]) for metric in METRICS}
+        | {
+            name: Spread.of([cell.measured[name] for cell in cells if name in cell.measured])
+            for name in MEASURES
+        },
         differences=_differences(cells, without),
         published=_published(name) if is_papers and not is_arm(name) else None,
     )
@@ -269,7 +299,7 @@ def _further(first: Sequence[CellResult], second: Sequence[CellResult]) -> Ablat
         images=None,
         persons=None,
         seeds=tuple(sorted({cell.seed for cell in first} & {cell.seed for cell in second})),
-        results=dict.fromkeys(METRICS),
+        results=dict.fromkeys((*METRICS, *MEASURES)),
         differences=_differences(first, second),
         published=None,
     )

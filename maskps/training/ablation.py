@@ -40,7 +40,10 @@ from maskps.evaluation.ablation_table import (
 )
 from maskps.evaluation.extraction import extract_detections
 from maskps.evaluation.image_plan import ImagePlan
+from maskps.evaluation.outline_measures import OutlineMeasures
 from maskps.io.files import check_output, read_record, write_errors_explained, write_json, written_atomically
+from maskps.masks.outlined_persons import PersonOutlines
+from maskps.masks.outlines import Outline
 from maskps.protocols import SearchProtocol
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset, open_subset, redrawn
@@ -185,6 +188,7 @@ def run_grid(
     *,
     gallery_size: int | None = None,
     device: torch.device | str = "cpu",
+    outlines: PersonOutlines | None = None,
     callback: Callable[[GridReport], None] | None = None,
 ) -> AblationTable:
     """Trains and evaluates a grid, writes its table after every cell, and returns the whole table.
@@ -201,6 +205,9 @@ def run_grid(
         run_dir: a new or empty folder, or one of an earlier call.
         plan: the cells. A later call may have other rows and seeds; the table has all.
         gallery_size: of the test protocol, see `protocol_of_size`.
+        outlines: of persons with whom predicted masks are measured, and the sensitivity to the background if
+            they are of test images. Those in images of the subset are left out, so that all cells have the
+            same persons.
         callback: called after every step, every image of an evaluation, and every cell.
 
     Raises:
@@ -208,7 +215,7 @@ def run_grid(
             settings or a plan that do not go with those of the earlier call, or torchrun.
         TrainingError: other data than in the earlier call; or as `train`.
         OutputExistsError: `run_dir` holds something else.
-        MaskpsError: as `train` and `extract_detections`.
+        MaskpsError: as `train`, `extract_detections` and `OutlineMeasures.of`.
     """
     if torch.distributed.is_torchelastic_launched():
         raise ConfigError(
@@ -231,14 +238,14 @@ def run_grid(
     }
     subset = open_subset(subset_folder, dataset)
     header = {**_header(dataset, protocol_name, protocol, subset), **plan.for_record()}
-    if (run_dir / ABLATION_RECORD).is_file() and (run_dir / CONFIG).is_file():
-        _check_same(run_dir, config, header)
-    else:
-        with write_errors_explained(run_dir):
-            run_dir.mkdir(parents=True, exist_ok=True)
-        write_json(run_dir / ABLATION_RECORD, {**header, "rows": [], "cells": []})
-        write_config(run_dir / CONFIG, _shared(config))
-    return _Grid(config, dataset, subsets, run_dir, protocol, device, header, callback).run(steps)
+    measures = None
+    if outlines is not None:
+        outlines = outlines.without_images(subset.record.kept, dataset)
+        header["outlines_sha256"] = [_digest(one) for one in (outlines.train, outlines.test)]
+        measures = OutlineMeasures.of(outlines, dataset)
+    _open_folder(run_dir, config, header)
+    grid = _Grid(config, dataset, subsets, run_dir, protocol, device, header, measures, callback)
+    return grid.run(steps)
 
 
 @dataclass
@@ -252,6 +259,7 @@ class _Grid:
     protocol: SearchProtocol
     device: torch.device | str
     header: Mapping[str, Any]
+    measures: OutlineMeasures | None
     callback: Callable[[GridReport], None] | None
 
     def run(self, steps: Mapping[Cell, int]) -> AblationTable:
@@ -293,15 +301,25 @@ class _Grid:
             raise TrainingError(error.where, expected=error.expected, found=error.found, hint=hint) from error
 
     def _evaluate(self, report: GridReport) -> CellResult:
-        def on_image(done: int, total: int) -> None:
-            self._report(report, text=f"searching: image {done} of {total}")
+        def reports(what: str) -> Callable[[int, int], None]:
+            return lambda done, total: self._report(report, text=f"{what} {done} of {total}")
 
         cell = report.cell
-        predictor = load_run(self.run_dir / cell.folder, device=self.device).predictor()
-        detections = extract_detections(predictor, self.dataset, self.protocol, progress=on_image)
-        images, persons = _masked(self.dataset, self.subsets[cell])
+        run = load_run(self.run_dir / cell.folder, device=self.device)
+        predictor, dataset = run.predictor(), self.dataset
+        detections = extract_detections(
+            predictor, dataset, self.protocol, progress=reports("searching: image")
+        )
         search = evaluate_search(self.protocol, detections).to_dict()
-        return CellResult(cell.row, cell.seed, images, persons, search)
+        measured = {}
+        if self.measures is not None:
+            measured = self.measures.measure(
+                predictor,
+                dataset,
+                has_mask_loss=run.config.masks and run.config.mask_weight > 0,
+                progress=reports("measuring with outlines:"),
+            )
+        return CellResult(cell.row, cell.seed, *_masked(dataset, self.subsets[cell]), search, measured)
 
     def _report(self, report: GridReport, **changes: Any) -> None:
         if self.callback is not None:
@@ -345,9 +363,6 @@ def _header(
 ) -> dict[str, Any]:
     """Returns what all cells have in common, now and in later calls."""
     order = hashlib.sha256("\n".join(subset.record.nested or subset.record.kept).encode()).hexdigest()
-    outlines = hashlib.sha256()
-    for row, outline in sorted(subset.masks.outlines.items()):
-        outlines.update(f"{row}".encode() + outline.edges().astype("<f8").tobytes())
     return {
         "format": GRID_FORMAT,
         "version": GRID_VERSION,
@@ -357,8 +372,27 @@ def _header(
         "protocol": protocol_name,
         "protocol_fingerprint": protocol.fingerprint(),
         "images_with_masks_sha256": order,
-        "masks_sha256": outlines.hexdigest(),
+        "masks_sha256": _digest(subset.masks.outlines),
+        "outlines_sha256": None,
     }
+
+
+def _digest(outlines: Mapping[int, Outline]) -> str:
+    digest = hashlib.sha256()
+    for row, outline in sorted(outlines.items()):
+        digest.update(f"{row}".encode() + outline.edges().astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _open_folder(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -> None:
+    """Makes a new grid's folder with its first two files, or checks that an earlier call's goes with them."""
+    if (run_dir / ABLATION_RECORD).is_file() and (run_dir / CONFIG).is_file():
+        _check_same(run_dir, config, header)
+        return
+    with write_errors_explained(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / ABLATION_RECORD, {**header, "rows": [], "cells": []})
+    write_config(run_dir / CONFIG, _shared(config))
 
 
 def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -> None:
@@ -384,5 +418,5 @@ def _check_same(run_dir: Path, config: TrainConfig, header: Mapping[str, Any]) -
                 path,
                 expected=f"the data that the grid was started with: {key} {old.get(key)}",
                 found=f"{header[key]}",
-                hint="use the same data set and subset, or another --run",
+                hint="use the same data set, subset and --outlines, or another --run",
             )

@@ -105,11 +105,17 @@ def test_a_proportion_that_is_not_there_is_one_message(
 
 def test_arms_are_rows_at_one_proportion(few_scenes: Path, subset: Path, tmp_path: Path) -> None:
     options = ["--arms", "masks,none", "--proportions", "25", "--seeds", "2", "--same-images", *QUICK]
+    options += ["--outlines", str(few_scenes / "truth" / "labelme_test")]
     result = run("ablate", few_scenes, "--subset", subset, "--run", tmp_path / "grid", *options)
     assert result.exit_code == 0, result.output
     assert "cell 2 of 2 (masks, seed 2)  mAP" in result.stderr
     record = json.loads((tmp_path / "grid" / "ablation.json").read_text())
     assert [(row["row"], row["images_with_masks"]) for row in record["rows"]] == [("none", 0), ("masks", 3)]
+    assert [sorted(cell["measured"]) for cell in record["cells"]] == [
+        ["background_sensitivity"],
+        ["background_sensitivity", "mask_iou", "mean_mask_iou"],
+    ]
+    assert "background sensitivity" in result.stdout
     assert record["masks_in"] == "25% in every arm"
     assert record["images_with_masks"] == "the subset's own"
     assert (tmp_path / "grid" / "masks_s2" / "cell.json").is_file()

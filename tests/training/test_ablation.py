@@ -17,7 +17,10 @@ import torch
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, OutputExistsError, TrainingError
 from maskps.evaluation.ablation_rows import ARMS, changes_of
+from maskps.evaluation.ablation_table import read_results, write_result
+from maskps.evaluation.mask_quality import measure_masks
 from maskps.evaluation.paired import holm
+from maskps.masks.outlined_persons import PersonOutlines
 from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset, select_subset, with_proportions
 from maskps.training import (
@@ -35,7 +38,7 @@ from maskps.training import (
 )
 from maskps.training import ablation as grid_module
 from maskps.training.data import batches_of_steps
-from maskps_annotation import build_subset_from_labelme
+from maskps_annotation import build_subset_from_labelme, person_outlines_from_labelme
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -237,6 +240,27 @@ def test_persons_with_masks_are_a_mean_as_each_seed_draws_its_images() -> None:
     assert table.to_table().as_rows()[2][0][:3] == ["3%", "3", "6"]
 
 
+def test_measures_with_outlines_are_columns_where_they_were_measured() -> None:
+    """Without a mask loss there are no masks to measure, but there is a sensitivity."""
+    of_masks = {"mask_iou": 0.7, "mean_mask_iou": 0.6, "background_sensitivity": 0.1}
+    table = table_of(
+        dataclasses.replace(result("none", 0, 0.5), measured={"background_sensitivity": 0.2}),
+        dataclasses.replace(result("masks", 0, 0.5), measured=of_masks),
+        dataclasses.replace(result("masks", 1, 0.5), measured=of_masks | {"mask_iou": 0.72}),
+    )
+    shown = table.to_table()
+    _, heads, rows = shown.as_rows()
+    assert heads[-3:] == ["mask IoU", "mean mask IoU", "background sensitivity"]
+    assert [row[-3:] for row in rows] == [["-", "-", "20.0"], ["71.0 ± 1.4", "60.0 ± 0.0", "10.0 ± 0.0"]]
+    assert "Mask IoU" in shown.note
+    content = table.to_dict()
+    assert content["rows"][0]["mask_iou"] is None
+    assert content["rows"][1]["mask_iou"]["mean"] == pytest.approx(0.71)
+    assert content["cells"][2]["measured"]["mask_iou"] == 0.72
+    without = table_of(result("none", 0, 0.5)).to_table()
+    assert "mask IoU" not in without.as_rows()[1] and "ask IoU" not in without.note
+
+
 def test_every_form_of_the_table_names_the_data() -> None:
     table = table_of(result("0%", 0, 0.5), result("3%", 0, 0.6)).to_table()
     assert "synthetic data 'scenes'" in table.title
@@ -277,12 +301,13 @@ def go(
 ) -> Callable[..., AblationTable]:
     def run(*rows: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> AblationTable:
         plan = {key: changes.pop(key) for key in ("masks_in", "same_images") if key in changes}
+        grid = ("gallery_size", "callback", "run_dir", "outlines")
         arguments = {
             "subset_folder": nested,
             "run_dir": tmp_path / "grid",
             "gallery_size": 4,
             "callback": None,
-            **{key: changes.pop(key) for key in ("gallery_size", "callback", "run_dir") if key in changes},
+            **{key: changes.pop(key) for key in grid if key in changes},
         }
         config = make_config(epochs=1, batch_size=6, **changes)
         return run_grid(config, scenes, plan=GridPlan(rows, seeds, **plan), **arguments)
@@ -450,6 +475,46 @@ def test_reports_count_the_steps_of_the_whole_grid(go: Callable[..., AblationTab
     ends = [one for one in reports if one.result is not None]
     assert [one.cell for one in ends] == [Cell("0%", 0), Cell("full", 0)]
     assert "cell 2 of 2 (masks full, seed 0)  mAP" in ends[1].line()
+
+
+def test_every_network_is_measured_with_the_same_persons(
+    go: Callable[..., AblationTable],
+    scenes: PersonSearchDataset,
+    few_scenes: Path,
+    nested: Path,
+    tmp_path: Path,
+) -> None:
+    """The persons of the subset are left out, also those with whom no cell of this seed trains."""
+    truth = few_scenes / "truth"
+    train, test = (
+        person_outlines_from_labelme(truth / name, scenes)[0] for name in ("labelme", "labelme_test")
+    )
+    kept = open_subset(nested, scenes).record.kept
+    assert len(train.train) and not train.without_images(kept, scenes).train
+    outlines = PersonOutlines(train.train, test.test)
+    table = go("none", "masks", outlines=outlines, masks_in="25%")
+    none, masks = table.rows
+    assert none.results["mask_iou"] is None and none.results["background_sensitivity"] is not None
+    predictor = load_run(tmp_path / "grid" / "masks_s0").predictor()
+    found = masks.results["mean_mask_iou"]
+    assert found is not None and found.mean == measure_masks(predictor, scenes, test).iou_mean_mask
+    assert go("none", "masks", outlines=outlines, masks_in="25%") == table
+    some = PersonOutlines(test=dict(list(test.test.items())[1:]))
+    for others in (None, some):
+        with pytest.raises(TrainingError, match="outlines_sha256"):
+            go("none", outlines=others, masks_in="25%")
+
+
+@pytest.mark.parametrize(
+    "measured", [{"mask_iou": 1}, {"mask_iou": -0.1}, {"mask_iou": math.inf}, {"iou": 0.5}, [0.5]]
+)
+def test_a_measure_that_was_edited_is_named(tmp_path: Path, measured: object) -> None:
+    (tmp_path / "p03_s0").mkdir()
+    write_result(tmp_path / "p03_s0", result("3%", 0, 0.5))
+    cell = tmp_path / "p03_s0" / "cell.json"
+    cell.write_text(json.dumps(json.loads(cell.read_text()) | {"measured": measured}))
+    with pytest.raises(InputFileError, match=r"measured|some of mask_iou"):
+        read_results(tmp_path)
 
 
 # What is refused, before anything is trained.
