@@ -153,10 +153,9 @@ def print_result_file(title: str, results: ResultFile) -> None:
 def print_mask_quality(quality: MaskQuality) -> None:
     """Writes a line about predicted masks beside the two constant ones."""
     echo(
-        f"predicted masks: IoU {quality.iou:.3f} (mean mask {quality.iou_mean_mask:.3f}, all ones "
-        f"{quality.iou_all_ones:.3f}), cross entropy per cell {quality.bce:.3f} (mean mask "
-        f"{quality.bce_mean_mask:.3f}; the mean mask is that of the same persons), "
-        f"{quality.persons:,} persons whose outlines were not trained on"
+        f"predicted masks: IoU {quality.iou:.3f} (mean mask of the same persons {quality.iou_mean_mask:.3f}, "
+        f"all ones {quality.iou_all_ones:.3f}), cross entropy per cell {quality.bce:.3f} (mean mask "
+        f"{quality.bce_mean_mask:.3f}); {quality.persons:,} persons whose outlines were not trained on"
     )
 
 

@@ -81,8 +81,6 @@ def evaluate_run(
     if not processes.is_first:
         return None
     detections = work.extraction.detections()
-    if options.save_detections is not None:
-        write_detections(options.save_detections, detections)
     quality = None
     if work.outlines is not None:
         quality = measure_masks(work.network.predictor(), work.dataset, work.outlines, progress=progress)
@@ -90,6 +88,8 @@ def evaluate_run(
     if work.cutouts is not None:
         predictor = work.network.predictor(feature=options.feature)
         sensitivity = measure_background_sensitivity(predictor, work.dataset, work.cutouts, progress=progress)
+    if options.save_detections is not None:
+        write_detections(options.save_detections, detections)
     results = ResultFile(
         data=work.task.data,
         source=ResultSource(
