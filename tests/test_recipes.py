@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -94,6 +95,13 @@ def test_mobilenet_is_tiny_with_another_backbone_and_its_optimiser() -> None:
     assert _differences("tiny", "mobilenet") == {
         *("backbone", "pretrained", "optimizer", "learning_rate", "epochs")
     }
+
+
+def test_the_recipe_of_the_docs_differs_from_the_papers_in_two_settings(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "extend" / "recipe.md"
+    (tmp_path / "my.toml").write_text(page.read_text().split("```toml\n")[1].split("```")[0])
+    config = load_config(str(tmp_path / "my.toml"))
+    assert config == load_config("paper", ["flips=random", "precise_bn_images=200"])
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
