@@ -122,7 +122,7 @@ class SceneDataset(Dataset[Batch]):
         is_flipped = rng.random() < {"random": 0.5, "doubled": is_mirror, "none": 0.0}[self.config.flips]
         sampling_seed = int(rng.integers(2**63))
 
-        scene = self._with_pasted(self._resized(row), epoch, row)
+        scene = self._with_pasted(self._resized(row), epoch, number)
         image, edges, width = scene.image, scene.edges, scene.image.shape[2]
         boxes: NDArray[np.floating] = scene.boxes
         if is_flipped:
@@ -138,18 +138,18 @@ class SceneDataset(Dataset[Batch]):
         }
         return Batch([str(self.dataset.train.names[row])], [image], [target])
 
-    def _with_pasted(self, scene: ResizedScene, epoch: int, row: int) -> ResizedScene:
+    def _with_pasted(self, scene: ResizedScene, epoch: int, number: int) -> ResizedScene:
         """Returns the scene, by chance with persons of another one before its background.
 
         Its random numbers are its own: flips and sampling are those of a run without pasted persons.
         """
         if not self.config.background_replacement:
             return scene
-        rng = np.random.default_rng([_PASTE, self.config.seed, epoch, row])
-        others = self._scenes_with_outlines[self._scenes_with_outlines != row]
-        if rng.random() >= self.config.background_replacement or not len(others):
+        rng = np.random.default_rng([_PASTE, self.config.seed, epoch, number])
+        if rng.random() >= self.config.background_replacement:
             return scene
-        return with_persons_of(scene, self._resized(int(rng.choice(others))), rng=rng)
+        # If it draws itself, nobody comes: its identities are there already.
+        return with_persons_of(scene, self._resized(int(rng.choice(self._scenes_with_outlines))), rng=rng)
 
     def _resized(self, row: int) -> ResizedScene:
         scene = self.dataset.train[row]

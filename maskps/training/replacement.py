@@ -97,6 +97,6 @@ def _free_column(
     is_free = np.ones(image_width - width + 1, dtype=np.bool_)
     for x0, y0, x1, y1 in scene.boxes.tolist():
         if y0 < y + height and y < y1:
-            is_free[max(0, math.floor(x0 - width) + 1) : max(0, math.ceil(x1))] = False
+            is_free[max(0, math.floor(x0 - width) + 1) : math.ceil(x1)] = False
     columns = np.flatnonzero(is_free)
     return int(rng.choice(columns)) if len(columns) else None

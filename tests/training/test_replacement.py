@@ -15,7 +15,7 @@ import torch
 from maskps.boxes import flip_boxes
 from maskps.errors import ConfigError
 from maskps.masks.mask_file import PersonMasks
-from maskps.masks.outlines import outline_from_polygons
+from maskps.masks.outlines import flip_edges, outline_from_polygons
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import SceneDataset, TrainConfig, train
@@ -91,6 +91,28 @@ def test_pixels_on_the_border_are_mixed_by_their_covered_share() -> None:
     assert torch.equal(result.image[:, 12:36, x + 1], other.image[:, 12:36, 11])
 
 
+def test_black_pixels_beside_the_person_stay_black() -> None:
+    angles = np.sort(np.random.default_rng(0).random(40)) * 2 * np.pi
+    star = edges_of(*zip(15 + 9 * np.cos(angles), 20 + 14 * np.sin(angles), strict=True))
+    other = scene_of([[5, 5, 25, 35]], [7], [star], noise=1)
+    scene = scene_of([], [])
+    scene.image[:] = 0
+    image = with_persons_of(scene, other, rng=np.random.default_rng(0)).image
+    assert 300 < (image > 0).all(0).sum() < 650
+    assert image[image > 0].min() > 1e-9
+
+
+@pytest.mark.parametrize(("left", "right", "width"), [(-4.5, 6, 6), (55, 63.5, 5)])
+def test_only_the_part_inside_its_image_is_pasted(left: float, right: float, width: int) -> None:
+    other = scene_of([[left, 12, right, 44]], [7], [rectangle(left, 12, right, 44)], noise=1)
+    scene = scene_of([], [])
+    result = with_persons_of(scene, other, rng=np.random.default_rng(0))
+    assert (result.image != scene.image).all(0).sum() == width * (40 - 12)
+    x0, y0, x1, y1 = result.boxes[0].tolist()
+    assert (x1 - x0, y0, y1) == (right - left, 12, 44), "the box is moved as it was annotated"
+    assert (result.image != scene.image).all(0).any(0).nonzero()[0] == max(x0, x0 - left)
+
+
 def test_the_arguments_do_not_change() -> None:
     scene = scene_of([], [])
     before = scene.image.clone()
@@ -101,7 +123,7 @@ def test_the_arguments_do_not_change() -> None:
 
 def test_every_column_that_touches_no_box_is_drawn_and_no_other() -> None:
     # Boxes at other heights do not count; the second ends where the person's head begins.
-    scene = scene_of([[13, 20, 30.5, 39], [50, 2, 60, 12], [50, 36, 60, 40]], [1, 2, 3])
+    scene = scene_of([[13.5, 20, 30.5, 39], [50, 2, 60, 12], [50, 36, 60, 40]], [1, 2, 3])
     other = scene_of([[10, 12, 20, 36]], [7], [rectangle(10, 12, 20, 36)], noise=1)
     drawn = {
         int(with_persons_of(scene, other, rng=np.random.default_rng(seed)).boxes[-1, 0])
@@ -118,6 +140,13 @@ def test_feet_stand_at_the_same_share_of_the_height(height: int, bottom: int) ->
     other = scene_of([[10, 12, 20, 36]], [7], [rectangle(10, 12, 20, 36)], noise=1)
     result = with_persons_of(scene_of([], [], size=(height, 60)), other, rng=np.random.default_rng(0))
     assert result.boxes[0, 1::2].tolist() == [bottom - 24, bottom]
+
+
+@pytest.mark.parametrize("size", [(24, 60), (40, 10)])
+def test_a_person_may_fill_the_scene(size: tuple[int, int]) -> None:
+    other = scene_of([[10, 12, 20, 36]], [7], [rectangle(10, 12, 20, 36)], noise=1)
+    result = with_persons_of(scene_of([], [], size=size), other, rng=np.random.default_rng(0))
+    assert result.pids.tolist() == [7]
 
 
 @pytest.mark.parametrize("size", [(23, 60), (40, 9)])
@@ -191,14 +220,29 @@ def test_a_pasted_person_of_the_data_set_is_that_of_its_own_training_image(
 def test_a_flip_mirrors_scene_and_pasted_persons_together(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
-    straight = SceneDataset(dataset, subset, make_config(flips="none", background_replacement=1))[0, 3]
-    flipped = SceneDataset(dataset, subset, make_config(flips="doubled", background_replacement=1))[0, 9]
-    assert torch.equal(flipped.images[0].flip(2), straight.images[0])
-    (one,), (two,) = straight.targets, flipped.targets
-    assert len(one["boxes"]) > 0
-    assert torch.equal(torch.from_numpy(flip_boxes(two["boxes"].numpy(), 96)), one["boxes"])
-    for a, b in zip(one["mask_edges"], two["mask_edges"], strict=True):
-        assert torch.equal(96 - b[:, [2, 0]], a[:, [0, 2]]) and torch.equal(b[:, [3, 1]], a[:, [1, 3]])
+    straight = SceneDataset(dataset, subset, make_config(flips="none", background_replacement=1))
+    random = SceneDataset(dataset, subset, make_config(flips="random", background_replacement=1))
+    mirrored = 0
+    for epoch in range(8):
+        first, second = straight[epoch, 3], random[epoch, 3]
+        if equal(first, second):
+            continue
+        mirrored += 1
+        assert torch.equal(second.images[0].flip(2), first.images[0])
+        (one,), (two,) = first.targets, second.targets
+        assert len(one["boxes"]) > 0
+        assert torch.equal(torch.from_numpy(flip_boxes(two["boxes"].numpy(), 96)), one["boxes"])
+        for a, b in zip(one["mask_edges"], two["mask_edges"], strict=True):
+            assert torch.equal(flip_edges(b, 96), a)
+    assert 2 <= mirrored <= 6
+
+
+def test_the_mirror_of_a_doubled_set_gets_persons_of_its_own(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    scenes = SceneDataset(dataset, subset, make_config(flips="doubled", background_replacement=1))
+    images = [(scenes[epoch, 3].images[0], scenes[epoch, 9].images[0].flip(2)) for epoch in range(4)]
+    assert not all(torch.equal(image, mirror) for image, mirror in images)
 
 
 def test_images_into_which_nobody_came_are_those_of_a_run_without(
