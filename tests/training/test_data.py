@@ -336,6 +336,12 @@ def test_shuffling_changes_only_the_outlines(
         assert equal(first, second)
 
 
+def test_without_masks_there_is_nothing_to_shuffle(
+    dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    assert SceneDataset(dataset, None, make_config(masks=False, shuffle_masks=True)).edges == {}
+
+
 @pytest.mark.parametrize("masks", [0, 1])
 def test_masks_of_fewer_than_two_persons_cannot_be_shuffled(
     masks: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig

@@ -281,6 +281,16 @@ def test_neither_worker_processes_nor_a_resumption_change_the_images(
     assert all(equal(a, b) for a, b in zip(whole[3:], resumed, strict=True))
 
 
+def test_another_seed_shows_other_persons_elsewhere(
+    dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
+) -> None:
+    first, second = (
+        SceneDataset(dataset, subset, make_config(flips="none", background_replacement=1, seed=seed))
+        for seed in (0, 1)
+    )
+    assert any(is_changed(first[epoch, 3], second[epoch, 3]) for epoch in range(3))
+
+
 def test_shuffled_masks_cut_nobody_out(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> None:
