@@ -63,6 +63,10 @@ class TrainConfig:
     embedding_dim: int = _setting(256, low=1, high=16384)  # [3.2] d of f_id
     roi_pool: int = _setting(14, low=2, high=64)  # [3.2] RoIAlign output; res5 halves it to m, masks have 2m
     mask_channels: int = _setting(256, low=1, high=16384)  # Mask R-CNN, as [4.2]: of the mask branch
+    mask_features: str = _setting("res5", choices=("res5", "res2", "res3"))  # [3.2] res5: F_p alone
+    mask_pooling: bool = _setting(False)  # [ours] embed F_p averaged with the predicted mask as weights
+    embedding_norm: bool = _setting(False)  # SeqNet, NAE: a batch norm behind the projection to f_id
+    pooling: str = _setting("mean", choices=("mean", "max"))  # [3.2] mean over the cells of F_p; SeqNet: max
     detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled in it
 
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Backbone(NamedTuple):
 
     build: Callable[[], tuple[Stem, Res5]]
     imagenet: WeightsEnum | None = None
-    norms: tuple[type[nn.Module], ...] = (nn.BatchNorm2d,)
+    norms: tuple[type[nn.Module], ...] = (nn.BatchNorm2d, nn.BatchNorm1d)
     no_decay: tuple[str, ...] = ()
 
 
@@ -52,7 +52,7 @@ BACKBONES = {
     "convnext_tiny": Backbone(
         build_convnext_tiny,
         ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
-        norms=(nn.LayerNorm,),
+        norms=(nn.LayerNorm, nn.BatchNorm1d),
         no_decay=("layer_scale",),
     ),
     "mobilenet_v2": Backbone(build_mobilenet_v2, MobileNet_V2_Weights.IMAGENET1K_V1),

@@ -13,7 +13,7 @@ from maskps.losses.oim import OIMLoss
 from maskps.model.backbone import split_backbone
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.proposals import build_rpn
-from maskps.model.roi_heads import DetectionFeature, MaskTarget, RoIHeads
+from maskps.model.roi_heads import DetectionFeature, MaskFeatures, MaskTarget, Pooling, RoIHeads
 
 if TYPE_CHECKING:
     from maskps.config import TrainConfig
@@ -57,7 +57,7 @@ def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuid
         freeze_batch_norm=config.freeze_batch_norm,
     )
     rpn = build_rpn(
-        stem.out_channels,
+        stem.channels[-1],
         channels=config.rpn_channels,
         anchor_sizes=config.anchor_sizes,
         anchor_ratios=config.anchor_ratios,
@@ -77,6 +77,11 @@ def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuid
         res5,
         id_loss,
         mask_channels=config.mask_channels,
+        mask_features=cast(MaskFeatures, config.mask_features),
+        fine_channels={"res2": stem.channels[1], "res3": stem.channels[2]}.get(config.mask_features, 0),
+        mask_pooling=config.mask_pooling,
+        embedding_norm=config.embedding_norm,
+        pooling=cast(Pooling, config.pooling),
         rois_per_image=config.rois_per_image,
         foreground_fraction=config.roi_foreground_fraction,
         roi_pool=config.roi_pool,

@@ -34,10 +34,7 @@ class ConvNeXtStem(Stem):
         parts = OrderedDict((str(index), network.features[index]) for index in range(6))
         parts["6"] = nn.Sequential(network.features[6][0])
         self.features = nn.Sequential(parts)
-        self.out_channels = 384
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.features(images)
+        self.channels = (96, 96, 192, 384)
 
     @property
     def groups(self) -> list[list[nn.Module]]:

@@ -11,17 +11,41 @@ class MaskHead(nn.Module):
 
     "A similar architecture as in the Mask R-CNN" (Sec. 4.2). On a shared res5 that is a 2x2 deconvolution of
     stride 2, a ReLU, and a 1x1 convolution. The only class is person.
+
+    With `fine_channels` it also sees finer features, as in a feature pyramid: a 1x1 convolution of them is
+    added to the deconvolution's output, and a 3x3 convolution with a ReLU follows.
+
+    Every layer starts so that it keeps the size of its input (He et al. 2015). Detectron2 starts the last
+    layer at a deviation of 0.001. The gradient into F_p is in proportion to it, so that start is a saddle for
+    SGD: where the features are small, the branch does not leave it.
     """
 
-    def __init__(self, in_channels: int, channels: int = 256) -> None:
+    def __init__(self, in_channels: int, channels: int = 256, fine_channels: int = 0) -> None:
         super().__init__()
         self.upsample = nn.ConvTranspose2d(in_channels, channels, 2, stride=2)
+        self.fine = nn.Conv2d(fine_channels, channels, 1) if fine_channels else None
+        self.refine = nn.Conv2d(channels, channels, 3, padding=1) if fine_channels else None
         self.logits = nn.Conv2d(channels, 1, 1)
-        nn.init.kaiming_normal_(self.upsample.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(self.logits.weight, std=0.001)
+        # Every output cell of the deconvolution has one cell of F_p as its input: a fan-in of in_channels.
+        nn.init.normal_(self.upsample.weight, std=(2 / in_channels) ** 0.5)
+        for layer in (self.fine, self.refine, self.logits):
+            if layer is not None:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         for parameter in self.parameters():
             if parameter.dim() == 1:
                 nn.init.zeros_(parameter)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.logits(F.relu(self.upsample(features)))[:, 0]
+    def forward(self, features: Tensor, fine: Tensor | None = None) -> Tensor:
+        """Returns the logits (S, 2m, 2m).
+
+        Args:
+            features: F_p (S, C, m, m).
+            fine: (S, fine_channels, 2m, 2m), the finer features of the same regions; None without them.
+        """
+        hidden = self.upsample(features)
+        if self.fine is not None and self.refine is not None:
+            assert fine is not None
+            hidden = F.relu(self.refine(F.relu(hidden + self.fine(fine))))
+        else:
+            hidden = F.relu(hidden)
+        return self.logits(hidden)[:, 0]

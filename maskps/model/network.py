@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from maskps.model.precision import mean_over_cells
 from maskps.model.roi_heads import STRIDE, RoIDetections, RoIHeads
 from maskps.model.sampling import generators_of
 from maskps.model.stages import Stem
@@ -63,21 +62,21 @@ class MaskGuidedPersonSearch(nn.Module):
             is called, not here. Otherwise: the detections of each image.
         """
         batch = self._batch(images)
-        features = self.stem(batch.tensors)
+        stages = self.stem.stages(batch.tensors)
         if not self.training:
-            proposals, _ = self.rpn(batch, {"res4": features})
-            return self.roi_heads.detect(features, proposals, batch.image_sizes)
+            proposals, _ = self.rpn(batch, {"res4": stages[-1]})
+            return self.roi_heads.detect(stages, proposals, batch.image_sizes)
 
         assert targets is not None and len(targets) == len(images), "training needs a target per image"
         targets = [_with_area(target) for target in targets]
         generators = generators_of([target.get("seed") for target in targets])
         self.rpn.fg_bg_sampler.generators = generators
         self.roi_heads.sampler.generators = generators
-        proposals, rpn_losses = self.rpn(batch, {"res4": features}, targets)
+        proposals, rpn_losses = self.rpn(batch, {"res4": stages[-1]}, targets)
         return {
             "loss_rpn_cls": rpn_losses["loss_objectness"],
             "loss_rpn_reg": rpn_losses["loss_rpn_box_reg"],
-            **self.roi_heads.losses(features, proposals, targets),
+            **self.roi_heads.losses(stages, proposals, targets),
         }
 
     def take_pending(self) -> list[tuple[Tensor, Tensor]]:
@@ -106,8 +105,7 @@ class MaskGuidedPersonSearch(nn.Module):
 
     def pool_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, C5) pooled features f_p of given boxes; arguments as `embed_boxes`."""
-        regions = self._regions(images, boxes)
-        return list(mean_over_cells(regions).split([len(rows) for rows in boxes]))
+        return self._pooled(self.stem.stages(self._batch(images).tensors), boxes)
 
     def detect_and_pool(
         self, images: Sequence[Tensor], boxes: Sequence[Tensor]
@@ -117,22 +115,26 @@ class MaskGuidedPersonSearch(nn.Module):
         For evaluation mode only. Arguments as `embed_boxes`.
         """
         batch = self._batch(images)
-        features = self.stem(batch.tensors)
-        proposals, _ = self.rpn(batch, {"res4": features})
-        found = self.roi_heads.detect(features, proposals, batch.image_sizes)
-        regions = self.roi_heads.region_features(features, list(boxes))
-        return found, list(mean_over_cells(regions).split([len(rows) for rows in boxes]))
+        stages = self.stem.stages(batch.tensors)
+        proposals, _ = self.rpn(batch, {"res4": stages[-1]})
+        found = self.roi_heads.detect(stages, proposals, batch.image_sizes)
+        return found, self._pooled(stages, boxes)
 
     def predict_masks(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, 14, 14) foreground probabilities of the masks in given boxes.
 
         Search does not need them: the mask branch only guides the training. Arguments as `embed_boxes`.
         """
-        probabilities = self.roi_heads.mask_head(self._regions(images, boxes)).float().sigmoid()
+        stages = self.stem.stages(self._batch(images).tensors)
+        regions = self.roi_heads.region_features(stages, list(boxes))
+        probabilities = self.roi_heads.mask_logits(stages, list(boxes), regions).float().sigmoid()
         return list(probabilities.split([len(rows) for rows in boxes]))
 
-    def _regions(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        return self.roi_heads.region_features(self.stem(self._batch(images).tensors), list(boxes))
+    def _pooled(self, stages: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Returns per image the (n, C5) features f_p of given boxes."""
+        regions = self.roi_heads.region_features(stages, list(boxes))
+        pooled = self.roi_heads.pool(stages, list(boxes), regions)
+        return list(pooled.split([len(rows) for rows in boxes]))
 
     def _batch(self, images: Sequence[Tensor]) -> ImageList:
         """Returns the normalised images in one tensor, zero-padded right and below to multiples of 16."""

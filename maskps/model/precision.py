@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 
@@ -56,3 +57,23 @@ def tf32_within(allowed: bool) -> Iterator[None]:
         yield
     finally:
         use_tf32(False)
+
+
+def max_over_cells(regions: Tensor) -> Tensor:
+    """Returns the maxima (R, C) of F_p (R, C, m, m), float32 or wider."""
+    return regions.amax(dim=(2, 3)).to(torch.promote_types(regions.dtype, torch.float32))
+
+
+class EmbeddingNorm(nn.BatchNorm1d):
+    """The batch norm behind the projection to f_id, (R, D): "neck" in SeqNet and NAE.
+
+    One row has no variance, so a training step with a single person uses the running statistics.
+    """
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        with torch.autocast(embedded.device.type, enabled=False):
+            if self.training and len(embedded) < 2:
+                return F.batch_norm(
+                    embedded, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+                )
+            return super().forward(embedded)

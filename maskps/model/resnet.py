@@ -29,7 +29,7 @@ def build_resnet(first: int, planes: Sequence[int], blocks: Sequence[int]) -> tu
 
 
 class ResNetStem(Stem):
-    """conv1 to res4: (B, 3, H, W) -> (B, `out_channels`, H/16, W/16), Sec. 3.2."""
+    """conv1 to res4: (B, 3, H, W) -> (B, C4, H/16, W/16), Sec. 3.2."""
 
     def __init__(self, first: int, planes: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
@@ -40,15 +40,11 @@ class ResNetStem(Stem):
         self.layer1 = _stage(first, planes[0], blocks[0], stride=1)
         self.layer2 = _stage(planes[0] * 4, planes[1], blocks[1], stride=2)
         self.layer3 = _stage(planes[1] * 4, planes[2], blocks[2], stride=2)
-        self.out_channels = planes[2] * 4
-
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        return self.layer3(self.layer2(self.layer1(features)))
+        self.channels = (first, planes[0] * 4, planes[1] * 4, planes[2] * 4)
 
     @property
     def groups(self) -> list[list[nn.Module]]:
-        return [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3]]
+        return [[self.conv1, self.bn1, self.relu, self.maxpool], [self.layer1], [self.layer2], [self.layer3]]
 
 
 class ResNetRes5(Res5):

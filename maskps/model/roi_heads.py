@@ -18,7 +18,7 @@ from maskps.losses.oim import OIMLoss
 from maskps.masks.coverage import mask_targets
 from maskps.model.box_deltas import apply_deltas, deltas_to
 from maskps.model.mask_head import MaskHead
-from maskps.model.precision import FullPrecisionLinear, mean_over_cells
+from maskps.model.precision import EmbeddingNorm, FullPrecisionLinear, max_over_cells, mean_over_cells
 from maskps.model.roi_align import RegionGrid
 from maskps.model.sampling import BalancedSampler
 from maskps.model.stages import Res5
@@ -26,9 +26,14 @@ from maskps.structures import BACKGROUND_PID
 
 DetectionFeature = Literal["proposal", "detection"]
 MaskTarget = Literal["binary", "soft"]
+MaskFeatures = Literal["res5", "res2", "res3"]
+Pooling = Literal["mean", "max"]
 
 STRIDE = 16
 """Pixels of the image per cell of the features of res4."""
+
+FINE_STRIDES = {"res2": 4, "res3": 8}
+"""The same for the features that the mask branch may see besides F_p."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,13 @@ class RoIHeads(nn.Module):
         res5: second part of the backbone, (R, C4, 14, 14) -> F_p (R, C5, 7, 7).
         id_loss: OIM with its table and queue; its `lookup_table` sets the length of an embedding.
         mask_channels: width of the mask branch.
+        mask_features: what the mask branch sees: "res5" is F_p alone, "res2" and "res3" add the features of
+            that stage, which are finer.
+        fine_channels: of the features of that stage; 0 for "res5".
+        mask_pooling: embed the mean of F_p weighted by the predicted mask. Scores and boxes keep the plain
+            pooling, and the identification loss does not train the mask.
+        embedding_norm: a batch norm behind the projection to f_id, as in SeqNet and NAE.
+        pooling: "mean" of the cells of F_p (Sec. 3.2), or their maximum, as in SeqNet and NAE.
         rois_per_image: RoIs per image in training.
         foreground_fraction: largest share of foreground among them; 0.25 in the OIM release.
         roi_pool: cells per side of RoIAlign; a mask has as many.
@@ -97,6 +109,11 @@ class RoIHeads(nn.Module):
         id_loss: OIMLoss,
         *,
         mask_channels: int = 256,
+        mask_features: MaskFeatures = "res5",
+        fine_channels: int = 0,
+        mask_pooling: bool = False,
+        embedding_norm: bool = False,
+        pooling: Pooling = "mean",
         rois_per_image: int = 128,
         foreground_fraction: float = 0.25,
         roi_pool: int = 14,
@@ -114,8 +131,10 @@ class RoIHeads(nn.Module):
         # gradient, so they are left out here.
         self.classifier = FullPrecisionLinear(res5.out_channels, 2)
         self.regressor = FullPrecisionLinear(res5.out_channels, 4)
-        self.embedding = FullPrecisionLinear(res5.out_channels, id_loss.lookup_table.shape[1])
-        self.mask_head = MaskHead(res5.out_channels, mask_channels)
+        embedding_dim = id_loss.lookup_table.shape[1]
+        self.embedding = FullPrecisionLinear(res5.out_channels, embedding_dim)
+        self.embedding_norm = EmbeddingNorm(embedding_dim) if embedding_norm else None
+        self.mask_head = MaskHead(res5.out_channels, mask_channels, fine_channels)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.normal_(self.regressor.weight, std=0.001)
         nn.init.kaiming_normal_(self.embedding.weight)
@@ -127,29 +146,64 @@ class RoIHeads(nn.Module):
         self.nms_threshold = nms_threshold
         self.detections_per_image = detections_per_image
         self.detection_feature = detection_feature
+        self.mask_features = mask_features
+        self.mask_pooling = mask_pooling
+        self.pooling = pooling
         self.mask_target = mask_target
         self.mask_reduction = mask_reduction
         self.sampler = BalancedSampler(rois_per_image, foreground_fraction)
 
-    def region_features(self, features: Tensor, boxes: list[Tensor]) -> Tensor:
-        """Returns F_p (R, C5, 7, 7) of boxes (per image (r, 4), xyxy, resized image) by RoIAlign and res5."""
+    def region_features(self, stages: Sequence[Tensor], boxes: list[Tensor]) -> Tensor:
+        """Returns F_p (R, C5, 7, 7) of boxes by RoIAlign and res5.
+
+        Args:
+            stages: of `Stem.stages`; the last one is res4's.
+            boxes: per image (r, 4), xyxy, pixels of the resized image.
+        """
+        features = stages[-1]
         height, width = features.shape[2:]
         grid = RegionGrid(boxes, (height, width), self.roi_pool, spatial_scale=1 / STRIDE)
         return self.res5.pool(features, grid)
 
+    def mask_logits(self, stages: Sequence[Tensor], boxes: list[Tensor], regions: Tensor) -> Tensor:
+        """Returns the masks in the boxes before the sigmoid, (R, 14, 14).
+
+        Args:
+            stages, boxes: as for `region_features`.
+            regions: F_p of these boxes.
+        """
+        if self.mask_features == "res5":
+            return self.mask_head(regions)
+        stride = FINE_STRIDES[self.mask_features]
+        features = stages[1 if self.mask_features == "res2" else 2]
+        height, width = features.shape[2:]
+        grid = RegionGrid(boxes, (height, width), self.roi_pool, spatial_scale=1 / stride)
+        return self.mask_head(regions, grid.pool(features))
+
+    def pool(self, stages: Sequence[Tensor], boxes: list[Tensor], regions: Tensor) -> Tensor:
+        """Returns f_p (R, C5), the features that are embedded; arguments as `mask_logits`."""
+        if not self.mask_pooling:
+            return self._pooled(regions)
+        return _masked_mean(regions, self.mask_logits(stages, boxes, regions))
+
+    def _pooled(self, regions: Tensor) -> Tensor:
+        """Returns f_p (R, C5) of F_p without a mask, float32 or wider."""
+        return mean_over_cells(regions) if self.pooling == "mean" else max_over_cells(regions)
+
     def embed(self, pooled: Tensor) -> Tensor:
         """Returns f_id (R, D), L2-normalised, of pooled features f_p (R, C5)."""
-        return F.normalize(self.embedding(pooled), dim=1)
+        embedded = self.embedding(pooled)
+        return F.normalize(embedded if self.embedding_norm is None else self.embedding_norm(embedded), dim=1)
 
     def losses(
-        self, features: Tensor, proposals: list[Tensor], targets: Sequence[dict[str, Any]]
+        self, stages: Sequence[Tensor], proposals: list[Tensor], targets: Sequence[dict[str, Any]]
     ) -> dict[str, Tensor]:
         """Returns loss_rcnn_cls, loss_rcnn_reg, loss_id and loss_mask, each the mean of its images' losses.
 
         OIM remembers the embeddings; its table and queue move only at `OIMLoss.commit`.
 
         Args:
-            features: (B, C4, h, w), of res4.
+            stages: as for `region_features`.
             proposals: per image (n, 4) float32; the boxes of the persons are added to them.
             targets: per image a dict as for `MaskGuidedPersonSearch.forward`.
         """
@@ -157,44 +211,59 @@ class RoIHeads(nn.Module):
         if len(rois.pids) == 0:
             zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0
             return dict.fromkeys(("loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask"), zero)
-        regions = self.region_features(features, rois.boxes)
-        pooled = mean_over_cells(regions)
+        regions = self.region_features(stages, rois.boxes)
+        pooled = self._pooled(regions)
         loss_cls, loss_reg = self._box_losses(pooled, rois)
-        foreground = rois.is_foreground
+        foreground, with_mask = rois.is_foreground, proposals_with_mask(rois, targets)
+        embedded = pooled[foreground]
+        segmented = foreground if self.mask_pooling else with_mask
+        boxes = [rows[own] for rows, own in zip(rois.boxes, segmented.split(rois.counts), strict=True)]
+        logits = self.mask_logits(stages, boxes, regions[segmented])
+        if self.mask_pooling:
+            embedded = _masked_mean(regions[foreground], logits)
+            logits = logits[with_mask[foreground]]
         return {
             "loss_rcnn_cls": loss_cls,
             "loss_rcnn_reg": loss_reg,
-            "loss_id": self._id_loss(pooled[foreground], rois),
-            "loss_mask": self._mask_loss(regions, rois, targets),
+            "loss_id": self._id_loss(embedded, rois),
+            "loss_mask": self._mask_loss(logits, with_mask, rois, targets),
         }
 
     def detect(
-        self, features: Tensor, proposals: list[Tensor], image_sizes: Sequence[tuple[int, int]]
+        self, stages: Sequence[Tensor], proposals: list[Tensor], image_sizes: Sequence[tuple[int, int]]
     ) -> list[RoIDetections]:
         """Returns the detections of each image: scored above the threshold, and best first after NMS.
 
         Args:
-            features: (B, C4, h, w), of res4.
+            stages: as for `region_features`.
             proposals: per image (n, 4) float32, xyxy; n may be 0.
             image_sizes: per image (height, width), at which boxes are clipped.
         """
         counts = [len(rows) for rows in proposals]
-        pooled = mean_over_cells(self.region_features(features, proposals))
+        regions = self.region_features(stages, proposals)
+        pooled = self._pooled(regions)
         boxes = apply_deltas(self.regressor(pooled), start=torch.cat(proposals))
         scores = self.classifier(pooled).softmax(dim=1)[:, 1]
         found = []
-        for image_boxes, image_scores, image_pooled, size in zip(
-            boxes.split(counts), scores.split(counts), pooled.split(counts), image_sizes, strict=True
+        for image_boxes, image_scores, size in zip(
+            boxes.split(counts), scores.split(counts), image_sizes, strict=True
         ):
             image_boxes = clip_boxes_to_image(image_boxes, size)
             best = self._best(image_boxes, image_scores)
-            found.append((image_boxes[best], image_scores[best], image_pooled[best]))
+            found.append((image_boxes[best], image_scores[best], best))
         if self.detection_feature == "detection":
-            best_boxes = [image_boxes for image_boxes, _, _ in found]
-            pooled = mean_over_cells(self.region_features(features, best_boxes))
-            rows = pooled.split([len(image_boxes) for image_boxes in best_boxes])
-            found = [(*one[:2], own) for one, own in zip(found, rows, strict=True)]
-        return [RoIDetections(*one, self.embed(one[2])) for one in found]
+            embedded_boxes = [image_boxes for image_boxes, _, _ in found]
+            regions = self.region_features(stages, embedded_boxes)
+        else:
+            embedded_boxes = [rows[best] for rows, (_, _, best) in zip(proposals, found, strict=True)]
+            own = [rows[best] for rows, (_, _, best) in zip(regions.split(counts), found, strict=True)]
+            regions = torch.cat(own)
+        pooled = self.pool(stages, embedded_boxes, regions)
+        rows = pooled.split([len(image_boxes) for image_boxes in embedded_boxes])
+        return [
+            RoIDetections(image_boxes, image_scores, own, self.embed(own))
+            for (image_boxes, image_scores, _), own in zip(found, rows, strict=True)
+        ]
 
     def _best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """Returns (k,) int64: the rows of an image's boxes that are detections, best first."""
@@ -266,14 +335,36 @@ class RoIHeads(nn.Module):
         counts = torch.stack([rows.sum() for rows in foreground.split(rois.counts)]).tolist()
         return self.id_loss(self.embed(pooled), rois.pids[foreground], counts)
 
-    def _mask_loss(self, regions: Tensor, rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:
-        """Returns lambda L_mask of Eq. (7), from Eq. (6) over each image's proposals with mask."""
-        with_mask = proposals_with_mask(rois, targets)
-        logits = self.mask_head(regions[with_mask])
+    def _mask_loss(
+        self, logits: Tensor, with_mask: Tensor, rois: SampledRois, targets: Sequence[dict[str, Any]]
+    ) -> Tensor:
+        """Returns lambda L_mask of Eq. (7), from Eq. (6) over each image's proposals with mask.
+
+        Args:
+            logits: (S, 14, 14), of the proposals with mask.
+            with_mask: (R,) bool, which of the RoIs these are.
+        """
         soft = self.mask_target == "soft"
         wanted = proposal_masks(rois, with_mask, targets, size=logits.shape[-1], soft=soft)
         counts = torch.stack([rows.sum() for rows in with_mask.split(rois.counts)]).tolist()
         return batch_mask_loss(logits, wanted, counts, reduction=self.mask_reduction)
+
+
+def _masked_mean(regions: Tensor, logits: Tensor) -> Tensor:
+    """Returns the mean (R, C5) of F_p over its cells, weighted by the predicted masks.
+
+    Args:
+        regions: F_p (R, C5, m, m).
+        logits: (R, 2m, 2m), of the mask branch. They get no gradient.
+    """
+    kind = torch.promote_types(regions.dtype, torch.float32)
+    weights = F.avg_pool2d(logits.detach().to(kind).sigmoid()[:, None], 2)
+    weighted = (regions.to(kind) * weights).sum(dim=(2, 3))
+    return weighted / weights.sum(dim=(2, 3)).clamp(min=_LEAST_WEIGHT)
+
+
+_LEAST_WEIGHT = 1e-3
+"""Sum of the weights of an empty mask, so that its mean is 0 and not undefined."""
 
 
 def proposals_with_mask(rois: SampledRois, targets: Sequence[dict[str, Any]]) -> Tensor:

@@ -10,19 +10,37 @@ from maskps.model.roi_align import RegionGrid
 class Stem(nn.Module):
     """All stages but the last, of stride 16: conv1 to res4 of a ResNet.
 
-    `forward` takes normalised images (B, 3, H, W), H and W multiples of 16, and returns features
-    (B, `out_channels`, H/16, W/16). Parameters have torchvision's names, so that its weight files load.
+    Parameters have torchvision's names, so that its weight files load.
 
     Attributes:
-        groups: all modules in the order of the forward pass, in four groups; `frozen_stages` freezes the
-            first of them.
+        channels: of the outputs of the four groups. Their strides are 4, 4, 8 and 16.
+        groups: all modules in the order of the forward pass, in four groups: conv1 to res4 of a ResNet;
+            `frozen_stages` freezes the first of them.
     """
 
-    out_channels: int
+    channels: tuple[int, int, int, int]
 
     @property
     def groups(self) -> list[list[nn.Module]]:
         raise NotImplementedError
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Returns the output of each group, (B, channels, H/stride, W/stride).
+
+        Args:
+            images: (B, 3, H, W), normalised; H and W are multiples of 16.
+        """
+        outputs = []
+        features = images
+        for group in self.groups:
+            for module in group:
+                features = module(features)
+            outputs.append(features)
+        return outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the last of the `stages`, the features of res4."""
+        return self.stages(images)[-1]
 
 
 class Res5(nn.Module):

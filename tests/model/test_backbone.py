@@ -48,8 +48,8 @@ def test_a_backbone_keeps_what_stages_promise(name: str) -> None:
     stem, res5 = split_backbone(name, frozen_stages=0, freeze_batch_norm="none")
     with torch.no_grad():
         features = stem(torch.rand(1, 3, 64, 96))
-        regions = res5(torch.rand(2, stem.out_channels, 14, 14))
-    assert features.shape == (1, stem.out_channels, 4, 6)
+        regions = res5(torch.rand(2, stem.channels[-1], 14, 14))
+    assert features.shape == (1, stem.channels[-1], 4, 6)
     assert regions.shape == (2, res5.out_channels, 7, 7)
     assert not set(stem.state_dict()) & set(res5.state_dict())
     grouped = [id(value) for group in stem.groups for top in group for value in top.parameters()]
@@ -99,19 +99,19 @@ def test_the_two_parts_are_torchvisions_resnet50() -> None:
 def test_resnet101_has_23_blocks_in_res4() -> None:
     with torch.device("meta"):
         stem, res5 = split_backbone("resnet101")
-    assert len(stem.layer3) == 23 and (stem.out_channels, res5.out_channels) == (1024, 2048)
+    assert len(stem.layer3) == 23 and (stem.channels[-1], res5.out_channels) == (1024, 2048)
 
 
 def test_tiny_has_stride_16_and_halves_regions() -> None:
     stem, res5 = split_backbone("tiny")
     features = stem(torch.rand(1, 3, 64, 96))
-    assert features.shape == (1, stem.out_channels, 4, 6)
-    assert res5(torch.rand(2, stem.out_channels, 14, 14)).shape == (2, res5.out_channels, 7, 7)
+    assert features.shape == (1, stem.channels[-1], 4, 6)
+    assert res5(torch.rand(2, stem.channels[-1], 14, 14)).shape == (2, res5.out_channels, 7, 7)
 
 
 def test_pooling_after_the_first_convolutions_is_pooling_before_them() -> None:
     stem, res5 = split_backbone("tiny", freeze_batch_norm="none")
-    features = torch.randn(2, stem.out_channels, 9, 12, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(2, stem.channels[-1], 9, 12, generator=torch.Generator().manual_seed(0))
     boxes = [torch.tensor([[10.0, 20, 80, 140], [-20, -30, 220, 200]]), torch.tensor([[0.0, 0, 50, 90]])]
     grid = RegionGrid(boxes, (9, 12), 14)
     torch.testing.assert_close(res5.pool(features, grid), res5(grid.pool(features)), atol=1e-4, rtol=1e-4)

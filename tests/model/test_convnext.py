@@ -61,7 +61,7 @@ def test_features_are_torchvisions_on_the_same_weights(
         expected = reference.features[6][0](reference.features[:6](image))
         torch.testing.assert_close(features, expected)
         torch.testing.assert_close(res5(features), reference.classifier[0](reference.features(image)))
-    assert features.shape == (1, stem.out_channels, 4, 6) and stem.out_channels == 384
+    assert features.shape == (1, stem.channels[-1], 4, 6) and stem.channels[-1] == 384
 
 
 def test_it_halves_regions(parts: tuple[Stem, Res5]) -> None:

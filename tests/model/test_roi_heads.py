@@ -78,6 +78,13 @@ def _sampled(boxes: list[list[float]], persons: list[int]) -> SampledRois:
     return SampledRois([rows], who >= 0, torch.where(who >= 0, 1, 0), who, rows)
 
 
+def _mask_loss(
+    roi_heads: RoIHeads, regions: torch.Tensor, rois: SampledRois, targets: list[dict[str, Any]]
+) -> torch.Tensor:
+    with_mask = proposals_with_mask(rois, targets)
+    return roi_heads._mask_loss(roi_heads.mask_head(regions[with_mask]), with_mask, rois, targets)
+
+
 def test_only_foreground_rois_of_persons_with_a_mask_are_proposals_with_mask(target: Make) -> None:
     one = target([4, -1, 5], masks=True)
     rois = _sampled([[0.0, 0, 9, 9]] * 4, [0, 1, 2, -1])
@@ -172,7 +179,7 @@ def test_the_losses_of_a_batch_are_the_means_over_its_images(heads: Make, target
             [
                 *roi_heads._box_losses(pooled, rois),
                 roi_heads._id_loss(pooled[is_foreground], rois),
-                roi_heads._mask_loss(regions[rows], rois, targets),
+                _mask_loss(roi_heads, regions[rows], rois, targets),
             ]
         )
 
@@ -189,13 +196,13 @@ def test_lambda_belongs_to_the_image(heads: Make, target: Make, reduction: str) 
     masked, unmasked = target([4, -1], masks=True), target([4, -1], masks=False)
     box = [[6.0, 20, 32, 80], [60.0, 60, 70, 90]]
     regions = torch.randn(2, roi_heads.res5.out_channels, 7, 7, generator=torch.Generator().manual_seed(0))
-    alone = roi_heads._mask_loss(regions, _sampled(box, [0, -1]), [masked])
+    alone = _mask_loss(roi_heads, regions, _sampled(box, [0, -1]), [masked])
 
     rows = _sampled(box * 4, [0, -1, 2, 1, 4, 3, 6, -1])
     rois = dataclasses.replace(rows, boxes=[torch.tensor(box)] * 4)
     batch = [unmasked, unmasked, masked, unmasked]
     assert proposals_with_mask(rois, batch).tolist() == [False] * 4 + [True] + [False] * 3
-    together = roi_heads._mask_loss(regions.repeat(4, 1, 1, 1), rois, batch)
+    together = _mask_loss(roi_heads, regions.repeat(4, 1, 1, 1), rois, batch)
     torch.testing.assert_close(together, alone / 4)
     together.backward()
     assert all(parameter.grad is not None for parameter in roi_heads.mask_head.parameters())
@@ -204,7 +211,7 @@ def test_lambda_belongs_to_the_image(heads: Make, target: Make, reduction: str) 
 def test_without_masks_in_the_batch_the_mask_loss_is_zero_with_a_gradient(heads: Make, target: Make) -> None:
     roi_heads = heads()
     regions = torch.zeros(1, roi_heads.res5.out_channels, 7, 7)
-    loss = roi_heads._mask_loss(regions, _sampled([[6.0, 20, 32, 80]], [0]), [target([4], masks=False)])
+    loss = _mask_loss(roi_heads, regions, _sampled([[6.0, 20, 32, 80]], [0]), [target([4], masks=False)])
     loss.backward()
     assert loss == 0 and all((p.grad == 0).all() for p in roi_heads.mask_head.parameters())
 
@@ -212,7 +219,7 @@ def test_without_masks_in_the_batch_the_mask_loss_is_zero_with_a_gradient(heads:
 def test_without_any_roi_the_losses_are_zero_with_gradients(heads: Make, target: Make) -> None:
     roi_heads = heads()
     features = torch.zeros(1, 256, 4, 4)
-    losses = roi_heads.losses(features, [torch.zeros(0, 4)], [target([], masks=False)])
+    losses = roi_heads.losses([features], [torch.zeros(0, 4)], [target([], masks=False)])
     sum(losses.values()).backward()
     assert all(loss == 0 for loss in losses.values())
     assert all(parameter.grad is not None for parameter in roi_heads.parameters())
@@ -222,14 +229,14 @@ def test_without_any_roi_the_losses_are_zero_with_gradients(heads: Make, target:
 def test_nothing_above_the_threshold_is_no_detection(heads: Make, detection_feature: str) -> None:
     roi_heads = heads(box_score_threshold=1.0, detection_feature=detection_feature).eval()
     proposals = [torch.tensor([[0.0, 0, 30, 40]]), torch.zeros(0, 4)]
-    found = roi_heads.detect(torch.zeros(2, 256, 4, 4), proposals, [(64, 64), (64, 64)])
+    found = roi_heads.detect([torch.zeros(2, 256, 4, 4)], proposals, [(64, 64), (64, 64)])
     assert [one.embeddings.shape for one in found] == [(0, 32), (0, 32)]
 
 
 @pytest.mark.parametrize("detection_feature", ["proposal", "detection"])
 def test_without_any_proposal_nothing_is_detected(heads: Make, detection_feature: str) -> None:
     roi_heads = heads(detection_feature=detection_feature).eval()
-    (found,) = roi_heads.detect(torch.zeros(1, 256, 4, 4), [torch.zeros(0, 4)], [(64, 64)])
+    (found,) = roi_heads.detect([torch.zeros(1, 256, 4, 4)], [torch.zeros(0, 4)], [(64, 64)])
     assert [part.shape[0] for part in found] == [0, 0, 0, 0] and found.boxes.shape == (0, 4)
 
 
@@ -269,11 +276,11 @@ def test_detections_are_those_of_the_loop_over_boxes_best_first(heads: Make, nms
     features = torch.randn(2, 256, 4, 4, generator=generator)
     corners = torch.rand(2, 60, 2, generator=generator) * 50 - 5
     proposals = list(torch.cat([corners, corners + torch.rand(2, 60, 2, generator=generator) * 30], dim=2))
-    pooled = roi_heads.region_features(features, proposals).mean(dim=(2, 3))
+    pooled = roi_heads.region_features([features], proposals).mean(dim=(2, 3))
     scores = roi_heads.classifier(pooled).softmax(dim=1)[:, 1].tolist()
     assert len(set(scores)) == 120
     roi_heads.score_threshold = sorted(scores)[40]
-    found = roi_heads.detect(features, proposals, [(50, 60), (60, 50)])
+    found = roi_heads.detect([features], proposals, [(50, 60), (60, 50)])
     for image, size in enumerate([(50, 60), (60, 50)]):
         boxes, own = proposals[image].tolist(), scores[60 * image : 60 * image + 60]
         least = roi_heads.score_threshold
@@ -289,8 +296,8 @@ def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads:
     for choice in ("proposal", "detection"):
         roi_heads = heads(box_score_threshold=0.0, detection_feature=choice).eval()
         torch.nn.init.constant_(roi_heads.regressor.bias, 1.0)
-        (found,) = roi_heads.detect(features, proposals, [(64, 64)])
+        (found,) = roi_heads.detect([features], proposals, [(64, 64)])
         box = proposals[0] if choice == "proposal" else found.boxes
-        pooled = roi_heads.region_features(features, [box]).mean(dim=(2, 3))
+        pooled = roi_heads.region_features([features], [box]).mean(dim=(2, 3))
         torch.testing.assert_close(found.pooled, pooled)
         torch.testing.assert_close(found.embeddings, F.normalize(roi_heads.embedding(pooled)))
