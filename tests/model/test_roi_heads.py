@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional as F
+from torchvision.ops import roi_align
 
 from maskps.model import MaskGuidedPersonSearch
-from maskps.model.roi_heads import RoIHeads, SampledRois, proposal_masks, proposals_with_mask
+from maskps.model.roi_heads import (
+    RoIHeads,
+    SampledRois,
+    _masked_mean,
+    proposal_masks,
+    proposals_with_mask,
+)
 
 Make = Callable[..., Any]
 
@@ -301,3 +308,89 @@ def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads:
         pooled = roi_heads.region_features([features], [box]).mean(dim=(2, 3))
         torch.testing.assert_close(found.pooled, pooled)
         torch.testing.assert_close(found.embeddings, F.normalize(roi_heads.embedding(pooled)))
+
+
+def test_mask_pooling_is_the_mean_of_the_cells_weighted_by_the_mask(heads: Make) -> None:
+    roi_heads = heads(mask_pooling=True)
+    regions = torch.rand(2, roi_heads.res5.out_channels, 7, 7, generator=torch.Generator().manual_seed(0))
+    weights = roi_heads.mask_head(regions).sigmoid()
+    pooled = roi_heads.pool([], [], regions)
+    for row in range(2):
+        total, mean = torch.tensor(0.0), torch.zeros(roi_heads.res5.out_channels)
+        for y in range(7):
+            for x in range(7):
+                weight = weights[row, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean()
+                total, mean = total + weight, mean + weight * regions[row, :, y, x]
+        torch.testing.assert_close(pooled[row], mean / total)
+    plain = heads().pool([], [], regions)
+    torch.testing.assert_close(plain, regions.mean(dim=(2, 3)))
+    torch.testing.assert_close(heads(pooling="max").pool([], [], regions), regions.amax(dim=(2, 3)))
+
+
+def test_an_empty_mask_pools_zeros_and_no_nan() -> None:
+    assert not _masked_mean(torch.ones(1, 3, 7, 7), torch.full((1, 14, 14), -1e9)).any()
+
+
+@pytest.mark.parametrize("mask_features", ["res5", "res2", "res3"])
+def test_mask_pooling_embeds_detections_as_it_embeds_given_boxes(
+    small_model: Make, images: list[torch.Tensor], mask_features: str
+) -> None:
+    """In one image with two persons found and another with none."""
+    settings = {"mask_pooling": True, "mask_features": mask_features, "detection_feature": "detection"}
+    model = small_model(box_score_threshold=0.0, detections_per_image=2, **settings).eval()
+    with torch.inference_mode():
+        found = model(images)
+        pooled = model.pool_boxes(images, [one.boxes for one in found])
+    assert [len(one.boxes) for one in found] == [2, 2]
+    for one, own in zip(found, pooled, strict=True):
+        torch.testing.assert_close(one.pooled, own)
+
+
+def test_mask_pooling_trains_on_the_predicted_mask_but_never_trains_it(heads: Make, target: Make) -> None:
+    """Nobody has a mask, so that only the identification loss could move the mask branch."""
+    roi_heads = heads(mask_pooling=True)
+    features = torch.rand(1, 256, 6, 8, generator=torch.Generator().manual_seed(0))
+    one = target([1, 2], masks=False)
+    losses = roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one])
+    torch.nn.init.eye_(roi_heads.id_loss.lookup_table)
+    roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one])["loss_id"].backward()
+    assert losses["loss_mask"] == 0
+    grads = [parameter.grad for parameter in roi_heads.mask_head.parameters()]
+    assert all(grad is None or not grad.any() for grad in grads)
+    assert roi_heads.embedding.weight.grad is not None and roi_heads.embedding.weight.grad.any()
+
+
+@pytest.mark.parametrize(("stage", "stride"), [("res2", 4), ("res3", 8)])
+def test_the_mask_branch_sees_the_finer_features_of_its_own_boxes(
+    heads: Make, stage: str, stride: int
+) -> None:
+    roi_heads = heads(mask_features=stage)
+    width = roi_heads.mask_head.fine.in_channels
+    index = {"res2": 1, "res3": 2}[stage]
+    stages = [torch.zeros(0)] * 4
+    stages[index] = torch.rand(2, width, 64 // stride, 96 // stride)
+    boxes = [torch.tensor([[8.0, 8, 40, 60]]), torch.tensor([[30.0, 0, 90, 33], [1, 2, 30, 50]])]
+    regions = torch.rand(3, roi_heads.res5.out_channels, 7, 7)
+    fine = roi_align(stages[index], boxes, (14, 14), 1 / stride, sampling_ratio=2, aligned=True)
+    expected = roi_heads.mask_head(regions, fine)
+    torch.testing.assert_close(roi_heads.mask_logits(stages, boxes, regions), expected)
+
+
+def test_an_embedding_norm_takes_the_mean_of_the_step_away(heads: Make) -> None:
+    """Without it, different persons start alike: their cosine is far above 0."""
+    pooled = torch.rand(40, heads().res5.out_channels, generator=torch.Generator().manual_seed(0))
+
+    def likeness(roi_heads: RoIHeads) -> float:
+        embedded = roi_heads.embed(pooled)
+        return ((embedded @ embedded.T).sum().item() - 40) / (40 * 39)
+
+    assert likeness(heads()) > 0.5
+    assert abs(likeness(heads(embedding_norm=True))) < 0.05
+
+
+def test_a_step_with_a_single_person_uses_the_running_statistics(heads: Make) -> None:
+    roi_heads = heads(embedding_norm=True)
+    pooled = torch.rand(1, roi_heads.res5.out_channels)
+    alone = roi_heads.embed(pooled)
+    torch.testing.assert_close(alone, roi_heads.eval().embed(pooled))
+    assert roi_heads.embedding_norm.num_batches_tracked == 0
