@@ -22,14 +22,11 @@ def build_mobilenet_v2() -> tuple[MobileNetStem, MobileNetRes5]:
 class MobileNetStem(Stem):
     """features.0 to features.13: (B, 3, H, W) -> (B, 96, H/16, W/16)."""
 
-    out_channels = 96
+    channels = (16, 24, 32, 96)
 
     def __init__(self, network: MobileNetV2) -> None:
         super().__init__()
         self.features = network.features[:_STEM]
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.features(images)
 
     @property
     def groups(self) -> list[list[nn.Module]]:

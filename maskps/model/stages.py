@@ -13,7 +13,7 @@ class Stem(nn.Module):
     Parameters have torchvision's names, so that its weight files load.
 
     Attributes:
-        channels: of the outputs of the four groups. Their strides are 4, 4, 8 and 16.
+        channels: of the outputs of the four groups. The last three have strides 4, 8 and 16.
         groups: all modules in the order of the forward pass, in four groups: conv1 to res4 of a ResNet;
             `frozen_stages` freezes the first of them.
     """
@@ -25,7 +25,7 @@ class Stem(nn.Module):
         raise NotImplementedError
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """Returns the output of each group, (B, channels, H/stride, W/stride).
+        """Returns the output of each group: (B, channels, H/stride, W/stride).
 
         Args:
             images: (B, 3, H, W), normalised; H and W are multiples of 16.

@@ -47,9 +47,11 @@ def test_a_backbone_keeps_what_stages_promise(name: str) -> None:
     """Shapes, names that the parts do not share, and groups that are the whole stem from the front."""
     stem, res5 = split_backbone(name, frozen_stages=0, freeze_batch_norm="none")
     with torch.no_grad():
-        features = stem(torch.rand(1, 3, 64, 96))
+        first, *others = stem.stages(torch.rand(1, 3, 64, 96))
         regions = res5(torch.rand(2, stem.channels[-1], 14, 14))
-    assert features.shape == (1, stem.channels[-1], 4, 6)
+    _, res2, res3, res4 = stem.channels
+    assert first.shape[:2] == (1, stem.channels[0])
+    assert [features.shape for features in others] == [(1, res2, 16, 24), (1, res3, 8, 12), (1, res4, 4, 6)]
     assert regions.shape == (2, res5.out_channels, 7, 7)
     assert not set(stem.state_dict()) & set(res5.state_dict())
     grouped = [id(value) for group in stem.groups for top in group for value in top.parameters()]
