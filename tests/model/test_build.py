@@ -121,7 +121,7 @@ def test_the_papers_network_has_its_sizes(config: Config) -> None:
     with torch.device("meta"):
         model = build_model(TrainConfig(pretrained="none"), 5532)
     heads = model.roi_heads
-    assert model.stem.out_channels == 1024 and heads.res5.out_channels == 2048
+    assert model.stem.channels[-1] == 1024 and heads.res5.out_channels == 2048
     assert heads.id_loss.lookup_table.shape == (5532, 256)
     assert heads.embedding.weight.shape == (256, 2048)
     assert heads.classifier.weight.shape == (2, 2048) and heads.regressor.weight.shape == (4, 2048)

@@ -58,7 +58,7 @@ def test_features_are_torchvisions_on_the_same_weights(
         features = stem(image)
         torch.testing.assert_close(features, reference.features[:14](image))
         torch.testing.assert_close(res5(features), reference.features(image))
-    assert features.shape == (1, stem.out_channels, 4, 6)
+    assert features.shape == (1, stem.channels[-1], 4, 6)
 
 
 @pytest.mark.parametrize(("stages", "last"), [(0, -1), (1, 1), (2, 3), (3, 6), (4, 13)])
