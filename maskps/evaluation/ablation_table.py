@@ -32,7 +32,7 @@ _PUBLISHED_DATA, _PUBLISHED_PROTOCOL = "CUHK-SYSU", "TestG100"
 
 Metric = Literal["mAP", "top1"]
 METRICS: tuple[Metric, ...] = ("mAP", "top1")
-_HEADS = {"mAP": "mAP", "top1": "top-1"}
+_HEADS: dict[Metric, str] = {"mAP": "mAP", "top1": "top-1"}
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,11 @@ class AblationTable:
     def to_table(self) -> Table:
         """Returns the table to show, in percent; its CSV has fractions, and the columns without a number."""
         has_differences = any(row.differences["mAP"] for row in self.rows)
-        has_arms = any(is_arm(row.name) for row in self.rows)
         has_published = any(row.published for row in self.rows)
         columns = [
             Column("data", None),
             Column("protocol", None),
-            Column("row", "arm" if has_arms else "masks"),
+            Column("row", "arm" if has_arms([self]) else "masks"),
             Column("images_with_masks", "images", "count"),
             Column("persons_with_masks", "persons", "count"),
             Column("seeds", "seeds", "count"),
@@ -130,8 +129,7 @@ class AblationTable:
             for metric, head in _HEADS.items()
         ]
         for metric, head in _HEADS.items():
-            what = f"{head}, difference" if has_arms else f"{head} - no masks"
-            heads = (what, f"p ({head})") if has_differences else (None, None)
+            heads = (difference_head(metric, [self]), f"p ({head})") if has_differences else (None, None)
             columns += difference_columns(f"{metric}_difference", *heads)
         columns += [
             Column(f"{name}_mean", head if self._has(name) else None, "percent", f"{name}_deviation")
@@ -141,7 +139,11 @@ class AblationTable:
             Column(f"{metric}_published", f"published {head}" if has_published else None, "percent")
             for metric, head in _HEADS.items()
         ]
-        what = "Ways to use the masks" if has_arms else "Masks in a part of the training images (Table 4)"
+        what = (
+            "Ways to use the masks"
+            if has_arms([self])
+            else "Masks in a part of the training images (Table 4)"
+        )
         title = f"{what}: {self.data}, {self.protocol}"
         return Table(title, columns, [self._cells(row) for row in self.rows], self._note())
 
@@ -189,6 +191,16 @@ class AblationTable:
 def counts_of(row: AblationRow) -> list[Cell]:
     """Returns the cells with a row's images and persons: means over the seeds, shown as whole numbers."""
     return [None if mean is None else Shown(mean, f"{mean:,.0f}") for mean in (row.images, row.persons)]
+
+
+def has_arms(tables: Sequence[AblationTable]) -> bool:
+    """Whether rows of these grids are arms."""
+    return any(is_arm(row.name) for table in tables for row in table.rows)
+
+
+def difference_head(metric: Metric, tables: Sequence[AblationTable]) -> str:
+    """Returns the head of the differences of these grids; those of arms have more than one base."""
+    return f"{_HEADS[metric]}, difference" if has_arms(tables) else f"{_HEADS[metric]} - no masks"
 
 
 def difference_note(tables: Sequence[AblationTable]) -> str:

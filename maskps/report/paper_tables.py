@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from maskps.evaluation.ablation_table import METRICS, counts_of, difference_note
+from maskps.evaluation.ablation_table import METRICS, counts_of, difference_head, difference_note, has_arms
 from maskps.evaluation.paired import difference_cells, difference_columns
 from maskps.evaluation.result_file import ProtocolResult
 from maskps.io.tables import Cell, Column, Style, Table
@@ -132,21 +132,20 @@ def _table_4(ours: Sources, data: DataKey) -> Table:
         for grid in ours.grids
         for row in grid.table.rows
     ]
-    note = "±: standard deviation over the seeds (n - 1). " + difference_note(
-        [grid.table for grid in ours.grids]
-    )
+    tables = [grid.table for grid in ours.grids]
+    note = "±: standard deviation over the seeds (n - 1). " + difference_note(tables)
     return _table(
         _title("Table 4", "masks in a part of the training images", data),
         (
             Column("grid", "grid"),
-            Column("masks", "masks in"),
+            Column("masks", "masks in, or arm" if has_arms(tables) else "masks in"),
             Column("images", "images", "count"),
             Column("persons", "persons", "count"),
             Column("seeds", "seeds", "count"),
             Column("mAP", "mAP", "percent", "mAP_deviation"),
             Column("top1", "top-1", "percent", "top1_deviation"),
-            *difference_columns("mAP_difference", "mAP - no masks", "p (mAP)"),
-            *difference_columns("top1_difference", "top-1 - no masks", "p (top-1)"),
+            *difference_columns("mAP_difference", difference_head("mAP", tables), "p (mAP)"),
+            *difference_columns("top1_difference", difference_head("top1", tables), "p (top-1)"),
         ),
         published=published,
         measured=measured,

@@ -440,6 +440,23 @@ def test_ranked_results_among_cameras_of_prw(
     assert f"Ranked results, {which}</h3>" in text and "<b>query</b> <bdi>" in text
 
 
+def test_arms_of_a_grid_have_their_differences_beside_table_4(
+    write_grid: Callable[..., Path], tmp_path: Path
+) -> None:
+    cells = [
+        {"row": arm, "seed": seed, "images": 336, "persons": 500, "search": {"mAP": score, "top1": 0.5}}
+        for arm, scores in {"none": (0.5, 0.6), "masks": (0.54, 0.66), "shuffled": (0.53, 0.63)}.items()
+        for seed, score in enumerate(scores)
+    ]
+    write_report([write_grid("grid", cells=cells)], tmp_path / "r.html", files=tmp_path / "files")
+    rows = rows_of(tmp_path / "files", "1_table4.csv")
+    assert [row["masks"] for row in rows][-4:] == ["none", "masks", "shuffled", "masks - shuffled"]
+    assert rows[-1]["mAP"] == rows[-1]["images"] == ""
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "+2.0 [-10.7, +14.7]" in page  # 1 and 3 points: 2 ± 12.706
+    assert "masks in, or arm" in page and "mAP, difference" in page
+
+
 def test_several_queries_with_one_person_have_different_names(
     line: Line, write_run: WriteRun, tmp_path: Path
 ) -> None:
