@@ -202,8 +202,8 @@ def _draw_subset_legend(sheet: Image.Image, top: int) -> None:
 
 
 def _draw_mask_legend(sheet: Image.Image, top: int) -> None:
-    text = "each person: true outline; seen through the true 14x14 mask; through the predicted one (darker: "
-    _legend_text(sheet, _MARGIN, top, text + "less probable). From the best IoU to the worst")
+    text = "Each person: true outline; seen through the true 14x14 mask; through the predicted one (darker: "
+    _legend_text(sheet, _MARGIN, top, text + "less probable). From the best IoU to the worst.")
 
 
 def _mask_card(picture: MaskPicture) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,9 +142,40 @@ def test_the_choice_depends_on_the_data_alone(dataset: PersonSearchDataset, outl
     assert len({one.backgrounds for one in first}) > 1
 
 
+def test_boxes_of_a_background_of_another_size_are_resized_with_it(
+    dataset: PersonSearchDataset, outlines: PersonOutlines
+) -> None:
+    """Twice as large, the boxes of three scenes lie beside the person's; without resizing, on it."""
+    boxes = dataset.test.boxes.copy()
+    boxes[3:6] = (0, 0, 31, 80)
+    for row in range(3, 6):
+        Image.new("RGB", (2 * WIDTH, 2 * HEIGHT)).save(dataset.image_path(f"s{row}.png"))
+    boxes[6:9] = (0, 0, 17, 40)
+    moved = replace(dataset, test=replace(dataset.test, boxes=boxes))
+    assert set(plan_cutouts(moved, outlines)[0].backgrounds) == {"s3.png", "s4.png", "s5.png"}
+
+
+def test_nobody_is_put_before_the_own_scene(dataset: PersonSearchDataset, outlines: PersonOutlines) -> None:
+    four = replace(dataset, test=dataset.test.select(range(BACKGROUNDS + 1)))
+    drawn = PersonOutlines(test={row: outlines.test[row] for row in range(BACKGROUNDS + 1)})
+    for cutout in plan_cutouts(four, drawn):
+        assert {cutout.image, *cutout.backgrounds} == {"s0.png", "s1.png", "s2.png", "s3.png"}
+
+
+def test_of_many_persons_some_are_drawn(
+    dataset: PersonSearchDataset, outlines: PersonOutlines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskps.evaluation.background.MOST_PERSONS", 5)
+    drawn = [cutout.image for cutout in plan_cutouts(dataset, outlines)]
+    assert len(set(drawn)) == 5 and drawn != [f"s{row}.png" for row in range(5)]
+
+
 def test_what_is_missing_is_named(dataset: PersonSearchDataset, outlines: PersonOutlines) -> None:
     with pytest.raises(AnnotationError, match="outlines of 1 identities"):
         plan_cutouts(dataset, PersonOutlines(test={0: outlines.test[0]}))
+    three = replace(dataset, test=dataset.test.select(range(BACKGROUNDS)))
+    with pytest.raises(AnnotationError, match="3 test images"):
+        plan_cutouts(three, PersonOutlines(test={row: outlines.test[row] for row in range(BACKGROUNDS)}))
     dataset.image_path("s7.png").unlink()
     with pytest.raises(InputFileError, match=r"s7\.png"):
         plan_cutouts(dataset, outlines)

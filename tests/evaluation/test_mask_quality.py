@@ -75,6 +75,11 @@ def test_masks_are_compared_with_the_targets_of_training(dataset: PersonSearchDa
     assert (found.test_persons, found.train_persons, found.persons) == (1, 1, 2)
 
 
+def test_a_probability_of_a_half_is_the_person(dataset: PersonSearchDataset) -> None:
+    network = Fixed(np.where(TRUE[0], 0.5, 0.49))
+    assert measure_masks(network, dataset, PersonOutlines(test={0: LEFT})).iou == 1  # type: ignore[arg-type]
+
+
 def test_cross_entropy_is_that_of_eq_6() -> None:
     targets = np.array([[[True, False], [True, False]]])
     probabilities = np.array([[[0.9, 0.2], [0.5, 0.9]]])
