@@ -23,7 +23,7 @@ ARMS: dict[str, Mapping[str, Any]] = {
     "masks": {},
     "shuffled": {"shuffle_masks": True},
     "background": {"mask_weight": 0.0, "background_replacement": 0.5},
-    "mask_pooling": {"mask_pooling": True},
+    "mask_pooling": {"mask_pooling": True, "mask_features": "res2"},
 }
 """The settings in which each arm differs from those that all arms share, in the order of the table."""
 
