@@ -5,6 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_REFINING = 4
+"""3x3 convolutions behind the finer features, as in Mask R-CNN."""
+
 
 class MaskHead(nn.Module):
     """Predicts a mask of twice the features' size: (S, C, m, m) -> (S, 2m, 2m) logits.
@@ -12,8 +15,8 @@ class MaskHead(nn.Module):
     "A similar architecture as in the Mask R-CNN" (Sec. 4.2). On a shared res5 that is a 2x2 deconvolution of
     stride 2, a ReLU, and a 1x1 convolution. The only class is person.
 
-    With `fine_channels` it also sees finer features, as in a feature pyramid: a 1x1 convolution of them is
-    added to the deconvolution's output, and a 3x3 convolution with a ReLU follows.
+    With `fine_channels` it also sees finer features: a 1x1 convolution of them is added to the output of the
+    deconvolution, and four 3x3 convolutions follow, as in Mask R-CNN's head on a feature pyramid.
 
     Every layer starts so that it keeps the size of its input (He et al. 2015). Detectron2 starts the last
     layer at a deviation of 0.001. The gradient into F_p is in proportion to it, so that start is a saddle for
@@ -24,11 +27,12 @@ class MaskHead(nn.Module):
         super().__init__()
         self.upsample = nn.ConvTranspose2d(in_channels, channels, 2, stride=2)
         self.fine = nn.Conv2d(fine_channels, channels, 1) if fine_channels else None
-        self.refine = nn.Conv2d(channels, channels, 3, padding=1) if fine_channels else None
+        count = _REFINING if fine_channels else 0
+        self.refine = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(count))
         self.logits = nn.Conv2d(channels, 1, 1)
         # Every output cell of the deconvolution has one cell of F_p as its input: a fan-in of in_channels.
         nn.init.normal_(self.upsample.weight, std=(2 / in_channels) ** 0.5)
-        for layer in (self.fine, self.refine, self.logits):
+        for layer in (self.fine, *self.refine, self.logits):
             if layer is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         for parameter in self.parameters():
@@ -43,9 +47,10 @@ class MaskHead(nn.Module):
             fine: (S, fine_channels, 2m, 2m), the finer features of the same regions; None without them.
         """
         hidden = self.upsample(features)
-        if self.fine is not None and self.refine is not None:
+        if self.fine is not None:
             assert fine is not None
-            hidden = F.relu(self.refine(F.relu(hidden + self.fine(fine))))
-        else:
-            hidden = F.relu(hidden)
+            hidden = hidden + self.fine(fine)
+        hidden = F.relu(hidden)
+        for convolution in self.refine:
+            hidden = F.relu(convolution(hidden))
         return self.logits(hidden)[:, 0]
