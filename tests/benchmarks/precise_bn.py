@@ -62,7 +62,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--epochs", type=int, default=4, help="of the training (default 4)")
-    parser.add_argument("--draws", type=int, default=4, help="of the images afterwards (default 4)")
+    parser.add_argument("--draws", type=int, default=8, help="of the images afterwards (default 8)")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     settings = ["freeze_batch_norm=stem", "batch_size=1", "masks=false", f"epochs={given.epochs}"]

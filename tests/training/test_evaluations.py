@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import maskps.training.evaluations
 from maskps.datasets import open_dataset
 from maskps.errors import ConfigError, InputFileError, TrainingError
+from maskps.evaluation.detections_file import Detections
+from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.training import SceneDataset, StepReport, TrainConfig, load_run, train
 from maskps.training.checkpoint import best_path, read_checkpoint
@@ -63,6 +67,31 @@ def test_evaluating_does_not_change_the_training(
     texts = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("with", "without")]
     assert texts[0] == texts[1]
     assert not best_path(tmp_path / "without").exists()
+
+
+def test_an_evaluation_that_begins_at_a_resumption_sees_the_network_of_the_whole_run(
+    scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run did not evaluate, so its checkpoint has running averages of norms."""
+    seen: list[Tensor] = []
+
+    def note(predictor: Predictor, *arguments: Any, **keywords: Any) -> Detections:
+        state = predictor.model.state_dict().values()
+        seen.append(torch.cat([value.flatten().double() for value in state]))
+        return extract_detections(predictor, *arguments, **keywords)
+
+    def callback(report: StepReport) -> None:
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    extract_detections = maskps.training.evaluations.extract_detections
+    monkeypatch.setattr(maskps.training.evaluations, "extract_detections", note)
+    train(config(epochs=2), scenes, None, tmp_path / "whole")
+    run = tmp_path / "cut"
+    with pytest.raises(TrainingError, match="interrupted after step 3"):
+        train(config(eval_every=0, epochs=2), scenes, None, run, callback=callback)
+    train(config(epochs=2), scenes, None, run, resume=True)
+    assert torch.equal(seen[0], seen[2]) and torch.equal(seen[1], seen[3])
 
 
 @pytest.mark.parametrize("moment", ["before the evaluation", "in it", "after it"])
