@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import ImageDraw
 
@@ -23,13 +25,19 @@ class Pen:
         self.mannequins: list[tuple[float, float, float]] = []
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
-        if x1 > x0 and y1 > y0:
-            self.draw.rectangle([x0 * ZOOM, y0 * ZOOM, x1 * ZOOM - 1, y1 * ZOOM - 1], fill=rgb(colour))
+        self._fill(self.draw.rectangle, x0 * ZOOM, y0 * ZOOM, x1 * ZOOM - 1, y1 * ZOOM - 1, colour)
 
     def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
-        self.draw.ellipse(
-            [(x - rx) * ZOOM, (y - ry) * ZOOM, (x + rx) * ZOOM, (y + ry) * ZOOM], fill=rgb(colour)
+        self._fill(
+            self.draw.ellipse, (x - rx) * ZOOM, (y - ry) * ZOOM, (x + rx) * ZOOM, (y + ry) * ZOOM, colour
         )
+
+    def _fill(
+        self, shape: Callable[..., None], x0: float, y0: float, x1: float, y1: float, colour: Colour
+    ) -> None:
+        """Fills a shape between two corners, both included: nothing where the second is before the first."""
+        if x1 >= x0 and y1 >= y0:
+            shape([x0, y0, x1, y1], fill=rgb(colour))
 
     def area(self, points: list[tuple[float, float]], colour: Colour) -> None:
         self.draw.polygon([(x * ZOOM, y * ZOOM) for x, y in points], fill=rgb(colour))
