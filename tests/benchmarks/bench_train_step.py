@@ -191,7 +191,7 @@ def parts_timed(model: nn.Module) -> Iterator[dict[str, float]]:
     spent: dict[str, float] = defaultdict(float)
     places = [
         ("forward", model, "forward"),
-        ("stem", model.stem, "forward"),
+        ("stem", model.stem, "stages"),
         ("rpn", model.rpn, "forward"),
         ("behind the rpn", heads, "losses"),
         ("pool and res5", heads, "region_features"),

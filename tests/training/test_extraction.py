@@ -164,7 +164,7 @@ def test_an_image_of_a_query_and_a_gallery_goes_through_the_network_once(
     predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol
 ) -> None:
     passes: list[int] = []
-    predictor.model.stem.register_forward_hook(lambda *_: passes.append(1))
+    predictor.model.stem.groups[0][0].register_forward_hook(lambda *_: passes.append(1))
     extract_detections(predictor, dataset, protocol)
     assert len(passes) == len(NAMES)
 
