@@ -7,7 +7,7 @@
 
 Draws the losses over the steps (mean over seeds, smoothed; the band is the range of the seeds) and the mAP of
 every seed, pair by pair, and prints the grid's table. What masks do is read from the pairs: a line that goes
-up from "no masks" to "masks" is a seed in which they helped.
+up from "no masks" to "masks" is a seed in which they helped. `--row masks` draws that row of a grid of arms.
 """
 
 from __future__ import annotations
