@@ -47,11 +47,11 @@ def main() -> None:
     pictures = []
     for query in evenly_spaced(np.argsort(-gains, kind="stable"), given.queries):
         image_name = str(protocol.image_names[protocol.query_scenes[query]])
-        for name, detections, result in zip(names, found, results, strict=True):
+        for detections, result in zip(found, results, strict=True):
             hits = ranked_results(protocol, detections, query, 8, score_threshold=result.score_threshold)
             pictures.append(
                 RankingPicture(
-                    query_id=f"{protocol.query_ids[query]}: {name}",
+                    query_id=str(protocol.query_ids[query]),
                     image_name=image_name,
                     image=dataset.image_path(image_name),
                     box=protocol.query_boxes[query],
