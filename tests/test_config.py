@@ -60,6 +60,7 @@ OIM_RELEASE = {
     "weight_decay": 0.0005,
     "bias_lr_factor": 2.0,
     "bias_weight_decay": 0.0,
+    "precise_bn_images": 0,
 }
 """experiments/cfgs/resnet50.yml, lib/fast_rcnn/config.py and models/psdb/resnet50 of the release."""
 
