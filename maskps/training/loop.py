@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from maskps.training.checkpoint import (
 from maskps.training.data import Batch, SceneDataset, batches_of_steps
 from maskps.training.evaluations import Evaluations
 from maskps.training.interrupts import Interruption
-from maskps.training.precise_bn import estimate_norms
+from maskps.training.precise_bn import estimate_norms, precise_norms
 from maskps.training.report import MetricsFile, StepReport, Stopwatch, TrainResult
 from maskps.training.run import (
     CONFIG,
@@ -195,7 +195,7 @@ class TrainingLoop:
         with ExitStack() as stack:
             if is_first:
                 self._open_files(stack)
-            self._between_steps(self._after_resuming)
+            self._between_steps(self._evaluate_if_due)
             stepper = Stepper(self.model, self.optimizer, self.config, self.processes, self.device)
             path = self.run_dir / TIMING if is_first else None
             watch = Stopwatch(path, steps_per_epoch=self.info.steps_per_epoch)
@@ -210,7 +210,7 @@ class TrainingLoop:
             for batches in watch.waiting_for(loaded):
                 self.is_between_steps = False
                 report = self._take_step(stepper, batches, watch)
-                if is_first and (self.step == self.info.steps or self._is_evaluation_due()):
+                if is_first and self.step == self.info.steps:
                     estimate_norms(self.model, self.scenes, self.device)
                     watch.skip()
                 if self.metrics is not None:
@@ -269,12 +269,6 @@ class TrainingLoop:
         if self.processes.any(self.interruption.requested and is_unfinished):
             raise KeyboardInterrupt
 
-    def _after_resuming(self) -> None:
-        """Evaluates where the run was interrupted before or in an evaluation."""
-        if self._is_evaluation_due():
-            estimate_norms(self.model, self.scenes, self.device)
-            self._evaluate_if_due()
-
     def _after_step(self, report: StepReport, batch: Batch, watch: Stopwatch) -> None:
         """What the first process does after every step."""
         every = self.config.checkpoint_every
@@ -302,7 +296,9 @@ class TrainingLoop:
                 raise KeyboardInterrupt
 
         predictor = Predictor(self.model, self.config.shorter_side, self.config.longest_side, self.device)
-        self.evaluations.run(predictor, self._state(), progress=progress)
+        is_precise = self.step == self.info.steps
+        with nullcontext() if is_precise else precise_norms(self.model, self.scenes, self.device):
+            self.evaluations.run(predictor, self._state(), progress=progress)
         return True
 
     def _save(self) -> None:

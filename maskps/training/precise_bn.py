@@ -30,8 +30,8 @@ def estimate_norms(model: MaskGuidedPersonSearch, scenes: SceneDataset, device: 
     out how images differ. Behind the few persons of one image it is far too small.
 
     Nothing else changes: no weight, no gradient, not OIM's table or queue, not the state of a running average
-    (`num_batches_tracked`). The result depends on weights, seed and data alone, so it can be repeated. It
-    uses one process, and loads the images in it. Without such a norm it returns at once.
+    (`num_batches_tracked`). The result depends on weights, seed and data alone. One process does it, and
+    loads the images, too. Without such a norm it returns at once.
 
     Args:
         model: in training mode, on `device`.
@@ -54,6 +54,29 @@ def estimate_norms(model: MaskGuidedPersonSearch, scenes: SceneDataset, device: 
             model.take_pending()  # OIM shall not remember them
     for norm, seen in zip(norms, moments, strict=True):
         seen.give_to(norm)
+
+
+@contextmanager
+def precise_norms(
+    model: MaskGuidedPersonSearch, scenes: SceneDataset, device: torch.device
+) -> Iterator[None]:
+    """Within it, the norms have the statistics of `estimate_norms`; afterwards their own again.
+
+    A training that goes on needs its own: `EmbeddingNorm` uses the running averages in a step with one
+    person. An evaluation must not change the steps after it.
+    """
+    kept = [
+        (own, own.clone())
+        for norm in norms_that_train(model)
+        for own in (norm.running_mean, norm.running_var)
+        if own is not None
+    ]
+    try:
+        estimate_norms(model, scenes, device)
+        yield
+    finally:
+        for own, before in kept:
+            own.copy_(before)
 
 
 def norms_that_train(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:

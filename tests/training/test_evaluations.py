@@ -18,7 +18,7 @@ from maskps.evaluation.detections_file import Detections
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
 from maskps.training import SceneDataset, StepReport, TrainConfig, load_run, train
-from maskps.training.checkpoint import best_path, read_checkpoint
+from maskps.training.checkpoint import best_path, checkpoint_path, read_checkpoint
 from maskps.training.precise_bn import estimate_norms
 
 MakeConfig = Callable[..., TrainConfig]
@@ -62,17 +62,24 @@ def test_an_epoch_in_so_many_is_evaluated_and_the_best_is_kept(
 def test_evaluating_does_not_change_the_training(
     scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path
 ) -> None:
-    train(config(), scenes, None, tmp_path / "with")
-    train(config(eval_every=0), scenes, None, tmp_path / "without")
+    """Also not the running averages of norms, which a step with a single person uses."""
+    settings = {"keep_checkpoints": 3, "embedding_norm": True}
+    train(config(**settings), scenes, None, tmp_path / "with")
+    train(config(**settings, eval_every=0), scenes, None, tmp_path / "without")
     texts = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("with", "without")]
     assert texts[0] == texts[1]
+    for step in (3, 6, 9):
+        first, second = (
+            read_checkpoint(checkpoint_path(tmp_path / name, step)).model for name in ("with", "without")
+        )
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert not best_path(tmp_path / "without").exists()
 
 
 def test_an_evaluation_that_begins_at_a_resumption_sees_the_network_of_the_whole_run(
     scenes: PersonSearchDataset, config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first run did not evaluate, so its checkpoint has running averages of norms."""
+    """With precise statistics of norms, which no checkpoint before the last one has."""
     seen: list[Tensor] = []
 
     def note(predictor: Predictor, *arguments: Any, **keywords: Any) -> Detections:

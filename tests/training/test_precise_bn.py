@@ -29,7 +29,9 @@ def make_scenes(
     dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig
 ) -> Callable[..., SceneDataset]:
     return lambda **changes: SceneDataset(
-        dataset, subset, make_config(**({"precise_bn_images": 6, "batch_size": 1} | changes))
+        dataset,
+        subset,
+        make_config(**({"precise_bn_images": 6, "batch_size": 1, "embedding_norm": True} | changes)),
     )
 
 
@@ -49,10 +51,11 @@ def is_statistic(name: str) -> bool:
 def test_a_norm_gets_the_moments_of_all_values_it_saw(
     batch_size: int, make_scenes: Callable[..., SceneDataset]
 ) -> None:
-    """Of all images in one go, in float64; weights of the images and how they differ are in them."""
+    """Of all images in one go, in float64: the images' differences and numbers of persons are in them."""
     scenes = make_scenes(batch_size=batch_size)
     model = model_of(scenes)
     norms = norms_that_train(model)
+    assert model.roi_heads.embedding_norm in norms
     seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
 
     def note(norm: nn.Module, arguments: tuple[Tensor]) -> None:
@@ -111,15 +114,14 @@ def test_the_last_images_count_as_much_as_the_first(
     torch.testing.assert_close(states[0], states[1])
 
 
-@pytest.mark.parametrize("changes", [{"precise_bn_images": 0}, {"freeze_batch_norm": "all"}])
+@pytest.mark.parametrize(
+    "changes", [{"precise_bn_images": 0}, {"freeze_batch_norm": "all", "embedding_norm": False}]
+)
 def test_without_the_setting_or_a_norm_that_trains_no_image_is_read(
     changes: dict[str, object], make_scenes: Callable[..., SceneDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenes = make_scenes(**changes)
     model = model_of(scenes)
-    for norm in norms_that_train(model.roi_heads):
-        if changes.get("freeze_batch_norm") == "all":  # a norm of the heads, if they have one
-            norm.track_running_stats = False
     before = state_of(model)
     monkeypatch.setattr(SceneDataset, "__getitem__", lambda *_: pytest.fail("an image was read"))
     estimate_norms(model, scenes, CPU)
