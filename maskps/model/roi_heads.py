@@ -134,12 +134,13 @@ class RoIHeads(nn.Module):
         embedding_dim = id_loss.lookup_table.shape[1]
         self.embedding = FullPrecisionLinear(res5.out_channels, embedding_dim)
         self.embedding_norm = EmbeddingNorm(embedding_dim) if embedding_norm else None
-        self.mask_head = MaskHead(res5.out_channels, mask_channels, fine_channels)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.normal_(self.regressor.weight, std=0.001)
         nn.init.kaiming_normal_(self.embedding.weight)
         for layer in (self.classifier, self.regressor, self.embedding):
             nn.init.zeros_(layer.bias)
+        # Last, so that all else starts alike whatever the mask branch sees: runs can be compared in pairs.
+        self.mask_head = MaskHead(res5.out_channels, mask_channels, fine_channels)
 
         self.roi_pool = roi_pool
         self.score_threshold = score_threshold

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch
 
 from maskps.config import TrainConfig
 from maskps.errors import ConfigError
@@ -137,3 +138,10 @@ def test_weights_that_memory_cannot_hold_are_refused_before_any_is_made(
     build_model(config(oim_queue_length=1000), num_pids=3)
     with pytest.raises(ConfigError, match=r"8\.6 GB of weights[^$]*9\.9 GB"):
         build_model(config(oim_queue_length=150_000, embedding_dim=16384), num_pids=3)
+
+
+def test_all_but_the_mask_branch_starts_alike_whatever_it_sees(config: Config) -> None:
+    plain = build_model(config(), 7).state_dict()
+    fine = build_model(config(mask_features="res2"), 7).state_dict()
+    for name, value in plain.items():
+        assert "mask_head" in name or torch.equal(value, fine[name]), name
