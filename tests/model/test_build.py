@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch
 
 from maskps.config import TrainConfig
 from maskps.errors import ConfigError
