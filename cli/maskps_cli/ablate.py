@@ -91,7 +91,7 @@ def ablate(
     is drawn anew with each seed.
 
     \b
-    Examples:
+    Example:
       maskps ablate scenes --subset subset --run grid --recipe tiny --proportions 0,3,full
       maskps ablate scenes --subset subset --run arms --recipe tiny --arms none,masks,shuffled
     """
