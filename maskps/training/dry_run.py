@@ -166,7 +166,7 @@ def count_parameters(model: MaskGuidedPersonSearch) -> dict[str, Parameters]:
         "stem": [model.stem],
         "rpn": [model.rpn],
         "res5": [heads.res5],
-        "heads": [heads.classifier, heads.regressor, heads.embedding],
+        "heads": [heads.classifier, heads.regressor, heads.embedding, heads.embedding_norm or nn.Identity()],
         "mask": [heads.mask_head],
     }
     counts = {}

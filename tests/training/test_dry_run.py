@@ -37,7 +37,7 @@ def test_steps_are_those_of_the_run(
 
 
 def test_parameters_are_counted_by_part(make_config: Config) -> None:
-    model = build_model(make_config(frozen_stages=1, freeze_batch_norm="stem"), 3)
+    model = build_model(make_config(frozen_stages=1, freeze_batch_norm="stem", embedding_norm=True), 3)
     counts = count_parameters(model)
     assert list(counts) == ["stem", "rpn", "res5", "heads", "mask"]
     of_stem = sum(value.numel() for value in model.stem.parameters())
