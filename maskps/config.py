@@ -126,9 +126,7 @@ class TrainConfig:
     bias_lr_factor: float = _setting(2.0, above=0, high=10**3)  # [OIM] biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0, high=10**3)  # [OIM] ... and do not decay
     gradient_clip: float = _setting(0.0, low=0, high=10**9)  # [ours] largest gradient norm; 0 = not limited
-    precise_bn_images: int = _setting(
-        0, low=0, high=10**6
-    )  # [ours] for norms at the end; 0 = running average
+    precise_bn_images: int = _setting(0, low=0, high=10**6)  # [ours] at the end; 0 = running averages
 
     # -- the run ----------------------------------------------------------------------------------------
     seed: int = _setting(0, low=0, high=2**31 - 1)  # of weights, order, flips and sampling
@@ -166,6 +164,13 @@ class TrainConfig:
                 expected="0 without masks: persons are cut out by their outlines",
                 found=f"{self.background_replacement:g} and masks = false",
                 hint="to load the outlines but leave out the mask loss, set masks = true and mask_weight = 0",
+            )
+        if self.mask_pooling and not (self.masks and self.mask_weight):
+            raise ConfigError(
+                "mask_pooling",
+                expected="false without the mask loss: nothing else trains the masks that it pools with",
+                found=f"true, masks = {setting_text(self.masks)} and mask_weight = {self.mask_weight:g}",
+                hint="leave out mask_pooling, or train with masks",
             )
 
     @property

@@ -200,6 +200,13 @@ def test_the_warm_up_is_given_once() -> None:
         TrainConfig(warmup_steps=10, warmup_epochs=1)
 
 
+@pytest.mark.parametrize("without", [{"masks": False}, {"mask_weight": 0.0}])
+def test_mask_pooling_needs_the_loss_that_trains_its_masks(without: dict[str, bool | float]) -> None:
+    TrainConfig(mask_pooling=True)
+    with pytest.raises(ConfigError, match=r"(?s)mask_pooling.*nothing else trains"):
+        TrainConfig(mask_pooling=True, **without)
+
+
 def test_an_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'paper'"):
         load_config("papper")
