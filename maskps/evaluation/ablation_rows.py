@@ -41,6 +41,25 @@ def changes_of(row: str) -> dict[str, Any]:
     return {"masks": row not in WITHOUT, **ARMS.get(row, {})}
 
 
+def check_shared(settings: Mapping[str, Any]) -> None:
+    """Checks that every arm differs from the arm `masks`, whatever arms a grid has.
+
+    Args:
+        settings: those that all arms share, by name.
+
+    Raises:
+        ConfigError: they hold already what an arm sets, so that the arm `masks` would be that one.
+    """
+    for arm, changes in ARMS.items():
+        if arm != NONE and changes and all(settings[name] == value for name, value in changes.items()):
+            raise ConfigError(
+                f"arm {arm}",
+                expected="settings that the other arms do not have",
+                found=", ".join(f"{name} = {value}" for name, value in changes.items()) + " in all arms",
+                hint="leave them out of the recipe and --set; the arm sets them itself",
+            )
+
+
 def place_of(row: str) -> tuple[float, str]:
     """Returns what rows are sorted by: proportions rise, "full" is last; arms stand as in `ARMS`."""
     if is_arm(row):

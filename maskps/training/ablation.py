@@ -29,7 +29,7 @@ from maskps.datasets.naming import data_name
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.errors import ConfigError, TrainingError
 from maskps.evaluation import evaluate_search
-from maskps.evaluation.ablation_rows import WITHOUT, changes_of, folder_of, is_arm
+from maskps.evaluation.ablation_rows import WITHOUT, changes_of, check_shared, folder_of, is_arm
 from maskps.evaluation.ablation_table import (
     GRID_FORMAT,
     GRID_VERSION,
@@ -226,6 +226,8 @@ def run_grid(
         )
     check_output(run_dir, record=ABLATION_RECORD, force=True)
     config = dataclasses.replace(config, precise_bn_images=config.precise_bn_images or PRECISE_BN_IMAGES)
+    if is_arm(plan.rows[0]):
+        check_shared(dataclasses.asdict(config))
     protocol_name = protocol_of_size(dataset, gallery_size)
     protocol = open_protocol(dataset, protocol_name)
     check_training_scenes(dataset)

@@ -549,6 +549,22 @@ def test_a_grid_of_an_older_version_is_named(go: Callable[..., AblationTable], t
         go("0%")
 
 
+@pytest.mark.parametrize(
+    ("arm", "changes"),
+    [
+        ("shuffled", {"shuffle_masks": True}),
+        ("mask_pooling", {"mask_pooling": True, "mask_features": "res2"}),
+    ],
+)
+def test_what_an_arm_sets_must_not_be_in_all_arms(
+    go: Callable[..., AblationTable], tmp_path: Path, arm: str, changes: dict[str, Any]
+) -> None:
+    """Else the row "masks" would be that arm, and "masks - shuffled" the difference of equal trainings."""
+    with pytest.raises(ConfigError, match=f"arm {arm}"):
+        go("masks", **changes)
+    assert not (tmp_path / "grid").exists()
+
+
 def test_a_proportion_of_more_images_than_the_subset_has_is_named(
     go: Callable[..., AblationTable], tmp_path: Path
 ) -> None:
