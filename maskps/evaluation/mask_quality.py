@@ -127,7 +127,7 @@ def check_not_empty(outlines: PersonOutlines) -> None:
             "outlines",
             expected="outlines of persons in test images, or in training images whose masks the training did "
             "not use",
-            found="none",
+            found="none; those in images whose masks the training used do not count",
             hint="draw some persons of test images in LabelMe, and give the folder of those files",
         )
 

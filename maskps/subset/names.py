@@ -99,9 +99,12 @@ def check_labelme_folder(folder: Path) -> None:
 
 def other_content(folder: Path) -> str:
     """Returns what a folder holds, by the endings of its files and its first JSON file, for a message."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    entries = sorted(folder.iterdir())
+    files = [path for path in entries if path.is_file()]
     endings = Counter(path.suffix.lower() or "without ending" for path in files)
-    shown = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4)) or "nothing"
+    parts = [f"{count:,} {ending}" for ending, count in endings.most_common(4)]
+    parts += [f"the folder '{path.name}'" for path in entries if path.is_dir()][:2]
+    shown = ", ".join(parts) or "nothing"
     kinds = [kind for ending, kind in _OTHER_TOOLS.items() if ending in endings]
     for path in [path for path in files if path.suffix.lower() == ".json"][:1]:
         with suppress(MaskpsError):

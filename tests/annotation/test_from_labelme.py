@@ -17,7 +17,11 @@ from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write
 from maskps.masks.rasterising import outline_to_mask
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import open_subset, select_subset
-from maskps_annotation import build_subset_from_labelme, outlines_from_labelme
+from maskps_annotation import (
+    build_subset_from_labelme,
+    outlines_from_labelme,
+    person_outlines_from_labelme,
+)
 
 BOXES = np.array([[0, 0, 10, 30], [20, 0, 30, 30], [23, 1, 33, 31], [50, 50, 60, 80]], dtype=np.float32)
 PIDS = np.array([3, 7, -1, 7], dtype=np.int64)
@@ -594,6 +598,13 @@ def test_a_folder_without_an_outline_is_an_error_and_nothing_is_written(
     assert found in caught.value.found
     assert caught.value.hint
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_folders_names_them(dataset: PersonSearchDataset, tmp_path: Path) -> None:
+    """As scenes/truth, whose files lie in labelme and labelme_test."""
+    (tmp_path / "truth" / "labelme").mkdir(parents=True)
+    with pytest.raises(AnnotationError, match="the folder holds the folder 'labelme'"):
+        person_outlines_from_labelme(tmp_path / "truth", dataset)
 
 
 def test_a_folder_of_other_labels_is_an_error_that_counts_them(
