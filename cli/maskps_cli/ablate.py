@@ -100,11 +100,7 @@ def ablate(
     from maskps.training import GridPlan, parse_arms, parse_grid, parse_seeds, run_grid
     from maskps_annotation import person_outlines_from_labelme
 
-    for setting in settings:
-        key = setting.partition("=")[0].strip()
-        if key in _SETTINGS_OF_A_CELL:
-            option = _SETTINGS_OF_A_CELL[key]
-            raise click.UsageError(f"--set {key} would be the same in every cell; choose it with {option}")
+    _check_settings(settings)
     config = settings_of(recipe, settings)
     if proportions is None:
         proportions = _TABLE_4 if arms is None else "full"
@@ -149,3 +145,11 @@ def ablate(
         shown = table.to_table()
         print_table(*shown.as_rows(), note=shown.note)
     say(f"wrote {run}", quiet=quiet)
+
+
+def _check_settings(settings: tuple[str, ...]) -> None:
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        if key in _SETTINGS_OF_A_CELL:
+            option = _SETTINGS_OF_A_CELL[key]
+            raise click.UsageError(f"--set {key} would be the same in every cell; choose it with {option}")

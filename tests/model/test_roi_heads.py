@@ -335,7 +335,7 @@ def test_an_empty_mask_pools_zeros_and_no_nan() -> None:
 def test_mask_pooling_embeds_detections_as_it_embeds_given_boxes(
     small_model: Make, images: list[torch.Tensor], mask_features: str
 ) -> None:
-    """In one image with two persons found and another with none."""
+    """In a batch of two images, each with two persons found."""
     settings = {"mask_pooling": True, "mask_features": mask_features, "detection_feature": "detection"}
     model = small_model(box_score_threshold=0.0, detections_per_image=2, **settings).eval()
     with torch.inference_mode():
