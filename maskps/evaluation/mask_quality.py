@@ -115,7 +115,7 @@ def warn_if_below_mean_mask(quality: MaskQuality) -> None:
     if quality.iou < quality.iou_mean_mask:
         _logger.warning(
             "The predicted masks (IoU %.3f) are worse than one constant mask (%.3f): the mask branch has not "
-            "learned the single person's shape, so masks cannot guide the embedding.",
+            "learned the shape of a person, so masks cannot guide the embedding.",
             quality.iou, quality.iou_mean_mask,
         )  # fmt: skip
 
