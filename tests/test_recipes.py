@@ -101,8 +101,8 @@ def test_convnext_is_modern_with_another_backbone_and_its_optimiser() -> None:
     }
 
 
-def test_mobilenet_is_tiny_with_another_backbone() -> None:
-    assert _differences("tiny", "mobilenet") == {"backbone", "pretrained", "epochs"}
+def test_tiny_mobilenet_is_tiny_with_another_backbone() -> None:
+    assert _differences("tiny", "tiny-mobilenet") == {"backbone", "pretrained", "epochs"}
 
 
 def test_the_recipe_of_the_docs_differs_from_the_papers_in_two_settings(tmp_path: Path) -> None:

