@@ -10,15 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torchvision.models import (
+    ConvNeXt_Base_Weights,
     ConvNeXt_Tiny_Weights,
     MobileNet_V2_Weights,
     ResNet50_Weights,
     ResNet101_Weights,
     WeightsEnum,
+    convnext_base,
+    convnext_tiny,
 )
 
 from maskps.errors import ConfigError, InputFileError
-from maskps.model.convnext import build_convnext_tiny
+from maskps.model.convnext import build_convnext
 from maskps.model.freezing import freeze
 from maskps.model.mobilenet import build_mobilenet_v2
 from maskps.model.resnet import build_resnet
@@ -50,8 +53,14 @@ BACKBONES = {
         partial(build_resnet, 64, (64, 128, 256, 512), (3, 4, 23, 3)), ResNet101_Weights.IMAGENET1K_V1
     ),
     "convnext_tiny": Backbone(
-        build_convnext_tiny,
+        partial(build_convnext, convnext_tiny),
         ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
+        norms=(nn.LayerNorm, nn.BatchNorm1d),
+        no_decay=("layer_scale",),
+    ),
+    "convnext_base": Backbone(
+        partial(build_convnext, convnext_base),
+        ConvNeXt_Base_Weights.IMAGENET1K_V1,
         norms=(nn.LayerNorm, nn.BatchNorm1d),
         no_decay=("layer_scale",),
     ),

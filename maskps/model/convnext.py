@@ -1,28 +1,31 @@
-"""ConvNeXt-T (Liu et al. 2022), torchvision's, cut in two before its last stage."""
+"""ConvNeXt (Liu et al. 2022), torchvision's, cut in two before its last stage."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
-import torchvision
 from torch import Tensor, nn
 from torchvision.models.convnext import ConvNeXt
 
 from maskps.model.stages import Res5, Stem
 
 
-def build_convnext_tiny() -> tuple[ConvNeXtStem, ConvNeXtRes5]:
+def build_convnext(network_of: Callable[..., ConvNeXt]) -> tuple[ConvNeXtStem, ConvNeXtRes5]:
     """Returns the two parts with torchvision's random weights; only its last layer is missing.
 
     Stochastic depth is off: it leaves out blocks at random, so a step would depend on how its images are
     spread over processes.
+
+    Args:
+        network_of: torchvision's function that builds it, such as `convnext_tiny`.
     """
-    network = torchvision.models.convnext_tiny(weights=None, stochastic_depth_prob=0.0)
+    network = network_of(weights=None, stochastic_depth_prob=0.0)
     return ConvNeXtStem(network), ConvNeXtRes5(network)
 
 
 class ConvNeXtStem(Stem):
-    """The first three stages, 384 channels, and the layer norm that follows them.
+    """The first three stages, and the layer norm that follows them.
 
     In torchvision that norm is the first layer of the step to the last stage ("features.6.0"). Here it
     belongs to the stem, so that the RPN gets normalised features, too. Other detectors on ConvNeXt add norms
@@ -34,7 +37,8 @@ class ConvNeXtStem(Stem):
         parts = OrderedDict((str(index), network.features[index]) for index in range(6))
         parts["6"] = nn.Sequential(network.features[6][0])
         self.features = nn.Sequential(parts)
-        self.channels = (96, 96, 192, 384)
+        one, two, three = (network.features[step][0].normalized_shape[0] for step in (2, 4, 6))
+        self.channels = (one, one, two, three)
 
     @property
     def groups(self) -> list[list[nn.Module]]:
@@ -43,7 +47,7 @@ class ConvNeXtStem(Stem):
 
 
 class ConvNeXtRes5(Res5):
-    """The step to the last stage, that stage, 768 channels, and the norm of torchvision's classifier.
+    """The step to the last stage, that stage, and the norm of torchvision's classifier.
 
     torchvision applies that norm to the mean over all cells. The mask branch needs the cells, so here it
     normalises each of them.
@@ -55,7 +59,7 @@ class ConvNeXtRes5(Res5):
         step = nn.Sequential(OrderedDict([("1", network.features[6][1])]))
         self.features = nn.Sequential(OrderedDict([("6", step), ("7", network.features[7])]))
         self.classifier = nn.Sequential(network.classifier[0])
-        self.out_channels = 768
+        self.out_channels = network.classifier[0].normalized_shape[0]
 
     def forward(self, regions: Tensor) -> Tensor:
         return self.classifier(self.features(regions))
