@@ -13,17 +13,20 @@ from torchvision.models import (
     ConvNeXt_Base_Weights,
     ConvNeXt_Tiny_Weights,
     MobileNet_V2_Weights,
+    MobileNet_V3_Large_Weights,
     ResNet50_Weights,
     ResNet101_Weights,
     WeightsEnum,
     convnext_base,
     convnext_tiny,
+    mobilenet_v2,
+    mobilenet_v3_large,
 )
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.model.convnext import build_convnext
 from maskps.model.freezing import freeze
-from maskps.model.mobilenet import build_mobilenet_v2
+from maskps.model.mobilenet import build_mobilenet
 from maskps.model.resnet import build_resnet
 from maskps.model.stages import Res5, Stem
 from maskps.model.tensor_files import is_sound, read_tensors
@@ -64,7 +67,10 @@ BACKBONES = {
         norms=(nn.LayerNorm, nn.BatchNorm1d),
         no_decay=("layer_scale",),
     ),
-    "mobilenet_v2": Backbone(build_mobilenet_v2, MobileNet_V2_Weights.IMAGENET1K_V1),
+    "mobilenet_v2": Backbone(partial(build_mobilenet, mobilenet_v2, 14), MobileNet_V2_Weights.IMAGENET1K_V1),
+    "mobilenet_v3_large": Backbone(
+        partial(build_mobilenet, mobilenet_v3_large, 13), MobileNet_V3_Large_Weights.IMAGENET1K_V2
+    ),
     "tiny": Backbone(partial(build_resnet, 16, (16, 32, 64, 128), (1, 2, 2, 1))),
 }
 """By the name that the setting `backbone` takes."""

@@ -1,32 +1,42 @@
-"""MobileNetV2 (Sandler et al. 2018), torchvision's, cut in two before its last stage; for small machines."""
+"""MobileNetV2 (Sandler et al. 2018) and V3-Large (Howard et al. 2019), torchvision's, cut in two before the
+last stage; for small machines."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
-import torchvision
 from torch import Tensor, nn
-from torchvision.models import MobileNetV2
+from torchvision.models import MobileNetV2, MobileNetV3
 
 from maskps.model.stages import Res5, Stem
 
-_STEM = 14  # blocks of stride 16
 
+def build_mobilenet(
+    network_of: Callable[..., MobileNetV2 | MobileNetV3], cut: int
+) -> tuple[MobileNetStem, MobileNetRes5]:
+    """Returns the two parts with torchvision's random weights; only its classifier is missing.
 
-def build_mobilenet_v2() -> tuple[MobileNetStem, MobileNetRes5]:
-    """Returns the two parts with torchvision's random weights."""
-    network = torchvision.models.mobilenet_v2(weights=None)
-    return MobileNetStem(network), MobileNetRes5(network)
+    Args:
+        network_of: torchvision's function that builds it: `mobilenet_v2` or `mobilenet_v3_large`.
+        cut: its first block of stride 32.
+    """
+    features = network_of(weights=None).features
+    return MobileNetStem(features[:cut]), MobileNetRes5(features, cut)
 
 
 class MobileNetStem(Stem):
-    """features.0 to features.13: (B, 3, H, W) -> (B, 96, H/16, W/16)."""
+    """The blocks before the cut: (B, 3, H, W) -> (B, C4, H/16, W/16).
 
-    channels = (16, 24, 32, 96)
+    In V3 some blocks weigh their channels by means over the whole map, which includes the padding of an image
+    in a batch of larger ones.
+    """
 
-    def __init__(self, network: MobileNetV2) -> None:
+    def __init__(self, blocks: nn.Sequential) -> None:
         super().__init__()
-        self.features = network.features[:_STEM]
+        self.features = blocks
+        first, two, three, four = (_channels(group[-1]) for group in self.groups)
+        self.channels = (first, two, three, four)
 
     @property
     def groups(self) -> list[list[nn.Module]]:
@@ -35,14 +45,20 @@ class MobileNetStem(Stem):
 
 
 class MobileNetRes5(Res5):
-    """features.14 to features.18, all that is left but the classifier: (R, 96, 14, 14) -> (R, 1280, 7, 7)."""
+    """The blocks from the cut on: (R, C4, 14, 14) -> (R, C5, 7, 7)."""
 
-    out_channels = 1280
-
-    def __init__(self, network: MobileNetV2) -> None:
+    def __init__(self, features: nn.Sequential, cut: int) -> None:
         super().__init__()
-        parts = OrderedDict((str(index), network.features[index]) for index in range(_STEM, 19))
+        parts = OrderedDict((str(index), features[index]) for index in range(cut, len(features)))
         self.features = nn.Sequential(parts)
+        self.out_channels = _channels(features[-1])
 
     def forward(self, regions: Tensor) -> Tensor:
         return self.features(regions)
+
+
+def _channels(block: nn.Module) -> int:
+    """Returns how many channels a block of torchvision's puts out."""
+    count = block.out_channels
+    assert isinstance(count, int)
+    return count

