@@ -67,11 +67,14 @@ class TrainConfig:
     mask_pooling: bool = _setting(False)  # [ours] embed F_p averaged with the predicted mask as weights
     embedding_norm: bool = _setting(False)  # SeqNet, NAE: a batch norm behind the projection to f_id
     pooling: str = _setting("mean", choices=("mean", "max"))  # [3.2] mean over the cells of F_p; SeqNet: max
+    roi_align_aligned: bool = _setting(True)  # [ours] as Detectron2; SeqNet, torchvision: false
     detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled in it
 
     # -- images (Sec. 4.2) ------------------------------------------------------------------------------
     shorter_side: int = _setting(600, low=16, high=8192)  # [4.2]
     longest_side: int = _setting(1000, low=16, high=16384)  # [OIM] upper limit; shorter_side gives way to it
+    resize: str = _setting("antialiased", choices=("antialiased", "torchvision"))  # [ours], SeqNet's
+    size_divisor: int = _setting(16, low=16, high=4096)  # [ours] pad to the stride; SeqNet: to 32
     flips: str = _setting("doubled", choices=("doubled", "random", "none"))  # [4.2] flips; [OIM] doubles
     background_replacement: float = _setting(0.0, low=0, high=1)  # [ours] share of images with pasted persons
 
@@ -150,6 +153,13 @@ class TrainConfig:
                 expected=f"at least shorter_side = {self.shorter_side}",
                 found=f"{self.longest_side}",
                 hint="raise longest_side or lower shorter_side",
+            )
+        if self.size_divisor % 16:
+            raise ConfigError(
+                "size_divisor",
+                expected="a multiple of 16, the stride of the features",
+                found=f"{self.size_divisor}",
+                hint="16, or 32 as in torchvision and SeqNet",
             )
         if self.warmup_steps and self.warmup_epochs:
             raise ConfigError(

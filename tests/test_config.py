@@ -154,6 +154,9 @@ def test_the_last_override_wins() -> None:
         ("precision=bfloat16", "'bfloat16'", "did you mean 'bf16'"),
         ("optimizer=adam", "'adam'", "did you mean 'adamw'"),
         ("flips=doublet", "doublet", "doubled"),
+        ("resize=torch", "'torch'", "did you mean 'torchvision'"),
+        ("size_divisor=24", "24", "32"),
+        ("size_divisor=0", "0", ""),
         ("epochs=1\nseed=2", "1\nseed=2", ""),
     ],
 )

@@ -271,6 +271,7 @@ def _key(
         "predictor": [
             predictor.shorter_side,
             predictor.longest_side,
+            predictor.resize,
             predictor.feature,
             predictor.unit_length,
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maskps.model.backbone import backbone_state, load_backbone, split_backbone
-from maskps.model.build import build_model
+from maskps.model.build import build_model, build_predictor
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Feature, ImageDetections, Predictor
 from maskps.model.resize import resize_image, resized_size
@@ -15,6 +15,7 @@ __all__ = [
     "Predictor",
     "backbone_state",
     "build_model",
+    "build_predictor",
     "load_backbone",
     "resize_image",
     "resized_size",

@@ -12,7 +12,9 @@ from maskps.losses.mask import MaskReduction
 from maskps.losses.oim import OIMLoss
 from maskps.model.backbone import split_backbone
 from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.predictor import Feature, Predictor
 from maskps.model.proposals import build_rpn
+from maskps.model.resize import Resize
 from maskps.model.roi_heads import DetectionFeature, MaskFeatures, MaskTarget, Pooling, RoIHeads
 
 if TYPE_CHECKING:
@@ -47,6 +49,26 @@ def build_model(config: TrainConfig, num_pids: int) -> MaskGuidedPersonSearch:
         torch.manual_seed(config.seed)
         model = _network(config, num_pids, pretrained=config.pretrained)
     return model.to(memory_format=torch.channels_last)
+
+
+def build_predictor(
+    config: TrainConfig,
+    model: MaskGuidedPersonSearch,
+    device: str | torch.device,
+    *,
+    feature: Feature = "embedding",
+    unit_length: bool = True,
+) -> Predictor:
+    """Returns a predictor that resizes images as the training does; arguments as `Predictor`."""
+    return Predictor(
+        model,
+        config.shorter_side,
+        config.longest_side,
+        device,
+        resize=cast(Resize, config.resize),
+        feature=feature,
+        unit_length=unit_length,
+    )
 
 
 def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuidedPersonSearch:
@@ -93,4 +115,4 @@ def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuid
         mask_target=cast(MaskTarget, config.mask_target),
         mask_reduction=cast(MaskReduction, config.mask_loss_reduction),
     )
-    return MaskGuidedPersonSearch(stem, rpn, roi_heads)
+    return MaskGuidedPersonSearch(stem, rpn, roi_heads, size_divisor=config.size_divisor)

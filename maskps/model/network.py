@@ -28,13 +28,17 @@ class MaskGuidedPersonSearch(nn.Module):
         stem: first part of the backbone, (B, 3, H, W) -> (B, C4, H/16, W/16).
         rpn: proposals on these features.
         roi_heads: everything after RoIAlign.
+        size_divisor: images are padded right and below to multiples of it, itself a multiple of 16.
     """
 
     image_mean: Tensor
     image_std: Tensor
 
-    def __init__(self, stem: Stem, rpn: RegionProposalNetwork, roi_heads: RoIHeads) -> None:
+    def __init__(
+        self, stem: Stem, rpn: RegionProposalNetwork, roi_heads: RoIHeads, *, size_divisor: int = STRIDE
+    ) -> None:
         super().__init__()
+        self.size_divisor = size_divisor
         self.stem = stem
         self.rpn = rpn
         self.roi_heads = roi_heads
@@ -137,10 +141,10 @@ class MaskGuidedPersonSearch(nn.Module):
         return list(pooled.split([len(rows) for rows in boxes]))
 
     def _batch(self, images: Sequence[Tensor]) -> ImageList:
-        """Returns the normalised images in one tensor, zero-padded right and below to multiples of 16."""
-        height = max(image.shape[1] for image in images)
-        width = max(image.shape[2] for image in images)
-        shape = (len(images), 3, _round_up(height, STRIDE), _round_up(width, STRIDE))
+        """Returns the normalised images in one tensor, zero-padded right and below to `size_divisor`."""
+        height = _round_up(max(image.shape[1] for image in images), self.size_divisor)
+        width = _round_up(max(image.shape[2] for image in images), self.size_divisor)
+        shape = (len(images), 3, height, width)
         # Channels last is faster for convolutions, and for RoIAlign, which then copies nothing.
         tensors = images[0].new_zeros(shape).contiguous(memory_format=torch.channels_last)
         for row, image in zip(tensors, images, strict=True):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from maskps.boxes import clip_boxes
 from maskps.model.network import MaskGuidedPersonSearch
-from maskps.model.resize import resize_image
+from maskps.model.resize import Resize, resize_image
 from maskps.model.roi_heads import RoIDetections
 
 Feature = Literal["embedding", "pooled"]
@@ -43,6 +43,7 @@ class Predictor:
         shorter_side: pixels of the shorter side after resizing (Sec. 4.2), as in training.
         longest_side: limit of the longer side, as in training.
         device: where to compute.
+        resize: the mode of `resize_image`, as in training.
         feature: the vector that search compares: "embedding" is f_id (256 numbers, Sec. 3.2), "pooled" is
             f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper names both.
         unit_length: divide features by their length, so that their products are cosines. f_id already has
@@ -56,6 +57,7 @@ class Predictor:
         longest_side: int = 1000,
         device: str | torch.device = "cpu",
         *,
+        resize: Resize = "antialiased",
         feature: Feature = "embedding",
         unit_length: bool = True,
     ) -> None:
@@ -63,6 +65,7 @@ class Predictor:
         self.model = model.to(self.device)
         self.shorter_side = shorter_side
         self.longest_side = longest_side
+        self.resize = resize
         self.feature = feature
         self.unit_length = unit_length
 
@@ -103,7 +106,7 @@ class Predictor:
         return _numpy(masks)
 
     def _resized(self, image: NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
-        tensor, scale = resize_image(image, self.shorter_side, self.longest_side)
+        tensor, scale = resize_image(image, self.shorter_side, self.longest_side, self.resize)
         return tensor.to(self.device), scale
 
     def _scaled(self, boxes: NDArray[np.float32], scale: tuple[float, float]) -> Tensor:

@@ -26,6 +26,8 @@ class RegionGrid:
         size: cells per side of a pooled region.
         spatial_scale: cells of the map per pixel.
         sampling_ratio: samples per cell and axis.
+        aligned: the first cell's centre is half a cell from the border. False, as in torchvision's detectors:
+            it is on the border, and a region is at least one cell of the map wide and high.
     """
 
     def __init__(
@@ -36,17 +38,17 @@ class RegionGrid:
         *,
         spatial_scale: float = 1 / 16,
         sampling_ratio: int = 2,
+        aligned: bool = True,
     ) -> None:
         self.map_size = map_size
-        # Continuous coordinates with the centre of the first cell at 0: RoIAlign with aligned=True.
-        corners = [rows.detach().float() * spatial_scale - 0.5 for rows in boxes]
+        corners = [_corners(rows.detach().float() * spatial_scale, aligned=aligned) for rows in boxes]
         self.lines = [_weights(rows[:, 1], rows[:, 3], size, sampling_ratio, map_size[0]) for rows in corners]
         self.columns = [
             _weights(rows[:, 0], rows[:, 2], size, sampling_ratio, map_size[1]) for rows in corners
         ]
 
     def pool(self, features: Tensor, *, stride: int = 1) -> Tensor:
-        """Returns (R, C, size, size), as `torchvision.ops.roi_align(..., aligned=True)`.
+        """Returns (R, C, size, size), as `torchvision.ops.roi_align` with the grid's `aligned`.
 
         Computed in float32 also under autocast (in float64 for maps of float64).
 
@@ -69,6 +71,14 @@ class RegionGrid:
                     strips = (line.reshape(-1, height) @ flat).view(len(line), cells, width, channels)
                     pooled.append(column[:, None] @ strips)
         return torch.cat(pooled).permute(0, 3, 1, 2)
+
+
+def _corners(boxes: Tensor, *, aligned: bool) -> Tensor:
+    """Returns (r, 4): the regions of boxes in cells of the map, with the centre of its first cell at 0."""
+    if aligned:
+        return boxes - 0.5
+    low, high = boxes.split(2, dim=1)
+    return torch.cat([low, high.maximum(low + 1)], dim=1)
 
 
 def _weights(low: Tensor, high: Tensor, size: int, sampling_ratio: int, length: int) -> Tensor:

@@ -12,7 +12,7 @@ import dataclasses
 import multiprocessing
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from maskps.config import TrainConfig
 from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, TrainingError
 from maskps.io.images import read_image
 from maskps.masks.outlines import flip_edges, scale_edges
-from maskps.model.resize import resize_image
+from maskps.model.resize import Resize, resize_image
 from maskps.structures import MaskState, PersonSearchDataset, Scene
 from maskps.subset import Subset
 from maskps.training.interrupts import ignore_signals, signals_held_back
@@ -154,7 +154,10 @@ class SceneDataset(Dataset[Batch]):
     def _resized(self, row: int) -> ResizedScene:
         scene = self.dataset.train[row]
         image, (scale_x, scale_y) = resize_image(
-            self._pixels(scene), self.config.shorter_side, self.config.longest_side
+            self._pixels(scene),
+            self.config.shorter_side,
+            self.config.longest_side,
+            cast(Resize, self.config.resize),
         )
         outlines, edges = (
             [

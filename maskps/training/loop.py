@@ -15,8 +15,7 @@ from maskps.datasets.boxes_inside import check_training_scenes
 from maskps.errors import ConfigError, TrainingError
 from maskps.io.files import check_output, write_errors_explained
 from maskps.io.locks import locked
-from maskps.model.build import build_model
-from maskps.model.predictor import Predictor
+from maskps.model.build import build_model, build_predictor
 from maskps.model.processes import Processes, open_device, open_processes, own_device
 from maskps.structures import PersonSearchDataset
 from maskps.subset import Subset
@@ -295,7 +294,7 @@ class TrainingLoop:
             if self.interruption.requested:
                 raise KeyboardInterrupt
 
-        predictor = Predictor(self.model, self.config.shorter_side, self.config.longest_side, self.device)
+        predictor = build_predictor(self.config, self.model, self.device)
         is_precise = self.step == self.info.steps
         with nullcontext() if is_precise else precise_norms(self.model, self.scenes, self.device):
             self.evaluations.run(predictor, self._state(), progress=progress)

@@ -16,6 +16,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 import numpy as np
@@ -32,7 +33,7 @@ from maskps.io.files import written_atomically
 from maskps.io.images import read_image
 from maskps.model.backbone import Res5, Stem, backbone_state, pretrained_path
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD
-from maskps.model.resize import resize_image
+from maskps.model.resize import Resize, resize_image
 from maskps.model.roi_align import RegionGrid
 from maskps.structures import PersonSearchDataset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
@@ -135,7 +136,10 @@ def read_windows(dataset: PersonSearchDataset, config: TrainConfig) -> list[Wind
     for row in range(len(dataset.train)):
         scene = dataset.train[row]
         image, scale = resize_image(
-            read_image(dataset.image_path(scene.name)), config.shorter_side, config.longest_side
+            read_image(dataset.image_path(scene.name)),
+            config.shorter_side,
+            config.longest_side,
+            cast(Resize, config.resize),
         )
         pixels = (image * 255).round().to(torch.uint8)
         boxes = scene.boxes * np.array(scale * 2, np.float32)

@@ -10,7 +10,7 @@ import torch
 
 from maskps.config import TrainConfig, load_config, recipe_names
 from maskps.errors import ConfigError, InputFileError, TrainingError
-from maskps.model.build import build_model
+from maskps.model.build import build_model, build_predictor
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Feature, Predictor
 from maskps.model.processes import open_device
@@ -48,15 +48,7 @@ class Run:
 
     def predictor(self, *, feature: Feature = "embedding", unit_length: bool = True) -> Predictor:
         """Returns a predictor with the image sizes of the training; arguments as `Predictor`."""
-        config = self.config
-        return Predictor(
-            self.model,
-            config.shorter_side,
-            config.longest_side,
-            self.device,
-            feature=feature,
-            unit_length=unit_length,
-        )
+        return build_predictor(self.config, self.model, self.device, feature=feature, unit_length=unit_length)
 
     @property
     def recipe(self) -> str | None:
@@ -138,7 +130,7 @@ def initial_predictor(
     """Returns the untrained network, with the weights that a run with these settings starts from."""
     place = open_device(device)
     model = build_model(config, dataset.num_train_ids).to(place).eval()
-    return Predictor(model, config.shorter_side, config.longest_side, place)
+    return build_predictor(config, model, place)
 
 
 def _read_own_checkpoint(path: Path, run_dir: Path, info: RunInfo) -> Checkpoint:

@@ -24,6 +24,7 @@ from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol, protocol_of_size
 from maskps.evaluation import SearchResult, evaluate_search
 from maskps.evaluation.extraction import extract_detections
+from maskps.model.build import build_predictor
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
@@ -82,9 +83,7 @@ def main() -> None:
                     run_on(model, scenes)
                 else:
                     estimate_norms(model, scenes, torch.device("cpu"))
-                predictor = Predictor(
-                    model.eval(), config.shorter_side, config.longest_side, torch.device("cpu")
-                )
+                predictor = build_predictor(config, model.eval(), "cpu")
                 found.append(100 * search(predictor, dataset).mAP)
             print(row(what, found), flush=True)
 

@@ -12,8 +12,9 @@ import torch
 from maskps.config import TrainConfig
 from maskps.errors import ConfigError
 from maskps.losses import OIMLoss
-from maskps.model import build_model
+from maskps.model import MaskGuidedPersonSearch, Predictor, build_model, build_predictor, resize_image
 from maskps.model.proposals import build_rpn
+from maskps.model.roi_align import RegionGrid
 from maskps.model.roi_heads import RoIHeads
 
 Config = Callable[..., TrainConfig]
@@ -38,6 +39,7 @@ def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
             detection_feature="detection",
             mask_target="soft",
             mask_loss_reduction="sum",
+            size_divisor=48,
         ),
         num_pids=11,
     )
@@ -47,6 +49,7 @@ def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
     assert heads.mask_head.upsample.out_channels == 5 and model.rpn.head.conv.out_channels == 9
     assert (model.rpn.nms_thresh, heads.roi_pool, heads.score_threshold) == (0.6, 10, 0.3)
     assert (heads.sampler.batch_size_per_image, heads.sampler.positive_fraction) == (13, 0.4)
+    assert model.size_divisor == 48
     assert (heads.nms_threshold, heads.detections_per_image) == (0.35, 17)
     assert (heads.detection_feature, heads.mask_target, heads.mask_reduction) == ("detection", "soft", "sum")
 
@@ -88,6 +91,10 @@ def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
                 "mask_reduction": "mask_loss_reduction",
             },
         ),
+        (MaskGuidedPersonSearch, {"size_divisor": "size_divisor"}),
+        (Predictor, {name: name for name in ("shorter_side", "longest_side", "resize")}),
+        (resize_image, {"mode": "resize"}),
+        (RegionGrid, {"aligned": "roi_align_aligned"}),
     ],
 )
 def test_a_part_alone_has_the_defaults_of_the_settings(part: Callable[..., object], names: dict) -> None:
@@ -100,6 +107,15 @@ def test_the_rpn_alone_keeps_as_many_proposals_as_the_settings() -> None:
     before = (config.rpn_pre_nms_top_n_train, config.rpn_pre_nms_top_n_test)
     after = (config.rpn_post_nms_top_n_train, config.rpn_post_nms_top_n_test)
     assert (defaults["pre_nms_top_n"].default, defaults["post_nms_top_n"].default) == (before, after)
+
+
+def test_a_predictor_resizes_as_the_training_does(config: Config) -> None:
+    settings = config(shorter_side=48, longest_side=100, resize="torchvision")
+    predictor = build_predictor(
+        settings, build_model(settings, 3), "cpu", feature="pooled", unit_length=False
+    )
+    assert (predictor.shorter_side, predictor.longest_side, predictor.resize) == (48, 100, "torchvision")
+    assert (predictor.feature, predictor.unit_length) == ("pooled", False)
 
 
 @pytest.mark.parametrize("roi_pool", [10, 13, 14])

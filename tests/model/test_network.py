@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from maskps.losses import LOSS_NAMES, total_loss
-from maskps.model import MaskGuidedPersonSearch
+from maskps.model import MaskGuidedPersonSearch, resize_image
+from maskps.model.network import IMAGE_MEAN, IMAGE_STD
 
 Model = Callable[..., MaskGuidedPersonSearch]
 Target = Callable[..., dict[str, Any]]
@@ -42,6 +45,21 @@ def test_images_enter_as_rgb_with_the_mean_and_deviation_of_imagenet(small_model
     image = torch.tensor([0.485 + 0.229, 0.456, 0.406 - 0.225])[:, None, None].expand(3, 16, 16)
     pixels = small_model()._batch([image]).tensors[0]
     torch.testing.assert_close(pixels[:, 0, 0], torch.tensor([1.0, 0.0, -1.0]))
+
+
+def test_images_enter_as_in_torchvisions_detectors_with_their_resize_and_padding(small_model: Model) -> None:
+    generator = np.random.default_rng(0)
+    originals = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((150, 90), (77, 131))]
+    theirs = GeneralizedRCNNTransform(100, 160, list(IMAGE_MEAN), list(IMAGE_STD), size_divisible=32).eval()
+    expected, _ = theirs([torch.from_numpy(image).permute(2, 0, 1) / 255 for image in originals])
+    ours = [resize_image(image, 100, 160, "torchvision")[0] for image in originals]
+    batch = small_model(size_divisor=32)._batch(ours)
+    assert batch.image_sizes == expected.image_sizes == [(160, 96), (94, 160)]
+    torch.testing.assert_close(batch.tensors, expected.tensors, atol=2e-6, rtol=0)
+
+
+def test_images_are_padded_to_the_stride_of_the_features(small_model: Model, images: list[Tensor]) -> None:
+    assert small_model()._batch(images).tensors.shape == (2, 3, 112, 144)
 
 
 @pytest.mark.parametrize(

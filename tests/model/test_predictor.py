@@ -31,14 +31,16 @@ def test_detections_are_numpy_in_pixels_of_the_original(
     np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, rtol=1e-5)
 
 
-def test_query_boxes_are_scaled_with_the_image(small_model: Model, image: np.ndarray) -> None:
+@pytest.mark.parametrize("resize", ["antialiased", "torchvision"])
+def test_query_boxes_are_scaled_with_the_image(small_model: Model, image: np.ndarray, resize: str) -> None:
     model = small_model().eval()
     boxes = np.array([[10, 20, 50, 110], [0, 0, 90, 120]], np.float32)
-    tensor, (sx, sy) = resize_image(image, 48, 100)
+    tensor, (sx, sy) = resize_image(image, 49, 100, resize)
     scaled = torch.from_numpy(boxes * np.array([sx, sy, sx, sy], np.float32))
     with torch.no_grad():
         (expected,) = model.embed_boxes([tensor], [scaled])
-    np.testing.assert_allclose(Predictor(model, 48, 100).embed(image, boxes), expected.numpy(), atol=1e-6)
+    found = Predictor(model, 49, 100, resize=resize).embed(image, boxes)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
 
 
 def test_pooled_query_features_have_unit_length(small_model: Model, image: np.ndarray) -> None:

@@ -22,15 +22,22 @@ BOXES = {
     "beyond the borders": [[-60.0, -40, 50, 60], [150, 100, 260, 300], [-200, -200, -100, -100]],
     "thinner than a cell": [[50.0, 50, 51, 120], [33.3, 70, 33.4, 70.1]],
     "without area": [[40.0, 40, 40, 40], [60, 20, 60, 90]],
+    "a line long": [[3.0, 40, 190, 41], [-30, 143, 200, 144], [100, -8, 101, 160]],
 }
 
 
+@pytest.mark.parametrize("aligned", [True, False])
 @pytest.mark.parametrize("kind", list(BOXES))
-def test_it_is_torchvisions_roi_align(kind: str) -> None:
+def test_values_and_gradients_are_those_of_torchvisions_roi_align(kind: str, aligned: bool) -> None:
     boxes = [torch.tensor(BOXES[kind]), torch.tensor(BOXES[kind][:1])]
-    pooled = RegionGrid(boxes, SIZE, 14).pool(_maps())
-    expected = roi_align(_maps(), boxes, 14, 1 / 16, sampling_ratio=2, aligned=True)
+    maps, same = _maps().requires_grad_(), _maps().requires_grad_()
+    pooled = RegionGrid(boxes, SIZE, 14, aligned=aligned).pool(maps)
+    expected = roi_align(same, boxes, 14, 1 / 16, sampling_ratio=2, aligned=aligned)
     torch.testing.assert_close(pooled, expected, atol=2e-5, rtol=1e-5)
+    weights = torch.randn(pooled.shape, generator=torch.Generator().manual_seed(1))
+    for output in (pooled, expected):
+        (output * weights).sum().backward()
+    torch.testing.assert_close(maps.grad, same.grad, atol=1e-4, rtol=1e-5)
 
 
 def test_a_stride_of_two_is_every_second_cell() -> None:

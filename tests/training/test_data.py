@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from maskps.errors import AnnotationError, ConfigError, InputFileError, TrainingError
+from maskps.io.images import read_image
 from maskps.masks.coverage import coverage
 from maskps.masks.mask_file import PersonMasks
 from maskps.masks.outlines import outline_from_polygons
+from maskps.model import resize_image
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps.training import SceneDataset, TrainConfig
@@ -96,6 +98,17 @@ def test_outlines_stay_on_their_boxes_where_rounded_sizes_change_the_aspect(
     corners = batch.targets[0]["mask_edges"][0].reshape(-1, 2)
     around = torch.cat([corners.amin(0), corners.amax(0)])
     torch.testing.assert_close(around, batch.targets[0]["boxes"][0], atol=1e-4, rtol=0)
+
+
+def test_images_are_resized_as_the_setting_says(
+    dataset: PersonSearchDataset, make_config: MakeConfig
+) -> None:
+    for mode, width in (("antialiased", 26), ("torchvision", 25)):
+        config = make_config(shorter_side=17, longest_side=48, flips="none", masks=False, resize=mode)
+        batch = SceneDataset(dataset, None, config)[0, 0]
+        expected, (sx, _) = resize_image(read_image(dataset.image_path("s0.jpg")), 17, 48, mode)
+        assert torch.equal(batch.images[0], expected) and expected.shape == (3, 17, width)
+        assert batch.targets[0]["boxes"][0, 0] == pytest.approx(4 * sx)
 
 
 def test_about_half_of_the_images_are_flipped_and_epochs_differ(

@@ -278,6 +278,8 @@ def test_parts_of_another_network_or_setting_or_image_are_not_used(
     assert images_done(extraction(protocols=[protocol, other])) == 6
     pooled = Predictor(predictor.model, predictor.shorter_side, predictor.longest_side, feature="pooled")
     assert images_done(extraction(predictor=pooled)) == 5
+    resized = Predictor(predictor.model, predictor.shorter_side, predictor.longest_side, resize="torchvision")
+    assert images_done(extraction(predictor=resized)) == 5
     path = dataset.image_path("s3.jpg")
     os.utime(path, ns=(1, 1))
     assert images_done(extraction()) == 5
