@@ -65,7 +65,9 @@ class TrainConfig:
     mask_channels: int = _setting(256, low=1, high=16384)  # Mask R-CNN, as [4.2]: of the mask branch
     mask_features: str = _setting("res5", choices=("res5", "res2", "res3"))  # [3.2] res5: F_p alone
     mask_pooling: bool = _setting(False)  # [ours] embed F_p averaged with the predicted mask as weights
+    head: str = _setting("single", choices=("single", "norm_aware", "sequential"))  # [3.2]; NAE; SeqNet
     embedding_norm: bool = _setting(False)  # SeqNet, NAE: a batch norm behind the projection to f_id
+    embedding_features: str = _setting("res5", choices=("res5", "res4_res5"))  # [3.2]; NAE, SeqNet: both
     pooling: str = _setting("mean", choices=("mean", "max"))  # [3.2] mean over the cells of F_p; SeqNet: max
     roi_align_aligned: bool = _setting(True)  # [ours] as Detectron2; SeqNet, torchvision: false
     detection_feature: str = _setting("proposal", choices=("proposal", "detection"))  # [OIM] pooled in it
@@ -93,13 +95,16 @@ class TrainConfig:
     rois_per_image: int = _setting(128, low=1, high=10**5)  # [OIM]
     roi_foreground_fraction: float = _setting(0.25, low=0, high=1)  # [OIM]
     box_score_threshold: float = _setting(0.05, low=0, high=1)  # [OIM] at test time; search uses >= 0.5
-    box_nms: float = _setting(0.4, low=0, high=1)  # [OIM]
+    first_nms: float = _setting(0.4, low=0, high=1)  # SeqNet: of the first head of "sequential"
+    box_nms: float = _setting(0.4, low=0, high=1)  # [OIM] of the head whose boxes are the detections
     detections_per_image: int = _setting(300, low=1, high=10**5)  # [OIM] the number of proposals
+    score_weighted_similarity: bool = _setting(False)  # SeqNet: gallery embeddings times their scores
 
     # -- losses (Eqs. 1-7) ------------------------------------------------------------------------------
     oim_temperature: float = _setting(0.1, low=1e-4, high=10**3)  # [OIM] tau of Eq. (3)
     oim_momentum: float = _setting(0.5, low=0, high=1)  # [OIM] beta of Eq. (4)
     oim_queue_length: int = _setting(5000, low=0, high=10**6)  # [OIM] Q of Eq. (3)
+    oim_mean: str = _setting("images", choices=("images", "rois"))  # decision 8; SeqNet: rois of a batch
     masks: bool = _setting(True)  # False: the same run and data order without any mask
     mask_target: str = _setting("binary", choices=("binary", "soft"))  # [ours] area >= 0.5, or the area
     mask_loss_reduction: str = _setting("mean", choices=("mean", "sum"))  # Mask R-CNN; Eq. (6) has a sum
@@ -107,6 +112,8 @@ class TrainConfig:
     shuffle_masks: bool = _setting(False)  # [ours] control: everyone trains on somebody else's outline
     rpn_cls_weight: float = _setting(1.0, low=0, high=10**6)  # Eq. (7): every weight is 1
     rpn_reg_weight: float = _setting(1.0, low=0, high=10**6)
+    first_cls_weight: float = _setting(1.0, low=0, high=10**6)  # of the first head of "sequential"
+    first_reg_weight: float = _setting(1.0, low=0, high=10**6)
     rcnn_cls_weight: float = _setting(1.0, low=0, high=10**6)
     rcnn_reg_weight: float = _setting(1.0, low=0, high=10**6)
     id_weight: float = _setting(1.0, low=0, high=10**6)
@@ -185,8 +192,9 @@ class TrainConfig:
 
     @property
     def loss_weights(self) -> dict[str, float]:
-        """The weight of each of the six losses, by the loss's name."""
-        names = ("rpn_cls", "rpn_reg", "rcnn_cls", "rcnn_reg", "id", "mask")
+        """The weight of each loss, by its name: the six of the paper, and two of a first head."""
+        first = ("first_cls", "first_reg") if self.head == "sequential" else ()
+        names = ("rpn_cls", "rpn_reg", *first, "rcnn_cls", "rcnn_reg", "id", "mask")
         return {f"loss_{name}": getattr(self, f"{name}_weight") for name in names}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import TYPE_CHECKING, cast
 
@@ -11,11 +12,21 @@ from maskps.errors import ConfigError
 from maskps.losses.mask import MaskReduction
 from maskps.losses.oim import OIMLoss
 from maskps.model.backbone import split_backbone
+from maskps.model.detection import BoxFilter
+from maskps.model.embedding import Embedding
+from maskps.model.faster_rcnn_head import FasterRCNNHead
+from maskps.model.heads import HEADS
+from maskps.model.mask_branch import MaskBranch, MaskFeatures, MaskTarget
+from maskps.model.mask_head import MaskHead
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.predictor import Feature, Predictor
 from maskps.model.proposals import build_rpn
+from maskps.model.region_pooler import Pooling, RegionPooler
 from maskps.model.resize import Resize
-from maskps.model.roi_heads import DetectionFeature, MaskFeatures, MaskTarget, Pooling, RoIHeads
+from maskps.model.roi_heads import DetectionFeature, OIMMean, RoIHeads
+from maskps.model.rois import RoISampler
+from maskps.model.sequential_head import FirstHead
+from maskps.model.stages import Res5, Stem
 
 if TYPE_CHECKING:
     from maskps.config import TrainConfig
@@ -68,6 +79,7 @@ def build_predictor(
         resize=cast(Resize, config.resize),
         feature=feature,
         unit_length=unit_length,
+        weigh_by_score=config.score_weighted_similarity,
     )
 
 
@@ -88,6 +100,31 @@ def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuid
         post_nms_top_n=(config.rpn_post_nms_top_n_train, config.rpn_post_nms_top_n_test),
         nms=config.rpn_nms,
     )
+    roi_heads = _roi_heads(config, stem, res5, num_pids)
+    return MaskGuidedPersonSearch(stem, rpn, roi_heads, size_divisor=config.size_divisor)
+
+
+def _roi_heads(config: TrainConfig, stem: Stem, res5: Res5, num_pids: int) -> RoIHeads:
+    head = HEADS[config.head]
+    # TrainConfig checks the names of choices; for mypy they are plain text.
+    pooler = RegionPooler(config.roi_pool, cast(Pooling, config.pooling), config.roi_align_aligned)
+    box_head = head.box_head(res5.out_channels)
+    channels = {"res5": [res5.out_channels], "res4_res5": [stem.channels[-1], res5.out_channels]}
+    embedding = Embedding(
+        channels[config.embedding_features], config.embedding_dim, norm=config.embedding_norm
+    )
+    box_head.reset_parameters()
+    embedding.reset_parameters()
+    first = _first_head(config, res5, pooler) if head.refines_first else None
+    # Last, so that all else starts alike whatever the mask branch sees: runs can be compared in pairs.
+    fine_channels = {"res2": stem.channels[1], "res3": stem.channels[2]}.get(config.mask_features, 0)
+    mask_branch = MaskBranch(
+        MaskHead(res5.out_channels, config.mask_channels, fine_channels),
+        pooler=pooler,
+        features=cast(MaskFeatures, config.mask_features),
+        target=cast(MaskTarget, config.mask_target),
+        reduction=cast(MaskReduction, config.mask_loss_reduction),
+    )
     id_loss = OIMLoss(
         num_pids,
         dim=config.embedding_dim,
@@ -95,24 +132,29 @@ def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuid
         temperature=config.oim_temperature,
         momentum=config.oim_momentum,
     )
-    roi_heads = RoIHeads(
+    return RoIHeads(
         res5,
+        box_head,
+        embedding,
         id_loss,
-        mask_channels=config.mask_channels,
-        mask_features=cast(MaskFeatures, config.mask_features),
-        fine_channels={"res2": stem.channels[1], "res3": stem.channels[2]}.get(config.mask_features, 0),
+        mask_branch,
+        first=first,
+        pooler=pooler,
+        sampler=RoISampler(config.rois_per_image, config.roi_foreground_fraction),
+        box_filter=_box_filter(config, config.box_nms),
         mask_pooling=config.mask_pooling,
-        embedding_norm=config.embedding_norm,
-        pooling=cast(Pooling, config.pooling),
-        rois_per_image=config.rois_per_image,
-        foreground_fraction=config.roi_foreground_fraction,
-        roi_pool=config.roi_pool,
-        score_threshold=config.box_score_threshold,
-        nms_threshold=config.box_nms,
-        detections_per_image=config.detections_per_image,
-        # TrainConfig checks these names; for mypy they are plain text.
+        oim_mean=cast(OIMMean, config.oim_mean),
         detection_feature=cast(DetectionFeature, config.detection_feature),
-        mask_target=cast(MaskTarget, config.mask_target),
-        mask_reduction=cast(MaskReduction, config.mask_loss_reduction),
     )
-    return MaskGuidedPersonSearch(stem, rpn, roi_heads, size_divisor=config.size_divisor)
+
+
+def _first_head(config: TrainConfig, res5: Res5, pooler: RegionPooler) -> FirstHead:
+    """Returns the first of two heads; its res5 starts as a copy of the second's."""
+    box_head = FasterRCNNHead(res5.out_channels)
+    box_head.reset_parameters()
+    box_filter = _box_filter(config, config.first_nms)
+    return FirstHead(copy.deepcopy(res5), box_head, pooler=pooler, box_filter=box_filter)
+
+
+def _box_filter(config: TrainConfig, nms: float) -> BoxFilter:
+    return BoxFilter(config.box_score_threshold, nms, config.detections_per_image)

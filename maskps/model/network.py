@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from maskps.model.roi_heads import STRIDE, RoIDetections, RoIHeads
+from maskps.model.region_pooler import STRIDE
+from maskps.model.roi_heads import RoIDetections, RoIHeads
 from maskps.model.sampling import generators_of
 from maskps.model.stages import Stem
 
@@ -61,9 +62,9 @@ class MaskGuidedPersonSearch(nn.Module):
                 n may be 0. Persons without area are ignored.
 
         Returns:
-            Training: the six scalars of `maskps.losses.LOSS_NAMES`, each the mean of its images' losses. All
-            are finite and have gradients, for every kind of image. OIM's table and queue move when `commit`
-            is called, not here. Otherwise: the detections of each image.
+            Training: the six scalars of `maskps.losses.LOSS_NAMES`, and with a first head its two, each the
+            mean of its images' losses. All are finite and have gradients, for every kind of image. OIM's
+            table and queue move when `commit` is called, not here. Otherwise: the detections of each image.
         """
         batch = self._batch(images)
         stages = self.stem.stages(batch.tensors)
@@ -75,12 +76,12 @@ class MaskGuidedPersonSearch(nn.Module):
         targets = [_with_area(target) for target in targets]
         generators = generators_of([target.get("seed") for target in targets])
         self.rpn.fg_bg_sampler.generators = generators
-        self.roi_heads.sampler.generators = generators
+        self.roi_heads.sampler.balanced.generators = generators
         proposals, rpn_losses = self.rpn(batch, {"res4": stages[-1]}, targets)
         return {
             "loss_rpn_cls": rpn_losses["loss_objectness"],
             "loss_rpn_reg": rpn_losses["loss_rpn_box_reg"],
-            **self.roi_heads.losses(stages, proposals, targets),
+            **self.roi_heads.losses(stages, proposals, targets, batch.image_sizes),
         }
 
     def take_pending(self) -> list[tuple[Tensor, Tensor]]:
@@ -130,14 +131,14 @@ class MaskGuidedPersonSearch(nn.Module):
         Search does not need them: the mask branch only guides the training. Arguments as `embed_boxes`.
         """
         stages = self.stem.stages(self._batch(images).tensors)
-        regions = self.roi_heads.region_features(stages, list(boxes))
-        probabilities = self.roi_heads.mask_logits(stages, list(boxes), regions).float().sigmoid()
+        regions = self.roi_heads.region_features(stages, boxes)
+        probabilities = self.roi_heads.mask_branch.logits(stages, boxes, regions).float().sigmoid()
         return list(probabilities.split([len(rows) for rows in boxes]))
 
     def _pooled(self, stages: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Returns per image the (n, C5) features f_p of given boxes."""
-        regions = self.roi_heads.region_features(stages, list(boxes))
-        pooled = self.roi_heads.pool(stages, list(boxes), regions)
+        regions = self.roi_heads.region_features(stages, boxes)
+        pooled = self.roi_heads.pool(stages, boxes, regions)
         return list(pooled.split([len(rows) for rows in boxes]))
 
     def _batch(self, images: Sequence[Tensor]) -> ImageList:

@@ -64,16 +64,16 @@ def max_over_cells(regions: Tensor) -> Tensor:
     return regions.amax(dim=(2, 3)).to(torch.promote_types(regions.dtype, torch.float32))
 
 
-class EmbeddingNorm(nn.BatchNorm1d):
-    """The batch norm behind the projection to f_id, (R, D): "neck" in SeqNet and NAE.
+class FullPrecisionNorm(nn.BatchNorm1d):
+    """A batch norm that ignores autocast, (R, D); behind a projection it is the "neck" of SeqNet and NAE.
 
-    One row has no variance, so a training step with a single person uses the running statistics.
+    One row has no variance, so a training step with a single row uses the running statistics.
     """
 
-    def forward(self, embedded: Tensor) -> Tensor:
-        with torch.autocast(embedded.device.type, enabled=False):
-            if self.training and len(embedded) < 2:
+    def forward(self, rows: Tensor) -> Tensor:
+        with torch.autocast(rows.device.type, enabled=False):
+            if self.training and len(rows) < 2:
                 return F.batch_norm(
-                    embedded, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+                    rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
                 )
-            return super().forward(embedded)
+            return super().forward(rows)

@@ -25,7 +25,8 @@ class ImageDetections(NamedTuple):
     Attributes:
         boxes: (n, 4) float32, xyxy, pixels of the original image, clipped at its border.
         scores: (n,) float32 in 0..1.
-        embeddings: (n, D) float32, L2-normalised if the predictor's `unit_length` is on.
+        embeddings: (n, D) float32, L2-normalised if the predictor's `unit_length` is on, then times the
+            scores if `weigh_by_score` is on.
     """
 
     boxes: NDArray[np.float32]
@@ -48,6 +49,9 @@ class Predictor:
             f_p (Res5 features, 2048 numbers, Sec. 4.2). The paper names both.
         unit_length: divide features by their length, so that their products are cosines. f_id already has
             length 1; for f_p this changes the ranking by Euclidean distance.
+        weigh_by_score: multiply the features of a detection by its score, so that products with a query's
+            are similarities weighted by confidence (SeqNet, Sec. "CWS"). Those of given boxes stay as they
+            are.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Predictor:
         resize: Resize = "antialiased",
         feature: Feature = "embedding",
         unit_length: bool = True,
+        weigh_by_score: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
@@ -68,6 +73,7 @@ class Predictor:
         self.resize = resize
         self.feature = feature
         self.unit_length = unit_length
+        self.weigh_by_score = weigh_by_score
 
     def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
         """Returns the persons in an image (H, W, 3) uint8 RGB."""
@@ -118,8 +124,11 @@ class Predictor:
     ) -> ImageDetections:
         boxes = _numpy(found.boxes) / np.array(scale * 2, dtype=np.float32)
         height, width = image.shape[:2]
-        features = found.embeddings if self.feature == "embedding" else found.pooled
-        return ImageDetections(clip_boxes(boxes, width, height), _numpy(found.scores), self._unit(features))
+        scores = _numpy(found.scores)
+        features = self._unit(found.embeddings if self.feature == "embedding" else found.pooled)
+        if self.weigh_by_score:
+            features = features * scores[:, None]
+        return ImageDetections(clip_boxes(boxes, width, height), scores, features)
 
     def _features(self, pooled: Tensor) -> NDArray[np.float32]:
         return self._unit(self.model.roi_heads.embed(pooled) if self.feature == "embedding" else pooled)

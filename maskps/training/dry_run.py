@@ -165,9 +165,9 @@ def count_parameters(model: MaskGuidedPersonSearch) -> dict[str, Parameters]:
     parts: dict[str, list[nn.Module]] = {
         "stem": [model.stem],
         "rpn": [model.rpn],
-        "res5": [heads.res5],
-        "heads": [heads.classifier, heads.regressor, heads.embedding, heads.embedding_norm or nn.Identity()],
-        "mask": [heads.mask_head],
+        "res5": [heads.res5, *([] if heads.first is None else [heads.first.res5])],
+        "heads": [heads.box_head, heads.embedding, *([] if heads.first is None else [heads.first.box_head])],
+        "mask": [heads.mask_branch],
     }
     counts = {}
     for name, modules in parts.items():

@@ -62,7 +62,7 @@ def precise_norms(
 ) -> Iterator[None]:
     """Within it, the norms have the statistics of `estimate_norms`; afterwards their own again.
 
-    A training that goes on needs its own: `EmbeddingNorm` uses the running averages in a step with one
+    A training that goes on needs its own: `FullPrecisionNorm` uses the running averages in a step with one
     person. An evaluation must not change the steps after it.
     """
     kept = [

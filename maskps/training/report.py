@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from maskps.errors import TrainingError
 from maskps.io.files import explained_reading, open_file, write_errors_explained
-from maskps.losses import LOSS_NAMES
 
 T = TypeVar("T")
 
@@ -29,7 +28,7 @@ class StepReport:
         step: steps done, from 1 to `steps`.
         epoch: from 1 to `epochs`.
         lr: learning rate of the weights in this step.
-        losses: the six losses by name, and "loss", their weighted sum.
+        losses: the losses by name, and "loss", their weighted sum.
         images_per_second: over the last steps.
         waiting: share of the time that these steps spent waiting for images, 0..1.
         eta: seconds to the end at that speed.
@@ -47,7 +46,9 @@ class StepReport:
 
     def text(self) -> str:
         """Returns the numbers as one line for a progress bar, which may cut it at its end."""
-        parts = " ".join(f"{name.removeprefix('loss_')} {self.losses[name]:.2f}" for name in LOSS_NAMES)
+        parts = " ".join(
+            f"{name.removeprefix('loss_')} {value:.2f}" for name, value in self.losses.items() if name != "loss"
+        )
         speed = f"{self.images_per_second:.1f} images/s, {self.waiting:.0%} waiting"
         return f"loss {self.losses['loss']:.3f}, {speed}, epoch {self.epoch}/{self.epochs} ({parts})"
 
@@ -61,7 +62,7 @@ class TrainResult:
         steps_here: steps that this call took; fewer after a resumption.
         seconds: of this call's steps, 0 if there were none.
         images_per_second: over this call.
-        losses: the last step's six losses and "loss"; empty if this call took no step.
+        losses: the last step's losses and "loss"; empty if this call took no step.
     """
 
     run_dir: Path

@@ -14,14 +14,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from maskps.config import TrainConfig
 from maskps.errors import ConfigError, TrainingError
-from maskps.losses import LOSS_NAMES, total_loss
+from maskps.losses import total_loss
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.model.precision import tf32_within
 from maskps.model.processes import Processes
 from maskps.training.data import Batch
 from maskps.training.schedule import set_learning_rate
-
-_NAMES = (*LOSS_NAMES, "loss")
 
 _SYNC_BUFFERS = next(  # torch renamed the option after 2.11
     name
@@ -37,7 +35,7 @@ class _MicroBatch:
     Attributes:
         names: of the scenes.
         share: see `Batch`.
-        losses: the six losses and "loss", their weighted sum.
+        losses: the losses and "loss", their weighted sum.
         remembered: embeddings and pids of the foreground RoIs, see `OIMLoss.take_pending`.
     """
 
@@ -65,6 +63,7 @@ class Stepper:
     ) -> None:
         self.model, self.optimizer, self.config = model, optimizer, config
         self.processes, self.device = processes, device
+        self.names = (*config.loss_weights, "loss")
         self.network: nn.Module = model
         if processes.is_distributed:
             # OIM's buffers are kept equal here, and batch norms that train see their own share only.
@@ -104,12 +103,12 @@ class Stepper:
         # Without a limit the gradients stay the same to the bit; the norm shows one that is not finite.
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
         *numbers, gradient = torch.cat([*values, norm[None]]).tolist()  # one transfer from the device
-        count = len(_NAMES)
+        count = len(self.names)
         own = [
             _MicroBatch(
                 batch.names,
                 batch.share,
-                dict(zip(_NAMES, numbers[count * row : count * (row + 1)], strict=True)),
+                dict(zip(self.names, numbers[count * row : count * (row + 1)], strict=True)),
                 remembered[row],
             )
             for row, batch in enumerate(batches)
@@ -120,7 +119,7 @@ class Stepper:
         for part in parts:
             if not all(map(math.isfinite, part.losses.values())):
                 raise self._not_finite(where, part.names, "every loss a finite number", part.losses)
-        losses = {name: sum(part.share * part.losses[name] for part in parts) for name in _NAMES}
+        losses = {name: sum(part.share * part.losses[name] for part in parts) for name in self.names}
         if not math.isfinite(gradient):
             names = [name for part in parts for name in part.names]
             found = {"gradient norm": gradient, **losses}
@@ -128,7 +127,7 @@ class Stepper:
         return losses
 
     def _backward(self, batch: Batch, *, is_last: bool) -> Tensor:
-        """Adds a micro-batch's part to the gradient; returns its losses, (7,) in the order of `_NAMES`."""
+        """Adds a micro-batch's part to the gradient; returns its losses in the order of `names`, detached."""
         moved = batch.to(self.device)
         with self._exchange_only_at(is_last):
             with autocast_for(self.config, self.device):
@@ -136,7 +135,7 @@ class Stepper:
             loss = total_loss(losses, self.config.loss_weights)
             # The processes' gradients are averaged, not summed.
             (loss * (batch.share * self.processes.size)).backward()
-        return torch.stack([*(losses[name].detach() for name in LOSS_NAMES), loss.detach()])
+        return torch.stack([*(losses[name].detach() for name in self.names[:-1]), loss.detach()])
 
     def _exchange_only_at(self, is_last: bool) -> AbstractContextManager[None]:
         if isinstance(self.network, DistributedDataParallel) and not is_last:

@@ -12,7 +12,6 @@ from torch import Tensor
 from maskps.config import TrainConfig
 from maskps.errors import ConfigError
 from maskps.io.files import write_errors_explained
-from maskps.losses import LOSS_NAMES
 from maskps.masks.coverage import mask_targets
 from maskps.model.network import MaskGuidedPersonSearch
 from maskps.pictures.progress import TrainingPicture, training_sheet
@@ -55,7 +54,11 @@ class TensorBoardLog:
 
     def step(self, report: StepReport) -> None:
         """Writes the numbers of a step."""
-        values = {f"losses/{name.removeprefix('loss_')}": report.losses[name] for name in LOSS_NAMES}
+        values = {
+            f"losses/{name.removeprefix('loss_')}": value
+            for name, value in report.losses.items()
+            if name != "loss"
+        }
         values |= {
             "loss": report.losses["loss"],
             "learning rate": report.lr,

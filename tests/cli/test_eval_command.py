@@ -44,7 +44,7 @@ def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = RunInfo.of(SceneDataset(open_dataset(few_scenes), None, config))
     model = build_model(config, info.num_pids)
     with torch.no_grad():
-        model.roi_heads.classifier.bias += torch.tensor([0.0, 1.0])
+        model.roi_heads.box_head.classifier.bias += torch.tensor([0.0, 1.0])
     out = tmp_path_factory.mktemp("network") / "run"
     out.mkdir()
     write_run_files(out, info, config)

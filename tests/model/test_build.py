@@ -13,7 +13,10 @@ from maskps.config import TrainConfig
 from maskps.errors import ConfigError
 from maskps.losses import OIMLoss
 from maskps.model import MaskGuidedPersonSearch, Predictor, build_model, build_predictor, resize_image
+from maskps.model.detection import BoxFilter
+from maskps.model.mask_branch import MaskBranch
 from maskps.model.proposals import build_rpn
+from maskps.model.region_pooler import RegionPooler
 from maskps.model.roi_align import RegionGrid
 from maskps.model.roi_heads import RoIHeads
 
@@ -46,12 +49,13 @@ def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
     heads = model.roi_heads
     assert heads.id_loss.lookup_table.shape == (11, 24) and heads.id_loss.circular_queue.shape == (3, 24)
     assert (heads.id_loss.temperature, heads.id_loss.momentum) == (0.2, 0.25)
-    assert heads.mask_head.upsample.out_channels == 5 and model.rpn.head.conv.out_channels == 9
-    assert (model.rpn.nms_thresh, heads.roi_pool, heads.score_threshold) == (0.6, 10, 0.3)
-    assert (heads.sampler.batch_size_per_image, heads.sampler.positive_fraction) == (13, 0.4)
+    branch, sampler = heads.mask_branch, heads.sampler.balanced
+    assert branch.head.upsample.out_channels == 5 and model.rpn.head.conv.out_channels == 9
+    assert (model.rpn.nms_thresh, heads.pooler.size) == (0.6, 10)
+    assert (sampler.batch_size_per_image, sampler.positive_fraction) == (13, 0.4)
+    assert heads.box_filter == BoxFilter(0.3, 0.35, 17) and heads.first is None
+    assert (heads.detection_feature, branch.target, branch.reduction) == ("detection", "soft", "sum")
     assert model.size_divisor == 48
-    assert (heads.nms_threshold, heads.detections_per_image) == (0.35, 17)
-    assert (heads.detection_feature, heads.mask_target, heads.mask_reduction) == ("detection", "soft", "sum")
 
 
 @pytest.mark.parametrize(
@@ -76,25 +80,13 @@ def test_settings_reach_the_parts_they_are_for(config: Config) -> None:
                 "nms": "rpn_nms",
             },
         ),
-        (
-            RoIHeads,
-            {
-                "mask_channels": "mask_channels",
-                "rois_per_image": "rois_per_image",
-                "foreground_fraction": "roi_foreground_fraction",
-                "roi_pool": "roi_pool",
-                "score_threshold": "box_score_threshold",
-                "nms_threshold": "box_nms",
-                "detections_per_image": "detections_per_image",
-                "detection_feature": "detection_feature",
-                "mask_target": "mask_target",
-                "mask_reduction": "mask_loss_reduction",
-            },
-        ),
         (MaskGuidedPersonSearch, {"size_divisor": "size_divisor"}),
         (Predictor, {name: name for name in ("shorter_side", "longest_side", "resize")}),
         (resize_image, {"mode": "resize"}),
         (RegionGrid, {"aligned": "roi_align_aligned"}),
+        (RoIHeads, {"detection_feature": "detection_feature", "oim_mean": "oim_mean"}),
+        (MaskBranch, {"target": "mask_target", "reduction": "mask_loss_reduction"}),
+        (RegionPooler, {"size": "roi_pool", "pooling": "pooling", "aligned": "roi_align_aligned"}),
     ],
 )
 def test_a_part_alone_has_the_defaults_of_the_settings(part: Callable[..., object], names: dict) -> None:
@@ -139,8 +131,8 @@ def test_the_papers_network_has_its_sizes(config: Config) -> None:
     heads = model.roi_heads
     assert model.stem.channels[-1] == 1024 and heads.res5.out_channels == 2048
     assert heads.id_loss.lookup_table.shape == (5532, 256)
-    assert heads.embedding.weight.shape == (256, 2048)
-    assert heads.classifier.weight.shape == (2, 2048) and heads.regressor.weight.shape == (4, 2048)
+    assert heads.embedding.projections[0].weight.shape == (256, 2048)
+    assert heads.box_head.classifier.weight.shape == (2, 2048) and heads.box_head.regressor.weight.shape == (4, 2048)
     assert sum(p.numel() for p in model.stem.parameters() if not p.requires_grad) > 0
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from maskps.model import MaskGuidedPersonSearch
+from maskps.model.detection import box_losses
 from maskps.model.proposals import build_rpn
-from maskps.model.roi_heads import SampledRois
+from maskps.model.rois import SampledRois
 
 LABELS = [torch.tensor([1.0, 0, -1, 1, 0]), torch.tensor([0.0, -1, 0, 0, 1])]
 """Of the anchors of two images: a person, background, neither. All that count are sampled: 4 and 4."""
@@ -59,11 +60,12 @@ def test_gradients_of_the_box_heads_losses_are_those_of_the_functions(
     small_model: Callable[..., MaskGuidedPersonSearch],
 ) -> None:
     heads = small_model().roi_heads.double()
+    head = heads.box_head
     boxes = torch.tensor([[0.0, 0, 10, 20], [5, 5, 25, 45], [50, 50, 60, 90]], dtype=torch.float64)
     matched = torch.tensor([[1.0, 2, 12, 20], [5, 6, 23, 50], [50, 50, 60, 90]], dtype=torch.float64)
     foreground = torch.tensor([True, True, False])
     rois = SampledRois([boxes], foreground, torch.tensor([1, -1, 0]), torch.tensor([0, 1, -1]), matched)
     pooled = torch.randn(3, heads.res5.out_channels, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        lambda features: heads._box_losses(features, rois), pooled.requires_grad_()
+        lambda features: box_losses(head.logits(features), head.deltas(features, foreground), rois), pooled.requires_grad_()
     )

@@ -12,13 +12,10 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from maskps.model import MaskGuidedPersonSearch
-from maskps.model.roi_heads import (
-    RoIHeads,
-    SampledRois,
-    _masked_mean,
-    proposal_masks,
-    proposals_with_mask,
-)
+from maskps.model.detection import BoxFilter, box_losses
+from maskps.model.region_pooler import masked_mean
+from maskps.model.roi_heads import RoIHeads
+from maskps.model.rois import SampledRois, proposal_masks, proposals_with_mask
 
 Make = Callable[..., Any]
 
@@ -40,7 +37,7 @@ def test_a_roi_carries_the_pid_of_the_person_it_overlaps_most(heads: Make) -> No
         "pids": torch.tensor([5, 6]),
     }
     proposals = [torch.tensor([[1.0, 0, 11, 20], [3, 0, 13, 20], [50, 50, 60, 60]])]
-    sampled = heads().sample(proposals, [target])
+    sampled = heads().sampler(proposals, [target])
     by_box = {tuple(box): pid for box, pid, _ in _rois_of(sampled)}
     assert by_box[(1, 0, 11, 20)] == 5 and by_box[(3, 0, 13, 20)] == 6 and by_box[(50, 50, 60, 60)] == 0
 
@@ -48,32 +45,32 @@ def test_a_roi_carries_the_pid_of_the_person_it_overlaps_most(heads: Make) -> No
 @pytest.mark.parametrize(("height", "is_foreground"), [(9.99, False), (10.0, True), (10.01, True)])
 def test_foreground_begins_at_an_iou_of_one_half(heads: Make, height: float, is_foreground: bool) -> None:
     target = {"boxes": torch.tensor([[0.0, 0, 10, 20]]), "pids": torch.tensor([3])}
-    sampled = heads().sample([torch.tensor([[0.0, 0, 10, height]])], [target])
+    sampled = heads().sampler([torch.tensor([[0.0, 0, 10, height]])], [target])
     roi = next(roi for roi in _rois_of(sampled) if roi[0][3] < 20)
     assert roi[2] == is_foreground and roi[1] == (3 if is_foreground else 0)
 
 
 def test_an_unlabeled_person_is_foreground(heads: Make, target: Make) -> None:
-    sampled = heads().sample([torch.zeros(0, 4)], [target([-1], masks=False)])
+    sampled = heads().sampler([torch.zeros(0, 4)], [target([-1], masks=False)])
     assert sampled.pids.tolist() == [-1] and sampled.is_foreground.tolist() == [True]
 
 
 def test_the_persons_own_boxes_are_among_the_rois(heads: Make, target: Make) -> None:
     one = target([1, 2], masks=False)
-    sampled = heads().sample([torch.tensor([[60.0, 60, 70, 90]])], [one])
+    sampled = heads().sampler([torch.tensor([[60.0, 60, 70, 90]])], [one])
     torch.testing.assert_close(sampled.matched_boxes[sampled.is_foreground], one["boxes"][[0, 1]].clone())
 
 
 def test_without_persons_all_rois_are_background(heads: Make, target: Make) -> None:
     proposals = [torch.rand(5, 4).cumsum(1)]
-    sampled = heads().sample(proposals, [target([], masks=False)])
+    sampled = heads().sampler(proposals, [target([], masks=False)])
     assert len(sampled.pids) == 5 and not sampled.is_foreground.any() and not sampled.pids.any()
 
 
 def test_persons_are_counted_through_the_batch(heads: Make, target: Make) -> None:
     targets = [target([1, 2], masks=False), target([], masks=False), target([3], masks=False)]
     far = torch.tensor([[100.0, 0, 110, 9]])
-    sampled = heads().sample([far, far, far], targets)
+    sampled = heads().sampler([far, far, far], targets)
     foreground = sampled.is_foreground
     pids = torch.tensor([1, 2, 3])
     assert torch.equal(pids[sampled.persons[foreground]], sampled.pids[foreground])
@@ -89,7 +86,8 @@ def _mask_loss(
     roi_heads: RoIHeads, regions: torch.Tensor, rois: SampledRois, targets: list[dict[str, Any]]
 ) -> torch.Tensor:
     with_mask = proposals_with_mask(rois, targets)
-    return roi_heads._mask_loss(roi_heads.mask_head(regions[with_mask]), with_mask, rois, targets)
+    branch = roi_heads.mask_branch
+    return branch.loss(branch.head(regions[with_mask]), with_mask, rois, targets)
 
 
 def test_only_foreground_rois_of_persons_with_a_mask_are_proposals_with_mask(target: Make) -> None:
@@ -143,12 +141,13 @@ def test_box_losses_are_the_loops_of_eqs_1_and_2(heads: Make) -> None:
     foreground = torch.tensor([True, True, False])
     rois = SampledRois([boxes], foreground, torch.tensor([1, -1, 0]), torch.tensor([0, 1, -1]), matched)
     pooled = torch.randn(3, roi_heads.res5.out_channels, generator=torch.Generator().manual_seed(0))
-    loss_cls, loss_reg = roi_heads._box_losses(pooled, rois)
+    head = roi_heads.box_head
+    loss_cls, loss_reg = box_losses(head.logits(pooled), head.deltas(pooled, foreground), rois)
 
-    probabilities = roi_heads.classifier(pooled).softmax(1)
+    probabilities = roi_heads.box_head.classifier(pooled).softmax(1)
     slow_cls = -sum(probabilities[row, int(foreground[row])].log() for row in range(3)) / 3
     slow_reg = torch.tensor(0.0)
-    deltas = roi_heads.regressor(pooled)
+    deltas = roi_heads.box_head.regressor(pooled)
     for row in (0, 1):
         (x0, y0, x1, y1), (u0, v0, u1, v1) = boxes[row], matched[row]
         w, h = x1 - x0, y1 - y0
@@ -184,8 +183,10 @@ def test_the_losses_of_a_batch_are_the_means_over_its_images(heads: Make, target
         pooled = regions[rows].mean(dim=(2, 3))
         return torch.stack(
             [
-                *roi_heads._box_losses(pooled, rois),
-                roi_heads._id_loss(pooled[is_foreground], rois),
+                *box_losses(
+                    roi_heads.box_head.logits(pooled), roi_heads.box_head.deltas(pooled, is_foreground), rois
+                ),
+                roi_heads._id_loss(roi_heads.embedding(pooled[is_foreground]), rois),
                 _mask_loss(roi_heads, regions[rows], rois, targets),
             ]
         )
@@ -212,7 +213,7 @@ def test_lambda_belongs_to_the_image(heads: Make, target: Make, reduction: str) 
     together = _mask_loss(roi_heads, regions.repeat(4, 1, 1, 1), rois, batch)
     torch.testing.assert_close(together, alone / 4)
     together.backward()
-    assert all(parameter.grad is not None for parameter in roi_heads.mask_head.parameters())
+    assert all(parameter.grad is not None for parameter in roi_heads.mask_branch.head.parameters())
 
 
 def test_without_masks_in_the_batch_the_mask_loss_is_zero_with_a_gradient(heads: Make, target: Make) -> None:
@@ -220,13 +221,13 @@ def test_without_masks_in_the_batch_the_mask_loss_is_zero_with_a_gradient(heads:
     regions = torch.zeros(1, roi_heads.res5.out_channels, 7, 7)
     loss = _mask_loss(roi_heads, regions, _sampled([[6.0, 20, 32, 80]], [0]), [target([4], masks=False)])
     loss.backward()
-    assert loss == 0 and all((p.grad == 0).all() for p in roi_heads.mask_head.parameters())
+    assert loss == 0 and all((p.grad == 0).all() for p in roi_heads.mask_branch.head.parameters())
 
 
 def test_without_any_roi_the_losses_are_zero_with_gradients(heads: Make, target: Make) -> None:
     roi_heads = heads()
     features = torch.zeros(1, 256, 4, 4)
-    losses = roi_heads.losses([features], [torch.zeros(0, 4)], [target([], masks=False)])
+    losses = roi_heads.losses([features], [torch.zeros(0, 4)], [target([], masks=False)], [(64, 64)])
     sum(losses.values()).backward()
     assert all(loss == 0 for loss in losses.values())
     assert all(parameter.grad is not None for parameter in roi_heads.parameters())
@@ -278,19 +279,19 @@ def test_detections_are_those_of_the_loop_over_boxes_best_first(heads: Make, nms
     """Boxes that overlap, cross the border, or are too small; one score lies at the threshold itself."""
     roi_heads = heads(box_nms=nms, detections_per_image=most).eval()
     generator = torch.Generator().manual_seed(0)
-    torch.nn.init.normal_(roi_heads.classifier.weight, std=0.1, generator=generator)
-    torch.nn.init.zeros_(roi_heads.regressor.weight)
+    torch.nn.init.normal_(roi_heads.box_head.classifier.weight, std=0.1, generator=generator)
+    torch.nn.init.zeros_(roi_heads.box_head.regressor.weight)
     features = torch.randn(2, 256, 4, 4, generator=generator)
     corners = torch.rand(2, 60, 2, generator=generator) * 50 - 5
     proposals = list(torch.cat([corners, corners + torch.rand(2, 60, 2, generator=generator) * 30], dim=2))
     pooled = roi_heads.region_features([features], proposals).mean(dim=(2, 3))
-    scores = roi_heads.classifier(pooled).softmax(dim=1)[:, 1].tolist()
+    scores = roi_heads.box_head.classifier(pooled).softmax(dim=1)[:, 1].tolist()
     assert len(set(scores)) == 120
-    roi_heads.score_threshold = sorted(scores)[40]
+    least = sorted(scores)[40]
+    roi_heads.box_filter = BoxFilter(least, nms, most)
     found = roi_heads.detect([features], proposals, [(50, 60), (60, 50)])
     for image, size in enumerate([(50, 60), (60, 50)]):
         boxes, own = proposals[image].tolist(), scores[60 * image : 60 * image + 60]
-        least = roi_heads.score_threshold
         expected = _slow_detections(boxes, own, size=size, least=least, nms=nms, most=most)
         assert len(expected) >= 5
         torch.testing.assert_close(found[image].scores, torch.tensor([score for _, score in expected]))
@@ -302,18 +303,18 @@ def test_a_detections_feature_comes_from_its_proposal_or_from_its_own_box(heads:
     proposals = [torch.tensor([[0.0, 0, 30, 40]])]
     for choice in ("proposal", "detection"):
         roi_heads = heads(box_score_threshold=0.0, detection_feature=choice).eval()
-        torch.nn.init.constant_(roi_heads.regressor.bias, 1.0)
+        torch.nn.init.constant_(roi_heads.box_head.regressor.bias, 1.0)
         (found,) = roi_heads.detect([features], proposals, [(64, 64)])
         box = proposals[0] if choice == "proposal" else found.boxes
         pooled = roi_heads.region_features([features], [box]).mean(dim=(2, 3))
         torch.testing.assert_close(found.pooled, pooled)
-        torch.testing.assert_close(found.embeddings, F.normalize(roi_heads.embedding(pooled)))
+        torch.testing.assert_close(found.embeddings, roi_heads.embed(pooled))
 
 
 def test_mask_pooling_is_the_mean_of_the_cells_weighted_by_the_mask(heads: Make) -> None:
     roi_heads = heads(mask_pooling=True)
     regions = torch.rand(2, roi_heads.res5.out_channels, 7, 7, generator=torch.Generator().manual_seed(0))
-    weights = roi_heads.mask_head(regions).sigmoid()
+    weights = roi_heads.mask_branch.head(regions).sigmoid()
     pooled = roi_heads.pool([], [], regions)
     for row in range(2):
         total, mean = torch.tensor(0.0), torch.zeros(roi_heads.res5.out_channels)
@@ -328,7 +329,7 @@ def test_mask_pooling_is_the_mean_of_the_cells_weighted_by_the_mask(heads: Make)
 
 
 def test_an_empty_mask_pools_zeros_and_no_nan() -> None:
-    assert not _masked_mean(torch.ones(1, 3, 7, 7), torch.full((1, 14, 14), -1e9)).any()
+    assert not masked_mean(torch.ones(1, 3, 7, 7), torch.full((1, 14, 14), -1e9)).any()
 
 
 @pytest.mark.parametrize("mask_features", ["res5", "res2", "res3"])
@@ -351,13 +352,13 @@ def test_mask_pooling_trains_on_the_predicted_mask_but_never_trains_it(heads: Ma
     roi_heads = heads(mask_pooling=True)
     features = torch.rand(1, 256, 6, 8, generator=torch.Generator().manual_seed(0))
     one = target([1, 2], masks=False)
-    losses = roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one])
+    losses = roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one], [(64, 64)])
     torch.nn.init.eye_(roi_heads.id_loss.lookup_table)
-    roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one])["loss_id"].backward()
+    roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one], [(64, 64)])["loss_id"].backward()
     assert losses["loss_mask"] == 0
-    grads = [parameter.grad for parameter in roi_heads.mask_head.parameters()]
+    grads = [parameter.grad for parameter in roi_heads.mask_branch.head.parameters()]
     assert all(grad is None or not grad.any() for grad in grads)
-    assert roi_heads.embedding.weight.grad is not None and roi_heads.embedding.weight.grad.any()
+    assert roi_heads.embedding.projections[0].weight.grad.any()
 
 
 @pytest.mark.parametrize(("stage", "stride"), [("res2", 4), ("res3", 8)])
@@ -365,15 +366,15 @@ def test_the_mask_branch_sees_the_finer_features_of_its_own_boxes(
     heads: Make, stage: str, stride: int
 ) -> None:
     roi_heads = heads(mask_features=stage)
-    width = roi_heads.mask_head.fine.in_channels
+    width = roi_heads.mask_branch.head.fine.in_channels
     index = {"res2": 1, "res3": 2}[stage]
     stages = [torch.zeros(0)] * 4
     stages[index] = torch.rand(2, width, 64 // stride, 96 // stride)
     boxes = [torch.tensor([[8.0, 8, 40, 60]]), torch.tensor([[30.0, 0, 90, 33], [1, 2, 30, 50]])]
     regions = torch.rand(3, roi_heads.res5.out_channels, 7, 7)
     fine = roi_align(stages[index], boxes, (14, 14), 1 / stride, sampling_ratio=2, aligned=True)
-    expected = roi_heads.mask_head(regions, fine)
-    torch.testing.assert_close(roi_heads.mask_logits(stages, boxes, regions), expected)
+    expected = roi_heads.mask_branch.head(regions, fine)
+    torch.testing.assert_close(roi_heads.mask_branch.logits(stages, boxes, regions), expected)
 
 
 def test_an_embedding_norm_takes_the_mean_of_the_step_away(heads: Make) -> None:
@@ -393,4 +394,4 @@ def test_a_step_with_a_single_person_uses_the_running_statistics(heads: Make) ->
     pooled = torch.rand(1, roi_heads.res5.out_channels)
     alone = roi_heads.embed(pooled)
     torch.testing.assert_close(alone, roi_heads.eval().embed(pooled))
-    assert roi_heads.embedding_norm.num_batches_tracked == 0
+    assert roi_heads.embedding.norm.num_batches_tracked == 0

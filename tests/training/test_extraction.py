@@ -284,7 +284,7 @@ def test_parts_of_another_network_or_setting_or_image_are_not_used(
     os.utime(path, ns=(1, 1))
     assert images_done(extraction()) == 5
     with torch.no_grad():
-        predictor.model.roi_heads.classifier.bias += 1
+        predictor.model.roi_heads.box_head.classifier.bias += 1
     assert images_done(extraction()) == 5
 
 

@@ -55,7 +55,7 @@ def test_a_norm_gets_the_moments_of_all_values_it_saw(
     scenes = make_scenes(batch_size=batch_size)
     model = model_of(scenes)
     norms = norms_that_train(model)
-    assert model.roi_heads.embedding_norm in norms
+    assert model.roi_heads.embedding.norm in norms
     seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
 
     def note(norm: nn.Module, arguments: tuple[Tensor]) -> None:
