@@ -32,7 +32,9 @@ def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float] | None
     """
     weights = weights or {}
     if unknown := sorted(set(weights) - set(losses)):
-        raise ConfigError("loss weights", expected=f"names among {', '.join(losses)}", found=", ".join(unknown))
+        raise ConfigError(
+            "loss weights", expected=f"names among {', '.join(losses)}", found=", ".join(unknown)
+        )
     assert set(losses) - set(FIRST_HEAD_LOSS_NAMES) == set(LOSS_NAMES), f"losses are {sorted(losses)}"
     first, *others = [loss * weights.get(name, 1.0) for name, loss in losses.items()]
     return sum(others, start=first)

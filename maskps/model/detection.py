@@ -15,6 +15,10 @@ from maskps.model.box_deltas import apply_deltas, deltas_to
 from maskps.model.rois import SampledRois
 
 
+_LEAST_SIDE = 1e-2
+"""Pixels; boxes that are narrower or lower are dropped, as in torchvision's detectors."""
+
+
 @dataclass(frozen=True)
 class BoxFilter:
     """Which boxes of an image are detections.
@@ -32,7 +36,7 @@ class BoxFilter:
     def best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """Returns (k,) int64: the rows of an image's boxes (n, 4) that are detections, best first."""
         kept = torch.where(scores > self.score_threshold)[0]
-        kept = kept[remove_small_boxes(boxes[kept], 1.0)]
+        kept = kept[remove_small_boxes(boxes[kept], _LEAST_SIDE)]
         kept = kept[nms(boxes[kept], scores[kept], self.nms_threshold)]
         return kept[: self.per_image]
 

@@ -24,16 +24,17 @@ class Embedding(nn.Module):
         widths = [dim] if len(channels) == 1 else [dim // 2, dim - dim // 2]
         self.channels = list(channels)
         self.projections = nn.ModuleList(
-            FullPrecisionLinear(width_in, width)
-            for width_in, width in zip(channels, widths, strict=True)
+            FullPrecisionLinear(width_in, width) for width_in, width in zip(channels, widths, strict=True)
         )
         self.norm = FullPrecisionNorm(dim) if norm else None
 
     def reset_parameters(self) -> None:
         """Starts the projections anew, from torch's default generator."""
-        for projection in self.projections:
-            nn.init.kaiming_normal_(projection.weight)
-            nn.init.zeros_(projection.bias)
+        for parameter in self.projections.parameters():
+            if parameter.dim() == 1:
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.kaiming_normal_(parameter)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Returns the embedding before it gets length 1, (R, dim), of pooled features (R, sum of channels).
@@ -41,8 +42,6 @@ class Embedding(nn.Module):
         In training with a batch norm, the rows share its statistics.
         """
         parts = pooled.split(self.channels, dim=1)
-        embedded = [
-            projection(part) for projection, part in zip(self.projections, parts, strict=True)
-        ]
+        embedded = [projection(part) for projection, part in zip(self.projections, parts, strict=True)]
         joined = embedded[0] if len(embedded) == 1 else torch.cat(embedded, dim=1)
         return joined if self.norm is None else self.norm(joined)

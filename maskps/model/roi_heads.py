@@ -141,7 +141,7 @@ class RoIHeads(nn.Module):
             targets: per image a dict as for `MaskGuidedPersonSearch.forward`.
             image_sizes: per image (height, width).
         """
-        losses = {}
+        losses: dict[str, Tensor] = {}
         rois = self.sampler(proposals, targets)
         if len(rois.pids) == 0:
             zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0

@@ -47,7 +47,9 @@ class StepReport:
     def text(self) -> str:
         """Returns the numbers as one line for a progress bar, which may cut it at its end."""
         parts = " ".join(
-            f"{name.removeprefix('loss_')} {value:.2f}" for name, value in self.losses.items() if name != "loss"
+            f"{name.removeprefix('loss_')} {value:.2f}"
+            for name, value in self.losses.items()
+            if name != "loss"
         )
         speed = f"{self.images_per_second:.1f} images/s, {self.waiting:.0%} waiting"
         return f"loss {self.losses['loss']:.3f}, {speed}, epoch {self.epoch}/{self.epochs} ({parts})"

@@ -132,7 +132,10 @@ def test_the_papers_network_has_its_sizes(config: Config) -> None:
     assert model.stem.channels[-1] == 1024 and heads.res5.out_channels == 2048
     assert heads.id_loss.lookup_table.shape == (5532, 256)
     assert heads.embedding.projections[0].weight.shape == (256, 2048)
-    assert heads.box_head.classifier.weight.shape == (2, 2048) and heads.box_head.regressor.weight.shape == (4, 2048)
+    assert heads.box_head.classifier.weight.shape == (2, 2048) and heads.box_head.regressor.weight.shape == (
+        4,
+        2048,
+    )
     assert sum(p.numel() for p in model.stem.parameters() if not p.requires_grad) > 0
 
 
@@ -151,4 +154,4 @@ def test_all_but_the_mask_branch_starts_alike_whatever_it_sees(config: Config) -
     plain = build_model(config(), 7).state_dict()
     fine = build_model(config(mask_features="res2"), 7).state_dict()
     for name, value in plain.items():
-        assert "mask_head" in name or torch.equal(value, fine[name]), name
+        assert "mask_branch" in name or torch.equal(value, fine[name]), name

@@ -67,5 +67,6 @@ def test_gradients_of_the_box_heads_losses_are_those_of_the_functions(
     rois = SampledRois([boxes], foreground, torch.tensor([1, -1, 0]), torch.tensor([0, 1, -1]), matched)
     pooled = torch.randn(3, heads.res5.out_channels, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        lambda features: box_losses(head.logits(features), head.deltas(features, foreground), rois), pooled.requires_grad_()
+        lambda features: box_losses(head.logits(features), head.deltas(features, foreground), rois),
+        pooled.requires_grad_(),
     )

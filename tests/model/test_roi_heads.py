@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from maskps.model import MaskGuidedPersonSearch
@@ -262,7 +261,7 @@ def _slow_detections(
     for score, box in sorted(zip(scores, boxes, strict=True), reverse=True):
         x0, x1 = (min(max(x, 0.0), size[1]) for x in box[::2])
         y0, y1 = (min(max(y, 0.0), size[0]) for y in box[1::2])
-        if score <= least or x1 - x0 < 1 or y1 - y0 < 1:
+        if score <= least or x1 - x0 < 0.01 or y1 - y0 < 0.01:
             continue
         is_new = True
         for (u0, v0, u1, v1), _ in kept:
@@ -354,7 +353,9 @@ def test_mask_pooling_trains_on_the_predicted_mask_but_never_trains_it(heads: Ma
     one = target([1, 2], masks=False)
     losses = roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one], [(64, 64)])
     torch.nn.init.eye_(roi_heads.id_loss.lookup_table)
-    roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one], [(64, 64)])["loss_id"].backward()
+    roi_heads.losses([features], [torch.tensor([[60.0, 60, 70, 90]])], [one], [(64, 64)])[
+        "loss_id"
+    ].backward()
     assert losses["loss_mask"] == 0
     grads = [parameter.grad for parameter in roi_heads.mask_branch.head.parameters()]
     assert all(grad is None or not grad.any() for grad in grads)
