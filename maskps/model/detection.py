@@ -14,7 +14,6 @@ from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.model.box_deltas import apply_deltas, deltas_to
 from maskps.model.rois import SampledRois
 
-
 _LEAST_SIDE = 1e-2
 """Pixels; boxes that are narrower or lower are dropped, as in torchvision's detectors."""
 
