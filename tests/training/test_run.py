@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_number_of_identities_is_refused(run: Path) -> N
 def test_edited_settings_of_another_network_are_refused(run: Path) -> None:
     text = (run / "config.toml").read_text()
     (run / "config.toml").write_text(text.replace("mask_channels = 8", "mask_channels = 9"))
-    with pytest.raises(InputFileError, match=r"size mismatch for roi_heads\.mask_head") as caught:
+    with pytest.raises(InputFileError, match=r"size mismatch for roi_heads\.mask_branch") as caught:
         load_run(run)
     assert "config.toml" in caught.value.hint
 
