@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import re
@@ -70,6 +71,20 @@ def test_features_are_torchvisions_on_the_same_weights(
         torch.testing.assert_close(features, reference.features[: CUTS[name]](image))
         torch.testing.assert_close(res5(features), reference.features(image))
     assert features.shape == (1, stem.channels[-1], 4, 6)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_many_regions_are_as_in_one_pass(network: tuple[str, MobileNet], training: bool) -> None:
+    """Batch norms that train see all regions at once."""
+    name, reference = network
+    stem, res5 = split_backbone(name, freeze_batch_norm="none")
+    state = reference.state_dict()
+    res5.load_state_dict({key: state[key] for key in res5.state_dict()})
+    theirs = copy.deepcopy(reference.features[CUTS[name] :]).train(training)
+    regions = torch.rand(70, stem.channels[-1], 14, 14)
+    with torch.no_grad():
+        torch.testing.assert_close(res5.train(training)(regions), theirs(regions))
+        assert res5.eval()(regions[:0]).shape == (0, res5.out_channels, 7, 7)
 
 
 @pytest.mark.parametrize("name", CUTS)
