@@ -16,31 +16,81 @@ from maskps.training.schedule import build_optimizer, learning_rate, set_learnin
 from maskps.training.step import autocast_for
 from maskps_manifest.cuhk_sysu import TRAIN
 
-FIELD = {
+SEQNET = {
+    "head": "sequential",
+    "pooling": "max",
+    "embedding_norm": True,
+    "embedding_features": "res4_res5",
+    "embedding_dim": 256,
+    "score_weighted_similarity": True,
     "shorter_side": 900,
     "longest_side": 1500,
     "anchor_sizes": (32, 64, 128, 256, 512),
     "anchor_ratios": (0.5, 1.0, 2.0),
+    "rpn_channels": 1024,
     "rpn_batch_size": 256,
     "rpn_pre_nms_top_n_train": 12000,
+    "rpn_pre_nms_top_n_test": 6000,
+    "rpn_post_nms_top_n_train": 2000,
     "rpn_post_nms_top_n_test": 300,
+    "rpn_nms": 0.7,
     "rois_per_image": 128,
     "roi_foreground_fraction": 0.5,
-    "box_nms": 0.4,
+    "box_score_threshold": 0.5,
+    "first_nms": 0.4,
+    "box_nms": 0.5,
+    "detections_per_image": 300,
     "oim_temperature": 1 / 30,
+    "oim_momentum": 0.5,
     "oim_queue_length": 5000,
-    "rcnn_reg_weight": 10,
+    "oim_mean": "rois",
+    "first_cls_weight": 1,
+    "first_reg_weight": 10,
+    "rcnn_cls_weight": 1,
+    "rcnn_reg_weight": 1,
+    "id_weight": 1,
     "epochs": 20,
+    "batch_size": 5,
+    "learning_rate": 0.003,
     "lr_steps": (16,),
     "lr_factor": 0.1,
     "warmup_epochs": 1,
     "momentum": 0.9,
     "weight_decay": 5e-4,
+    "bias_weight_decay": 5e-4,
     "bias_lr_factor": 1,
     "gradient_clip": 10,
     "frozen_stages": 1,
+    "freeze_batch_norm": "none",
 }
-"""configs/cuhk_sysu.yaml and defaults.py of SeqNet, which NAE, COAT, GLCNet and OIMNet++ share."""
+"""defaults.py, configs/cuhk_sysu.yaml, models/seqnet.py, models/resnet.py and train.py of SeqNet."""
+
+DEEP_PS = {
+    "head": "single",
+    "pooling": "max",
+    "embedding_norm": True,
+    "embedding_features": "res5",
+    "shorter_side": 600,
+    "longest_side": 1000,
+    "rpn_channels": 1024,
+    "rois_per_image": 64,
+    "roi_foreground_fraction": 0.5,
+    "box_score_threshold": 0.05,
+    "box_nms": 0.4,
+    "detections_per_image": 100,
+    "oim_temperature": 1 / 30,
+    "oim_mean": "rois",
+    "id_weight": 0.5,
+    "rcnn_reg_weight": 1,
+    "batch_size": 5,
+    "weight_decay": 1e-4,
+    "bias_weight_decay": 0,
+    "bias_lr_factor": 1,
+    "frozen_stages": 0,
+    "freeze_batch_norm": "none",
+}
+"""lib/engine/{oim,twostage}.py, lib/detector/OIM.py, lib/cfg/config.py, lib/loss/getloss.py of
+deepalchemist/deep-person-search, with the options of the command in lib/engine/oim.py."""
 
 JWYANG = {
     "frozen_stages": 2,
@@ -54,14 +104,22 @@ JWYANG = {
 """cfgs/res50.yml, lib/model/utils/config.py and trainval_net.py of faster-rcnn.pytorch."""
 
 
-@pytest.mark.parametrize(("key", "value"), FIELD.items())
-def test_modern_900_has_the_value_of_the_field(key: str, value: object) -> None:
+@pytest.mark.parametrize(("key", "value"), SEQNET.items())
+def test_modern_900_has_the_value_of_seqnet(key: str, value: object) -> None:
     assert getattr(load_config("modern-900"), key) == value
 
 
-def test_the_rate_is_that_of_the_field_per_image() -> None:
-    config = load_config("modern")
-    assert config.learning_rate / config.batch_size == pytest.approx(0.003 / 5)
+@pytest.mark.parametrize(("key", "value"), DEEP_PS.items())
+def test_oim_600_has_the_value_of_deep_person_search(key: str, value: object) -> None:
+    assert getattr(load_config("oim-600"), key) == value
+
+
+def test_oim_600_takes_seven_epochs_of_the_doubled_set_and_the_last_two_at_a_tenth() -> None:
+    config = load_config("oim-600")
+    per_epoch = steps_per_epoch(images_per_epoch(config, TRAIN.images), images_per_step(config))
+    assert (per_epoch, config.epochs) == (4483, 7)
+    ends = [learning_rate(config, per_epoch * epoch - 1, steps_per_epoch=per_epoch) for epoch in range(1, 8)]
+    assert ends == pytest.approx([3e-3] * 5 + [3e-4] * 2)
 
 
 def _differences(first: str, second: str) -> set[str]:
@@ -87,18 +145,24 @@ def test_paper_jwyang_differs_from_paper_in_the_values_of_that_code_only() -> No
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
-def test_only_the_recipes_of_the_paper_double_the_set(recipe: str) -> None:
-    assert load_config(recipe).flips == ("doubled" if recipe.startswith("paper") else "random")
+def test_the_paper_and_deep_person_search_double_the_set(recipe: str) -> None:
+    doubles = recipe.startswith("paper") or recipe == "oim-600"
+    assert load_config(recipe).flips == ("doubled" if doubles else "random")
 
 
 def test_modern_differs_from_modern_900_in_the_size_of_the_images_only() -> None:
     assert _differences("modern", "modern-900") == {"shorter_side", "longest_side"}
 
 
-def test_convnext_is_modern_with_another_backbone_and_its_optimiser() -> None:
-    assert _differences("modern", "convnext") == {
-        *("backbone", "freeze_batch_norm", "optimizer", "learning_rate", "weight_decay")
+def test_convnext_is_modern_900_with_the_backbone_and_the_solver_of_gfn_and_seas() -> None:
+    config = load_config("convnext")
+    assert _differences("modern-900", "convnext") == {
+        *("backbone", "embedding_dim", "rpn_channels", "optimizer", "learning_rate"),
+        *("weight_decay", "bias_weight_decay", "lr_steps"),
     }
+    assert (config.backbone, config.embedding_dim, config.rpn_channels) == ("convnext_base", 2048, 512)
+    assert (config.optimizer, config.learning_rate, config.lr_steps) == ("adamw", 1e-4, (8, 14))
+    assert config.weight_decay == config.bias_weight_decay == 0  # Adam
 
 
 def test_tiny_mobilenet_is_tiny_with_another_backbone() -> None:
@@ -118,9 +182,13 @@ def test_masks_are_one_switch(recipe: str) -> None:
     assert on.masks and dataclasses.replace(on, masks=False) == off
 
 
+SMALLER = {"convnext": ("backbone=convnext_tiny", "rpn_channels=384")}
+"""As docs/training.md offers it; a step of two ConvNeXt-B takes ten seconds."""
+
+
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_every_recipe_takes_a_step(recipe: str) -> None:
-    config = load_config(recipe, ["pretrained=none", "rois_per_image=6"])
+    config = load_config(recipe, ["pretrained=none", "rois_per_image=6", *SMALLER.get(recipe, ())])
     model = build_model(config, 3)
     torch.nn.init.eye_(model.roi_heads.id_loss.lookup_table)  # empty, it has no gradient to give
     optimizer = build_optimizer(model, config)
