@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maskps.losses import total_loss
-from maskps.model import build_model
+from maskps.model import build_model, split_backbone
 from maskps.training import load_config, recipe_names
 from maskps.training.data import images_per_epoch, images_per_step, steps_per_epoch
 from maskps.training.schedule import build_optimizer, learning_rate, set_learning_rate
@@ -163,6 +163,16 @@ def test_convnext_is_modern_900_with_the_backbone_and_the_solver_of_gfn_and_seas
     assert (config.backbone, config.embedding_dim, config.rpn_channels) == ("convnext_base", 2048, 512)
     assert (config.optimizer, config.learning_rate, config.lr_steps) == ("adamw", 1e-4, (8, 14))
     assert config.weight_decay == config.bias_weight_decay == 0  # Adam
+
+
+def test_mobile_is_modern_on_a_mobilenet_with_fewer_proposals() -> None:
+    config = load_config("mobile")
+    assert _differences("modern", "mobile") == {
+        *("backbone", "rpn_channels", "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "precision")
+    }
+    with torch.device("meta"):
+        stem, _ = split_backbone(config.backbone)
+    assert config.rpn_channels == stem.channels[-1]
 
 
 def test_tiny_mobilenet_is_tiny_with_another_backbone() -> None:
