@@ -1,13 +1,12 @@
-"""Heads by name. To add one, write its file and a row here."""
+"""Heads by name; see docs/extend/head.md."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from maskps.model.box_head import BoxHead
 from maskps.model.faster_rcnn_head import FasterRCNNHead
 from maskps.model.norm_aware_head import NormAwareHead
-
-BoxHead = FasterRCNNHead | NormAwareHead
 
 
 class Head(NamedTuple):

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskps.losses.oim import OIMLoss
+from maskps.model.box_head import BoxHead
 from maskps.model.detection import BoxFilter, box_losses, moved_boxes
 from maskps.model.embedding import Embedding
-from maskps.model.heads import BoxHead
 from maskps.model.mask_branch import MaskBranch
 from maskps.model.region_pooler import RegionPooler, masked_mean
 from maskps.model.rois import RoISampler, SampledRois, proposals_with_mask

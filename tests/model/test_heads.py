@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +18,14 @@ from maskps.config import TrainConfig
 from maskps.losses import FIRST_HEAD_LOSS_NAMES, LOSS_NAMES, total_loss
 from maskps.model import MaskGuidedPersonSearch, Predictor
 from maskps.model.box_deltas import apply_deltas
-from maskps.model.heads import HEADS
+from maskps.model.heads import HEADS, Head
 from maskps.model.roi_heads import RoIHeads
 from tests.model.test_network import BATCHES
 
 Model = Callable[..., MaskGuidedPersonSearch]
 Target = Callable[..., dict[str, Any]]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/extend/head.md"
 
 FIELD = {"pooling": "max", "embedding_norm": True, "embedding_features": "res4_res5"}
 """What NAE and SeqNet have besides their heads."""
@@ -231,3 +235,21 @@ def test_a_detection_weighs_by_its_score_in_similarities_and_a_query_does_not(sm
     assert len(boxes) > 1
     torch.testing.assert_close(found.embeddings, expected.embeddings * expected.scores[:, None])
     torch.testing.assert_close(weighted.embed(image, boxes), plain.embed(image, boxes))
+
+
+@pytest.mark.parametrize("batch", list(BATCHES))
+def test_the_head_of_the_documentation_trains_and_detects(
+    small_model: Model, images: list[Tensor], target: Target, monkeypatch: pytest.MonkeyPatch, batch: str
+) -> None:
+    """docs/extend/head.md as printed; for `build_model` it stands in the place of the single head."""
+    names = {"__name__": "added_head", "HEADS": {}, "Head": Head}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)
+    monkeypatch.setitem(HEADS, "single", names["HEADS"]["cosine"])
+    model = small_model(box_score_threshold=0.0)
+    losses = model(images, [target(pids, masks=masks) for pids, masks in BATCHES[batch]])
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    total_loss(losses).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    found = model.eval()(images)
+    assert all(len(one.boxes) > 0 for one in found)
