@@ -135,6 +135,7 @@ class TrainConfig:
     weight_decay: float = _setting(5e-4, low=0, high=10**3)  # [OIM] of weights; norms do not decay
     bias_lr_factor: float = _setting(2.0, above=0, high=10**3)  # [OIM] biases learn twice as fast ...
     bias_weight_decay: float = _setting(0.0, low=0, high=10**3)  # [OIM] ... and do not decay
+    activation_checkpointing: bool = _setting(False)  # [ours] compute twice to keep less; same results
     gradient_clip: float = _setting(0.0, low=0, high=10**9)  # [ours] largest gradient norm; 0 = not limited
     precise_bn_images: int = _setting(0, low=0, high=10**6)  # [ours] at the end; 0 = running averages
 

@@ -90,6 +90,7 @@ def _network(config: TrainConfig, num_pids: int, *, pretrained: str) -> MaskGuid
         frozen_stages=config.frozen_stages,
         freeze_batch_norm=config.freeze_batch_norm,
     )
+    stem.recompute = res5.recompute = config.activation_checkpointing
     rpn = build_rpn(
         stem.channels[-1],
         channels=config.rpn_channels,

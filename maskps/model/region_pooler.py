@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskps.model.precision import max_over_cells, mean_over_cells
+from maskps.model.recomputing import recomputed
 from maskps.model.roi_align import RegionGrid
 from maskps.model.stages import Res5
 
@@ -49,7 +50,10 @@ class RegionPooler:
 
     def res5(self, res5: Res5, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Returns F_p (R, C5, m, m): `res5(self.align(features, boxes))` up to rounding, in less time."""
-        return res5.pool(features, self._grid(features, boxes, STRIDE))
+        grid = self._grid(features, boxes, STRIDE)
+        if res5.recompute:
+            return recomputed(res5.pool, features, grid, part=res5)
+        return res5.pool(features, grid)
 
     def over_cells(self, regions: Tensor) -> Tensor:
         """Returns (R, C), float32 or wider, of regions (R, C, m, m)."""

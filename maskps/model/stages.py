@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from maskps.model.recomputing import recomputed
 from maskps.model.roi_align import RegionGrid
 
 
@@ -16,9 +17,11 @@ class Stem(nn.Module):
         channels: of the outputs of the four groups. The last three have strides 4, 8 and 16.
         groups: all modules in the order of the forward pass, in four groups: conv1 to res4 of a ResNet;
             `frozen_stages` freezes the first of them.
+        recompute: keep the outputs of the groups only; the backward pass computes the rest again.
     """
 
     channels: tuple[int, int, int, int]
+    recompute = False
 
     @property
     def groups(self) -> list[list[nn.Module]]:
@@ -33,8 +36,8 @@ class Stem(nn.Module):
         outputs = []
         features = images
         for group in self.groups:
-            for module in group:
-                features = module(features)
+            part = nn.Sequential(*group)
+            features = recomputed(part, features, part=part) if self.recompute else part(features)
             outputs.append(features)
         return outputs
 
@@ -48,9 +51,13 @@ class Res5(nn.Module):
 
     `forward` takes regions of the stem's features (R, C4, 14, 14) and returns F_p (R, `out_channels`, 7, 7).
     Parameters have torchvision's names; the stem has none of the same name.
+
+    Attributes:
+        recompute: keep F_p only; the backward pass computes the rest again, RoIAlign included.
     """
 
     out_channels: int
+    recompute = False
 
     def pool(self, features: Tensor, grid: RegionGrid) -> Tensor:
         """Returns `self(grid.pool(features))`, up to rounding; override it if there is a cheaper way.

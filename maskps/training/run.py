@@ -327,6 +327,7 @@ def check_resumable(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:
 
 _HARMLESS = {
     "num_workers",
+    "activation_checkpointing",
     "checkpoint_every",
     "keep_checkpoints",
     "eval_every",

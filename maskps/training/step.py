@@ -192,5 +192,6 @@ def memory_error(error: BaseException, where: str, device: torch.device) -> Trai
         where,
         expected=f"enough memory on {device}",
         found=(str(error).splitlines() or ["too little of it"])[0],
-        hint="lower batch_size (and raise accumulate as much), shorter_side or rois_per_image",
+        hint="set activation_checkpointing=true, or lower batch_size (and raise accumulate as much), "
+        "shorter_side or rois_per_image",
     )
