@@ -148,6 +148,13 @@ def print_result_file(title: str, results: ResultFile) -> None:
             f"backgrounds {moved.between_backgrounds:.3f}, of two persons {moved.between_persons:.3f}; "
             f"{moved.persons:,} persons before {moved.backgrounds} backgrounds each"
         )
+    print_terms(results.source.terms)
+
+
+def print_terms(terms: str | None) -> None:
+    """Writes on which terms the weights that were used may be used, if any are known."""
+    if terms:
+        echo(f"data terms: {terms}")
 
 
 def print_mask_quality(quality: MaskQuality) -> None:

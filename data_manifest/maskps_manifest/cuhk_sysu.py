@@ -33,6 +33,9 @@ TRAIN_IMAGES_WITHOUT_LABELED = 1_490
 TRAIN_APPEARANCES = 15_088
 """C. Entries of Train.mat. Three of them are duplicates or match no box, so 15,085 persons are labeled."""
 
+TERMS = "its authors give it out for academic use only"
+"""README of ShuangLI59/person_search: "Request the dataset from ... (academic only)"."""
+
 QUERIES = 2_900
 """R. The same queries in the same order in all six TestG files, one per test identity."""
 

@@ -18,3 +18,6 @@ TRAIN_IDENTITIES = 483
 
 QUERIES = 2_057
 """Lines of query_info.txt."""
+
+TERMS = "its authors name no licence; ask them before any use but research"
+"""README of liangzheng06/PRW-baseline and the page of the data set ask for a citation, and say no more."""

@@ -63,6 +63,7 @@ class Published:
         train_identities: number of training identities.
         test_identities: number of test identities, None if it was not published.
         names: returns the published names of all scenes; None if they were not published.
+        terms: on which terms it may be used.
     """
 
     name: str
@@ -71,6 +72,12 @@ class Published:
     train_identities: int
     test_identities: int | None = None
     names: Callable[[], Set[str]] | None = None
+    terms: str = ""
+
+    @property
+    def weight_terms(self) -> str:
+        """What the users of weights that were trained on it should know."""
+        return f"trained on {self.name}: {self.terms}"
 
 
 def _no_protocols(root: Path) -> tuple[str, ...]:

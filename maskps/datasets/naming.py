@@ -1,11 +1,11 @@
-"""What a data set may be called: a published name only if the published counts agree."""
+"""What a data set may be called, and on which terms it may be used: by its published counts and names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from maskps.datasets.cuhk_sysu.layout import SYNTHETIC_RECORD
-from maskps.datasets.dataset_format import Published
+from maskps.datasets.dataset_format import CUT_RECORD, Published
 from maskps.datasets.formats import FORMATS
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps_manifest.counts import Counts
@@ -23,6 +23,23 @@ def data_name(dataset: PersonSearchDataset) -> str:
     if one is not None and one.published is not None and _is_published(dataset, one.published):
         return one.published.name
     return f"'{name}' (layout: {one.name if one else dataset.kind})"
+
+
+def weight_terms(dataset: PersonSearchDataset) -> str:
+    """Returns the terms of weights that are trained on these data; "" if they are not a published set.
+
+    A published set is recognised by its counts and names, in any format; a part of it that `maskps-data cut`
+    wrote, by its names.
+    """
+    if has_synthetic_record(dataset.root):
+        return ""
+    names = {*dataset.train.names.tolist(), *dataset.test.names.tolist()}
+    is_cut = (dataset.root / CUT_RECORD).is_file()
+    for published in (one.published for one in FORMATS.values() if one.published is not None):
+        is_part = is_cut and published.names is not None and names <= published.names()
+        if is_part or _is_published(dataset, published):
+            return published.weight_terms
+    return ""
 
 
 def has_synthetic_record(root: Path) -> bool:

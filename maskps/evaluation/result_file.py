@@ -2,7 +2,7 @@
 
 {"format": "maskps-results", "version": 1,
  "data": {"kind", "name", "synthetic", "fingerprint"},
- "source": {"run", "detections" (one or both), "masks", "recipe", "step"},
+ "source": {"run", "detections" (one or both), "masks", "recipe", "step", "terms"},
  "results": [the keys of `ProtocolResult.to_dict()`, ...],
  "detection": {"all": {the keys of `DetectionResult.to_dict()`}, "labeled": {...}},
  "mask_quality": {the fields of `MaskQuality`}, "background_sensitivity": {those of `BackgroundSensitivity`};
@@ -69,6 +69,7 @@ class ResultSource:
         masks: whether the network was trained with masks.
         recipe: name of its settings.
         step: training steps after which its weights were saved.
+        terms: on which terms its weights may be used, as its training data demand.
     """
 
     run: str | None = None
@@ -76,6 +77,7 @@ class ResultSource:
     masks: bool | None = None
     recipe: str | None = None
     step: int | None = None
+    terms: str | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -115,6 +115,11 @@ class Sources:
     measured: tuple[Measured, ...]
     grids: tuple[Grid, ...]
 
+    @property
+    def terms(self) -> list[str]:
+        """On which terms the weights behind the results may be used, each once."""
+        return list(dict.fromkeys(one.file.source.terms for one in self.measured if one.file.source.terms))
+
     def data_keys(self) -> list[DataKey]:
         """Returns the data sets, those with published numbers first, then in order of appearance."""
         keys = dict.fromkeys([one.data for one in self.measured] + [one.data for one in self.grids])

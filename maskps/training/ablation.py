@@ -318,7 +318,7 @@ class _Grid:
             measured = self.measures.measure(
                 predictor,
                 dataset,
-                has_mask_loss=run.config.masks and run.config.mask_weight > 0,
+                has_mask_loss=run.has_mask_branch,
                 progress=reports("measuring with outlines:"),
             )
         return CellResult(cell.row, cell.seed, *_masked(dataset, self.subsets[cell]), search, measured)

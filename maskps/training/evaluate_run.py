@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from maskps.datasets import open_dataset
+from maskps.errors import TrainingError
 from maskps.evaluation.background import Cutout, measure_background_sensitivity, plan_cutouts
 from maskps.evaluation.detections_file import MARK, write_detections
 from maskps.evaluation.extraction import Extraction, parts_folder
@@ -25,6 +27,8 @@ from maskps.model.processes import Processes, open_device, open_processes, own_d
 from maskps.structures import PersonSearchDataset
 from maskps.training.trained import Run, load_run
 
+_logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class NetworkOptions:
@@ -36,7 +40,8 @@ class NetworkOptions:
         gt_boxes: take the annotated persons as detections.
         save_detections: file for the detections, which is replaced if the scoring options say `force`.
         outlines: called with the data set; returns outlines of its persons. The masks of those whose outline
-            the run did not train with are predicted and measured (`measure_masks`).
+            the run did not train with are predicted and measured (`measure_masks`), if its mask branch was
+            trained.
         background_sensitivity: also measure how far embeddings depend on the background, with the outlines of
             test images (`measure_background_sensitivity`).
     """
@@ -71,8 +76,8 @@ def evaluate_run(
 
     Raises:
         MaskpsError: as `task_of_dataset`, `load_run`, `Extraction`, `score` and `options.outlines`; a file to
-            write exists or cannot be written; outlines, but only such as the run trained with. All but
-            broken images is checked before the first image is read.
+            write exists or cannot be written; outlines, but only such as the run trained with, or a mask
+            branch that was not trained. All but broken images is checked before the first image is read.
     """
     place = own_device(open_device(device))
     with open_processes(place) as processes:
@@ -97,7 +102,8 @@ def evaluate_run(
             detections=None if options.save_detections is None else scoring.recorded(options.save_detections),
             masks=work.network.info.persons_with_mask > 0,
             recipe=work.network.recipe,
-            step=work.network.step,
+            step=None if work.network.info.origin else work.network.step,
+            terms=work.network.info.terms or None,
         ),
         results=score(work.task, detections, scoring, feature=options.feature),
         detection={} if options.gt_boxes else score_detector(work.task, detections, scoring),
@@ -137,9 +143,11 @@ def _prepare(
     network = load_run(run, device=place, checkpoint=options.checkpoint)
     outlines = cutouts = None
     if options.outlines is not None:
-        outlines = options.outlines(dataset).without_images(network.info.images_with_masks, dataset)
-        check_not_empty(outlines)
-        cutouts = plan_cutouts(dataset, outlines) if options.background_sensitivity else None
+        _check_mask_branch(run, network, is_needed=not options.background_sensitivity)
+        drawn = options.outlines(dataset).without_images(network.info.images_with_masks, dataset)
+        check_not_empty(drawn)
+        outlines = drawn if network.has_mask_branch else None
+        cutouts = plan_cutouts(dataset, drawn) if options.background_sensitivity else None
     methods = [METHODS[name] for name in scoring.methods]
     unit_length = not any(method.is_distance for method in methods)
     extraction = Extraction(
@@ -153,3 +161,18 @@ def _prepare(
         processes=processes,
     )
     return _Work(dataset, task, network, extraction, outlines, cutouts)
+
+
+def _check_mask_branch(run: Path, network: Run, *, is_needed: bool) -> None:
+    """Checks that the mask branch was trained: else an error, or a warning if its masks can be left out."""
+    if network.has_mask_branch:
+        return
+    if not is_needed:
+        _logger.warning("The mask branch of %s was not trained; its masks are not measured.", run)
+        return
+    raise TrainingError(
+        f"--outlines with {run}",
+        expected="a network whose masks can be measured",
+        found="the mask branch was not trained",
+        hint="leave out --outlines, or add --background-sensitivity, which needs no mask branch",
+    )

@@ -1,6 +1,6 @@
 """The folder of a training run.
 
-RUN/run.json                the data it trains on: `RunInfo`
+RUN/run.json                the data it trains on, or where its weights come from: `RunInfo`
 RUN/config.toml             every setting
 RUN/metrics.jsonl           one line per step: losses and rate; the same bytes for the same seed
 RUN/timing.jsonl            one line per epoch: seconds, and how many of them were spent waiting for images
@@ -27,6 +27,7 @@ import torchvision
 
 import maskps
 from maskps.config import TrainConfig, read_config, write_config
+from maskps.datasets.naming import weight_terms
 from maskps.errors import ConfigError, InputFileError, TrainingError, shown_value
 from maskps.io.files import read_record, write_json
 from maskps.model.network import MaskGuidedPersonSearch
@@ -40,7 +41,7 @@ from maskps.training.checkpoint import (
 from maskps.training.data import SceneDataset, images_per_step, steps_per_epoch
 
 FORMAT = "maskps-run"
-VERSION = 2
+VERSION = 3
 RECORD = "run.json"
 CONFIG, METRICS, TIMING, EVALUATIONS = "config.toml", "metrics.jsonl", "timing.jsonl", "evaluations.jsonl"
 
@@ -62,6 +63,9 @@ class RunInfo:
         images_per_step: over all micro-batches and processes.
         steps: of the whole run.
         versions: of maskps, Python, torch and torchvision when the run started.
+        terms: on which terms the weights may be used, as the training data demand; "" if none are known.
+        origin: of weights that `maskps import-weights` read: "network", "file" and "sha256" of the file. Such
+            a run has no steps and no scenes. Empty for a run of `maskps train`.
     """
 
     dataset: str
@@ -75,6 +79,8 @@ class RunInfo:
     steps_per_epoch: int
     steps: int
     versions: dict[str, str]
+    terms: str
+    origin: dict[str, str]
 
     @classmethod
     def of(cls, scenes: SceneDataset, *, processes: int = 1) -> RunInfo:
@@ -98,13 +104,20 @@ class RunInfo:
             images_per_step=images,
             steps_per_epoch=per_epoch,
             steps=per_epoch * scenes.config.epochs,
-            versions={
-                "maskps": maskps.__version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-            },
+            versions=own_versions(),
+            terms=weight_terms(scenes.dataset),
+            origin={},
         )
+
+
+def own_versions() -> dict[str, str]:
+    """Returns the versions that a run records."""
+    return {
+        "maskps": maskps.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+    }
 
 
 def write_run_files(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:
@@ -290,7 +303,7 @@ def check_resumable(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:
     How a step's images are split into micro-batches and processes may differ.
 
     Raises:
-        TrainingError: no run, or other data.
+        TrainingError: no run, imported weights, or other data.
         ConfigError: other settings.
         InputFileError: as `read_run_files`.
     """
@@ -299,6 +312,13 @@ def check_resumable(run_dir: Path, info: RunInfo, config: TrainConfig) -> None:
             run_dir, expected="a run to resume", found=f"no {RECORD}", hint="start it without --resume"
         )
     old_info, old_config = read_run_files(run_dir)
+    if old_info.origin:
+        raise TrainingError(
+            run_dir,
+            expected="a run of maskps train",
+            found=f"weights that were imported from {old_info.origin['file']}",
+            hint="evaluate them with maskps eval, or train in another folder",
+        )
     same_split = dataclasses.replace(
         config, batch_size=old_config.batch_size, accumulate=old_config.accumulate
     )

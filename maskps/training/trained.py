@@ -51,8 +51,18 @@ class Run:
         return build_predictor(self.config, self.model, self.device, feature=feature, unit_length=unit_length)
 
     @property
+    def has_mask_branch(self) -> bool:
+        """Whether the mask branch was trained. Otherwise its masks are those of random weights."""
+        return self.config.masks and self.config.mask_weight > 0
+
+    @property
     def recipe(self) -> str | None:
-        """The name of maskps's recipe with these settings, apart from seed and masks; else None."""
+        """The name of maskps's recipe with these settings, apart from seed and masks; else None.
+
+        For imported weights, the network that they are of.
+        """
+        if self.info.origin:
+            return f"{self.info.origin['network']}, imported"
         for name in recipe_names():
             one = dataclasses.replace(load_config(name), seed=self.config.seed, masks=self.config.masks)
             if not differing_settings(one, self.config):

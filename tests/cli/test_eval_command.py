@@ -26,7 +26,7 @@ from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkp
 from maskps.training.run import read_run_files, write_run_files
 from maskps_cli.main import main
 
-SETTINGS = ["pretrained=none", "masks=false", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
+SETTINGS = ["pretrained=none", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
 SIZES = ["--gallery-size", "4", "--gallery-size", "6", "--gallery-size", "all", "--subset", "occlusion"]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,7 +41,7 @@ def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     config = load_config("tiny", SETTINGS)
-    info = RunInfo.of(SceneDataset(open_dataset(few_scenes), None, config))
+    info = RunInfo.of(SceneDataset(open_dataset(few_scenes), None, replace(config, masks=False)))
     model = build_model(config, info.num_pids)
     with torch.no_grad():
         model.roi_heads.box_head.classifier.bias += torch.tensor([0.0, 1.0])
@@ -135,7 +135,7 @@ def test_annotated_boxes_leave_no_query_undetected(few_scenes: Path, network: Pa
 def test_outlines_measure_the_masks_of_persons_that_training_did_not_use(
     few_scenes: Path, network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run trained without masks, so all outlines of training images count."""
+    """The run had no outlines, so all outlines of training images count."""
     drawn, out = few_scenes / "truth" / "labelme", tmp_path / "r.json"
     asked = ("eval", few_scenes, "--run", network, "--gallery-size", "6", "--outlines", drawn)
     result = run(*asked, "--out", out)
@@ -177,6 +177,36 @@ def test_background_sensitivity_is_measured_with_outlines_of_test_persons(
     assert of_training.exit_code == 1 and "in test images" in of_training.stderr
     without = run(*asked)
     assert without.exit_code == 2 and "--outlines DIR" in without.stderr
+
+
+def test_masks_of_a_branch_that_was_not_trained_are_not_measured(
+    few_scenes: Path, network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    info, config = read_run_files(network)
+    untrained = tmp_path / "run"
+    shutil.copytree(network, untrained)
+    write_run_files(untrained, info, replace(config, masks=False))
+    drawn = few_scenes / "truth" / "labelme_test"
+    asked = ("eval", few_scenes, "--run", untrained, "--gallery-size", "6", "--outlines", drawn)
+    refused = run(*asked)
+    assert refused.exit_code == 1 and "the mask branch was not trained" in refused.stderr
+    result = run(*asked, "--background-sensitivity", "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert "mask_quality" not in content and content["background_sensitivity"]["sensitivity"] > 0
+    assert "was not trained" in caplog.text
+
+
+def test_the_data_terms_of_the_weights_are_shown(few_scenes: Path, network: Path, tmp_path: Path) -> None:
+    info, config = read_run_files(network)
+    asked = ("eval", few_scenes, "--gallery-size", "6", "--run")
+    assert info.terms == "" and "data terms" not in run(*asked, network).stdout
+    bound, out = tmp_path / "run", tmp_path / "r.json"
+    shutil.copytree(network, bound)
+    write_run_files(bound, replace(info, terms="trained on a set: not for sale"), config)
+    result = run(*asked, bound, "--out", out)
+    assert "data terms: trained on a set: not for sale" in result.stdout
+    assert read_results(out).source.terms == "trained on a set: not for sale"
 
 
 def test_a_folder_without_outlines_of_these_images_is_an_error(

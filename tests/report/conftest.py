@@ -78,11 +78,12 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         data: ResultData = CUHK,
         masks: bool | None = True,
         detection: Mapping[str, DetectionResult] | None = None,
+        terms: str | None = None,
         **measured: Any,
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        source = ResultSource(run=name, masks=masks, recipe="paper", step=11206)
+        source = ResultSource(run=name, masks=masks, recipe="paper", step=11206, terms=terms)
         results = ResultFile(data, source, tuple(lines or [make_line()]), detection or {}, **measured)
         write_results(folder / "results.json", results)
         return folder

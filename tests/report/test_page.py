@@ -63,6 +63,13 @@ def test_measured_rows_stand_below_the_published_ones_of_the_same_data(
     assert float(rows[10]["mAP"]) == 0.863 and float(rows[11]["mAP"]) == 0.4375
 
 
+def test_the_data_terms_of_weights_stand_once_on_the_page(write_run: WriteRun, tmp_path: Path) -> None:
+    runs = [write_run(name, terms="trained on a set: not for sale") for name in ("a", "b")]
+    write_report([*runs, write_run("c")], tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("trained on a set: not for sale") == page.count("Data terms of weights") == 1
+
+
 def test_a_synthetic_set_never_stands_with_published_numbers(write_run: WriteRun, tmp_path: Path) -> None:
     runs = [write_run("real"), write_run("rendered", data=SYNTHETIC)]
     write_report(runs, tmp_path / "r.html", files=tmp_path / "files")

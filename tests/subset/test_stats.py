@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskps.datasets.naming import data_name, published_like
+from maskps.datasets.naming import data_name, published_like, weight_terms
 from maskps.structures import PersonSearchDataset, SceneTable
 from maskps.subset import (
     build_subset,
@@ -190,3 +190,17 @@ def test_synthetic_data_are_called_so_whatever_their_counts(
 ) -> None:
     (tmp_path / "synth.json").write_text("{}")
     assert data_name(replace(published, root=tmp_path)) == f"synthetic data '{tmp_path.name}'"
+
+
+def test_weights_carry_the_terms_of_published_data_and_of_parts_of_them(
+    published: PersonSearchDataset, street: PersonSearchDataset, tmp_path: Path
+) -> None:
+    terms = weight_terms(published)
+    assert terms == f"trained on CUHK-SYSU: {cuhk_sysu.TERMS}" and "academic" in terms
+    assert weight_terms(replace(published, kind="coco", root=tmp_path)) == terms
+    part = replace(published, train=published.train.select(np.arange(9)), root=tmp_path)
+    assert weight_terms(part) == weight_terms(street) == ""
+    (tmp_path / "cut.json").write_text("{}")
+    assert weight_terms(part) == terms and weight_terms(replace(street, root=tmp_path)) == ""
+    (tmp_path / "synth.json").write_text("{}")
+    assert weight_terms(part) == weight_terms(replace(published, root=tmp_path)) == ""

@@ -51,7 +51,7 @@ def test_the_table_and_the_queue_are_in_the_checkpoint(run: Path) -> None:
 
 def test_the_record_says_what_was_trained_on_what(run: Path, dataset: PersonSearchDataset) -> None:
     record = json.loads((run / "run.json").read_text())
-    assert (record["format"], record["version"]) == ("maskps-run", 2)
+    assert (record["format"], record["version"]) == ("maskps-run", 3)
     assert record["images_with_masks"] == ["s0.jpg", "s4.jpg"]
     assert record["fingerprint"] == dataset.fingerprint
     assert set(record["versions"]) == {"maskps", "python", "torch", "torchvision"}

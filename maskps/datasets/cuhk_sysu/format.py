@@ -78,5 +78,6 @@ CUHK_SYSU = DatasetFormat(
         published.TRAIN_IDENTITIES,
         published.QUERIES,  # every query is an identity of its own
         published.published_names,
+        published.TERMS,
     ),
 )

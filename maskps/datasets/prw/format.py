@@ -49,5 +49,7 @@ PRW = DatasetFormat(
     write=_write,
     protocol_names=lambda root: (WHOLE_TEST_SET,) if (root / files.QUERY_FILE).is_file() else (),
     read_protocol=lambda dataset, name: read_prw_protocol(dataset),
-    published=Published("PRW", published.TRAIN, published.TEST, published.TRAIN_IDENTITIES),
+    published=Published(
+        "PRW", published.TRAIN, published.TEST, published.TRAIN_IDENTITIES, terms=published.TERMS
+    ),
 )
