@@ -10,6 +10,7 @@ from maskps.training.ablation import Cell, GridPlan, GridReport, parse_seeds, ru
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.evaluate_run import NetworkOptions, evaluate_run
+from maskps.training.import_weights import ImportedWeights, import_weights
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import RunInfo
@@ -22,6 +23,7 @@ __all__ = [
     "DryRun",
     "GridPlan",
     "GridReport",
+    "ImportedWeights",
     "NetworkOptions",
     "Run",
     "RunInfo",
@@ -31,6 +33,7 @@ __all__ = [
     "TrainResult",
     "dry_run",
     "evaluate_run",
+    "import_weights",
     "initial_predictor",
     "is_first_process",
     "load_config",
