@@ -155,8 +155,8 @@ def _ours(name: str, parts: list[Tensor], unused: dict[str, str], theirs: tuple[
     if name.startswith(_REGRESSORS):
         rows = len(first) // 2
         unused[f"{theirs[0]}, rows 0 to {rows - 1}"] = "boxes of the background"
-        return first[rows:].clone()
-    return torch.cat(parts)
+        return first[rows:]
+    return torch.cat(parts) if len(parts) > 1 else first
 
 
 def _error(where: Path, entries: Iterable[str], problems: Mapping[str, list[str]]) -> InputFileError:

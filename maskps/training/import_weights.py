@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from maskps.io.files import explained_reading, open_file
 from maskps.io.folders import check_replaceable, folder_written_atomically
 from maskps.model.build import build_model
 from maskps.model.seqnet_weights import TABLE, read_seqnet_state, sizes_of_state
-from maskps.model.tensor_files import read_tensors
+from maskps.model.tensor_files import read_tensors, sha256_of
 from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
 from maskps.training.run import RECORD, RunInfo, own_versions, write_run_files
 from maskps_manifest import cuhk_sysu, prw
@@ -33,7 +33,7 @@ _OTHER_TERMS = "trained on data that the file does not name: ask those who train
 _WHAT = "a checkpoint of SeqNet: a file of tensors, as its train.py writes it"
 _TRAINING_STATE = "state of the training"
 
-_SETTINGS: dict[str, Any] = {
+SEQNET_SETTINGS: dict[str, Any] = {
     "frozen_stages": 1,
     "freeze_batch_norm": "none",
     "head": "sequential",
@@ -115,10 +115,10 @@ def import_weights(
     check_replaceable(run_dir, record=RECORD, force=force)
     entries, training_state = _entries_of(file)
     rows, queue = sizes_of_state(entries)
-    config = TrainConfig(**_SETTINGS, oim_queue_length=queue)
+    config = TrainConfig(**SEQNET_SETTINGS, oim_queue_length=queue)
     own = build_model(dataclasses.replace(config, pretrained="none"), rows).state_dict()
     weights = read_seqnet_state(entries, own, where=file)
-    data = _data_of(rows, data, file)
+    data = data_of_table(rows, data, file)
     published = FORMATS[data].published if data in FORMATS else None
     info = RunInfo(
         dataset=data,
@@ -163,19 +163,20 @@ def _entries_of(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return dict(entries), dict.fromkeys(beside, _TRAINING_STATE)
 
 
-def _data_of(rows: int, data: str | None, file: Path) -> str:
-    """Returns the data that a table of so many rows is of, if that is what the user says."""
-    sets = [name for name, sizes in TABLE_ROWS.items() if rows in sizes]
-    if data == OTHER or (sets and data in (None, *sets)):
-        return data or sets[0]
+def data_of_table(rows: int, data: str | None, file: Path) -> str:
+    """Returns what weights with a table of so many rows were trained on; arguments as `import_weights`.
+
+    Raises:
+        ConfigError: no set has so many identities, or the one that the user names has not.
+    """
+    sizes = {name: own for name, own in TABLE_ROWS.items() if data in (None, name)}
+    fitting = [name for name, own in sizes.items() if rows in own]
+    if data == OTHER or fitting:
+        return data or fitting[0]
+    wanted = " or ".join(f"{size:,} rows for {name}" for name, own in sizes.items() for size in own)
     raise ConfigError(
         file if data is None else f"--data {data} with {file}",
-        expected=f"a table ({TABLE}) of "
-        + ", or ".join(
-            f"{' or '.join(f'{size:,}' for size in sizes)} rows, for {name}"
-            for name, sizes in TABLE_ROWS.items()
-            if data in (None, name)
-        ),
+        expected=f"a table (entry {TABLE}) of {wanted}",
         found=f"{rows:,} rows",
         hint="give --data other if the weights were trained on another data set",
     )
@@ -183,4 +184,4 @@ def _data_of(rows: int, data: str | None, file: Path) -> str:
 
 def _sha256(file: Path) -> str:
     with explained_reading(file, what=_WHAT), open_file(file) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(stream, stream.seek(0, io.SEEK_END))
