@@ -199,12 +199,15 @@ def random_oracle(
     min_size: int = 900,
     max_size: int = 1500,
     proposals: int = 300,
+    images: list[Tensor] | None = None,
 ) -> SeqNetOracle:
     """An oracle with random weights with which an image has detections; arguments as of `SeqNetOracle`.
 
-    Every batch norm has scales and shifts of its own and nearly the statistics of two random images: features
-    keep their magnitude. The outputs of the region proposal network and of the first head are scaled so that
-    their scores are spread out: in a `random_image`, some proposals pass 0.5 and some do not.
+    images: like those in which persons must be found, (3, H, W) float 0..1; by default two of `random_image`.
+
+    Every batch norm has scales and shifts of its own and nearly the statistics of `images`: features keep
+    their magnitude. The outputs of the region proposal network and of the first head are scaled so that
+    their scores are spread out: in such an image, some proposals pass 0.5 and some do not.
     """
     oracle = SeqNetOracle(table_size, queue_size, min_size=min_size, max_size=max_size, proposals=proposals)
     rng = torch.Generator().manual_seed(seed)
@@ -216,19 +219,18 @@ def random_oracle(
         elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.weight.uniform_(0.5, 1.5, generator=rng)
             module.bias.normal_(0, 0.2, generator=rng)
-    oracle.roi_heads.box_predictor["bbox_pred"][1].weight.mul_(
-        2
-    )  # boxes move: the second suppression has work
+    # boxes move: the second suppression has work
+    oracle.roi_heads.box_predictor["bbox_pred"][1].weight.mul_(3)
     for table in (oracle.roi_heads.reid_loss.lut, oracle.roi_heads.reid_loss.cq):
         table.copy_(F.normalize(table.normal_(generator=rng), dim=1))
-    _settle(oracle, seed, rng)
+    _settle(oracle, images or [random_image(1000 * seed + k, 120, 180) for k in range(2)], rng)
     return oracle
 
 
-def _settle(oracle: SeqNetOracle, seed: int, rng: torch.Generator) -> None:
-    """Set the statistics of the batch norms, and the scale of the output layers, from two random images."""
+def _settle(oracle: SeqNetOracle, like: list[Tensor], rng: torch.Generator) -> None:
+    """Set the statistics of the batch norms, and the scale of the output layers, from images."""
     heads, out = oracle.roi_heads, oracle.roi_heads.faster_rcnn_predictor
-    images, _ = oracle.transform([random_image(1000 * seed + k, 120, 180) for k in range(2)])
+    images, _ = oracle.transform(like)
     with _statistics_of_the_batch(oracle.backbone):
         oracle.backbone(images.tensors)
     features = oracle.backbone(images.tensors)

@@ -26,7 +26,7 @@ def shared() -> SeqNetOracle:
 
 @pytest.fixture(scope="module")
 def image() -> Tensor:
-    return random_image(16, HEIGHT, WIDTH)
+    return random_image(12, HEIGHT, WIDTH)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,15 @@ def test_some_proposals_become_detections_and_some_do_not(
     assert 3 <= len(found.boxes) < 40
     assert found.scores.min() > 0.5 and torch.equal(found.scores, found.scores.sort(descending=True).values)
     assert found.boxes.min() >= 0 and found.boxes[:, 2].max() <= width and found.boxes[:, 3].max() <= height
+
+
+def test_images_of_another_kind_have_detections_after_the_weights_were_set_by_them(
+    shared: SeqNetOracle,
+) -> None:
+    night = [0.05 * random_image(seed, HEIGHT, WIDTH) for seed in (1, 2)]
+    assert len(shared.gallery(night[0]).boxes) < 3
+    for_night = random_oracle(3, 7, 5, min_size=128, max_size=220, proposals=40, images=night)
+    assert 3 <= len(for_night.gallery(night[0]).boxes) < 40
 
 
 def test_boxes_are_in_the_pixels_of_the_image_given(
