@@ -18,7 +18,7 @@ from maskps.io.jpeg import hole_in_jpeg
 
 MAX_PIXELS_VARIABLE = "MASKPS_MAX_PIXELS"
 
-_MISSING = "copy the data set's images there again"
+_MISSING = "check the path, or copy the image there again"
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _TOO_WIDE = ("I", "F")
 _PIXELS_PER_BYTE = 8 * 64  # at most in a JPEG: a block of 8 x 8 pixels takes 1 bit or more
@@ -37,12 +37,28 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         InputFileError: the file is missing, cut off, not an image, has a hole (see `maskps.io.jpeg`), more
             pixels than `max_pixels()`, or pixels of 32 bits.
     """
+    with loaded_image(path) as image:
+        return np.array(as_rgb(image))
+
+
+@contextmanager
+def loaded_image(path: Path) -> Iterator[Image.Image]:
+    """Yields an image file as Pillow has it, all its pixels read; of an animation, the first picture.
+
+    Raises:
+        InputFileError: as `read_image`; also in place of what Pillow raises in the block.
+    """
     with _opened(path) as image:
         _check_head(image, path)
         _load(image, path)
-        if image.mode in _SIXTEEN_BITS:
-            return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-        return np.array(image.convert("RGB"))
+        yield image
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Returns an image in mode RGB; of 16 bits of grey, the upper 8 are taken."""
+    if image.mode in _SIXTEEN_BITS:
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def image_size(path: Path) -> tuple[int, int]:
