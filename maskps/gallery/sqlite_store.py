@@ -1,0 +1,515 @@
+"""The gallery in one SQLite file, searched exactly with NumPy.
+
+Tables:
+
+    meta(key, value)  the network as JSON; how often rows were removed or changed
+    source            one row per image or video
+    person            one row per person; its vector as float32, little endian
+
+Each `add` is one transaction that is on disk when the call returns (write-ahead log, full synchronisation),
+so a killed process loses at most the call it was in. Deleted content is overwritten with zeros.
+
+SQLite's locks do not work on network file systems: keep the file on a local disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputError
+from maskps.gallery.records import Network, PersonRow, Persons, Source, Where, check_unit_length
+from maskps.io.files import write_errors_explained
+
+BLOCK = 65_536
+"""Rows of vectors that are multiplied at once."""
+
+BUSY_SECONDS = 30.0
+"""How long a call waits for another process that writes."""
+
+VERSION = 1
+
+_APPLICATION_ID = 0x6D6B7073  # "mkps"
+_SIMILARITIES_AT_ONCE = 2**25
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value);
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL UNIQUE, kind TEXT NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, camera TEXT, started_at REAL,
+    state TEXT NOT NULL, read_until REAL
+);
+CREATE TABLE person (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, source INTEGER NOT NULL, frame_time REAL NOT NULL,
+    x0 REAL NOT NULL, y0 REAL NOT NULL, x1 REAL NOT NULL, y1 REAL NOT NULL, score REAL NOT NULL,
+    vector BLOB NOT NULL
+);
+CREATE INDEX person_of_source ON person (source);
+"""
+_SOURCE_FIELDS = ("path", "kind", "size", "mtime_ns", "sha256", "camera", "started_at", "state", "read_until")
+_SOURCE_COLUMNS = ", ".join(f"source.{name}" for name in (*_SOURCE_FIELDS, "id"))
+
+
+class SqliteStore:
+    """A `GalleryStore` in one file. Threads and processes may share the file; threads may share the object.
+
+    Args:
+        path: the file. It is created with mode 0600 if it is missing or empty and `network` is given.
+        network: the network in use; None takes the file's.
+
+    Raises:
+        As `maskps.gallery.open_store`.
+    """
+
+    def __init__(self, path: Path, network: Network | None = None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._rows = _Rows()
+        if path.is_dir():
+            raise _not_a_gallery(path, "a folder")
+        if network is None and not path.exists():
+            raise InputFileError(
+                path,
+                expected="a gallery",
+                found="no such file",
+                hint="check the path, or make the gallery with maskps gallery add",
+            )
+        with write_errors_explained(path):
+            os.close(os.open(path, os.O_RDWR | (os.O_CREAT if network else 0) | os.O_CLOEXEC, 0o600))
+        with _explained(path):
+            # The absolute path: SQLite gives names such as ":memory:" a meaning of its own.
+            self._db = sqlite3.connect(
+                path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self.network = self._opened(network)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def add(self, source: Source, persons: Persons) -> Source:
+        """As `GalleryStore.add`."""
+        self._check_dim("Persons.vectors", persons.vectors)
+        columns = (persons.frame_time, *persons.boxes.T, persons.scores)
+        vectors = np.ascontiguousarray(persons.vectors, "<f4")
+        with self._transaction("IMMEDIATE"):
+            added = self._put(source)
+            self._db.executemany(
+                "INSERT INTO person (source, frame_time, x0, y0, x1, y1, score, vector) "
+                f"VALUES ({added.id}, ?, ?, ?, ?, ?, ?, ?)",
+                zip(*(column.tolist() for column in columns), map(bytes, vectors), strict=True),
+            )
+        return added
+
+    def forget(self, where: Where | Sequence[int]) -> int:
+        """As `GalleryStore.forget`."""
+        with self._transaction("IMMEDIATE"):
+            ids = self.ids(where) if isinstance(where, Where) else where
+            removed = self._delete_persons("id IN (SELECT value FROM json_each(?))", _as_json(ids))
+            if isinstance(where, Where) and where.is_of_whole_sources:
+                chosen = [one.id for one in self.sources()] if where.sources is None else where.sources
+                gone = "DELETE FROM source WHERE id IN (SELECT value FROM json_each(?))"
+                self._db.execute(gone, (_as_json(chosen),))
+        with self._lock, _explained(self.path):
+            # The log still has the pages as they were.
+            is_busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise OutputError(
+                self.path,
+                expected="a gallery that no other process is reading, to erase the vectors from its log",
+                found=f"{removed} persons are removed, but another process still reads older pages",
+                hint=f"end that process and run the same command again, which erases {self.path.name}-wal",
+            )
+        return removed
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Where
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `GalleryStore.search`. A similarity is computed in float64 and rounded to float32."""
+        self._check_dim("the query's vectors", vectors)
+        check_unit_length("the query's vectors", vectors)
+        if k < 1:
+            raise ConfigError("k", expected="1 or more", found=str(k))
+        with self._transaction():
+            rows = self._current_rows()
+            return rows.search(vectors, k, self._matching(rows, where))
+
+    def ids(self, where: Where) -> NDArray[np.int64]:
+        """As `GalleryStore.ids`."""
+        with self._transaction():
+            rows = self._current_rows()
+            return rows.ids[self._matching(rows, where)]
+
+    def rows(self, ids: Sequence[int] | NDArray[np.int64]) -> list[PersonRow]:
+        """As `GalleryStore.rows`."""
+        with self._transaction():
+            found = self._db.execute(
+                f"SELECT person.id, frame_time, x0, y0, x1, y1, score, {_SOURCE_COLUMNS} "
+                "FROM person JOIN source ON source.id = person.source "
+                "WHERE person.id IN (SELECT value FROM json_each(?))",
+                (_as_json(ids),),
+            )
+            rows = {
+                row[0]: PersonRow(row[0], _source(row[7:]), row[1], (row[2], row[3], row[4], row[5]), row[6])
+                for row in found
+            }
+        return [rows[one] for one in self._checked(ids, rows)]
+
+    def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """As `GalleryStore.vectors`."""
+        with self._transaction():
+            query = "SELECT id, vector FROM person WHERE id IN (SELECT value FROM json_each(?))"
+            found = dict(self._db.execute(query, (_as_json(ids),)))
+        return _matrix([found[one] for one in self._checked(ids, found)], self.network.dim)
+
+    def sources(self) -> list[Source]:
+        """As `GalleryStore.sources`."""
+        with self._transaction():
+            return [
+                _source(row) for row in self._db.execute(f"SELECT {_SOURCE_COLUMNS} FROM source ORDER BY id")
+            ]
+
+    def count(self) -> int:
+        """As `GalleryStore.count`."""
+        with self._transaction():
+            return int(self._db.execute("SELECT count(*) FROM person").fetchone()[0])
+
+    def close(self) -> None:
+        """As `GalleryStore.close`. The last process to close it removes the log beside the file."""
+        with self._lock, _explained(self.path):
+            self._db.close()
+
+    def _opened(self, network: Network | None) -> Network:
+        """Returns the network of the file, which is filled with empty tables if it is new."""
+        with _explained(self.path):
+            found, version = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("application_id", "user_version")
+            )
+            is_new = not found and not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if is_new and network is None:
+            raise _not_a_gallery(self.path, "an empty file")
+        if not is_new and found != _APPLICATION_ID:
+            raise _not_a_gallery(self.path, "a SQLite file of another program")
+        if version > VERSION:
+            raise InputFileError(
+                self.path,
+                expected=f"a gallery of format {VERSION} or older",
+                found=f"format {version}",
+                hint="update maskps",
+            )
+        with _explained(self.path):
+            for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("secure_delete", "ON")):
+                self._db.execute(f"PRAGMA {name} = {value}")
+        with self._transaction("IMMEDIATE" if is_new else ""):
+            if is_new and network is not None:
+                self._create(network)
+            text = self._db.execute("SELECT value FROM meta WHERE key = 'network'").fetchone()[0]
+        kept = Network(**json.loads(text))
+        _check_network(self.path, kept, network)
+        return kept
+
+    def _create(self, network: Network) -> None:
+        """Makes the tables, unless another process was faster."""
+        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return
+        for statement in _TABLES.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        meta = (("network", json.dumps(dataclasses.asdict(network))), ("changes", 0))
+        self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+
+    @contextmanager
+    def _transaction(self, kind: str = "") -> Iterator[None]:
+        """One consistent state for all statements of the block, and all of its changes or none."""
+        with self._lock, _explained(self.path):
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute(f"BEGIN {kind}")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def _put(self, source: Source) -> Source:
+        """Writes a source's record, and returns it with its number."""
+        values = [getattr(source, name) for name in _SOURCE_FIELDS]
+        values[0] = os.fsencode(source.path)  # a name that is not UTF-8 cannot be TEXT
+        same_path = self._db.execute(
+            "SELECT id FROM source WHERE path = ? AND id IS NOT ?", (values[0], source.id)
+        ).fetchone()
+        if same_path:
+            self._delete_persons("source = ?", same_path[0])
+            self._db.execute("DELETE FROM source WHERE id = ?", same_path)
+        if source.id is None:
+            marks = ", ".join("?" * len(values))
+            done = self._db.execute(
+                f"INSERT INTO source ({', '.join(_SOURCE_FIELDS)}) VALUES ({marks})", values
+            )
+            return dataclasses.replace(source, id=done.lastrowid)
+        before = self._db.execute(
+            "SELECT camera, started_at FROM source WHERE id = ?", (source.id,)
+        ).fetchone()
+        if before is None:
+            raise OutputError(
+                source.path,
+                expected="a source that the gallery has",
+                found="another process has removed it, or reads the same file anew",
+                hint="add this file again",
+            )
+        assignments = ", ".join(f"{name} = ?" for name in _SOURCE_FIELDS)
+        self._db.execute(f"UPDATE source SET {assignments} WHERE id = ?", (*values, source.id))
+        if before != (source.camera, source.started_at):
+            self._count_change()
+        return source
+
+    def _delete_persons(self, condition: str, value: object) -> int:
+        removed = self._db.execute(f"DELETE FROM person WHERE {condition}", (value,)).rowcount
+        if removed:
+            self._count_change()
+        return removed
+
+    def _count_change(self) -> None:
+        self._db.execute("UPDATE meta SET value = value + 1 WHERE key = 'changes'")
+
+    def _current_rows(self) -> _Rows:
+        """Returns all persons: those in memory and what came since, or all anew after another change."""
+        changes = self._db.execute("SELECT value FROM meta WHERE key = 'changes'").fetchone()[0]
+        if changes != self._rows.changes:
+            self._rows = _Rows(changes)
+        found = self._db.execute(
+            "SELECT person.id, source, started_at + frame_time, score, vector "
+            "FROM person JOIN source ON source.id = person.source WHERE person.id > ? ORDER BY person.id",
+            (self._rows.last_id,),
+        )
+        while rows := found.fetchmany(self._rows.room):
+            self._rows.append(rows, self.network.dim)
+        return self._rows
+
+    def _matching(self, rows: _Rows, where: Where) -> NDArray[np.bool_]:
+        """Returns (n,) bool: the rows that meet all conditions."""
+        matching = np.ones(len(rows.ids), np.bool_)
+        if where.cameras is not None:
+            query = "SELECT id FROM source WHERE camera IN (SELECT value FROM json_each(?))"
+            cameras = json.dumps(where.cameras)
+            matching &= np.isin(rows.sources, [one for (one,) in self._db.execute(query, (cameras,))])
+        if where.sources is not None:
+            matching &= np.isin(rows.sources, where.sources)
+        if where.start is not None:
+            matching &= rows.at >= where.start
+        if where.end is not None:
+            matching &= rows.at < where.end
+        if where.min_score is not None:
+            matching &= rows.scores >= np.float32(where.min_score)
+        return matching
+
+    def _check_dim(self, where: str, vectors: NDArray[np.float32]) -> None:
+        if vectors.ndim != 2 or vectors.shape[1] != self.network.dim:
+            raise ConfigError(
+                where,
+                expected=f"{self.network.dim} numbers a vector, as in {self.path}",
+                found=f"shape {vectors.shape}",
+                hint="use the network that the gallery was made with",
+            )
+
+    def _checked(self, ids: Sequence[int] | NDArray[np.int64], found: dict) -> list[int]:
+        """Returns the numbers as a list, after a check that all were found."""
+        asked = [int(one) for one in ids]
+        missing = [one for one in asked if one not in found]
+        if missing:
+            raise ConfigError(
+                f"person {missing[0]}",
+                expected=f"a person of {self.path}",
+                found="no such number, or a forgotten person",
+                hint="search again: the numbers of persons are in the hits",
+            )
+        return asked
+
+
+class _Rows:
+    """The persons in memory, by number: columns, and vectors in blocks of up to `BLOCK` rows.
+
+    Attributes:
+        changes: the file's count of removals and changes when they were read.
+        ids, sources: (n,) int64.
+        at: (n,) float64; NaN if the time is not known.
+        scores: (n,) float32.
+        blocks: arrays (<= BLOCK, D) float32, n rows in all.
+    """
+
+    def __init__(self, changes: int = -1) -> None:
+        self.changes = changes
+        self.ids = np.zeros(0, np.int64)
+        self.sources = np.zeros(0, np.int64)
+        self.at = np.zeros(0, np.float64)
+        self.scores = np.zeros(0, np.float32)
+        self.blocks: list[NDArray[np.float32]] = []
+
+    @property
+    def last_id(self) -> int:
+        """The highest number; later persons have higher ones."""
+        return int(self.ids[-1]) if len(self.ids) else 0
+
+    @property
+    def room(self) -> int:
+        """How many rows fit into the last block, or into a new one if it is full."""
+        return BLOCK - (len(self.blocks[-1]) % BLOCK if self.blocks else 0)
+
+    def append(self, rows: list[tuple], dim: int) -> None:
+        """Adds at most `room` rows of (id, source, at, score, vector)."""
+        ids, sources, at, scores, vectors = zip(*rows, strict=True)
+        self.ids = np.concatenate([self.ids, np.array(ids, np.int64)])
+        self.sources = np.concatenate([self.sources, np.array(sources, np.int64)])
+        self.at = np.concatenate([self.at, np.array(at, np.float64)])  # None becomes NaN
+        self.scores = np.concatenate([self.scores, np.array(scores, np.float32)])
+        new = _matrix(vectors, dim)
+        if self.room < BLOCK:
+            new = np.concatenate([self.blocks.pop(), new])
+        self.blocks.append(new)
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, matching: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Returns (q, m) numbers and similarities of the best rows among those that match."""
+        chosen = np.flatnonzero(matching)
+        k = min(k, len(chosen))
+        ids = np.zeros((len(vectors), k), np.int64)
+        similarities = np.zeros((len(vectors), k), np.float32)
+        if not k:
+            return ids, similarities
+        step = max(1, _SIMILARITIES_AT_ONCE // len(chosen))
+        for start in range(0, len(vectors), step):
+            queries = np.ascontiguousarray(vectors[start : start + step], np.float32)
+            for query, products in enumerate(self._products(queries, matching), start):
+                best = self._best(vectors[query], k, chosen, products)
+                ids[query], similarities[query] = best
+        return ids, similarities
+
+    def _products(self, queries: NDArray[np.float32], matching: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Returns the (q, m) float32 products of queries and matching rows, as the processor rounds them."""
+        parts, start = [], 0
+        for block in self.blocks:
+            rows = np.flatnonzero(matching[start : start + len(block)])
+            start += len(block)
+            if 4 * len(rows) < len(block):  # cheaper to copy these rows than to multiply them all
+                parts.append(queries @ block[rows].T)
+            else:
+                products = queries @ block.T
+                parts.append(products if len(rows) == len(block) else products[:, rows])
+        return np.concatenate(parts, axis=1)
+
+    def _best(
+        self, query: NDArray[np.float32], k: int, chosen: NDArray[np.int64], products: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Returns (k,) numbers and similarities, best first, equal ones by number.
+
+        The sum of a product in float32 depends on the row's place in the matrix. So the rows that its error
+        could bring among the first k are computed again, each alone, in float64.
+        """
+        lowest = np.partition(products, len(products) - k)[len(products) - k]
+        error = len(query) * float(np.finfo(np.float32).eps)  # twice the bound of a sum of D products
+        rows = chosen[products >= lowest - error]
+        exact = np.concatenate(
+            [self._exact(query, rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)]
+        )
+        order = np.lexsort((rows, -exact))[:k]
+        return self.ids[rows[order]], exact[order]
+
+    def _exact(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Returns the (n,) products with these rows, in ascending order: a sum in float64, rounded once."""
+        ends = np.cumsum([len(block) for block in self.blocks])
+        bounds = np.searchsorted(rows, [0, *ends])
+        parts = [
+            block[rows[low:high] - (end - len(block))]
+            for block, end, low, high in zip(self.blocks, ends, bounds[:-1], bounds[1:], strict=True)
+        ]
+        products = np.concatenate(parts) * query.astype(np.float64)
+        return products.sum(axis=1).astype(np.float32)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns an error of SQLite into one that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _explanation(path, error) from error
+
+
+def _explanation(path: Path, error: sqlite3.Error) -> MaskpsError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind of error
+    if code == sqlite3.SQLITE_NOTADB:
+        return _not_a_gallery(path, "another kind of file")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return OutputError(
+            path,
+            expected="a gallery that no other process keeps locked",
+            found=f"locked for more than {BUSY_SECONDS:g} seconds",
+            hint="wait until the other process has finished, or end it",
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return OutputError(
+            path,
+            expected="a file and a folder to write to: reading a gallery needs a log beside it, too",
+            found=str(error),
+            hint="copy the gallery to a folder that you may write to",
+        )
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return OutputError(
+            path,
+            expected="a disk that works and has space",
+            found=str(error),
+            hint="free some space and run the same command again: what was added before is safe",
+        )
+    return InputFileError(
+        path,
+        expected="an undamaged gallery",
+        found=str(error),
+        hint="restore it from a copy, or make it again with maskps gallery add",
+    )
+
+
+def _not_a_gallery(path: Path, found: str) -> InputFileError:
+    return InputFileError(
+        path,
+        expected="a gallery, as maskps gallery add makes it",
+        found=found,
+        hint="check the path; give a new name to make a gallery",
+    )
+
+
+def _check_network(path: Path, kept: Network, network: Network | None) -> None:
+    """Raises ConfigError if the vectors of the two networks cannot be compared."""
+    name = kept.difference(network) if network else ""
+    if name:
+        raise ConfigError(
+            path,
+            expected=f"the network that the gallery was made with: {name} {getattr(kept, name)}",
+            found=f"{name} {getattr(network, name)}",
+            hint="use that network, or make a new gallery: vectors of two networks cannot be compared",
+        )
+
+
+def _source(row: Sequence) -> Source:
+    values = dict(zip((*_SOURCE_FIELDS, "id"), row, strict=True))
+    return Source(**values | {"path": os.fsdecode(values["path"])})
+
+
+def _matrix(vectors: Sequence[bytes], dim: int) -> NDArray[np.float32]:
+    return np.frombuffer(b"".join(vectors), "<f4").reshape(-1, dim)
+
+
+def _as_json(ids: Sequence[int] | NDArray[np.int64] | Sequence[int | None]) -> str:
+    return json.dumps([int(one) for one in ids if one is not None])
