@@ -20,6 +20,7 @@ from maskps.model import MaskGuidedPersonSearch, Predictor
 from maskps.model.box_deltas import apply_deltas
 from maskps.model.heads import HEADS, Head
 from maskps.model.roi_heads import RoIHeads
+from maskps.model.rois import proposals_with_mask
 from tests.model.test_network import BATCHES
 
 Model = Callable[..., MaskGuidedPersonSearch]
@@ -189,6 +190,8 @@ def test_both_heads_learn_each_on_the_boxes_it_sees(
     assert not refined[0].requires_grad
     losses = heads.losses([features], proposals, [one], [(64, 96)])
     assert losses["loss_mask"] > 0 and losses["loss_first_reg"] > 0
+    ((_, pids),) = heads.id_loss.take_pending()
+    assert pids.tolist() == [1, 1]
 
 
 def test_the_mask_branch_learns_on_the_second_heads_features_alone(
@@ -198,6 +201,40 @@ def test_the_mask_branch_learns_on_the_second_heads_features_alone(
     heads.losses([features], PROPOSALS, [target([1], masks=True)], [SIZE])["loss_mask"].backward()
     assert all(parameter.grad is None for parameter in heads.first.parameters())
     assert any(parameter.grad is not None for parameter in heads.res5.parameters())
+
+
+@pytest.mark.parametrize("mask_pooling", [False, True])
+def test_identities_and_masks_are_those_of_their_own_rois_in_a_batch(
+    small_model: Model, target: Target, mask_pooling: bool
+) -> None:
+    """Background lies between the persons of two images, and some persons have no mask."""
+    heads = small_model(head="norm_aware", mask_pooling=mask_pooling).roi_heads.eval()
+    heads.id_loss.train()
+    stages = [torch.randn(2, 256, 6, 8, generator=torch.Generator().manual_seed(0))]
+    targets = [target([-1, 1], masks=True), target([2, -1, 3], masks=True)]
+    proposals = [torch.tensor([[70.0, 0, 90, 30]]), torch.tensor([[98.0, 0, 118, 30]])]
+    rois = heads.sampler(proposals, targets)
+    heads.sampler = lambda *_: rois
+    losses = heads.losses(stages, proposals, targets, [(96, 128)] * 2)
+
+    ((embeddings, pids),) = heads.id_loss.take_pending()
+    regions = heads.region_features(stages, rois.boxes)
+    embedded = heads.embed(heads.pool(stages, rois.boxes, regions))
+    torch.testing.assert_close(embeddings, embedded[rois.is_foreground])
+    assert pids.tolist() == rois.pids[rois.is_foreground].tolist()
+    with_mask, branch = proposals_with_mask(rois, targets), heads.mask_branch
+    assert 0 < int(with_mask.sum()) < int(rois.is_foreground.sum()) < len(with_mask)
+    logits = branch.logits(stages, rois.boxes_of(with_mask), regions[with_mask])
+    torch.testing.assert_close(losses["loss_mask"], branch.loss(logits, with_mask, rois, targets))
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_regions_shift_by_half_a_cell_where_roi_align_is_not_aligned(
+    small_model: Model, features: Tensor, aligned: bool
+) -> None:
+    heads = small_model(roi_align_aligned=aligned).roi_heads.eval()
+    regions = roi_align(features, PROPOSALS, (14, 14), 1 / 16, sampling_ratio=2, aligned=aligned)
+    torch.testing.assert_close(heads.region_features([features], PROPOSALS), heads.res5(regions))
 
 
 def test_the_first_res5_starts_as_a_copy_of_the_second(small_model: Model) -> None:
