@@ -27,7 +27,7 @@ from maskps.errors import ConfigError, MaskpsError
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
 from maskps.evaluation.image_plan import ImageFeatures, ImagePlan
 from maskps.io.images import read_image
-from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.network import weights_digest
 from maskps.model.predictor import Predictor
 from maskps.model.processes import Processes
 from maskps.protocols.protocol import SearchProtocol
@@ -248,16 +248,6 @@ def _warn_of_others(folder: Path) -> None:
                 "none of them is running or to be resumed.",
                 folder, others, "" if others == 1 else "s", size / 1e6,
             )  # fmt: skip
-
-
-def weights_digest(model: MaskGuidedPersonSearch) -> str:
-    """Returns the sha256 (hex) of the network's weights and buffers."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _key(

@@ -22,7 +22,7 @@ class Embedding(nn.Module):
     def __init__(self, channels: Sequence[int], dim: int, *, norm: bool = False) -> None:
         super().__init__()
         widths = [dim] if len(channels) == 1 else [dim // 2, dim - dim // 2]
-        self.channels = list(channels)
+        self.channels, self.dim = list(channels), dim
         self.projections = nn.ModuleList(
             FullPrecisionLinear(width_in, width) for width_in, width in zip(channels, widths, strict=True)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -151,6 +152,16 @@ class MaskGuidedPersonSearch(nn.Module):
         for row, image in zip(tensors, images, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = (image - self.image_mean) / self.image_std
         return ImageList(tensors, [(image.shape[1], image.shape[2]) for image in images])
+
+
+def weights_digest(model: MaskGuidedPersonSearch) -> str:
+    """Returns the sha256 (hex) of the network's weights and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _round_up(size: int, multiple: int) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskps.boxes import clip_boxes
-from maskps.model.network import MaskGuidedPersonSearch
+from maskps.model.network import MaskGuidedPersonSearch, weights_digest
 from maskps.model.resize import Resize, resize_image
 from maskps.model.roi_heads import RoIDetections
 
@@ -52,7 +52,13 @@ class Predictor:
         weigh_by_score: multiply the features of a detection by its score, so that products with a query's
             are similarities weighted by confidence (SeqNet, Sec. "CWS"). Those of given boxes stay as they
             are.
+
+    Attributes:
+        recipe, terms: the name of the network's recipe, and on which terms its weights may be used; "" if
+            unknown. `Run.predictor` sets them.
     """
+
+    recipe, terms = "", ""
 
     def __init__(
         self,
@@ -74,6 +80,17 @@ class Predictor:
         self.feature = feature
         self.unit_length = unit_length
         self.weigh_by_score = weigh_by_score
+
+    @property
+    def weights(self) -> str:
+        """The sha256 (hex) of the network's weights."""
+        return weights_digest(self.model)
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a feature has."""
+        embedding = self.model.roi_heads.embedding
+        return embedding.dim if self.feature == "embedding" else sum(embedding.channels)
 
     def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
         """Returns the persons in an image (H, W, 3) uint8 RGB."""

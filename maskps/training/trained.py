@@ -48,7 +48,11 @@ class Run:
 
     def predictor(self, *, feature: Feature = "embedding", unit_length: bool = True) -> Predictor:
         """Returns a predictor with the image sizes of the training; arguments as `Predictor`."""
-        return build_predictor(self.config, self.model, self.device, feature=feature, unit_length=unit_length)
+        predictor = build_predictor(
+            self.config, self.model, self.device, feature=feature, unit_length=unit_length
+        )
+        predictor.recipe, predictor.terms = self.recipe or "", self.info.terms
+        return predictor
 
     @property
     def has_mask_branch(self) -> bool:

@@ -22,7 +22,9 @@ def image() -> np.ndarray:
 def test_detections_are_numpy_in_pixels_of_the_original(
     small_model: Model, image: np.ndarray, feature: str, length: int
 ) -> None:
-    found = Predictor(small_model(), 48, 100, feature=feature).detect(image)
+    predictor = Predictor(small_model(), 48, 100, feature=feature)
+    found = predictor.detect(image)
+    assert predictor.dim == length
     count = len(found.boxes)
     assert count > 0 and found.scores.shape == (count,) and found.embeddings.shape == (count, length)
     assert all(column.dtype == np.float32 for column in found)
@@ -47,6 +49,15 @@ def test_pooled_query_features_have_unit_length(small_model: Model, image: np.nd
     predictor = Predictor(small_model(), 48, 100, feature="pooled")
     features = predictor.embed(image, np.array([[10, 20, 50, 110]], np.float32))
     assert features.shape == (1, 512) and np.linalg.norm(features) == pytest.approx(1, rel=1e-5)
+
+
+def test_weights_have_a_digest_that_a_changed_number_changes(small_model: Model) -> None:
+    model = small_model()
+    before = Predictor(model).weights
+    assert before == Predictor(small_model()).weights and len(before) == 64
+    with torch.no_grad():
+        next(model.parameters())[0] += 1
+    assert Predictor(model).weights != before
 
 
 def test_no_boxes_give_no_features_and_no_masks(small_model: Model, image: np.ndarray) -> None:
