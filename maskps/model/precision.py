@@ -34,6 +34,11 @@ class FullPrecisionAnchors(AnchorGenerator):
         super().set_cell_anchors(torch.promote_types(dtype, torch.float32), device)
 
 
+def float32_or_wider(tensor: Tensor) -> Tensor:
+    """Returns the tensor in float32; in float64 if it is that already, so that a network can be checked."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def mean_over_cells(regions: Tensor) -> Tensor:
     """Returns the pooled features f_p (R, C) of F_p (R, C, m, m), float32 or wider."""
     return regions.mean(dim=(2, 3), dtype=torch.promote_types(regions.dtype, torch.float32))
@@ -61,7 +66,7 @@ def tf32_within(allowed: bool) -> Iterator[None]:
 
 def max_over_cells(regions: Tensor) -> Tensor:
     """Returns the maxima (R, C) of F_p (R, C, m, m), float32 or wider."""
-    return regions.amax(dim=(2, 3)).to(torch.promote_types(regions.dtype, torch.float32))
+    return float32_or_wider(regions.amax(dim=(2, 3)))
 
 
 class FullPrecisionNorm(nn.BatchNorm1d):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from maskps.losses.image_means import image_mean_weights
-from maskps.model.precision import FullPrecisionAnchors
+from maskps.model.precision import FullPrecisionAnchors, float32_or_wider
 from maskps.model.sampling import BalancedSampler
 
 
@@ -36,8 +36,8 @@ class ProposalHead(nn.Module):
         """Returns objectness (B, A, h, w) and deltas (B, 4 A, h, w) for each (B, C, h, w)."""
         hidden = [F.relu(self.conv(level)) for level in features]
         # Under autocast the convolutions are in bfloat16; all that follows, boxes and losses, is in float32.
-        objectness = [self.objectness(level).float() for level in hidden]
-        return objectness, [self.deltas(level).float() for level in hidden]
+        objectness = [float32_or_wider(self.objectness(level)) for level in hidden]
+        return objectness, [float32_or_wider(self.deltas(level)) for level in hidden]
 
 
 class ProposalNetwork(RegionProposalNetwork):

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from maskps.model.precision import float32_or_wider
+
 _CHUNK_ELEMENTS = 2**22
 """Upper limit of an intermediate product, in numbers: 16 MiB of float32."""
 
@@ -41,7 +43,7 @@ class RegionGrid:
         aligned: bool = True,
     ) -> None:
         self.map_size = map_size
-        corners = [_corners(rows.detach().float() * spatial_scale, aligned=aligned) for rows in boxes]
+        corners = [_corners(rows.detach(), spatial_scale, aligned=aligned) for rows in boxes]
         self.lines = [_weights(rows[:, 1], rows[:, 3], size, sampling_ratio, map_size[0]) for rows in corners]
         self.columns = [
             _weights(rows[:, 0], rows[:, 2], size, sampling_ratio, map_size[1]) for rows in corners
@@ -60,7 +62,7 @@ class RegionGrid:
         assert features.shape[2:] == (height, width), f"a grid for {self.map_size}, {tuple(features.shape)}"
         pooled = []
         with torch.autocast(features.device.type, enabled=False):
-            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            features = float32_or_wider(features)
             for image, lines, columns in zip(features, self.lines, self.columns, strict=True):
                 flat = image.permute(1, 2, 0).reshape(height, -1)
                 lines = lines[:, ::stride].to(features.dtype)
@@ -73,8 +75,9 @@ class RegionGrid:
         return torch.cat(pooled).permute(0, 3, 1, 2)
 
 
-def _corners(boxes: Tensor, *, aligned: bool) -> Tensor:
+def _corners(boxes: Tensor, scale: float, *, aligned: bool) -> Tensor:
     """Returns (r, 4): the regions of boxes in cells of the map, with the centre of its first cell at 0."""
+    boxes = float32_or_wider(boxes) * scale
     if aligned:
         return boxes - 0.5
     low, high = boxes.split(2, dim=1)
