@@ -24,6 +24,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, remove_small_boxes
 
 SECOND_NMS = 0.5
@@ -200,10 +201,13 @@ def random_oracle(
     max_size: int = 1500,
     proposals: int = 300,
     images: list[Tensor] | None = None,
+    last_norms: float = 1.0,
 ) -> SeqNetOracle:
     """An oracle with random weights with which an image has detections; arguments as of `SeqNetOracle`.
 
     images: like those in which persons must be found, (3, H, W) float 0..1; by default two of `random_image`.
+    last_norms: times the scale of the last norm of each residual block. Random blocks of scale 1 enlarge the
+        rounding of float32 several hundred times on the way to the boxes; 0.1 keeps it small.
 
     Every batch norm has scales and shifts of its own and nearly the statistics of `images`: features keep
     their magnitude. The outputs of the region proposal network and of the first head are scaled so that
@@ -219,6 +223,9 @@ def random_oracle(
         elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.weight.uniform_(0.5, 1.5, generator=rng)
             module.bias.normal_(0, 0.2, generator=rng)
+    for module in oracle.modules():
+        if isinstance(module, Bottleneck):
+            module.bn3.weight.mul_(last_norms)
     # boxes move: the second suppression has work
     oracle.roi_heads.box_predictor["bbox_pred"][1].weight.mul_(3)
     for table in (oracle.roi_heads.reid_loss.lut, oracle.roi_heads.reid_loss.cq):
