@@ -18,21 +18,27 @@ from maskps.columns import rows_of_names
 from maskps.errors import AnnotationError
 from maskps.evaluation.methods.method import Method, QueryGallery
 
-NMS_IOU = 0.4
-"""A detection that overlaps the query's box more than this is the query again (SeqNet's final NMS)."""
+NMS_IOU = 0.5
+"""A detection that overlaps the query's box more than this is the query again (SeqNet's last NMS)."""
+
+_SHORTEST = 1e-12
+"""Shorter vectors stay as they are."""
 
 
 def context_matching(*, k1: int = 10, k2: int = 3) -> Method:
     """Returns CBGM with these settings; SeqNet uses k1, k2 = 10, 3 on CUHK-SYSU and 30, 4 on PRW.
 
     The persons beside a query are the detections of its image above the score threshold that are not the
-    query itself (IoU at most `NMS_IOU`), the highest scores first. (SeqNet runs the network on the query's
-    image once more, with the query's box among the detections, to the same effect.)
+    query itself (IoU at most `NMS_IOU`), the highest scores first. Their embeddings get the length of the
+    query's: only in a gallery SeqNet weighs an embedding by its score. (SeqNet runs the network on the
+    query's image once more, with the query's box among the detections, to the same effect.)
     """
 
     def adjust(gallery: QueryGallery) -> NDArray[np.float32]:
         beside = gallery.detections.embeddings[_beside_query(gallery)[: k2 - 1]]
-        return _lifted(gallery, np.concatenate([gallery.embedding[None], beside]), k1)
+        persons = np.concatenate([gallery.embedding[None], beside]).astype(np.float64)
+        lengths = np.linalg.norm(persons, axis=1, keepdims=True)
+        return _lifted(gallery, persons * (lengths[0] / lengths.clip(min=_SHORTEST)), k1)
 
     return Method(
         name="cbgm",
@@ -46,7 +52,7 @@ def context_matching(*, k1: int = 10, k2: int = 3) -> Method:
 CBGM = dataclasses.replace(context_matching(), for_format={"prw": context_matching(k1=30, k2=4)})
 
 
-def _lifted(gallery: QueryGallery, persons: NDArray[np.float32], k1: int) -> NDArray[np.float32]:
+def _lifted(gallery: QueryGallery, persons: NDArray[np.float64], k1: int) -> NDArray[np.float32]:
     """Returns one query's (n,) similarities after CBGM.
 
     Args:
@@ -60,7 +66,7 @@ def _lifted(gallery: QueryGallery, persons: NDArray[np.float32], k1: int) -> NDA
     for entry in np.unique(gallery.entries[is_near]):
         places = np.flatnonzero(gallery.entries == entry)
         found = gallery.detections.embeddings[gallery.rows[places]]
-        cosines = persons.astype(np.float64) @ found.astype(np.float64).T
+        cosines = persons @ found.astype(np.float64).T
         who, which = linear_sum_assignment(cosines, maximize=True)
         if who[0] == 0:  # rising: the query, if it is assigned, comes first
             changed[places[which[0]]] = cosines[who, which].max()

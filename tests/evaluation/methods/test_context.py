@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import permutations
 
 import numpy as np
@@ -38,9 +39,11 @@ def literal_context(protocol: SearchProtocol, detections: Detections, k1: int, k
         rows = range(detections.offsets[image], detections.offsets[image + 1])
         rows = [row for row in rows if detections.scores[row] >= 0.5]
         box = protocol.query_boxes[q].astype(float)
-        rows = [row for row in rows if literal_iou(detections.boxes[row].astype(float), box) <= 0.4]
+        rows = [row for row in rows if literal_iou(detections.boxes[row].astype(float), box) <= 0.5]
         rows = sorted(rows, key=lambda row: -detections.scores[row])
-        return [detections.embeddings[row].astype(float) for row in rows]
+        length = np.linalg.norm(detections.query_embeddings[q])
+        found = [detections.embeddings[row].astype(float) for row in rows]
+        return [one / np.linalg.norm(one) * length for one in found]
 
     return change
 
@@ -123,6 +126,19 @@ def crowd(images: int = 40) -> QueryGallery:
         similarities=detections.embeddings[rows] @ detections.query_embeddings[0],
         score_threshold=0.5,
     )
+
+
+def test_the_persons_beside_a_query_are_compared_without_the_weight_of_their_scores() -> None:
+    """SeqNet turns its score-weighted similarity off in the query's image."""
+    gallery = crowd()
+    weighted = gallery.detections.embeddings.copy()
+    weighted[-4:] *= gallery.detections.scores[-4:, None]
+    other = dataclasses.replace(
+        gallery, detections=dataclasses.replace(gallery.detections, embeddings=weighted)
+    )
+    adjust = METHODS["cbgm"].adjust
+    assert adjust is not None
+    np.testing.assert_allclose(adjust(other), adjust(gallery), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
