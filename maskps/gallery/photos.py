@@ -116,7 +116,7 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
     videos: dict[Path, None] = {}
     unread: dict[Path, str] = {}
     others = 0
-    left_out = {_absolute(path) for path in leave_out}
+    left_out = {absolute(path) for path in leave_out}
     for path, reason, is_named in _walk(paths):
         suffix = path.suffix.lower()
         if path in left_out:
@@ -132,13 +132,25 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
     return FoundFiles(tuple(photos), tuple(videos), tuple(unread.items()), others)
 
 
+def absolute(path: Path) -> Path:
+    """Returns a path without links and ".." above its last part; a link to a file keeps its own name."""
+    if path.name in ("", ".."):
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def shown_path(path: Path) -> str:
+    """Returns a path as text that can be written as UTF-8; other bytes of a name become "\\xe9"."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def _walk(paths: Sequence[Path]) -> Iterator[tuple[Path, str, bool]]:
     """Yields every file, why it cannot be read ("" if it can), and whether the user named it."""
     entered: set[tuple[int, int]] = set()
     for path in paths:
         with explained_reading(path, what="a photo, or a folder of photos"):
             os.stat(path)
-        waiting = [(_absolute(path), True)]
+        waiting = [(absolute(path), True)]
         while waiting:
             one, is_named = waiting.pop()
             if not one.is_dir():
@@ -153,13 +165,6 @@ def _walk(paths: Sequence[Path]) -> Iterator[tuple[Path, str, bool]]:
             if (state.st_dev, state.st_ino) not in entered:
                 entered.add((state.st_dev, state.st_ino))
                 waiting.extend((one / name, False) for name in names if not name.startswith("."))
-
-
-def _absolute(path: Path) -> Path:
-    """Returns a path without links and ".." above its last part; a link to a file keeps its own name."""
-    if path.name in ("", ".."):
-        return Path(os.path.realpath(path))
-    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _check_first_bytes(path: Path) -> None:

@@ -13,20 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from command_line import invoke
+from untrained_run import write_untrained_run
 
 import maskps.evaluation.extraction
 from maskps.datasets import open_dataset
 from maskps.datasets.protocols import open_protocol
 from maskps.evaluation import read_detections
 from maskps.evaluation.result_file import read_results
-from maskps.training import RunInfo, SceneDataset, load_config
-from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
 from maskps.training.run import read_run_files, write_run_files
 from maskps_cli.main import main
 
-SETTINGS = ["pretrained=none", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
 SIZES = ["--gallery-size", "4", "--gallery-size", "6", "--gallery-size", "all", "--subset", "occlusion"]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,21 +34,7 @@ run = partial(invoke, main)
 @pytest.fixture(scope="module")
 def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run whose network has learned nothing but to say "person"."""
-    from maskps.model.build import build_model
-
-    torch.manual_seed(0)
-    config = load_config("tiny", SETTINGS)
-    info = RunInfo.of(SceneDataset(open_dataset(few_scenes), None, replace(config, masks=False)))
-    model = build_model(config, info.num_pids)
-    with torch.no_grad():
-        model.roi_heads.box_head.classifier.bias += torch.tensor([0.0, 1.0])
-    out = tmp_path_factory.mktemp("network") / "run"
-    out.mkdir()
-    write_run_files(out, info, config)
-    write_checkpoint(
-        checkpoint_path(out, info.steps), Checkpoint(info.steps, info.num_pids, model.state_dict(), {})
-    )
-    return out
+    return write_untrained_run(few_scenes, tmp_path_factory.mktemp("network") / "run")
 
 
 def test_eval_is_saved_detections_and_score(few_scenes: Path, network: Path, tmp_path: Path) -> None:

@@ -1,0 +1,332 @@
+"""`maskps gallery`: the persons in one's own photos, kept for `maskps search`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from maskps_cli.networks import network_options, open_predictor
+from maskps_cli.options import force_option, json_option, quiet_option
+from maskps_cli.output import echo, print_json, print_table, print_terms, progress_bar, say
+
+if TYPE_CHECKING:
+    from maskps.gallery import Added, Gallery
+    from maskps.gallery.summary import GallerySummary
+
+_SHOWN = 20  # skipped files
+_INTERRUPTED = "interrupted; what was added before is safe, and the same command adds the rest"
+
+
+class TimeType(click.ParamType):
+    """A point in time, as Unix seconds; without a zone it is that of this machine."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"'{value}' is not a time such as 2024-05-01, 2024-05-01T18:30 or ...T18:30+02:00")
+
+
+def shown_time(seconds: float | None) -> str:
+    """Returns a time in this machine's zone, with the zone; "" if it is not known."""
+    if seconds is None or seconds != seconds:
+        return ""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+@click.group()
+def gallery() -> None:
+    """Keep the persons in your own photos, to search among them.
+
+    A gallery is one file. For each person it holds where they are in which photo, and a vector of how they
+    look: clothes, build, what they carry. Such vectors are personal data, in many places biometric data: have
+    a legal ground, and forget what you no longer need. Nothing leaves this machine.
+
+    \b
+    Example:
+      maskps gallery add people.gallery photos --run run
+      maskps gallery info people.gallery
+    """
+
+
+gallery_argument = click.argument("place", metavar="GALLERY", type=click.Path(path_type=Path))
+
+
+def _camera_from(
+    ctx: click.Context, parameter: click.Parameter, pattern: str | None
+) -> Callable[[Path], str | None] | None:
+    """Returns the function that gives what the pattern's first group matches in a path, or all of it."""
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise click.BadParameter(f"'{pattern}' is not a regular expression: {error}") from error
+
+    def camera_of(path: Path) -> str | None:
+        from maskps.gallery.photos import shown_path
+
+        found = compiled.search(shown_path(path))
+        return found[1 if compiled.groups else 0] if found else None
+
+    return camera_of
+
+
+@gallery.command()
+@gallery_argument
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@network_options
+@click.option("--camera", help="Name of the camera that took these photos.")
+@click.option(
+    "--camera-from",
+    metavar="REGEX",
+    callback=_camera_from,
+    help="Name of the camera by the path of each photo: the first group of REGEX, or all that matches.",
+)
+@click.option(
+    "--start",
+    type=TimeType(),
+    help="When photos were taken whose EXIF does not say it, e.g. 2024-05-01T18:30.",
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Lowest score of a detection that counts as a person.",
+)
+@click.option("--skip-broken", is_flag=True, help="Exit with 0 although some files could not be read.")
+@json_option
+@quiet_option
+def add(
+    place: Path,
+    paths: tuple[Path, ...],
+    run: Path,
+    device: str,
+    camera: str | None,
+    camera_from: Callable[[Path], str | None] | None,
+    start: float | None,
+    min_score: float,
+    skip_broken: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Add the persons in photos, and in all photos below folders, to GALLERY.
+
+    Only photos that are new or changed go through the network; moved and copied ones are recognised. Each
+    photo is safe on disk before the next one is read: stop at any time, and run the same command again.
+
+    What is kept of each person are a box and a vector of how they look. These are personal data, in many
+    places biometric data: have a legal ground for it. Nothing leaves this machine; no names are kept.
+
+    \b
+    Example:
+      maskps gallery add people.gallery photos --run run --camera door
+    """
+    from maskps.gallery import Gallery
+
+    if camera is not None and camera_from is not None:
+        raise click.UsageError("give --camera or --camera-from, not both")
+    predictor = open_predictor(run, device)
+    with Gallery.open(place, predictor) as opened, progress_bar("photos", quiet=quiet) as update:
+        try:
+            added = opened.add(
+                paths, camera=camera or camera_from, start=start, min_score=min_score, progress=update
+            )
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(_INTERRUPTED) from error
+        persons, terms = opened.store.count(), predictor.terms
+    _say_skipped(added, quiet=quiet)
+    if as_json:
+        print_json(_added_as_json(added, persons, terms))
+    else:
+        echo(_added_as_text(added))
+        echo(f"{place}: {persons:,} persons")
+        print_terms(terms)
+    if added.skipped and not skip_broken:
+        raise click.exceptions.Exit(1)
+
+
+def _added_as_text(added: Added) -> str:
+    counts = {
+        "new": added.new,
+        "changed": added.changed,
+        "moved": added.moved,
+        "with the content of another": added.duplicates,
+        "unchanged": added.unchanged,
+        "not read": len(added.skipped),
+    }
+    parts = [f"{count:,} {what}" for what, count in counts.items() if count]
+    others = f"; {added.others:,} other files" if added.others else ""
+    return f"photos: {', '.join(parts) or 'none'}{others}; {added.persons:,} persons found"
+
+
+def _added_as_json(added: Added, persons: int, terms: str) -> dict[str, Any]:
+    from maskps.gallery.photos import shown_path
+
+    counts = ("new", "changed", "unchanged", "moved", "duplicates", "others", "persons")
+    return {
+        **{name: getattr(added, name) for name in counts},
+        "skipped": [{"path": shown_path(path), "reason": reason} for path, reason in added.skipped],
+        "persons_in_gallery": persons,
+        "terms": terms,
+    }
+
+
+def _say_skipped(added: Added, *, quiet: bool) -> None:
+    for path, reason in added.skipped[:_SHOWN]:
+        say(f"not read: {path}: {reason}", quiet=quiet)
+    if len(added.skipped) > _SHOWN:
+        say(f"... and {len(added.skipped) - _SHOWN:,} more; --json lists all", quiet=quiet)
+
+
+@gallery.command()
+@gallery_argument
+@json_option
+def info(place: Path, as_json: bool) -> None:
+    """Show what GALLERY holds: photos, persons, cameras, times, the network, its data terms.
+
+    \b
+    Example:
+      maskps gallery info people.gallery
+    """
+    from maskps.gallery import Gallery
+    from maskps.gallery.summary import summary_of
+
+    with Gallery.open(place) as opened:
+        summary = summary_of(opened.store)
+    if as_json:
+        print_json(summary.to_dict())
+        return
+    print_table(
+        f"{place}: {summary.persons:,} persons in {summary.photos:,} photos",
+        ["camera", "photos", "persons", "first", "last"],
+        [
+            [
+                "not known" if one.camera is None else one.camera,
+                f"{one.photos:,}",
+                f"{one.persons:,}",
+                shown_time(one.first),
+                shown_time(one.last),
+            ]
+            for one in summary.cameras
+        ],
+        note=_notes(summary),
+    )
+    print_terms(summary.network.terms)
+
+
+def _notes(summary: GallerySummary) -> str:
+    network = summary.network
+    recipe = f"{network.recipe}, " if network.recipe else ""
+    lines = [
+        f"network: {recipe}{network.feature} of {network.dim} numbers, weights {network.weights[:12]}, "
+        f"sides {network.shorter_side} to {network.longest_side}"
+    ]
+    if summary.duplicates:
+        lines.append(f"{summary.duplicates:,} more files have the content of a photo that is kept once")
+    if summary.gone:
+        lines.append(f"{summary.gone:,} of the files are gone or have changed since")
+    return "\n".join(lines)
+
+
+@gallery.command()
+@gallery_argument
+@click.option(
+    "--source",
+    "path",
+    type=click.Path(path_type=Path),
+    help="A photo, or a folder with all below it; the files may be gone.",
+)
+@click.option("--before", type=TimeType(), help="Persons seen before this time. Those of unknown time stay.")
+@click.option(
+    "--person", "persons", type=int, multiple=True, help="A person's number, from hits; may be repeated."
+)
+@click.option("--all", "is_all", is_flag=True, help="Everybody.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@quiet_option
+def forget(
+    place: Path,
+    path: Path | None,
+    before: float | None,
+    persons: tuple[int, ...],
+    is_all: bool,
+    yes: bool,
+    quiet: bool,
+) -> None:
+    """Remove persons from GALLERY for ever; photos stay where they are.
+
+    The bytes of the vectors are overwritten in the file. Copies and backups of the file keep theirs. With
+    --before and --person, the record of a photo stays, so that adding the folder again does not bring the
+    persons back; --source and --all remove it too.
+
+    \b
+    Example:
+      maskps gallery forget people.gallery --before 2024-01-01
+    """
+    from maskps.gallery import Gallery, Where
+
+    chosen = [path is not None, before is not None, bool(persons), is_all]
+    if sum(chosen) != 1:
+        raise click.UsageError("give one of --source, --before, --person and --all")
+    with Gallery.open(place) as opened:
+        where: Where | list[int] = Where(end=before)
+        if path is not None:
+            where = Where(sources=_sources_at(opened, path))
+        elif persons:
+            where = [row.id for row in opened.store.rows(list(dict.fromkeys(persons)))]
+        count = len(opened.store.ids(where)) if isinstance(where, Where) else len(where)
+        if not yes:
+            click.confirm(f"forget {count:,} of {opened.store.count():,} persons?", abort=True, err=True)
+        forgotten = opened.forget(where)
+    say(f"forgot {forgotten:,} persons", quiet=quiet)
+
+
+def _sources_at(opened: Gallery, path: Path) -> tuple[int, ...]:
+    from maskps.errors import ConfigError
+    from maskps.gallery.indexing import sources_below
+    from maskps.gallery.photos import absolute
+
+    found = sources_below(opened.sources(), absolute(path))
+    if not found:
+        raise ConfigError(
+            f"--source {path}",
+            expected="a photo of the gallery, or a folder with one",
+            found="none there",
+            hint="maskps search --json prints the paths as the gallery has them",
+        )
+    return tuple(one.id for one in found if one.id is not None)
+
+
+@gallery.command()
+@gallery_argument
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
+@force_option
+@quiet_option
+def export(place: Path, out: Path, force: bool, quiet: bool) -> None:
+    """Write all persons of GALLERY as detections in one .npz file, which any code can read.
+
+    It has the arrays of maskps eval --save-detections: names, boxes, scores, vectors. Cameras and times are
+    left out.
+
+    \b
+    Example:
+      maskps gallery export people.gallery --out people.npz
+    """
+    from maskps.evaluation.detections_file import MARK, write_detections
+    from maskps.gallery import Gallery
+    from maskps.gallery.summary import detections_of
+    from maskps.io.files import check_output_file
+
+    check_output_file(out, mark=MARK, force=force)
+    with Gallery.open(place) as opened:
+        detections = detections_of(opened.store)
+    write_detections(out, detections)
+    say(f"wrote {out}: {len(detections):,} persons in {detections.num_images:,} images", quiet=quiet)

@@ -1,0 +1,114 @@
+"""All that a gallery holds: counted, and as detections."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskps.gallery.indexing import is_there
+from maskps.gallery.photos import shown_path
+from maskps.gallery.records import Network, PersonRow, Source, Where
+from maskps.gallery.store import GalleryStore
+
+if TYPE_CHECKING:
+    from maskps.evaluation.detections_file import Detections
+
+
+@dataclass(frozen=True)
+class CameraSummary:
+    """The photos of one camera.
+
+    Attributes:
+        camera: its name; None for photos whose camera is not known.
+        photos, persons: their numbers.
+        first, last: earliest and latest known time, Unix seconds; None if none is known.
+    """
+
+    camera: str | None
+    photos: int
+    persons: int
+    first: float | None
+    last: float | None
+
+
+@dataclass(frozen=True)
+class GallerySummary:
+    """The numbers of a gallery.
+
+    Attributes:
+        persons, photos: their numbers; a content is counted once.
+        duplicates: further files with the content of a photo.
+        gone: photos that are no longer where they were, or have changed.
+        cameras: by name; the unknown one last.
+    """
+
+    network: Network
+    persons: int
+    photos: int
+    duplicates: int
+    gone: int
+    cameras: tuple[CameraSummary, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the same as JSON's types; times are Unix seconds."""
+        return dataclasses.asdict(self)
+
+
+def summary_of(store: GalleryStore) -> GallerySummary:
+    """Returns the numbers of a store; looks for each photo on disk."""
+    every = store.sources()
+    photos = [source for source in every if source.state != "duplicate"]
+    persons = store.count()
+    named = sorted({source.camera for source in photos if source.camera is not None})
+    cameras = [_of_camera(name, photos, len(store.ids(Where(cameras=(name,))))) for name in named]
+    if any(source.camera is None for source in photos):
+        cameras.append(_of_camera(None, photos, persons - sum(one.persons for one in cameras)))
+    return GallerySummary(
+        network=store.network,
+        persons=persons,
+        photos=len(photos),
+        duplicates=len(every) - len(photos),
+        gone=sum(not is_there(source) for source in photos),
+        cameras=tuple(cameras),
+    )
+
+
+def _of_camera(camera: str | None, photos: list[Source], persons: int) -> CameraSummary:
+    own = [source for source in photos if source.camera == camera]
+    times = [source.started_at for source in own if source.started_at is not None]
+    return CameraSummary(camera, len(own), persons, min(times, default=None), max(times, default=None))
+
+
+def detections_of(store: GalleryStore) -> Detections:
+    """Returns all persons as detections, one image per photo, or per frame with persons of a video.
+
+    An image's name is its path; a frame's has "#t=" and the seconds behind it. There are no queries.
+    """
+    from maskps.evaluation.detections_file import Detections
+
+    ids = store.ids(Where())
+    vectors = store.vectors(ids)
+    groups: dict[str, list[int]] = {
+        shown_path(Path(source.path)): []
+        for source in store.sources()
+        if source.state != "duplicate" and source.kind == "image"
+    }
+    rows = store.rows(ids)
+    for place, row in enumerate(rows):
+        groups.setdefault(_image_name(row), []).append(place)
+    return Detections.from_images(
+        list(groups),
+        [np.array([rows[place].box for place in own], np.float32).reshape(-1, 4) for own in groups.values()],
+        [np.array([rows[place].score for place in own], np.float32) for own in groups.values()],
+        [vectors[own] for own in groups.values()],
+        np.zeros((0, store.network.dim), np.float32),
+    )
+
+
+def _image_name(row: PersonRow) -> str:
+    path = shown_path(Path(row.source.path))
+    return path if row.source.kind == "image" else f"{path}#t={row.frame_time:.3f}"

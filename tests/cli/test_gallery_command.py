@@ -1,0 +1,193 @@
+"""`maskps gallery`: what it adds, shows, exports and forgets, and what it says about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import invoke
+from untrained_run import write_untrained_run
+
+from maskps.evaluation import read_detections
+from maskps.gallery import Gallery, Where
+from maskps_cli.main import main
+
+TERMS = "trained on a set: research only"
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+run = partial(invoke, main)
+
+
+@pytest.fixture(scope="module")
+def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_untrained_run(few_scenes, tmp_path_factory.mktemp("network") / "run", terms=TERMS)
+
+
+@pytest.fixture(scope="module")
+def made(few_scenes: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos/door/{0,1}.jpg, photos/yard/2.jpg, photos/notes.txt and people.gallery."""
+    folder = tmp_path_factory.mktemp("made")
+    for number, image in enumerate(sorted(few_scenes.rglob("*.jpg"))[:3]):
+        place = folder / "photos" / ("door" if number < 2 else "yard")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, place / f"{number}.jpg")
+    (folder / "photos" / "notes.txt").write_text("no photo")
+    result = run(
+        *("gallery", "add", folder / "people.gallery", folder / "photos", "--run", network),
+        *("--camera-from", r"photos/(\w+)/", "--start", "2024-05-01T12:00", "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    counts = json.loads(result.stdout)
+    assert (counts["new"], counts["others"], counts["terms"]) == (3, 1, TERMS)
+    assert counts["persons"] == counts["persons_in_gallery"] > 3
+    return folder
+
+
+@pytest.fixture
+def own(made: Path, tmp_path: Path) -> Path:
+    """A copy of the gallery for the test to change; its photos are those of `made`."""
+    return shutil.copy(made / "people.gallery", tmp_path / "own.gallery")
+
+
+def persons_in(place: Path) -> int:
+    with Gallery.open(place) as gallery:
+        return gallery.store.count()
+
+
+def test_adding_again_does_nothing_and_says_so(own: Path, made: Path, network: Path) -> None:
+    result = run("gallery", "add", own, made / "photos", "--run", network)
+    assert result.exit_code == 0 and "photos: 3 unchanged; 1 other files; 0 persons found" in result.stdout
+    assert f"data terms: {TERMS}" in result.stdout
+
+
+def test_info_counts_by_camera(own: Path, made: Path) -> None:
+    result = run("gallery", "info", made / "people.gallery", "--json")
+    found = json.loads(result.stdout)
+    assert [(one["camera"], one["photos"]) for one in found["cameras"]] == [("door", 2), ("yard", 1)]
+    assert sum(one["persons"] for one in found["cameras"]) == found["persons"] == persons_in(own)
+    assert found["cameras"][0]["first"] == datetime(2024, 5, 1, 12).timestamp()
+    assert (found["gone"], found["duplicates"], found["network"]["terms"]) == (0, 0, TERMS)
+    text = run("gallery", "info", made / "people.gallery").stdout
+    assert "yard" in text and "2024-05-01 12:00:00" in text and f"data terms: {TERMS}" in text
+
+
+def test_files_that_cannot_be_read_are_named_and_the_others_added(
+    own: Path, made: Path, network: Path, tmp_path: Path
+) -> None:
+    shutil.copy(made / "photos" / "yard" / "2.jpg", tmp_path / "copy.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "copy.jpg").read_bytes()[:900])
+    (tmp_path / "phone.heic").touch()
+    result = run("gallery", "add", own, tmp_path, "--run", network)
+    assert result.exit_code == 1
+    assert "1 with the content of another, 2 not read" in result.stdout
+    assert "cut.jpg: " in result.stderr and "phone.heic: HEIC, which is not read" in result.stderr
+    again = ("gallery", "add", own, tmp_path, "--run", network, "--skip-broken", "--quiet")
+    assert run(*again).exit_code == 0 and run(*again).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("choice", "left"),
+    [
+        (lambda made: ("--source", made / "photos" / "door"), ("yard",)),
+        (lambda made: ("--source", made / "photos" / "yard" / "2.jpg"), ("door",)),
+        (lambda made: ("--before", "2024-05-02"), ()),
+        (lambda made: ("--before", "2024-04-30"), ("door", "yard")),
+        (lambda made: ("--all",), ()),
+    ],
+)
+def test_forget_removes_what_is_chosen(
+    choice: Callable[[Path], tuple[object, ...]], left: tuple[str, ...], own: Path, made: Path
+) -> None:
+    with Gallery.open(own) as gallery:
+        expected = len(gallery.store.ids(Where(cameras=left)))
+    result = run("gallery", "forget", own, *choice(made), "--yes")
+    assert result.exit_code == 0, result.output
+    assert persons_in(own) == expected
+
+
+def test_forget_takes_persons_by_number_and_erases_their_vectors(own: Path) -> None:
+    with Gallery.open(own) as gallery:
+        ids = gallery.store.ids(Where())[:2]
+        vectors = gallery.store.vectors(ids)
+    count = persons_in(own)
+    everything = b"".join(path.read_bytes() for path in own.parent.iterdir())
+    assert all(vector.tobytes()[:64] in everything for vector in vectors)
+    result = run("gallery", "forget", own, "--person", ids[0], "--person", ids[1], "--yes")
+    assert result.exit_code == 0 and persons_in(own) == count - 2
+    everything = b"".join(path.read_bytes() for path in own.parent.iterdir())
+    assert not any(
+        vector.tobytes()[start : start + 16] in everything for vector in vectors for start in (0, 64)
+    )
+
+
+def test_forget_asks_first_and_wants_one_choice(own: Path, made: Path) -> None:
+    count = persons_in(own)
+    assert run("gallery", "forget", own, "--all").exit_code == 1  # no answer
+    for wrong in ((), ("--all", "--before", "2024-01-01"), ("--before", "yesterday")):
+        assert run("gallery", "forget", own, *wrong, "--yes").exit_code == 2
+    result = run("gallery", "forget", own, "--source", made / "elsewhere", "--yes")
+    assert result.exit_code == 1 and "none there" in result.stderr
+    assert run("gallery", "forget", own, "--person", "999999", "--yes").exit_code == 1
+    assert persons_in(own) == count
+
+
+def test_export_is_a_file_of_detections(own: Path, made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "people.npz"
+    assert run("gallery", "export", own, "--out", out).exit_code == 0
+    detections = read_detections(out)
+    assert detections.image_names.tolist() == sorted(map(str, (made / "photos").rglob("*.jpg")))
+    with Gallery.open(own) as gallery:
+        ids = gallery.store.ids(Where())
+        assert np.array_equal(detections.embeddings, gallery.store.vectors(ids))
+        assert detections.boxes[3].tolist() == list(gallery.store.rows(ids)[3].box)
+    assert run("gallery", "export", own, "--out", out).exit_code == 1
+    assert run("gallery", "export", own, "--out", out, "--force").exit_code == 0
+
+
+def test_a_gallery_is_for_its_owner_alone_and_needs_no_connection(
+    made: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("something asked for a connection")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    place = tmp_path / "new.gallery"
+    result = run("gallery", "add", place, made / "photos" / "yard", "--run", network)
+    assert result.exit_code == 0, result.output
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {"new.gallery": 0o600}
+
+
+def test_wrong_usage(own: Path, made: Path, network: Path, tmp_path: Path) -> None:
+    photos = made / "photos"
+    both = ("--camera", "a", "--camera-from", "b")
+    for wrong in (both, ("--camera-from", "("), ("--start", "noon"), ("--min-score", "7")):
+        assert run("gallery", "add", own, photos, "--run", network, *wrong).exit_code == 2, wrong
+    assert run("gallery", "add", own, photos).exit_code == 2  # no network
+    result = run("gallery", "add", own, photos, tmp_path / "none", "--run", network)
+    assert result.exit_code == 1 and "no such file" in result.stderr
+    assert run("gallery", "info", tmp_path / "none.gallery").exit_code == 1
+    assert not os.path.exists(tmp_path / "none.gallery")
+
+
+def test_the_network_must_be_the_galleries(own: Path, made: Path, few_scenes: Path, tmp_path: Path) -> None:
+    import torch
+
+    other = write_untrained_run(few_scenes, tmp_path / "other")
+    (checkpoint,) = (other / "checkpoints").glob("*.pt")
+    from maskps.training.checkpoint import read_checkpoint, write_checkpoint
+
+    state = read_checkpoint(checkpoint)
+    next(value for value in state.model.values() if value.is_floating_point()).add_(torch.tensor(0.5))
+    write_checkpoint(checkpoint, state)
+    result = run("gallery", "add", own, made / "photos", "--run", other)
+    assert result.exit_code == 1 and "weights" in result.stderr
