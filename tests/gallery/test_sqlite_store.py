@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+import os
+import sqlite3
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from maskps.gallery import Network, Persons, Source, Where, sqlite_store
+from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputError
+from maskps.gallery import Network, Persons, Source, Where, open_store, sqlite_store
 from maskps.gallery.sqlite_store import SqliteStore
 
 DIM = 8
@@ -66,3 +74,385 @@ def test_the_order_is_that_of_a_literal_loop(
         assert ids.shape == similarities.shape == (5, min(k, 60))
         assert (np.diff(similarities) <= 0).all()
     assert similarities.dtype == np.float32 and similarities[0, 0] == pytest.approx(1)
+
+
+def test_rounding_in_float32_does_not_change_the_order(store: SqliteStore) -> None:
+    # Similarities so close that a sum in float32, whose error depends on the place, would exchange them.
+    batch = persons(1)
+    random = np.random.default_rng(1)
+    vectors = (batch.vectors + random.normal(scale=2e-7, size=(500, DIM))).astype(np.float32)
+    zeros = np.zeros(500)
+    store.add(
+        source("a.jpg"),
+        Persons(np.zeros((500, 4), np.float32), zeros.astype(np.float32), vectors, zeros),
+    )
+    query = persons(1, seed=1).vectors
+    rows = list(enumerate(vectors, 1))
+    for k in (1, 7, 50, 200):
+        assert store.search(query, k, Where())[0].tolist() == [literal(query[0], rows, k)]
+
+
+@pytest.fixture
+def cameras(store: SqliteStore) -> SqliteStore:
+    """Twelve photos of five persons, of two cameras and none, ten seconds apart; two of unknown time."""
+    for number in range(12):
+        camera = (None, "gate", "hall")[number % 3]
+        at = None if number in (4, 5) else 1000.0 + 10 * number
+        batch = persons(5, seed=number, frame_time=0.5 * (number % 2))
+        store.add(source(f"{number}.jpg", camera=camera, started_at=at), batch)
+    return store
+
+
+CONDITIONS = [
+    Where(),
+    Where(cameras=("gate",)),
+    Where(cameras=("gate", "hall", "nowhere")),
+    Where(cameras=()),
+    Where(sources=(2, 3, 99)),
+    Where(sources=()),
+    Where(start=1010.5),
+    Where(end=1010.5),
+    Where(start=1010.5, end=1060.0),
+    Where(min_score=0.75),
+    Where(min_score=float(persons(5).scores[1])),
+    Where(cameras=("hall",), sources=tuple(range(1, 8)), start=1000.0, min_score=0.6),
+]
+
+
+def matches(row: object, where: Where) -> bool:
+    """The meaning of a filter, one person at a time."""
+    return (
+        (where.cameras is None or row.camera in where.cameras)
+        and (where.sources is None or row.source.id in where.sources)
+        and (where.start is None or (row.at is not None and row.at >= where.start))
+        and (where.end is None or (row.at is not None and row.at < where.end))
+        and (where.min_score is None or row.score >= where.min_score)
+    )
+
+
+@pytest.mark.parametrize("where", CONDITIONS)
+def test_a_filter_lets_through_what_meets_all_conditions(cameras: SqliteStore, where: Where) -> None:
+    everybody = cameras.rows(range(1, 61))
+    kept = [row.id for row in everybody if matches(row, where)]
+    assert cameras.ids(where).tolist() == kept
+    query = persons(1, seed=99).vectors
+    rows = list(zip(kept, cameras.vectors(kept), strict=True))
+    assert cameras.search(query, 9, where)[0].tolist() == [literal(query[0], rows, 9)]
+
+
+def test_rows_and_vectors_are_what_was_added_in_the_order_asked(cameras: SqliteStore) -> None:
+    batch = persons(5, seed=1, frame_time=0.5)
+    rows = cameras.rows([10, 6])
+    assert [row.id for row in rows] == [10, 6] and rows[0].source == rows[1].source == cameras.sources()[1]
+    assert [row.box for row in rows] == [tuple(map(float, batch.boxes[one])) for one in (4, 0)]
+    assert [row.score for row in rows] == batch.scores[[4, 0]].tolist() and rows[0].frame_time == 0.5
+    assert np.array_equal(cameras.vectors([10, 6, 10]), batch.vectors[[4, 0, 4]])
+    assert cameras.rows([]) == [] and cameras.vectors([]).shape == (0, DIM) and cameras.count() == 60
+    for read in (cameras.rows, cameras.vectors):
+        with pytest.raises(ConfigError, match="person 61"):
+            read([1, 61])
+
+
+def test_a_source_comes_back_as_it_was(store: SqliteStore) -> None:
+    video = Source("/v/\udcff.mp4", "video", 2**40, 10**18 + 1, "00", "gate", 12.25, "reading", 64.5)
+    first = store.add(video, persons(2))
+    assert first == dataclasses.replace(video, id=1)
+    later = dataclasses.replace(first, state="cut off", read_until=70.0, path="/w/new.mp4")
+    assert store.add(later, persons(3, seed=1)) == later
+    assert store.sources() == [later] and store.count() == 5
+
+
+def test_a_path_that_is_read_anew_replaces_what_was_there(store: SqliteStore) -> None:
+    store.add(source("a.jpg"), persons(3))
+    other = store.add(source("b.jpg"), persons(2, seed=1))
+    anew = store.add(source("a.jpg", sha256="new"), persons(1, seed=2))
+    assert store.sources() == [other, anew] and anew.id == 3
+    assert store.ids(Where()).tolist() == [4, 5, 6]  # no number is given twice
+    moved = dataclasses.replace(other, path="/photos/a.jpg")
+    assert store.add(moved, Persons.none(DIM)) == moved
+    assert store.sources() == [moved] and store.ids(Where()).tolist() == [4, 5]
+    with pytest.raises(OutputError, match=r"a\.jpg.*\n.*\n.*another process has removed it"):
+        store.add(anew, persons(1))
+    assert store.sources() == [moved] and store.count() == 2
+
+
+def test_a_source_and_its_persons_are_written_together_or_not_at_all(store: SqliteStore) -> None:
+    kept = store.add(source("a.jpg"), persons(2))
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        db.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON person WHEN NEW.x0 < 0 BEGIN SELECT RAISE(ABORT, 'x'); END"
+        )
+        db.commit()
+    bad = persons(3, seed=1)
+    bad.boxes[2, 0] = -1
+    for one in (source("b.jpg"), source("a.jpg"), dataclasses.replace(kept, read_until=9.0)):
+        with pytest.raises(MaskpsError):
+            store.add(one, bad)
+        assert store.sources() == [kept] and store.ids(Where()).tolist() == [1, 2]
+
+
+def test_what_another_process_changes_is_seen_at_the_next_call(cameras: SqliteStore) -> None:
+    query = persons(1, seed=99).vectors
+    other = SqliteStore(cameras.path, NETWORK)
+    assert len(cameras.search(query, 100, Where())[0][0]) == 60
+    photo = other.add(source("new.jpg"), persons(4, seed=20))
+    assert cameras.search(persons(4, seed=20).vectors, 1, Where())[0].ravel().tolist() == [61, 62, 63, 64]
+    other.add(dataclasses.replace(photo, camera="roof", started_at=5.0), Persons.none(DIM))
+    assert cameras.ids(Where(cameras=("roof",), end=6.0)).tolist() == [61, 62, 63, 64]
+    other.forget([62])
+    assert cameras.ids(Where(sources=(13,))).tolist() == [61, 63, 64]
+    cameras.forget(Where(sources=(1,)))
+    assert other.count() == len(other.ids(Where())) == 58
+    other.close()
+
+
+def left_in_files(store: SqliteStore, vectors: np.ndarray) -> int:
+    """How many of the vectors are in a file of the store, by their first four numbers."""
+    content = b"".join(path.read_bytes() for path in store.path.parent.iterdir())
+    return sum(vector.astype("<f4").tobytes()[:16] in content for vector in vectors)
+
+
+@pytest.mark.parametrize(
+    ("where", "sources_left"),
+    [
+        (Where(sources=(2, 3)), 10),
+        (Where(sources=()), 12),
+        (Where(end=1030.0), 12),
+        (Where(cameras=("gate",)), 12),
+        (Where(), 0),
+        ([1, 17, 60, 61], 12),
+        ([], 12),
+    ],
+)
+def test_what_is_forgotten_is_in_no_file(
+    cameras: SqliteStore, where: Where | list[int], sources_left: int
+) -> None:
+    everybody = cameras.rows(range(1, 61))
+    is_gone = [matches(row, where) if isinstance(where, Where) else row.id in where for row in everybody]
+    vectors = cameras.vectors(range(1, 61))
+    assert left_in_files(cameras, vectors) == 60
+    assert cameras.forget(where) == sum(is_gone)
+    assert left_in_files(cameras, vectors[is_gone]) == 0
+    assert left_in_files(cameras, vectors[~np.array(is_gone)]) == 60 - sum(is_gone)
+    kept = [row.id for row, gone in zip(everybody, is_gone, strict=True) if not gone]
+    found = cameras.search(vectors[:1], 60, Where())[0][0]
+    assert sorted(found.tolist()) == cameras.ids(Where()).tolist() == kept
+    assert len(cameras.sources()) == sources_left and cameras.count() == len(kept)
+    cameras.add(source("later.jpg"), persons(1, seed=50))
+    assert cameras.ids(Where()).tolist() == [*kept, 61]  # the number of nobody before
+
+
+def test_nothing_is_left_after_many_changes(store: SqliteStore) -> None:
+    # Deleting one row moves its neighbours between pages, and their old places are not overwritten.
+    random = np.random.default_rng(0)
+    added: dict[int, np.ndarray] = {}
+    for turn in range(8):
+        for photo in range(4):
+            batch = persons(int(random.integers(100, 200)), seed=100 * turn + photo)
+            store.add(source(f"{photo}.jpg" if turn % 2 else f"{turn}-{photo}.jpg"), batch)
+            added |= dict(zip(store.ids(Where())[-len(batch) :].tolist(), batch.vectors, strict=True))
+        store.forget(random.choice(store.ids(Where()), store.count() // 3, replace=False))
+    gone = set(added) - set(store.ids(Where()).tolist())
+    assert left_in_files(store, np.array([added[one] for one in sorted(gone)])) == 0
+
+
+def test_forgetting_says_so_while_a_reader_keeps_the_old_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.1)
+    store = SqliteStore(tmp_path / "gallery.sqlite", NETWORK)
+    store.add(source("a.jpg"), persons(9))
+    vectors = store.vectors([1, 2])
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM person").fetchone()
+        with pytest.raises(OutputError, match="2 persons are removed, but another process"):
+            store.forget([1, 2])
+    assert store.count() == 7 and left_in_files(store, vectors) == 2
+    assert store.forget([1, 2]) == 0
+    assert left_in_files(store, vectors) == 0
+    store.close()
+
+
+def test_only_the_owner_may_read_the_files(cameras: SqliteStore) -> None:
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in cameras.path.parent.iterdir()}
+    assert modes == {f"gallery.sqlite{end}": 0o600 for end in ("", "-wal", "-shm")}
+    cameras.close()
+    assert [path.name for path in cameras.path.parent.iterdir()] == ["gallery.sqlite"]
+
+
+def test_a_reopened_gallery_is_the_same_and_keeps_to_its_settings(cameras: SqliteStore) -> None:
+    rows, query = cameras.rows(range(1, 61)), persons(1, seed=9).vectors
+    found = cameras.search(query, 60, Where())
+    cameras.close()
+    for network in (None, dataclasses.replace(NETWORK, recipe="", terms="")):
+        again = open_store(str(cameras.path), network)
+        assert again.network == NETWORK and again.rows(range(1, 61)) == rows
+        assert all(map(np.array_equal, again.search(query, 60, Where()), found))
+        names = ("synchronous", "secure_delete", "page_size", "journal_mode")
+        values = [again._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+        assert values == [2, 1, 16384, "wal"]  # 2: full
+        again.close()
+
+
+def test_threads_share_a_store(cameras: SqliteStore) -> None:
+    found: list[list[int]] = []
+    query = cameras.vectors([7])
+
+    def work(number: int) -> None:
+        for turn in range(5):
+            cameras.add(source(f"thread {number}-{turn}.jpg"), persons(1, seed=100 + 10 * number + turn))
+            found.append(cameras.search(query, 1, Where())[0].ravel().tolist())
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[7]] * 20 and cameras.count() == 80
+
+
+def test_killed_writers_lose_nothing_acknowledged(
+    benchmark_script: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    there = benchmark_script("crash_gallery").kill_writers(tmp_path / "gallery.sqlite", kills=3, seed=1)
+    assert there == sorted(there)
+
+
+def test_two_processes_make_and_fill_one_gallery_at_once(
+    benchmark_script: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    script, path = benchmark_script("crash_gallery"), tmp_path / "gallery.sqlite"
+    for child in [script.start_writer(path, name, 30) for name in ("one", "two", "two")]:
+        child.communicate()
+        assert child.returncode == 0
+    store = SqliteStore(path, script.NETWORK)
+    expected = sorted(f"/{name}/{image}" for name in ("one", "two") for image in range(30))
+    assert sorted(one.path for one in store.sources()) == expected
+    assert store.count() == script.PERSONS * 60
+    store.close()
+
+
+def refused(kind: type[MaskpsError], found: str, call: Callable[[], object]) -> None:
+    """Checks that a call ends in one message of four parts."""
+    with pytest.raises(MaskpsError) as caught:
+        call()
+    assert type(caught.value) is kind and found in caught.value.found, str(caught.value)
+    assert caught.value.where and caught.value.expected and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (None, "no such file"),
+        (b"", "an empty file"),
+        (b"not a database, but long enough to have a head of 100 bytes" * 9, "another kind of file"),
+        ("folder", "a folder"),
+        ("CREATE TABLE photos (id)", "a SQLite file of another program"),
+        ("PRAGMA user_version = 1", "an empty file"),
+        (f"PRAGMA application_id = {0x6D6B7073}; PRAGMA user_version = 2", "format 2"),
+    ],
+)
+def test_what_is_not_a_gallery_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes | str | None, found: str
+) -> None:
+    path = tmp_path / "gallery.sqlite"
+    if content == "folder":
+        path.mkdir()
+    elif isinstance(content, str):
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.executescript(content)
+    elif content is not None:
+        path.write_bytes(content)
+    before = path.read_bytes() if path.is_file() else None
+    refused(InputFileError, found, lambda: open_store(path))
+    if found not in ("no such file", "an empty file"):
+        refused(InputFileError, found, lambda: open_store(path, NETWORK))
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert [one.name for one in tmp_path.iterdir()] == ([path.name] if content is not None else [])
+
+
+def test_a_damaged_gallery_is_named(cameras: SqliteStore) -> None:
+    cameras.close()
+    with cameras.path.open("r+b") as file:
+        file.seek(16384)
+        file.write(b"\xff" * 16384 * 3)
+    refused(InputFileError, "malformed", lambda: open_store(cameras.path).count())
+    with contextlib.closing(sqlite3.connect(cameras.path.with_name("other"))) as db:
+        db.executescript(f"PRAGMA application_id = {0x6D6B7073}; PRAGMA user_version = 1")
+    refused(InputFileError, "no such table", lambda: open_store(cameras.path.with_name("other")))
+
+
+def test_an_empty_file_becomes_a_gallery(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.sqlite"
+    path.touch()
+    store = open_store(path, NETWORK)
+    assert store.network == NETWORK and store.count() == 0 and store.sources() == []
+    ids, similarities = store.search(persons(2).vectors, 3, Where())
+    assert ids.shape == similarities.shape == (2, 0)
+    store.close()
+
+
+def test_another_network_or_length_is_refused(cameras: SqliteStore) -> None:
+    other = dataclasses.replace(NETWORK, weights="cd" * 32)
+    refused(ConfigError, f"weights {'cd' * 32}", lambda: open_store(cameras.path, other))
+    longer = persons(2, dim=DIM + 1)
+    refused(ConfigError, "shape (2, 9)", lambda: cameras.add(source("a.jpg"), longer))
+    refused(ConfigError, "shape (2, 9)", lambda: cameras.search(longer.vectors, 1, Where()))
+    refused(ConfigError, "shape (8,)", lambda: cameras.search(persons(1).vectors[0], 1, Where()))
+    refused(ConfigError, "0", lambda: cameras.search(persons(1).vectors, 0, Where()))
+    for bad in (np.full((1, DIM), np.nan, np.float32), np.ones((1, DIM), np.float32)):
+        refused(AnnotationError, "length", lambda bad=bad: cameras.search(bad, 1, Where()))
+
+
+def test_a_locked_gallery_is_waited_for_and_then_named(
+    cameras: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.1)
+    store = open_store(cameras.path)
+    with contextlib.closing(
+        sqlite3.connect(cameras.path, isolation_level=None, check_same_thread=False)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused(OutputError, "locked", lambda: store.add(source("a.jpg"), persons(1)))
+        refused(OutputError, "locked", lambda: store.forget([1]))
+        assert store.count() == 60  # reading does not wait
+        monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 10.0)
+        patient = open_store(cameras.path)
+        release = threading.Timer(0.3, other.rollback)
+        release.start()
+        patient.add(source("a.jpg"), persons(1))
+        release.join()
+    assert store.count() == 61
+    store.close()
+    patient.close()
+
+
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """The superuser may write everywhere: be somebody else meanwhile."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_written_is_named() -> None:
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path: nobody else may enter that
+        path = Path(name) / "gallery.sqlite"
+        SqliteStore(path, NETWORK).close()
+        path.chmod(0o666)
+        Path(name).chmod(0o555)
+        with without_privileges():
+            refused(OutputError, "Permission denied", lambda: open_store(Path(name) / "new.sqlite", NETWORK))
+            refused(OutputError, "readonly", lambda: open_store(path))
+        path.chmod(0o444)
+        with without_privileges():
+            refused(OutputError, "Permission denied", lambda: open_store(path))
+        Path(name).chmod(0o755)
+    missing = Path(name) / "deeper" / "gallery.sqlite"
+    refused(OutputError, "No such file", lambda: open_store(missing, NETWORK))
