@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskps.boxes import clip_boxes
+from maskps.errors import TrainingError
 from maskps.model.network import MaskGuidedPersonSearch, weights_digest
 from maskps.model.resize import Resize, resize_image
 from maskps.model.roi_heads import RoIDetections
@@ -56,9 +57,11 @@ class Predictor:
     Attributes:
         recipe, terms: the name of the network's recipe, and on which terms its weights may be used; "" if
             unknown. `Run.predictor` sets them.
+        has_masks: whether the mask branch was trained; `Run.predictor` sets it.
     """
 
     recipe, terms = "", ""
+    has_masks = True
 
     def __init__(
         self,
@@ -122,7 +125,18 @@ class Predictor:
             return self._features(pooled)
 
     def masks(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns the (n, 14, 14) foreground probabilities within given boxes; arguments as `embed`."""
+        """Returns the (n, 14, 14) foreground probabilities within given boxes; arguments as `embed`.
+
+        Raises:
+            TrainingError: the mask branch was not trained.
+        """
+        if not self.has_masks:
+            raise TrainingError(
+                "masks",
+                expected="a network that was trained with masks",
+                found="the mask branch was not trained",
+                hint="train with masks; imported weights have no mask branch",
+            )
         tensor, scale = self._resized(image)
         with self._evaluating():
             (masks,) = self.model.predict_masks([tensor], [self._scaled(boxes, scale)])

@@ -10,7 +10,7 @@ from maskps.training.ablation import Cell, GridPlan, GridReport, parse_seeds, ru
 from maskps.training.data import SceneDataset
 from maskps.training.dry_run import DryRun, dry_run
 from maskps.training.evaluate_run import NetworkOptions, evaluate_run
-from maskps.training.import_weights import ImportedWeights, import_weights
+from maskps.training.imported import ImportedWeights, import_weights
 from maskps.training.loop import train
 from maskps.training.report import StepReport, TrainResult
 from maskps.training.run import RunInfo

@@ -52,6 +52,7 @@ class Run:
             self.config, self.model, self.device, feature=feature, unit_length=unit_length
         )
         predictor.recipe, predictor.terms = self.recipe or "", self.info.terms
+        predictor.has_masks = self.has_mask_branch
         return predictor
 
     @property

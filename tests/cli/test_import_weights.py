@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import Result
@@ -90,6 +91,12 @@ def test_eval_opens_it_on_a_set_with_another_number_of_identities(
     source = read_results(out).source
     assert (source.recipe, source.step, source.masks) == ("seqnet, imported", None, False)
     assert source.terms == info.terms
+
+
+def test_its_masks_are_refused(imported: tuple[Result, Path]) -> None:
+    predictor = load_run(imported[1]).predictor()
+    with pytest.raises(TrainingError, match="the mask branch was not trained"):
+        predictor.masks(np.zeros((32, 32, 3), np.uint8), np.zeros((1, 4), np.float32))
 
 
 def test_it_cannot_be_resumed(imported: tuple[Result, Path]) -> None:

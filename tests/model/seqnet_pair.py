@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from maskps.model.build import build_model, build_predictor
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD, MaskGuidedPersonSearch
 from maskps.model.seqnet_weights import read_seqnet_state
 from maskps.training import TrainConfig
-from maskps.training.import_weights import SEQNET_SETTINGS
+from maskps.training.imported import SEQNET_SETTINGS
 
 TABLE, QUEUE = 7, 5
 
@@ -78,6 +78,12 @@ class SeqNetPair:
         network.load_state_dict({**own, **weights.state})
         return cls(oracle, network.eval(), config)
 
+    def with_sides(self, min_size: int, max_size: int) -> SeqNetPair:
+        """Returns the pair with images of these sides; the oracle is the same object."""
+        self.oracle.transform.min_size, self.oracle.transform.max_size = (min_size,), max_size
+        sides = {"shorter_side": min_size, "longest_side": max_size}
+        return replace(self, config=replace(self.config, **sides))
+
     def double(self) -> SeqNetPair:
         """Makes both networks float64."""
         self.oracle.double()
@@ -107,8 +113,7 @@ class SeqNetPair:
             image: (3, H, W), 0..1, in the dtype of the networks.
             boxes: (n, 4), likewise.
         """
-        self.oracle.transform.min_size = (min(image.shape[1:]),)
-        self.oracle.transform.max_size = max(image.shape[1:])
+        self.with_sides(min(image.shape[1:]), max(image.shape[1:]))
         (found,) = self.network([image])
         (given,) = self.network.embed_boxes([image], [boxes])
         theirs = self.oracle.gallery(image, score_weighted=False)

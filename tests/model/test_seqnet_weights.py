@@ -15,7 +15,7 @@ from maskps.errors import InputFileError
 from maskps.model.build import build_model
 from maskps.model.seqnet_weights import SeqNetWeights, read_seqnet_state
 from maskps.training import TrainConfig
-from maskps.training.import_weights import SEQNET_SETTINGS
+from maskps.training.imported import SEQNET_SETTINGS
 
 FILE = Path("epoch_19.pth")
 State = dict[str, Tensor]

@@ -11,7 +11,7 @@ import torch
 
 from maskps.errors import ConfigError, InputFileError, OutputExistsError
 from maskps.training import import_weights
-from maskps.training.import_weights import data_of_table
+from maskps.training.imported import data_of_table
 
 FILE = Path("epoch_19.pth")
 
