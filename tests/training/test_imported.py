@@ -85,7 +85,7 @@ def test_unknown_networks_and_sets_are_named(tmp_path: Path) -> None:
         (77, "other", "other"),
     ],
 )
-def test_the_data_are_told_by_the_size_of_the_table(rows: int, given: str | None, data: str) -> None:
+def test_the_size_of_the_table_names_the_data(rows: int, given: str | None, data: str) -> None:
     assert data_of_table(rows, given, FILE) == data
 
 
