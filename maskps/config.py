@@ -162,6 +162,20 @@ class TrainConfig:
                 found=f"{self.longest_side}",
                 hint="raise longest_side or lower shorter_side",
             )
+        if self.roi_pool % 2 and self.mask_features != "res5":
+            raise ConfigError(
+                "roi_pool",
+                expected=f"an even number with mask_features = {self.mask_features}: masks have as many",
+                found=f"{self.roi_pool}",
+                hint="14, as in Sec. 3.2, or mask_features = res5",
+            )
+        if self.embedding_features == "res4_res5" and self.embedding_dim < 2:
+            raise ConfigError(
+                "embedding_dim",
+                expected="at least 2 with embedding_features = res4_res5: each of the two has half of them",
+                found=f"{self.embedding_dim}",
+                hint="256, as in NAE and SeqNet",
+            )
         if self.size_divisor % 16:
             raise ConfigError(
                 "size_divisor",

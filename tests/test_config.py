@@ -192,6 +192,24 @@ def test_every_number_has_a_highest_value_which_is_taken_itself() -> None:
             TrainConfig(**{**sizes, field.name: entries[1]})
 
 
+@pytest.mark.parametrize(
+    ("overrides", "where", "expected"),
+    [
+        (["embedding_features=res4_res5", "embedding_dim=1"], "embedding_dim", "at least 2"),
+        (["mask_features=res3", "roi_pool=13"], "roi_pool", "an even number with mask_features = res3"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    overrides: list[str], where: str, expected: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("paper", overrides)
+    assert caught.value.where.startswith(where) and caught.value.expected.startswith(expected)
+    assert caught.value.hint
+    for override in overrides:
+        load_config("paper", [override])  # one of them alone is fine
+
+
 def test_a_list_has_an_end() -> None:
     TrainConfig(anchor_sizes=(16,) * 100)
     with pytest.raises(ConfigError, match="101 numbers"):

@@ -110,7 +110,10 @@ class MaskGuidedPersonSearch(nn.Module):
         return [self.roi_heads.embed(pooled) for pooled in self.pool_boxes(images, boxes)]
 
     def pool_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """Returns per image the (n, C5) pooled features f_p of given boxes; arguments as `embed_boxes`."""
+        """Returns per image the (n, C) features f_p of given boxes, those that are embedded.
+
+        C is C5, or C4 + C5 if the embedding takes both. Arguments as `embed_boxes`.
+        """
         return self._pooled(self.stem.stages(self._batch(images).tensors), boxes)
 
     def detect_and_pool(
@@ -137,7 +140,7 @@ class MaskGuidedPersonSearch(nn.Module):
         return list(probabilities.split([len(rows) for rows in boxes]))
 
     def _pooled(self, stages: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """Returns per image the (n, C5) features f_p of given boxes."""
+        """Returns per image the (n, C) features f_p of given boxes."""
         regions = self.roi_heads.region_features(stages, boxes)
         pooled = self.roi_heads.pool(stages, boxes, regions)
         return list(pooled.split([len(rows) for rows in boxes]))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from maskps.errors import InputFileError
-from maskps.model.tensor_files import is_sound
+from maskps.model.tensor_files import DTYPES, is_sound
 
 TABLE, QUEUE = "roi_heads.reid_loss.lut", "roi_heads.reid_loss.cq"
 
@@ -67,8 +67,9 @@ _MARKS = {
 }
 """A part of a name that only this network has."""
 
+_NOT_ALIKE = "of another shape or type"
 _NOT_NUMBERS = "not finite, or a variance below 0"
-_SHOWN = 3
+_SHOWN, _LONGEST = 3, 120
 
 
 class SeqNetWeights(NamedTuple):
@@ -95,11 +96,11 @@ def read_seqnet_state(entries: Mapping[str, Any], own: Mapping[str, Tensor], *, 
     Raises:
         InputFileError: entries are missing, unknown, of another shape, or not finite; it lists them.
     """
-    entries = {name.replace(*_RENAMED): value for name, value in entries.items()}
+    entries = _in_todays_names(entries)
     state: dict[str, Tensor] = {}
     unused: dict[str, str] = {}
     known: set[str] = set()
-    problems: dict[str, list[str]] = {"missing": [], "of another shape or type": [], _NOT_NUMBERS: []}
+    problems: dict[str, list[str]] = {"missing": [], _NOT_ALIKE: [], _NOT_NUMBERS: []}
     for name, like in own.items():
         theirs = _their_names(name)
         known.update(theirs)
@@ -108,7 +109,7 @@ def read_seqnet_state(entries: Mapping[str, Any], own: Mapping[str, Tensor], *, 
         wrong = {one: _wrong(one, entries.get(one), like, shape) for one in theirs}
         for one, kind in wrong.items():
             if kind:
-                problems[kind].append(one)
+                problems[kind].append(one + _difference(entries.get(one), shape) * (kind == _NOT_ALIKE))
         if theirs and not any(wrong.values()):
             state[name] = _ours(name, [entries[one].to(like.dtype) for one in theirs], unused, theirs)
     problems["unknown"] = [name for name in entries if name not in known]
@@ -120,6 +121,16 @@ def read_seqnet_state(entries: Mapping[str, Any], own: Mapping[str, Tensor], *, 
 def sizes_of_state(entries: Mapping[str, Any]) -> tuple[int, int]:
     """Returns the rows of OIM's table and of its queue; 0 for one that is not a matrix of numbers."""
     return _rows(entries.get(TABLE)), _rows(entries.get(QUEUE))
+
+
+def _in_todays_names(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the entries under the names in `_NAMES`; one whose name there is taken keeps its own."""
+    old, new = _RENAMED
+    renamed = {name: new + name.removeprefix(old) for name in entries if name.startswith(old)}
+    return {
+        name if renamed.get(name, name) in entries else renamed[name]: value
+        for name, value in entries.items()
+    }
 
 
 def _rows(value: Any) -> int:
@@ -139,11 +150,23 @@ def _wrong(name: str, value: Any, like: Tensor, shape: tuple[int, ...]) -> str:
     if value is None:
         return "missing"
     if not isinstance(value, Tensor) or value.shape != shape:
-        return "of another shape or type"
-    if value.is_floating_point() != like.is_floating_point():
-        return "of another shape or type"
+        return _NOT_ALIKE
+    if value.is_floating_point() != like.is_floating_point() or value.dtype not in DTYPES:
+        return _NOT_ALIKE
     is_variance = name.endswith("running_var")
     return "" if is_sound(value) and not (is_variance and bool((value < 0).any())) else _NOT_NUMBERS
+
+
+def _difference(value: Any, shape: tuple[int, ...]) -> str:
+    """Returns what an entry is, and the shape that it should have."""
+    found = type(value).__name__
+    if isinstance(value, Tensor):
+        found = f"{list(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    return f": {found}, not {list(shape)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def _ours(name: str, parts: list[Tensor], unused: dict[str, str], theirs: tuple[str, ...]) -> Tensor:
@@ -162,7 +185,7 @@ def _ours(name: str, parts: list[Tensor], unused: dict[str, str], theirs: tuple[
 def _error(where: Path, entries: Iterable[str], problems: Mapping[str, list[str]]) -> InputFileError:
     network = next((one for mark, one in _MARKS.items() if any(mark in name for name in entries)), "")
     texts = [
-        f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{', ...' * (len(names) > _SHOWN)})"
+        f"{len(names)} {kind} ({', '.join(map(_short, names[:_SHOWN]))}{', ...' * (len(names) > _SHOWN)})"
         for kind, names in problems.items()
         if names
     ]

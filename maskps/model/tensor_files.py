@@ -6,6 +6,7 @@ import hashlib
 import io
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ _SEAL = "maskps-sha256 {}\n"
 
 _SEAL_LENGTH = len(_SEAL.format(64 * "0"))
 _CHANGED = "bytes that changed after it was written, or a file that is cut off"
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+"""Of weights and counters."""
+
 _DIGEST_IN_NAME = re.compile(r".*-([0-9a-f]{8,64})\.[a-z]+")
 """torch hub's names: the file's SHA-256 begins with these digits, e.g. resnet50-0676ba61.pth."""
 
@@ -63,7 +66,9 @@ def read_tensors(path: Path, *, what: str, if_missing: str, if_broken: str) -> A
             file.seek(0)
             if path.suffix == ".safetensors":
                 return safetensors.torch.load(file.read())
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's: that a pickle's protocol is new
+                return torch.load(file, map_location="cpu", weights_only=True)
     except InputFileError:
         raise
     # On another kind of file torch's unpickler may raise anything, such as IndexError.
@@ -91,7 +96,7 @@ def is_sound(tensor: Tensor) -> bool:
     """
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         return False
-    if tensor.dtype not in _DTYPES:
+    if tensor.dtype not in DTYPES:
         return False
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         return False

@@ -171,14 +171,17 @@ def data_of_table(rows: int, data: str | None, file: Path) -> str:
     """
     sizes = {name: own for name, own in TABLE_ROWS.items() if data in (None, name)}
     fitting = [name for name, own in sizes.items() if rows in own]
-    if data == OTHER or fitting:
+    if rows and (data == OTHER or fitting):
         return data or fitting[0]
     wanted = " or ".join(f"{size:,} rows for {name}" for name, own in sizes.items() for size in own)
+    wanted = wanted or "at least one row"
     raise ConfigError(
         file if data is None else f"--data {data} with {file}",
         expected=f"a table (entry {TABLE}) of {wanted}",
         found=f"{rows:,} rows",
-        hint="give --data other if the weights were trained on another data set",
+        hint="give --data other if the weights were trained on another data set"
+        if rows
+        else "give the file as SeqNet's train.py wrote it: a trained network has a table",
     )
 
 

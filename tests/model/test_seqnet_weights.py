@@ -133,11 +133,20 @@ def _with(name: str, change: Callable[[Tensor], Any]) -> Callable[[dict[str, Any
             _with("backbone.bn1.bias", lambda value: value[1:]),
             "1 of another shape or type (backbone.bn1",
         ),
-        (_with("backbone.bn1.bias", Tensor.long), "1 of another shape or type (backbone.bn1"),
-        (_with("backbone.bn1.bias", lambda value: "text"), "1 of another shape or type (backbone.bn1"),
+        (_with("backbone.bn1.bias", Tensor.long), "(backbone.bn1.bias: [64] of int64, not [64])"),
+        (_with("backbone.bn1.bias", lambda value: "text"), "(backbone.bn1.bias: str, not [64])"),
+        (_with("backbone.bn1.num_batches_tracked", Tensor.int), "_tracked: [] of int32, not [])"),
+        (
+            lambda state: state.update({"rpn.head.conv.weight": torch.zeros(1)}),  # beside its newer name
+            "1 unknown (rpn.head.conv.0.0.weight)",
+        ),
+        (lambda state: state.update({5000 * "x": torch.zeros(1)}), f"1 unknown ({117 * 'x'}...)"),
         (_with("backbone.bn1.bias", lambda value: value / 0), "1 not finite, or a variance below 0"),
         (_with("backbone.bn1.running_var", lambda value: -1 - value), "(backbone.bn1.running_var)"),
-        (_with("roi_heads.reid_loss.lut", lambda value: value[:, :9]), "(roi_heads.reid_loss.lut)"),
+        (
+            _with("roi_heads.reid_loss.lut", lambda value: value[:, :9]),
+            "(roi_heads.reid_loss.lut: [7, 9] of float32, not [7, 256])",
+        ),
         (_without("roi_heads.reid_loss.cq"), "1 missing (roi_heads.reid_loss.cq)"),
         (dict.clear, "44 missing (backbone.conv1.weight, backbone.bn1.weight, backbone.bn1.bias, ...)"),
     ],

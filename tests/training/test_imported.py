@@ -41,6 +41,7 @@ def old_checkpoint(path: Path) -> None:
         (half_of(old_checkpoint), "Error"),
         (lambda path: path.write_text("not weights"), "not a file of tensors"),
         (lambda path: path.write_bytes(pickle.dumps({"model": Path}, protocol=2)), "not a file of tensors"),
+        (lambda path: path.write_bytes(pickle.dumps({"model": Path}, protocol=4)), "not a file of tensors"),
         (lambda path: path.write_bytes(b""), "Error"),
         (Path.mkdir, "a folder"),
         (lambda path: None, "no such file"),
@@ -49,13 +50,14 @@ def old_checkpoint(path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_refused(
-    write: Callable[[Path], object], found: str, tmp_path: Path
+    write: Callable[[Path], object], found: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     file, out = tmp_path / "epoch_19.pth", tmp_path / "run"
     write(file)
     with pytest.raises(InputFileError, match=r"epoch_19\.pth") as caught:
         import_weights("seqnet", file, out)
     assert found in caught.value.found and caught.value.expected and caught.value.hint
+    assert not recwarn.list, "torch's own remarks are not for the user"
     assert [path.name for path in tmp_path.iterdir() if path != file] == []
 
 
@@ -95,10 +97,11 @@ def test_the_size_of_the_table_names_the_data(rows: int, given: str | None, data
         (77, None, "5,532 rows for cuhk-sysu or 482 rows for prw or 483 rows for prw"),
         (5532, "prw", "482 rows for prw or 483 rows for prw"),
         (483, "cuhk-sysu", "5,532 rows for cuhk-sysu"),
+        (0, "other", "at least one row"),
     ],
 )
 def test_a_table_of_another_size_is_refused(rows: int, given: str | None, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         data_of_table(rows, given, FILE)
     assert caught.value.expected.endswith(expected) and caught.value.found == f"{rows:,} rows"
-    assert "--data other" in caught.value.hint
+    assert ("--data other" in caught.value.hint) == (rows > 0)
