@@ -34,13 +34,6 @@ class TimeType(click.ParamType):
             self.fail(f"'{value}' is not a time such as 2024-05-01, 2024-05-01T18:30 or ...T18:30+02:00")
 
 
-def shown_time(seconds: float | None) -> str:
-    """Returns a time in this machine's zone, with the zone; "" if it is not known."""
-    if seconds is None or seconds != seconds:
-        return ""
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
-
-
 @click.group()
 def gallery() -> None:
     """Keep the persons in your own photos, to search among them.
@@ -198,6 +191,7 @@ def info(place: Path, as_json: bool) -> None:
       maskps gallery info people.gallery
     """
     from maskps.gallery import Gallery
+    from maskps.gallery.hits_files import shown_time
     from maskps.gallery.summary import summary_of
 
     with Gallery.open(place) as opened:

@@ -26,6 +26,7 @@ from maskps_cli.options import (
 from maskps_cli.output import echo, progress_bar, say
 from maskps_cli.report import report
 from maskps_cli.score import score
+from maskps_cli.search import search
 
 
 @click.group(cls=MaskpsGroup)
@@ -146,7 +147,7 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
 
-for command in (import_weights, ablate, evaluate, score, report, gallery):
+for command in (import_weights, ablate, evaluate, score, report, gallery, search):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
-"""The content policy of the HTML pages that maskps writes: they run their own code and load nothing."""
+"""The style of the HTML pages that maskps writes, and their content policy: they load nothing."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from importlib.resources import files
 
 
-def content_policy(style: str, script: str) -> str:
-    """Returns the Content-Security-Policy of a page with this one style and this one script in it.
+def base_style() -> str:
+    """Returns the style that all pages of results share: colours, light and dark, text and cards."""
+    return (files("maskps.io") / "page.css").read_text(encoding="utf-8")
+
+
+def content_policy(style: str, script: str = "") -> str:
+    """Returns the Content-Security-Policy of a page with this one style and at most this one script in it.
 
     Pictures are in the page itself. Nothing else is loaded, and no other code runs, whatever names contain.
     """

@@ -6,6 +6,8 @@ or a line style repeats the meaning of each colour. Sizes are in pixels of the f
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -53,6 +55,13 @@ def open_picture(picture: Picture) -> Image.Image:
     if isinstance(picture, Image.Image):
         return picture.convert("RGB")
     return Image.fromarray(read_image(picture) if isinstance(picture, Path) else picture)
+
+
+def data_url(picture: Image.Image) -> str:
+    """Returns the picture as a data URL."""
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def write_text(

@@ -19,7 +19,7 @@ from maskps.io.files import (
     written_atomically,
 )
 from maskps.io.folders import check_replaceable, folder_written_atomically
-from maskps.io.html import content_policy
+from maskps.io.html import base_style, content_policy
 from maskps.io.tables import Table
 from maskps.pictures.rows import subset_pictures
 from maskps.pictures.sheets import SubsetPicture, hit_number
@@ -161,6 +161,7 @@ def _html(sources: Sources, sections: Sequence[Section], published: Mapping[str,
 
     folder = package_files("maskps.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style = base_style() + style
     policy = content_policy(style, script)
     environment = Environment(
         loader=PackageLoader("maskps.report"),

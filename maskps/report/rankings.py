@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.task import named_protocol
 from maskps.io.images import check_images
-from maskps.pictures.drawing import crop_tile, dim_outside, open_picture, paint_outline
+from maskps.pictures.drawing import crop_tile, data_url, dim_outside, open_picture, paint_outline
 from maskps.pictures.rows import evenly_spaced
 from maskps.pictures.sheets import RankingPicture, SubsetPicture, ranking_sheet
 from maskps.protocols import SearchProtocol
@@ -114,13 +112,6 @@ def ranked_pictures(sources: Sources, data: DataKey, dataset: PersonSearchDatase
     check_images(dataset.test_folder, sorted(names), what="images of queries and answers")
     truths = tuple(np.diff(protocol.truth_offsets)[queries].tolist())
     return Rankings(str(base.protocol), tuple(asked), truths, rankings, left_out, dataset.image_path)
-
-
-def data_url(picture: Image.Image) -> str:
-    """Returns the picture as a data URL."""
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def painted_scene(picture: SubsetPicture) -> str:

@@ -1,0 +1,203 @@
+"""`maskps search`: who in a gallery looks like the person in a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from maskps_cli.gallery import TimeType, gallery_argument
+from maskps_cli.networks import network_options, open_predictor
+from maskps_cli.options import force_option, json_option, quiet_option, wrong_value
+from maskps_cli.output import echo, print_json, print_table, print_terms, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from maskps.gallery import Gallery, PersonPredictor
+    from maskps.gallery.hits_files import Search
+
+_MIN_SCORE = 0.5  # of persons to choose from in the query's photo
+
+
+class BoxType(click.ParamType):
+    """Corners of a box, as text."""
+
+    name = "X0,Y0,X1,Y1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        try:
+            numbers = [float(part) for part in value.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 4:
+            self.fail(f"'{value}' is not a box such as 120,40,210,330", param, ctx)
+        return numbers
+
+
+@click.command()
+@gallery_argument
+@click.argument("image", type=click.Path(path_type=Path))
+@network_options
+@click.option("--box", type=BoxType(), help="The person's box in pixels of the upright photo.")
+@click.option(
+    "--person",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The N-th person that the network finds in IMAGE.",
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many hits at most."
+)
+@click.option("--camera", "cameras", multiple=True, help="Only this camera; may be repeated.")
+@click.option("--from", "start", type=TimeType(), help="Only persons seen at this time or later.")
+@click.option("--to", "end", type=TimeType(), help="Only persons seen before this time.")
+@click.option(
+    "--per-source",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="At most N hits of one photo or video.  [default: no limit]",
+)
+@click.option(
+    "--min-similarity",
+    type=click.FloatRange(-1, 1),
+    default=-1.0,
+    help="Leave out hits below.  [default: none]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write the hits: .html (a page with pictures), .json or .csv.",
+)
+@click.option("--crops", type=click.Path(path_type=Path), help="Write a picture of each hit to this folder.")
+@force_option
+@json_option
+@quiet_option
+def search(
+    place: Path,
+    image: Path,
+    run: Path,
+    device: str,
+    box: list[float] | None,
+    person: int | None,
+    top: int,
+    cameras: tuple[str, ...],
+    start: float | None,
+    end: float | None,
+    per_source: int | None,
+    min_similarity: float,
+    out: Path | None,
+    crops: Path | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Find the persons in GALLERY who look most like the one in the photo IMAGE.
+
+    Without --box and --person, IMAGE must show one person; if there are more, they are listed with numbers.
+    The network must be the one that the gallery was made with.
+
+    A similarity is the cosine of two vectors: it is not a probability, and it is not identity. Do not decide
+    about people by it. Nothing leaves this machine.
+
+    \b
+    Example:
+      maskps search people.gallery someone.jpg --run run --out hits.html
+    """
+    from maskps.gallery import Gallery, Where
+    from maskps.gallery.hits_files import Search, check_hits_file, hits_as_dict, write_hits
+    from maskps.gallery.photos import read_photo, shown_path
+
+    if box is not None and person is not None:
+        raise click.UsageError("give --box or --person, not both")
+    with wrong_value("--to"):
+        where = Where(cameras=cameras or None, start=start, end=end)
+    if out is not None:
+        with wrong_value("--out"):
+            check_hits_file(out, force=force)
+    pixels = read_photo(image).pixels
+    predictor = open_predictor(run, device)
+    with Gallery.open(place, predictor, create=False) as opened:
+        _check_cameras(opened, cameras)
+        chosen = _only_person(predictor, image, pixels, person) if box is None else box
+        with wrong_value("--box"):
+            hits = opened.search(
+                pixels, chosen, top, where, per_source=per_source, min_similarity=min_similarity
+            )
+        found = Search(shown_path(place), image, pixels, opened.store.network, hits)
+    if as_json:
+        print_json(hits_as_dict(found))
+    else:
+        _print_hits(found)
+    if out is not None:
+        write_hits(out, found, force=force)
+        say(f"wrote {out}", quiet=quiet)
+    if crops is not None:
+        from maskps.gallery.hits_page import write_crops
+
+        say(f"wrote {crops}: {write_crops(crops, found, force=force)} pictures", quiet=quiet)
+
+
+def _check_cameras(opened: Gallery, cameras: tuple[str, ...]) -> None:
+    known = {source.camera for source in opened.sources()} if cameras else set()
+    if unknown := [camera for camera in cameras if camera not in known]:
+        names = ", ".join(sorted(camera for camera in known if camera is not None)) or "no camera"
+        raise click.BadParameter(
+            f"'{unknown[0]}' is not in the gallery, which has: {names}", param_hint="'--camera'"
+        )
+
+
+def _only_person(
+    predictor: PersonPredictor, image: Path, pixels: NDArray[np.uint8], number: int | None
+) -> NDArray[np.float32]:
+    """Returns the box of the person in a photo; of several, the one with this number."""
+    from maskps.errors import InputFileError
+
+    found = predictor.detect(pixels)
+    boxes, scores = found.boxes[found.scores >= _MIN_SCORE], found.scores[found.scores >= _MIN_SCORE]
+    if not len(boxes):
+        raise InputFileError(
+            image,
+            expected="a photo of a person",
+            found=f"nobody with a score of {_MIN_SCORE} or more",
+            hint="give the person's box with --box X0,Y0,X1,Y1",
+        )
+    if number is None and len(boxes) == 1:
+        number = 1
+    if number is None or number > len(boxes):
+        lines = [
+            f"  {row}: box {','.join(f'{value:.0f}' for value in corners)}, score {score:.2f}"
+            for row, (corners, score) in enumerate(zip(boxes.tolist(), scores.tolist(), strict=True), start=1)
+        ]
+        persons = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
+        listed = "\n".join([f"{image} shows {persons}; choose with --person N or --box:", *lines])
+        raise click.UsageError(listed)
+    return boxes[number - 1]
+
+
+def _print_hits(found: Search) -> None:
+    from maskps.gallery.hits_files import hits_as_dict
+
+    content = hits_as_dict(found)
+    box = ",".join(f"{value:.0f}" for value in content["query"]["box"])
+    if not content["hits"]:
+        echo("nobody in the gallery meets what was asked for")
+    else:
+        print_table(
+            f"Most like {found.query}, box {box}",
+            ["photo", "similarity", "person", "camera", "time"],
+            [
+                [
+                    f"{hit['rank']}. {hit['path']}{'' if hit['is_file_there'] else ' (gone or changed)'}",
+                    f"{hit['similarity']:.3f}",
+                    str(hit["person"]),
+                    hit["camera"] or "",
+                    hit["time"] or "",
+                ]
+                for hit in content["hits"]
+            ],
+            note=content["note"],
+        )
+    print_terms(found.network.terms)
