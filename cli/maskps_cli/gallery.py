@@ -191,7 +191,7 @@ def info(place: Path, as_json: bool) -> None:
       maskps gallery info people.gallery
     """
     from maskps.gallery import Gallery
-    from maskps.gallery.hits_files import shown_time
+    from maskps.gallery.hits import shown_time
     from maskps.gallery.summary import summary_of
 
     with Gallery.open(place) as opened:

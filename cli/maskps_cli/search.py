@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskps.gallery import Gallery, PersonPredictor
-    from maskps.gallery.hits_files import Search
+    from maskps.gallery.hits import Search
 
 _MIN_SCORE = 0.5  # of persons to choose from in the query's photo
 
@@ -107,7 +107,8 @@ def search(
       maskps search people.gallery someone.jpg --run run --out hits.html
     """
     from maskps.gallery import Gallery, Where
-    from maskps.gallery.hits_files import Search, check_hits_file, hits_as_dict, write_hits
+    from maskps.gallery.hits import Search, hits_as_dict
+    from maskps.gallery.hits_files import check_hits_file, write_crops, write_hits
     from maskps.gallery.photos import read_photo, shown_path
 
     if box is not None and person is not None:
@@ -135,8 +136,6 @@ def search(
         write_hits(out, found, force=force)
         say(f"wrote {out}", quiet=quiet)
     if crops is not None:
-        from maskps.gallery.hits_page import write_crops
-
         say(f"wrote {crops}: {write_crops(crops, found, force=force)} pictures", quiet=quiet)
 
 
@@ -178,7 +177,7 @@ def _only_person(
 
 
 def _print_hits(found: Search) -> None:
-    from maskps.gallery.hits_files import hits_as_dict
+    from maskps.gallery.hits import hits_as_dict
 
     content = hits_as_dict(found)
     box = ",".join(f"{value:.0f}" for value in content["query"]["box"])

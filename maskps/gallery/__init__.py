@@ -1,8 +1,9 @@
 """Search in images of one's own: a gallery of the persons in them. Imports no torch.
 
 gallery       `Gallery`: add, search, forget
+hits          a search and its hits, for hits_files and hits_page, which show them
 indexing      which files are new, changed, moved or copies
-photos        images on disk: which are read, how, and why not
+photos        photos on disk: which are read, how, and why not
 predictors    what is needed of a network
 records       the records that stores and their users exchange
 store         the protocol `GalleryStore`, and `open_store`

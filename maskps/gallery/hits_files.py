@@ -1,33 +1,23 @@
-"""The hits of a search as files: JSON, CSV, a page, and crops."""
+"""Writes the hits of a search: a page, JSON, CSV, and crops."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from maskps.errors import ConfigError
-from maskps.gallery.gallery import Hits
-from maskps.gallery.indexing import is_there
-from maskps.gallery.photos import shown_path
-from maskps.gallery.records import Network
-from maskps.io.files import check_output_file, written_atomically
+from maskps.gallery.hits import FORMAT, Search, hit_photos, hits_as_dict
+from maskps.io.files import check_output_file, write_json, written_atomically
+from maskps.io.folders import folder_written_atomically
 
-NOTE = (
-    "Similarity is not identity. It is the cosine of two vectors of how people look, not a probability: "
-    "other people can look alike, and one person can look different."
-)
-
-FORMAT, VERSION = "maskps-hits", 1
-HTML_MARK = f'<meta name="generator" content="{FORMAT}">'
+CROPS_RECORD = "hits.json"
+"""The file of every folder that `write_crops` wrote."""
 
 _COLUMNS = (
     "rank",
@@ -43,60 +33,6 @@ _COLUMNS = (
     "y1",
     "score",
 )
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search and what it found.
-
-    Attributes:
-        gallery: where the gallery is, as text.
-        query: file of the query's photo.
-        pixels: (H, W, 3) uint8 RGB, the query's photo, upright.
-        network: that of the gallery.
-        hits: what was found.
-    """
-
-    gallery: str
-    query: Path
-    pixels: NDArray[np.uint8]
-    network: Network
-    hits: Hits
-
-
-def shown_time(seconds: float | None) -> str:
-    """Returns a time in this machine's zone, with the zone; "" if it is not known."""
-    if seconds is None or np.isnan(seconds):
-        return ""
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
-
-
-def hits_as_dict(search: Search) -> dict[str, Any]:
-    """Returns a search as JSON's types; times as text in this machine's zone, or None."""
-    hits = search.hits
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "note": NOTE,
-        "terms": search.network.terms,
-        "gallery": search.gallery,
-        "query": {"path": shown_path(search.query), "box": hits.box.tolist()},
-        "hits": [
-            {
-                "rank": rank,
-                "similarity": float(similarity),
-                "person": row.id,
-                "path": shown_path(Path(row.source.path)),
-                "is_file_there": is_there(row.source),
-                "camera": row.camera,
-                "time": shown_time(row.at) or None,
-                "frame_time": row.frame_time,
-                "box": list(row.box),
-                "score": row.score,
-            }
-            for rank, (similarity, row) in enumerate(zip(hits.similarity, hits.rows, strict=True), start=1)
-        ],
-    }
 
 
 def hits_as_csv(search: Search) -> str:
@@ -121,7 +57,7 @@ def _page_text(search: Search) -> str:
 
 
 _KINDS: dict[str, tuple[Callable[[Search], str], str]] = {
-    ".html": (_page_text, HTML_MARK),
+    ".html": (_page_text, f'content="{FORMAT}"'),
     ".json": (_json_text, f'"format": "{FORMAT}"'),
     ".csv": (hits_as_csv, ",".join(_COLUMNS)),
 }
@@ -153,3 +89,28 @@ def write_hits(out: Path, search: Search, *, force: bool = False) -> None:
     text = _KINDS[out.suffix.lower()][0](search)
     with written_atomically(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_crops(folder: Path, search: Search, *, force: bool = False) -> int:
+    """Writes a JPEG of each hit's box, and hits.json, to a new folder; returns the number of JPEGs.
+
+    A file's name has the rank, the similarity and the person's number. A photo that is gone has none.
+
+    Args:
+        force: replace a folder that this function wrote.
+
+    Raises:
+        OutputExistsError, OutputError: as `folder_written_atomically`.
+    """
+    count = 0
+    with folder_written_atomically(folder, record=CROPS_RECORD, force=force) as new:
+        write_json(new / CROPS_RECORD, hits_as_dict(search))
+        pictures = zip(search.hits.similarity.tolist(), hit_photos(search), strict=True)
+        for rank, (similarity, (row, pixels)) in enumerate(pictures, start=1):
+            if not isinstance(pixels, str):
+                x0, y0, x1, y1 = row.box
+                corners = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
+                crop = Image.fromarray(pixels).crop(corners)
+                crop.save(new / f"{rank:03d}_{similarity:.3f}_{row.id}.jpg", quality=95)
+                count += 1
+    return count

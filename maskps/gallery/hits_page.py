@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,18 +13,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.errors import InputFileError
-from maskps.gallery.hits_files import HTML_MARK, NOTE, Search, hits_as_dict, shown_time
-from maskps.gallery.indexing import is_there
-from maskps.gallery.photos import read_photo, shown_path
-from maskps.gallery.records import PersonRow, Source
-from maskps.io.files import write_json
-from maskps.io.folders import folder_written_atomically
+from maskps.gallery.hits import FORMAT, NOTE, Search, hit_photos, shown_time
+from maskps.gallery.photos import shown_path
+from maskps.gallery.records import PersonRow
 from maskps.io.html import base_style, content_policy
 from maskps.pictures.drawing import BLUE, WHITE, crop_tile, data_url, dim_outside, draw_frame
 
-CROPS_RECORD = "hits.json"
-"""The file of every folder that `write_crops` wrote."""
+HTML_MARK = f'<meta name="generator" content="{FORMAT}">'
+"""In the first bytes of every page."""
 
 _TILE = (180, 360)
 _SCENE = 960
@@ -77,27 +70,9 @@ def hits_page(search: Search) -> str:
         query=_person(search.pixels, search.query, hits.box),
         persons=[
             (similarity, row, _shown(row, pixels))
-            for similarity, (row, pixels) in zip(hits.similarity.tolist(), _pictures(search), strict=True)
+            for similarity, (row, pixels) in zip(hits.similarity.tolist(), hit_photos(search), strict=True)
         ],
     )
-
-
-def _pictures(search: Search) -> Iterator[tuple[PersonRow, NDArray[np.uint8] | str]]:
-    """Yields each hit with the pixels of its upright photo (H, W, 3), or why that cannot be shown."""
-
-    @lru_cache(maxsize=4)
-    def photo(source: Source) -> NDArray[np.uint8] | str:
-        if not is_there(source):
-            return "the file is gone, or has changed since it was added"
-        if source.kind == "video":
-            return "a frame of a video"
-        try:
-            return read_photo(Path(source.path)).pixels
-        except InputFileError as error:
-            return error.found
-
-    for row in search.hits.rows:
-        yield row, photo(row.source)
 
 
 def _shown(row: PersonRow, pixels: NDArray[np.uint8] | str) -> PagePerson:
@@ -105,31 +80,6 @@ def _shown(row: PersonRow, pixels: NDArray[np.uint8] | str) -> PagePerson:
     if isinstance(pixels, str):
         return PagePerson(None, None, pixels, shown_path(path), _box_text(box))
     return _person(pixels, path, box)
-
-
-def write_crops(folder: Path, search: Search, *, force: bool = False) -> int:
-    """Writes a JPEG of each hit's box, and hits.json, to a new folder; returns the number of JPEGs.
-
-    A file's name has the rank, the similarity and the person's number. A photo that is gone has none.
-
-    Args:
-        force: replace a folder that this function wrote.
-
-    Raises:
-        OutputExistsError, OutputError: as `folder_written_atomically`.
-    """
-    count = 0
-    with folder_written_atomically(folder, record=CROPS_RECORD, force=force) as new:
-        write_json(new / CROPS_RECORD, hits_as_dict(search))
-        pictures = zip(search.hits.similarity.tolist(), _pictures(search), strict=True)
-        for rank, (similarity, (row, pixels)) in enumerate(pictures, start=1):
-            if not isinstance(pixels, str):
-                x0, y0, x1, y1 = row.box
-                corners = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
-                crop = Image.fromarray(pixels).crop(corners)
-                crop.save(new / f"{rank:03d}_{similarity:.3f}_{row.id}.jpg", quality=95)
-                count += 1
-    return count
 
 
 def _person(pixels: NDArray[np.uint8], path: Path, box: NDArray[np.floating]) -> PagePerson:

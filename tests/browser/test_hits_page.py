@@ -10,7 +10,8 @@ import pytest
 from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
 from maskps.gallery import Gallery
-from maskps.gallery.hits_files import Search, write_hits
+from maskps.gallery.hits import Search
+from maskps.gallery.hits_files import write_hits
 from maskps.gallery.photos import read_photo
 
 Visits = Callable[..., Any]

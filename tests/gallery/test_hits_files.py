@@ -14,8 +14,8 @@ from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
 from maskps.errors import ConfigError, OutputExistsError
 from maskps.gallery import Gallery
-from maskps.gallery.hits_files import Search, write_hits
-from maskps.gallery.hits_page import write_crops
+from maskps.gallery.hits import Search
+from maskps.gallery.hits_files import write_crops, write_hits
 from maskps.gallery.photos import read_photo
 
 SCRIPT = "<script>alert(1)</script>"

@@ -1,0 +1,98 @@
+"""A search and its hits: what every output of it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import InputFileError
+from maskps.gallery.gallery import Hits
+from maskps.gallery.indexing import is_there
+from maskps.gallery.photos import read_photo, shown_path
+from maskps.gallery.records import Network, PersonRow, Source
+
+NOTE = (
+    "Similarity is not identity. It is the cosine of two vectors of how people look, not a probability: "
+    "other people can look alike, and one person can look different."
+)
+
+FORMAT, VERSION = "maskps-hits", 1
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search and what it found.
+
+    Attributes:
+        gallery: where the gallery is, as text.
+        query: file of the query's photo.
+        pixels: (H, W, 3) uint8 RGB, the query's photo, upright.
+        network: that of the gallery.
+        hits: what was found.
+    """
+
+    gallery: str
+    query: Path
+    pixels: NDArray[np.uint8]
+    network: Network
+    hits: Hits
+
+
+def shown_time(seconds: float | None) -> str:
+    """Returns a time in this machine's zone, with the zone; "" if it is not known."""
+    if seconds is None or np.isnan(seconds):
+        return ""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def hits_as_dict(search: Search) -> dict[str, Any]:
+    """Returns a search as JSON's types; times as text in this machine's zone, or None."""
+    hits = search.hits
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "note": NOTE,
+        "terms": search.network.terms,
+        "gallery": search.gallery,
+        "query": {"path": shown_path(search.query), "box": hits.box.tolist()},
+        "hits": [
+            {
+                "rank": rank,
+                "similarity": float(similarity),
+                "person": row.id,
+                "path": shown_path(Path(row.source.path)),
+                "is_file_there": is_there(row.source),
+                "camera": row.camera,
+                "time": shown_time(row.at) or None,
+                "frame_time": row.frame_time,
+                "box": list(row.box),
+                "score": row.score,
+            }
+            for rank, (similarity, row) in enumerate(zip(hits.similarity, hits.rows, strict=True), start=1)
+        ],
+    }
+
+
+def hit_photos(search: Search) -> Iterator[tuple[PersonRow, NDArray[np.uint8] | str]]:
+    """Yields each hit with the pixels of its upright photo (H, W, 3), or why that cannot be shown."""
+
+    @lru_cache(maxsize=4)
+    def photo(source: Source) -> NDArray[np.uint8] | str:
+        if not is_there(source):
+            return "the file is gone, or has changed since it was added"
+        if source.kind == "video":
+            return "a frame of a video"
+        try:
+            return read_photo(Path(source.path)).pixels
+        except InputFileError as error:
+            return error.found
+
+    for row in search.hits.rows:
+        yield row, photo(row.source)
