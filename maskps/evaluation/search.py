@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.lengths import UNIT_TOLERANCE, weighted_by
 from maskps.evaluation.matching import GalleryBlock
 from maskps.evaluation.methods import COSINE, Method, QueryGallery
 from maskps.evaluation.rules import Rules
@@ -24,7 +25,6 @@ SCORE_THRESHOLD = 0.5
 _QUERIES_AT_ONCE = 256
 _PAIRS_AT_ONCE = 4_000_000
 _SPARSE_COST = 4  # comparing selected pairs costs about this much more per pair than comparing all pairs
-_UNIT_NORM_TOLERANCE = 1e-3
 
 _logger = logging.getLogger(__name__)
 
@@ -157,9 +157,17 @@ def evaluate_searches(
     }
     rows = next(iter(searches.values())).index.rows  # the same for all: they depend on the threshold only
     vectors = Vectors(detections, rows, method)
+    are_weighted = weighted_by(detections.scores[rows], vectors.gallery_lengths)
     if not method.is_distance:
         _warn_unless_unit_vectors("query_embeddings", vectors.query_lengths)
-        _warn_unless_unit_vectors("embeddings", vectors.gallery_lengths)
+        if not are_weighted:
+            _warn_unless_unit_vectors("embeddings", vectors.gallery_lengths)
+    elif are_weighted:
+        _logger.warning(
+            "detections, embeddings: they are multiplied by their scores, as SeqNet does for products. By a "
+            "distance, detections of a low score can then be nearer than those of a high one. Divide every "
+            "row by its length (normalize=True, --normalize)."
+        )
     for search, block, similarities in _blocks(list(searches.values()), vectors):
         search.score(block, adjusted(method, search, block, similarities, detections))
     return {
@@ -251,7 +259,7 @@ def adjusted(
 
 
 def _warn_unless_unit_vectors(name: str, found: NDArray[np.float64]) -> None:
-    off = np.abs(found - 1) > _UNIT_NORM_TOLERANCE
+    off = np.abs(found - 1) > UNIT_TOLERANCE
     if off.any():
         _logger.warning(
             "detections, %s: %d of %d rows are not unit vectors (lengths %.3g to %.3g). The dot product "

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
 from maskps.evaluation.detections_file import Detections
+from maskps.evaluation.lengths import lengths_of
 from maskps.evaluation.matching import GalleryBlock, GalleryIndex
 from maskps.evaluation.methods import Method
 
@@ -36,7 +37,7 @@ class Vectors:
         everything = len(rows) == len(detections)
         self.queries, self.method = detections.query_embeddings, method
         self.gallery = detections.embeddings if everything else detections.embeddings[rows]
-        self.query_lengths, self.gallery_lengths = _lengths(self.queries), _lengths(self.gallery)
+        self.query_lengths, self.gallery_lengths = lengths_of(self.queries), lengths_of(self.gallery)
         longest = self.query_lengths.max(initial=0), self.gallery_lengths.max(initial=0)
         product = max(longest) ** 2 if method.is_distance else longest[0] * longest[1]
         if product > 0 and not _SMALLEST < product < _LARGEST:
@@ -74,9 +75,3 @@ class Vectors:
             places = block.begins[entries][:, None] + np.arange(count)
             similarities[places] = self.method.compare(queries[query_of_entry[entries]], found)
         return similarities
-
-
-def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns the (n,) Euclidean lengths of (n, D) vectors."""
-    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    return lengths

@@ -70,7 +70,10 @@ def build_predictor(
     feature: Feature = "embedding",
     unit_length: bool = True,
 ) -> Predictor:
-    """Returns a predictor that resizes images as the training does; arguments as `Predictor`."""
+    """Returns a predictor that resizes images as the training does; arguments as `Predictor`.
+
+    With `unit_length`, detections are weighed by their scores if the settings say so: only products need it.
+    """
     return Predictor(
         model,
         config.shorter_side,
@@ -79,7 +82,8 @@ def build_predictor(
         resize=cast(Resize, config.resize),
         feature=feature,
         unit_length=unit_length,
-        weigh_by_score=config.score_weighted_similarity,
+        # By a distance, a vector shorter than the query's would often be nearer.
+        weigh_by_score=config.score_weighted_similarity and unit_length,
     )
 
 

@@ -258,6 +258,22 @@ def test_embeddings_that_are_not_unit_vectors_are_reported(caplog: pytest.LogCap
     assert "5 of 5 rows are not unit vectors" in caplog.text
 
 
+def test_embeddings_weighted_by_their_scores_are_reported_for_a_distance_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    protocol, detections = worked_example(found_in_g3=True)
+    scores = np.linspace(0.5, 0.9, len(detections), dtype=np.float32)
+    weighted = dataclasses.replace(
+        detections, scores=scores, embeddings=detections.embeddings * scores[:, None]
+    )
+    evaluate_search(protocol, weighted)
+    assert not caplog.records
+    evaluate_search(protocol, weighted, method=METHODS["euclidean"], normalize=True)
+    assert not caplog.records
+    evaluate_search(protocol, weighted, method=METHODS["euclidean"])
+    assert "multiplied by their scores" in caplog.text
+
+
 def test_each_top_k_is_the_mean_of_its_own_column() -> None:
     hits = np.array([[False, False, True], [False, True, True], [True, True, True], [False, False, False]])
     result = SearchResult(np.zeros(4), hits, 10, 0.5)

@@ -18,6 +18,7 @@ from maskps.config import TrainConfig
 from maskps.losses import FIRST_HEAD_LOSS_NAMES, LOSS_NAMES, total_loss
 from maskps.model import MaskGuidedPersonSearch, Predictor
 from maskps.model.box_deltas import apply_deltas
+from maskps.model.build import build_predictor
 from maskps.model.heads import HEADS, Head
 from maskps.model.roi_heads import RoIHeads
 from maskps.model.rois import proposals_with_mask
@@ -272,6 +273,12 @@ def test_a_detection_weighs_by_its_score_in_similarities_and_a_query_does_not(sm
     assert len(boxes) > 1
     torch.testing.assert_close(found.embeddings, expected.embeddings * expected.scores[:, None])
     torch.testing.assert_close(weighted.embed(image, boxes), plain.embed(image, boxes))
+
+
+def test_scores_weigh_products_and_no_distances(small_model: Model) -> None:
+    config = TrainConfig(score_weighted_similarity=True)
+    predictors = [build_predictor(config, small_model(), "cpu", unit_length=unit) for unit in (True, False)]
+    assert [predictor.weigh_by_score for predictor in predictors] == [True, False]
 
 
 @pytest.mark.parametrize("batch", list(BATCHES))

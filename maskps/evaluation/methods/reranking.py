@@ -13,16 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.evaluation.lengths import lengths_of, weighted_by
 from maskps.evaluation.methods.method import Method, QueryGallery
 
 RERANKED = 1000
 """How many of the most similar detections are re-ranked; the others stay behind them in their order."""
 
+_SHORTEST = 1e-12
+"""Shorter vectors stay as they are."""
+
 
 def k_reciprocal_reranking(*, k1: int = 20, k2: int = 6, original_weight: float = 0.3) -> Method:
     """Returns k-reciprocal re-ranking with these settings; the defaults are those of the publication.
 
-    In a larger gallery, only the `RERANKED` most similar detections are re-ranked.
+    In a larger gallery, only the `RERANKED` most similar detections are re-ranked. Embeddings that are
+    multiplied by their scores, as SeqNet's, are compared by direction; the scores weigh what comes out.
 
     Args:
         original_weight: share of the original distance in the final one; the publication's lambda.
@@ -31,9 +36,14 @@ def k_reciprocal_reranking(*, k1: int = 20, k2: int = 6, original_weight: float 
     def adjust(gallery: QueryGallery) -> NDArray[np.float32]:
         first = np.argsort(-gallery.similarities, kind="stable")[:RERANKED]
         found = gallery.detections.embeddings[gallery.rows[first]]
+        scores, lengths = gallery.detections.scores[gallery.rows[first]], lengths_of(found)
+        are_weighted = weighted_by(scores, lengths)
+        if are_weighted:
+            found = (found / lengths.clip(min=_SHORTEST)[:, None]).astype(np.float32)
         embeddings = np.concatenate([gallery.embedding[None], found])
+        nearness = 1 - reranked_distances(embeddings, k1=k1, k2=k2, original_weight=original_weight)
         changed = gallery.similarities - 2  # below the re-ranked ones, whose similarity is 0 to 1
-        changed[first] = 1 - reranked_distances(embeddings, k1=k1, k2=k2, original_weight=original_weight)
+        changed[first] = nearness * scores if are_weighted else nearness
         return changed
 
     return Method(

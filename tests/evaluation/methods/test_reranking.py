@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from search_cases import draw_embeddings, random_case
 
 from maskps.evaluation import METHODS, evaluate_search, k_reciprocal_reranking
 from maskps.evaluation.methods.reranking import reranked_distances
+from maskps.evaluation.ranking import ranked_results
 
 
 def literal_distances(embeddings: np.ndarray, k1: int, k2: int, weight: float) -> np.ndarray:
@@ -71,6 +74,29 @@ def test_beyond_the_most_similar_the_order_is_that_of_the_cosine(monkeypatch: py
     monkeypatch.setattr("maskps.evaluation.methods.reranking.RERANKED", 1)
     first_only = evaluate_search(protocol, detections, method=METHODS["rerank"])
     np.testing.assert_allclose(plain.average_precisions, first_only.average_precisions, rtol=0, atol=1e-12)
+
+
+def test_embeddings_weighted_by_their_scores_keep_their_neighbours() -> None:
+    """Each similarity is that of the directions, times the score."""
+    protocol, detections = random_case(2, ties=False)
+    unit = detections.normalized()
+    weighted = dataclasses.replace(unit, embeddings=unit.embeddings * unit.scores[:, None])
+    for query in range(protocol.num_queries):
+        plain, found = (
+            {
+                (hit.image_name, *hit.box.tolist()): hit.similarity
+                for hit in ranked_results(protocol, one, query, 1000, method=METHODS["rerank"])
+            }
+            for one in (unit, weighted)
+        )
+        names = unit.image_names.repeat(np.diff(unit.offsets)).tolist()
+        scores = {
+            (name, *box): score
+            for name, box, score in zip(names, unit.boxes.tolist(), unit.scores.tolist(), strict=True)
+        }
+        assert plain.keys() == found.keys()
+        for box, similarity in found.items():
+            assert similarity == pytest.approx(plain[box] * scores[box], abs=1e-5)
 
 
 def test_the_settings_are_those_of_the_publication(monkeypatch: pytest.MonkeyPatch) -> None:
