@@ -8,6 +8,8 @@ predictors    what is needed of a network
 records       the records that stores and their users exchange
 store         the protocol `GalleryStore`, and `open_store`
 sqlite_store  the store in one SQLite file
+milvus_store  the store in Milvus
+vectors       what all stores do alike
 """
 
 from maskps.gallery.gallery import Gallery, Hits

@@ -26,8 +26,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputError
+from maskps.errors import InputFileError, MaskpsError, OutputError
 from maskps.gallery.records import Network, PersonRow, Persons, Source, Where, check_unit_length
+from maskps.gallery.vectors import best_of, check_dim, check_hits, check_network, checked_ids, similarities_of
 from maskps.io.files import write_errors_explained
 
 BLOCK = 65_536
@@ -103,7 +104,7 @@ class SqliteStore:
 
     def add(self, source: Source, persons: Persons) -> Source:
         """As `GalleryStore.add`."""
-        self._check_dim("Persons.vectors", persons.vectors)
+        check_dim(self.path, self.network, "Persons.vectors", persons.vectors)
         columns = (persons.frame_time, *persons.boxes.T, persons.scores)
         vectors = np.ascontiguousarray(persons.vectors, "<f4")
         with self._transaction("IMMEDIATE"):
@@ -142,10 +143,9 @@ class SqliteStore:
         self, vectors: NDArray[np.float32], k: int, where: Where
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As `GalleryStore.search`. A similarity is computed in float64 and rounded to float32."""
-        self._check_dim("the query's vectors", vectors)
+        check_dim(self.path, self.network, "the query's vectors", vectors)
         check_unit_length("the query's vectors", vectors)
-        if k < 1:
-            raise ConfigError("k", expected="1 or more hits", found=str(k), hint="ask for more")
+        check_hits(k)
         with self._transaction():
             rows = self._current_rows()
             return rows.search(vectors, k, self._matching(rows, where))
@@ -169,14 +169,14 @@ class SqliteStore:
                 row[0]: PersonRow(row[0], _source(row[7:]), row[1], (row[2], row[3], row[4], row[5]), row[6])
                 for row in found
             }
-        return [rows[one] for one in self._checked(ids, rows)]
+        return [rows[one] for one in checked_ids(self.path, ids, rows)]
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """As `GalleryStore.vectors`."""
         with self._transaction():
             query = "SELECT id, vector FROM person WHERE id IN (SELECT value FROM json_each(?))"
             found = dict(self._db.execute(query, (_as_json(ids),)))
-        return _matrix([found[one] for one in self._checked(ids, found)], self.network.dim)
+        return _matrix([found[one] for one in checked_ids(self.path, ids, found)], self.network.dim)
 
     def sources(self) -> list[Source]:
         """As `GalleryStore.sources`."""
@@ -222,7 +222,7 @@ class SqliteStore:
                 self._create(network)
             text = self._db.execute("SELECT value FROM meta WHERE key = 'network'").fetchone()[0]
         kept = Network(**json.loads(text))
-        _check_network(self.path, kept, network)
+        check_network(self.path, kept, network)
         return kept
 
     def _create(self, network: Network) -> None:
@@ -323,28 +323,6 @@ class SqliteStore:
             matching &= rows.scores >= np.float32(where.min_score)
         return matching
 
-    def _check_dim(self, where: str, vectors: NDArray[np.float32]) -> None:
-        if vectors.ndim != 2 or vectors.shape[1] != self.network.dim:
-            raise ConfigError(
-                where,
-                expected=f"{self.network.dim} numbers a vector, as in {self.path}",
-                found=f"shape {vectors.shape}",
-                hint="use the network that the gallery was made with",
-            )
-
-    def _checked(self, ids: Sequence[int] | NDArray[np.int64], found: dict) -> list[int]:
-        """Returns the numbers as a list, after a check that all were found."""
-        asked = [int(one) for one in ids]
-        missing = [one for one in asked if one not in found]
-        if missing:
-            raise ConfigError(
-                f"person {missing[0]}",
-                expected=f"a person of {self.path}",
-                found="no such number, or a forgotten person",
-                hint="search again: the numbers of persons are in the hits",
-            )
-        return asked
-
 
 class _Rows:
     """The persons in memory, by number: columns, and vectors in blocks of up to `BLOCK` rows.
@@ -432,19 +410,17 @@ class _Rows:
         exact = np.concatenate(
             [self._exact(query, rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)]
         )
-        order = np.lexsort((rows, -exact))[:k]
-        return self.ids[rows[order]], exact[order]
+        return best_of(self.ids[rows], exact, k)
 
     def _exact(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the (n,) products with these rows, in ascending order: a sum in float64, rounded once."""
+        """Returns the (n,) similarities of these rows, which are in ascending order."""
         ends = np.cumsum([len(block) for block in self.blocks])
         bounds = np.searchsorted(rows, [0, *ends])
         parts = [
             block[rows[low:high] - (end - len(block))]
             for block, end, low, high in zip(self.blocks, ends, bounds[:-1], bounds[1:], strict=True)
         ]
-        products = np.concatenate(parts) * query.astype(np.float64)
-        return products.sum(axis=1).astype(np.float32)
+        return similarities_of(query, np.concatenate(parts))
 
 
 @contextmanager
@@ -496,18 +472,6 @@ def _not_a_gallery(path: Path, found: str) -> InputFileError:
         found=found,
         hint="check the path; give a new name to make a gallery",
     )
-
-
-def _check_network(path: Path, kept: Network, network: Network | None) -> None:
-    """Raises ConfigError if the vectors of the two networks cannot be compared."""
-    name = kept.difference(network) if network else ""
-    if name:
-        raise ConfigError(
-            path,
-            expected=f"the network that the gallery was made with: {name} {getattr(kept, name)}",
-            found=f"{name} {getattr(network, name)}",
-            hint="use that network, or make a new gallery: vectors of two networks cannot be compared",
-        )
 
 
 def _source(row: Sequence) -> Source:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.gallery.milvus_store import MilvusStore
 from maskps.gallery.records import Network, PersonRow, Persons, Source, Where
 from maskps.gallery.sqlite_store import SqliteStore
 
@@ -46,7 +47,7 @@ class GalleryStore(Protocol):
         ...
 
     def forget(self, where: Where | Sequence[int]) -> int:
-        """Removes persons for ever; on return their vectors are in no file of the store.
+        """Removes persons for ever. In SQLite their vectors are in no file of the store on return.
 
         The sources go too if `where` has no conditions other than sources. Else they stay: they count as
         read, so the same persons do not come back when the same folder is added again.
@@ -115,7 +116,7 @@ def open_store(place: str | Path, network: Network | None = None) -> GalleryStor
     """Opens a store, and creates it if it is missing and `network` is given.
 
     Args:
-        place: path of a SQLite file.
+        place: path of a SQLite file, or `milvus+http://HOST:PORT/NAME` (extra `milvus`).
         network: the network whose vectors will be added or searched for; None takes the store's.
 
     Raises:
@@ -123,4 +124,6 @@ def open_store(place: str | Path, network: Network | None = None) -> GalleryStor
         InputFileError: no store there and no network given; another kind of file; damaged; a newer format.
         OutputError: the folder cannot be written; locked by another process.
     """
+    if str(place).startswith("milvus+"):
+        return MilvusStore(str(place), network)
     return SqliteStore(Path(place), network)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 import sqlite3
 import stat
@@ -16,28 +15,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from gallery_records import DIM, NETWORK, add_photos, literal, matches, persons, refused, source
 
-from maskps.errors import AnnotationError, ConfigError, InputFileError, MaskpsError, OutputError
-from maskps.gallery import Network, Persons, Source, Where, open_store, sqlite_store
+from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputError
+from maskps.gallery import Persons, Where, open_store, sqlite_store
 from maskps.gallery.sqlite_store import SqliteStore
-
-DIM = 8
-NETWORK = Network(
-    "ab" * 32, "embedding", DIM, shorter_side=256, longest_side=512, recipe="tiny", terms="research only"
-)
-
-
-def persons(count: int, seed: int = 0, *, dim: int = DIM, frame_time: float = 0.0) -> Persons:
-    random = np.random.default_rng(seed)
-    vectors = random.normal(size=(count, dim)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    low = random.uniform(0, 50, (count, 2)).astype(np.float32)
-    scores = random.uniform(0.5, 1, count).astype(np.float32)
-    return Persons(np.hstack([low, low + 20]), scores, vectors, np.full(count, frame_time))
-
-
-def source(name: str, **changes: object) -> Source:
-    return dataclasses.replace(Source(f"/photos/{name}", "image", 100, 1, f"hash of {name}"), **changes)
 
 
 @pytest.fixture
@@ -47,13 +29,10 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     made.close()
 
 
-def literal(query: np.ndarray, rows: list[tuple[int, np.ndarray]], k: int) -> list[int]:
-    """The k most similar rows by a loop: products one by one, equal ones by number."""
-    found = []
-    for number, vector in rows:
-        similarity = math.fsum(float(a) * float(b) for a, b in zip(query, vector, strict=True))
-        found.append((-float(np.float32(similarity)), number))
-    return [number for _, number in sorted(found)[:k]]
+@pytest.fixture
+def cameras(store: SqliteStore) -> SqliteStore:
+    add_photos(store)
+    return store
 
 
 @pytest.mark.parametrize("block", [7, 16, 1000])
@@ -90,90 +69,6 @@ def test_rounding_in_float32_does_not_change_the_order(store: SqliteStore) -> No
     rows = list(enumerate(vectors, 1))
     for k in (1, 7, 50, 200):
         assert store.search(query, k, Where())[0].tolist() == [literal(query[0], rows, k)]
-
-
-@pytest.fixture
-def cameras(store: SqliteStore) -> SqliteStore:
-    """Twelve photos of five persons, of two cameras and none, ten seconds apart; two of unknown time."""
-    for number in range(12):
-        camera = (None, "gate", "hall")[number % 3]
-        at = None if number in (4, 5) else 1000.0 + 10 * number
-        batch = persons(5, seed=number, frame_time=0.5 * (number % 2))
-        store.add(source(f"{number}.jpg", camera=camera, started_at=at), batch)
-    return store
-
-
-CONDITIONS = [
-    Where(),
-    Where(cameras=("gate",)),
-    Where(cameras=("gate", "hall", "nowhere")),
-    Where(cameras=()),
-    Where(sources=(2, 3, 99)),
-    Where(sources=()),
-    Where(start=1010.5),
-    Where(end=1010.5),
-    Where(start=1010.5, end=1060.0),
-    Where(min_score=0.75),
-    Where(min_score=float(persons(5).scores[1])),
-    Where(cameras=("hall",), sources=tuple(range(1, 8)), start=1000.0, min_score=0.6),
-]
-
-
-def matches(row: object, where: Where) -> bool:
-    """The meaning of a filter, one person at a time."""
-    return (
-        (where.cameras is None or row.camera in where.cameras)
-        and (where.sources is None or row.source.id in where.sources)
-        and (where.start is None or (row.at is not None and row.at >= where.start))
-        and (where.end is None or (row.at is not None and row.at < where.end))
-        and (where.min_score is None or row.score >= where.min_score)
-    )
-
-
-@pytest.mark.parametrize("where", CONDITIONS)
-def test_a_filter_lets_through_what_meets_all_conditions(cameras: SqliteStore, where: Where) -> None:
-    everybody = cameras.rows(range(1, 61))
-    kept = [row.id for row in everybody if matches(row, where)]
-    assert cameras.ids(where).tolist() == kept
-    query = persons(1, seed=99).vectors
-    rows = list(zip(kept, cameras.vectors(kept), strict=True))
-    assert cameras.search(query, 9, where)[0].tolist() == [literal(query[0], rows, 9)]
-
-
-def test_rows_and_vectors_are_what_was_added_in_the_order_asked(cameras: SqliteStore) -> None:
-    batch = persons(5, seed=1, frame_time=0.5)
-    rows = cameras.rows([10, 6])
-    assert [row.id for row in rows] == [10, 6] and rows[0].source == rows[1].source == cameras.sources()[1]
-    assert [row.box for row in rows] == [tuple(map(float, batch.boxes[one])) for one in (4, 0)]
-    assert [row.score for row in rows] == batch.scores[[4, 0]].tolist() and rows[0].frame_time == 0.5
-    assert np.array_equal(cameras.vectors([10, 6, 10]), batch.vectors[[4, 0, 4]])
-    assert cameras.rows([]) == [] and cameras.vectors([]).shape == (0, DIM) and cameras.count() == 60
-    for read in (cameras.rows, cameras.vectors):
-        with pytest.raises(ConfigError, match="person 61"):
-            read([1, 61])
-
-
-def test_a_source_comes_back_as_it_was(store: SqliteStore) -> None:
-    video = Source("/v/\udcff.mp4", "video", 2**40, 10**18 + 1, "00", "gate", 12.25, "reading", 64.5)
-    first = store.add(video, persons(2))
-    assert first == dataclasses.replace(video, id=1)
-    later = dataclasses.replace(first, state="cut off", read_until=70.0, path="/w/new.mp4")
-    assert store.add(later, persons(3, seed=1)) == later
-    assert store.sources() == [later] and store.count() == 5
-
-
-def test_a_path_that_is_read_anew_replaces_what_was_there(store: SqliteStore) -> None:
-    store.add(source("a.jpg"), persons(3))
-    other = store.add(source("b.jpg"), persons(2, seed=1))
-    anew = store.add(source("a.jpg", sha256="new"), persons(1, seed=2))
-    assert store.sources() == [other, anew] and anew.id == 3
-    assert store.ids(Where()).tolist() == [4, 5, 6]  # no number is given twice
-    moved = dataclasses.replace(other, path="/photos/a.jpg")
-    assert store.add(moved, Persons.none(DIM)) == moved
-    assert store.sources() == [moved] and store.ids(Where()).tolist() == [4, 5]
-    with pytest.raises(OutputError, match=r"a\.jpg.*\n.*\n.*another process has removed it"):
-        store.add(anew, persons(1))
-    assert store.sources() == [moved] and store.count() == 2
 
 
 def test_a_source_and_its_persons_are_written_together_or_not_at_all(store: SqliteStore) -> None:
@@ -333,14 +228,6 @@ def test_two_processes_make_and_fill_one_gallery_at_once(
     store.close()
 
 
-def refused(kind: type[MaskpsError], found: str, call: Callable[[], object]) -> None:
-    """Checks that a call ends in one message of four parts."""
-    with pytest.raises(MaskpsError) as caught:
-        call()
-    assert type(caught.value) is kind and found in caught.value.found, str(caught.value)
-    assert caught.value.where and caught.value.expected and caught.value.hint
-
-
 @pytest.mark.parametrize(
     ("content", "found"),
     [
@@ -393,16 +280,9 @@ def test_an_empty_file_becomes_a_gallery(tmp_path: Path) -> None:
     store.close()
 
 
-def test_another_network_or_length_is_refused(cameras: SqliteStore) -> None:
+def test_another_network_is_refused(cameras: SqliteStore) -> None:
     other = dataclasses.replace(NETWORK, weights="cd" * 32)
     refused(ConfigError, f"weights {'cd' * 32}", lambda: open_store(cameras.path, other))
-    longer = persons(2, dim=DIM + 1)
-    refused(ConfigError, "shape (2, 9)", lambda: cameras.add(source("a.jpg"), longer))
-    refused(ConfigError, "shape (2, 9)", lambda: cameras.search(longer.vectors, 1, Where()))
-    refused(ConfigError, "shape (8,)", lambda: cameras.search(persons(1).vectors[0], 1, Where()))
-    refused(ConfigError, "0", lambda: cameras.search(persons(1).vectors, 0, Where()))
-    for bad in (np.full((1, DIM), np.nan, np.float32), np.ones((1, DIM), np.float32)):
-        refused(AnnotationError, "length", lambda bad=bad: cameras.search(bad, 1, Where()))
 
 
 def test_a_locked_gallery_is_waited_for_and_then_named(

@@ -1,0 +1,83 @@
+"""What all stores do alike: exact similarities in order, and checks of vectors, numbers and networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskps.errors import ConfigError
+from maskps.gallery.records import Network
+
+
+def similarities_of(query: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the (n,) cosine similarities of a (D,) query and (n, D) rows, all of length 1.
+
+    Each is a sum in float64 that is rounded once, so it does not depend on the row's place.
+    """
+    products = rows * query.astype(np.float64)
+    return products.sum(axis=1).astype(np.float32)
+
+
+def best_of(
+    ids: NDArray[np.int64], similarities: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Returns the k best of (n,) numbers and similarities: best first, equal ones by number."""
+    order = np.lexsort((ids, -similarities))[:k]
+    return ids[order], similarities[order]
+
+
+def check_dim(
+    place: str | os.PathLike[str], network: Network, where: str, vectors: NDArray[np.float32]
+) -> None:
+    """Raises ConfigError unless the vectors are (n, D) with the store's D."""
+    if vectors.ndim != 2 or vectors.shape[1] != network.dim:
+        raise ConfigError(
+            where,
+            expected=f"{network.dim} numbers a vector, as in {os.fspath(place)}",
+            found=f"shape {vectors.shape}",
+            hint="use the network that the gallery was made with",
+        )
+
+
+def check_hits(k: int, most: int | None = None) -> None:
+    """Raises ConfigError unless k is 1 or more, and at most `most`."""
+    if k < 1 or (most is not None and k > most):
+        limit = "1 or more hits" if most is None else f"1 to {most} hits"
+        raise ConfigError(
+            "k", expected=limit, found=str(k), hint="ask for more" if k < 1 else "ask for fewer"
+        )
+
+
+def check_network(place: str | os.PathLike[str], kept: Network, network: Network | None) -> None:
+    """Raises ConfigError if the vectors of a store's network and of the one in use cannot be compared."""
+    name = kept.difference(network) if network else ""
+    if name:
+        raise ConfigError(
+            os.fspath(place),
+            expected=f"the network that the gallery was made with: {name} {getattr(kept, name)}",
+            found=f"{name} {getattr(network, name)}",
+            hint="use that network, or make a new gallery: vectors of two networks cannot be compared",
+        )
+
+
+def checked_ids(
+    place: str | os.PathLike[str], ids: Sequence[int] | NDArray[np.int64], found: dict
+) -> list[int]:
+    """Returns the numbers of persons as a list, after a check that all were found.
+
+    Raises:
+        ConfigError: a number that is not in `found`.
+    """
+    asked = [int(one) for one in ids]
+    missing = [one for one in asked if one not in found]
+    if missing:
+        raise ConfigError(
+            f"person {missing[0]}",
+            expected=f"a person of {os.fspath(place)}",
+            found="no such number, or a forgotten person",
+            hint="search again: the numbers of persons are in the hits",
+        )
+    return asked
