@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -115,6 +116,7 @@ def add(
 
     Only photos that are new or changed go through the network; moved and copied ones are recognised. Each
     photo is safe on disk before the next one is read: stop at any time, and run the same command again.
+    Several processes: torchrun --nproc-per-node 2 --no-python -- maskps gallery add ...
 
     What is kept of each person are a box and a vector of how they look. These are personal data, in many
     places biometric data: have a legal ground for it. Nothing leaves this machine; no names are kept.
@@ -131,7 +133,12 @@ def add(
     with Gallery.open(place, predictor) as opened, progress_bar("photos", quiet=quiet) as update:
         try:
             added = opened.add(
-                paths, camera=camera or camera_from, start=start, min_score=min_score, progress=update
+                paths,
+                camera=camera or camera_from,
+                start=start,
+                min_score=min_score,
+                part=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
+                progress=update,
             )
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(_INTERRUPTED) from error
@@ -222,7 +229,7 @@ def _notes(summary: GallerySummary) -> str:
     recipe = f"{network.recipe}, " if network.recipe else ""
     lines = [
         f"network: {recipe}{network.feature} of {network.dim} numbers, weights {network.weights[:12]}, "
-        f"sides {network.shorter_side} to {network.longest_side}"
+        f"images resized to {network.shorter_side}, at most {network.longest_side}"
     ]
     if summary.duplicates:
         lines.append(f"{summary.duplicates:,} more files have the content of a photo that is kept once")

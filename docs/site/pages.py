@@ -25,7 +25,7 @@ ROOMS = [
     "maskps",
     *("maskps.protocols", "maskps.masks", "maskps.datasets", "maskps.subset", "maskps.synthetic"),
     *("maskps.losses", "maskps.model", "maskps.evaluation", "maskps.training"),
-    *("maskps.pictures", "maskps.report", "maskps_annotation"),
+    *("maskps.pictures", "maskps.gallery", "maskps.report", "maskps_annotation"),
 ]
 """The packages of the API reference, one page each: what their `__init__` lists."""
 

@@ -136,6 +136,7 @@ class Gallery:
         camera: str | CameraOf | None = None,
         start: float | None = None,
         min_score: float = 0.5,
+        part: tuple[int, int] = (0, 1),
         progress: Progress | None = None,
     ) -> Added:
         """Adds the persons in these photos, and in those below these folders, if they are new or changed.
@@ -146,6 +147,7 @@ class Gallery:
             camera: name of the camera, or a function that returns it for a file; None leaves what is known.
             start: time of photos whose EXIF does not say when they were taken, in Unix seconds.
             min_score: lowest score of a detection that counts as a person, 0 to 1.
+            part: (number of this process, number of all), if several share the files out.
             progress: is called with files done, files in all, and a text.
 
         Returns:
@@ -158,7 +160,7 @@ class Gallery:
         """
         predictor = self._needs_predictor()
         camera_of = None if camera is None else camera if callable(camera) else _always(camera)
-        options = AddOptions(camera_of, start, min_score)
+        options = AddOptions(camera_of, start, min_score, *part)
         found = find_files(paths, leave_out=self._own_files)
         return add_files(self.store, predictor, found, options, progress=progress)
 

@@ -15,34 +15,22 @@ from maskps.errors import ConfigError
 from maskps.gallery.hits import FORMAT, Search, hit_photos, hits_as_dict
 from maskps.io.files import check_output_file, write_json, written_atomically
 from maskps.io.folders import folder_written_atomically
+from maskps.io.tables import csv_value
 
 CROPS_RECORD = "hits.json"
 """The file of every folder that `write_crops` wrote."""
 
-_COLUMNS = (
-    "rank",
-    "similarity",
-    "person",
-    "path",
-    "camera",
-    "time",
-    "frame_time",
-    "x0",
-    "y0",
-    "x1",
-    "y1",
-    "score",
-)
+_COLUMNS = "rank similarity person path camera time frame_time x0 y0 x1 y1 score"
 
 
 def hits_as_csv(search: Search) -> str:
     """Returns one line per hit, behind a line of names."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(_COLUMNS.split())
     for hit in hits_as_dict(search)["hits"]:
         row = {**hit, **dict(zip(("x0", "y0", "x1", "y1"), hit["box"], strict=True))}
-        writer.writerow("" if row[name] is None else row[name] for name in _COLUMNS)
+        writer.writerow("" if row[name] is None else csv_value(row[name]) for name in _COLUMNS.split())
     return stream.getvalue()
 
 
@@ -59,7 +47,7 @@ def _page_text(search: Search) -> str:
 _KINDS: dict[str, tuple[Callable[[Search], str], str]] = {
     ".html": (_page_text, f'content="{FORMAT}"'),
     ".json": (_json_text, f'"format": "{FORMAT}"'),
-    ".csv": (hits_as_csv, ",".join(_COLUMNS)),
+    ".csv": (hits_as_csv, _COLUMNS.replace(" ", ",")),
 }
 """For each ending the content, and a mark in the first bytes of what maskps wrote."""
 

@@ -36,11 +36,14 @@ class AddOptions:
         camera_of: returns the camera of a file; None leaves what is recorded.
         start: time of photos that do not say when they were taken, in Unix seconds.
         min_score: lowest score of a detection that counts as a person.
+        part, parts: add only the files of one part of so many. Files of one content are in one part.
     """
 
     camera_of: CameraOf | None = None
     start: float | None = None
     min_score: float = 0.5
+    part: int = 0
+    parts: int = 1
 
 
 @dataclass
@@ -88,8 +91,10 @@ def add_files(
         AnnotationError: the network gives numbers that are not finite.
         OutputError: the store cannot be written.
     """
-    added = Added(others=found.others)
-    added.skipped += [*found.unread, *((path, _NO_VIDEOS) for path in found.videos)]
+    added = Added()
+    if options.part == 0:
+        added.others = found.others
+        added.skipped += [*found.unread, *((path, _NO_VIDEOS) for path in found.videos)]
     adder = _Adder(store, predictor, options, added)
     for number, path in enumerate(found.photos):
         if progress is not None:
@@ -127,6 +132,8 @@ class _Adder:
         """
         with explained_reading(path, what="a photo"):
             state = os.stat(path)
+        if state.st_size % self._options.parts != self._options.part:
+            return
         old = self._by_path.get(str(path))
         if old is not None and _is_at(old, state) and self._is_whole(old):
             self._keep(old, path)

@@ -143,7 +143,7 @@ class Table:
             cells = [row[index] for row in self.rows]
             values = [cell.value if isinstance(cell, Shown) else cell for cell in cells]
             numbers[column.key] = [
-                value.mean if isinstance(value, Spread) else _csv_value(value) for value in values
+                value.mean if isinstance(value, Spread) else csv_value(value) for value in values
             ]
             if column.deviation:
                 numbers[column.deviation] = [
@@ -152,7 +152,8 @@ class Table:
         return numbers
 
 
-def _csv_value(value: Value) -> Value:
+def csv_value(value: Value) -> Value:
+    """Returns a value for CSV; a text that a spreadsheet would calculate gets an apostrophe before it."""
     if not isinstance(value, str):
         return value
     text = printable(value)

@@ -115,6 +115,19 @@ def test_the_same_content_is_kept_once_whatever_its_names(gallery: Gallery, phot
     assert names(gallery) == {"z.png": "complete", "b.png": "complete", "d.png": "complete"}
 
 
+def test_processes_share_files_out_and_keep_a_content_once(tmp_path: Path, photos: Path) -> None:
+    for number in range(6):
+        write_photo(photos / f"{number}.png", [RED] * (number + 1))
+        shutil.copy(photos / f"{number}.png", photos / f"copy of {number}.png")
+    found = []
+    for part in range(3):
+        with Gallery.open(tmp_path / "g.gallery", StripePredictor()) as gallery:
+            found.append(gallery.add([photos], part=(part, 3)))
+            persons, states = gallery.store.count(), names(gallery)
+    assert sum(added.new for added in found) == 9 and sum(added.duplicates for added in found) == 6
+    assert persons == 4 + 21 and len(states) == 15 and max(added.new for added in found) < 9
+
+
 def test_a_stop_keeps_what_is_done_and_the_next_call_adds_the_rest(gallery: Gallery, photos: Path) -> None:
     def stop(done: int, total: int, text: str) -> None:
         if done == 2:

@@ -53,6 +53,16 @@ def test_json_and_csv_have_every_number(search: Search, tmp_path: Path) -> None:
     assert rows[1]["y1"] == "32.0" and rows[0]["camera"] == SCRIPT
 
 
+def test_no_spreadsheet_calculates_the_name_of_a_camera(tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "a.png", [(9, 9, 9)])
+    with Gallery.open(tmp_path / "g.gallery", StripePredictor()) as gallery:
+        gallery.add([photo], camera="=1+1")
+        hits = gallery.search(photo, (0, 0, WIDTH, HEIGHT))
+        search = Search("people", photo, read_photo(photo).pixels, gallery.store.network, hits)
+    write_hits(tmp_path / "hits.csv", search)
+    assert ",'=1+1," in (tmp_path / "hits.csv").read_text()
+
+
 def test_the_page_shows_photos_as_they_are_and_names_as_text(search: Search, tmp_path: Path) -> None:
     write_hits(tmp_path / "hits.html", search)
     page = (tmp_path / "hits.html").read_text(encoding="utf-8")
