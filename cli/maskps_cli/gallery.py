@@ -50,7 +50,7 @@ def gallery() -> None:
     """
 
 
-gallery_argument = click.argument("place", metavar="GALLERY", type=click.Path(path_type=Path))
+gallery_argument = click.argument("place", metavar="GALLERY")
 
 
 def _camera_from(
@@ -100,7 +100,7 @@ def _camera_from(
 @json_option
 @quiet_option
 def add(
-    place: Path,
+    place: str,
     paths: tuple[Path, ...],
     run: Path,
     device: str,
@@ -190,7 +190,7 @@ def _say_skipped(added: Added, *, quiet: bool) -> None:
 @gallery.command()
 @gallery_argument
 @json_option
-def info(place: Path, as_json: bool) -> None:
+def info(place: str, as_json: bool) -> None:
     """Show what GALLERY holds: photos, persons, cameras, times, the network, its data terms.
 
     \b
@@ -254,7 +254,7 @@ def _notes(summary: GallerySummary) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @quiet_option
 def forget(
-    place: Path,
+    place: str,
     path: Path | None,
     before: float | None,
     persons: tuple[int, ...],
@@ -311,7 +311,7 @@ def _sources_at(opened: Gallery, path: Path) -> tuple[int, ...]:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
 @force_option
 @quiet_option
-def export(place: Path, out: Path, force: bool, quiet: bool) -> None:
+def export(place: str, out: Path, force: bool, quiet: bool) -> None:
     """Write all persons of GALLERY as detections in one .npz file, which any code can read.
 
     It has the arrays of maskps eval --save-detections: names, boxes, scores, vectors. Cameras and times are

@@ -76,7 +76,7 @@ class BoxType(click.ParamType):
 @json_option
 @quiet_option
 def search(
-    place: Path,
+    place: str,
     image: Path,
     run: Path,
     device: str,

@@ -67,7 +67,7 @@ def hits_as_dict(search: Search) -> dict[str, Any]:
                 "rank": rank,
                 "similarity": float(similarity),
                 "person": row.id,
-                "path": shown_path(Path(row.source.path)),
+                "path": shown_path(row.source.path),
                 "is_file_there": is_there(row.source),
                 "camera": row.camera,
                 "time": shown_time(row.at) or None,

@@ -139,7 +139,7 @@ def absolute(path: Path) -> Path:
     return Path(os.path.realpath(path.parent)) / path.name
 
 
-def shown_path(path: Path) -> str:
+def shown_path(path: str | Path) -> str:
     """Returns a path as text that can be written as UTF-8; other bytes of a name become "\\xe9"."""
     return os.fsencode(path).decode(errors="backslashreplace")
 

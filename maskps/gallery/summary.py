@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +92,7 @@ def detections_of(store: GalleryStore) -> Detections:
     ids = store.ids(Where())
     vectors = store.vectors(ids)
     groups: dict[str, list[int]] = {
-        shown_path(Path(source.path)): []
+        shown_path(source.path): []
         for source in store.sources()
         if source.state != "duplicate" and source.kind == "image"
     }
@@ -110,5 +109,5 @@ def detections_of(store: GalleryStore) -> Detections:
 
 
 def _image_name(row: PersonRow) -> str:
-    path = shown_path(Path(row.source.path))
+    path = shown_path(row.source.path)
     return path if row.source.kind == "image" else f"{path}#t={row.frame_time:.3f}"
