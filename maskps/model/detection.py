@@ -14,7 +14,7 @@ from maskps.losses.image_means import image_mean_weights, images_of_rows
 from maskps.model.box_deltas import apply_deltas, deltas_to
 from maskps.model.rois import SampledRois
 
-_LEAST_SIDE = 1e-2
+LEAST_SIDE = 1e-2
 """Pixels; boxes that are narrower or lower are dropped, as in torchvision's detectors."""
 
 
@@ -35,7 +35,7 @@ class BoxFilter:
     def best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """Returns (k,) int64: the rows of an image's boxes (n, 4) that are detections, best first."""
         kept = torch.where(scores > self.score_threshold)[0]
-        kept = kept[remove_small_boxes(boxes[kept], _LEAST_SIDE)]
+        kept = kept[remove_small_boxes(boxes[kept], LEAST_SIDE)]
         kept = kept[nms(boxes[kept], scores[kept], self.nms_threshold)]
         return kept[: self.per_image]
 

@@ -46,11 +46,11 @@ class RegionPooler:
             boxes: per image (r, 4), xyxy, pixels of the resized image.
             stride: pixels of the image per cell of the features.
         """
-        return self._grid(features, boxes, stride).pool(features)
+        return self.grid(features, boxes, stride).pool(features)
 
     def res5(self, res5: Res5, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Returns F_p (R, C5, m, m): `res5(self.align(features, boxes))` up to rounding, in less time."""
-        grid = self._grid(features, boxes, STRIDE)
+        grid = self.grid(features, boxes, STRIDE)
         if res5.recompute:
             return recomputed(res5.pool, features, grid, part=res5)
         return res5.pool(features, grid)
@@ -59,7 +59,8 @@ class RegionPooler:
         """Returns (R, C), float32 or wider, of regions (R, C, m, m)."""
         return mean_over_cells(regions) if self.pooling == "mean" else max_over_cells(regions)
 
-    def _grid(self, features: Tensor, boxes: Sequence[Tensor], stride: int) -> RegionGrid:
+    def grid(self, features: Tensor, boxes: Sequence[Tensor], stride: int) -> RegionGrid:
+        """Returns where the regions of boxes lie on these features; arguments as `align`."""
         height, width = features.shape[2:]
         return RegionGrid(boxes, (height, width), self.size, spatial_scale=1 / stride, aligned=self.aligned)
 

@@ -68,11 +68,21 @@ class RegionGrid:
                 lines = lines[:, ::stride].to(features.dtype)
                 columns = columns[:, ::stride].to(features.dtype)
                 cells, channels = lines.shape[1], features.shape[1]
-                rows = max(1, _CHUNK_ELEMENTS // (cells * flat.shape[1]))
-                for line, column in zip(lines.split(rows), columns.split(rows), strict=True):
-                    strips = (line.reshape(-1, height) @ flat).view(len(line), cells, width, channels)
+                elements = cells * flat.shape[1]
+                chunks = zip(self.chunks(lines, elements), self.chunks(columns, elements), strict=True)
+                for line, column in chunks:
+                    strips = (line.reshape(-1, height) @ flat).view(-1, cells, width, channels)
                     pooled.append(column[:, None] @ strips)
         return torch.cat(pooled).permute(0, 3, 1, 2)
+
+    def chunks(self, weights: Tensor, elements: int) -> Sequence[Tensor]:
+        """Returns the weights of an image's regions in the parts that one product takes.
+
+        Args:
+            weights: (r, size, length).
+            elements: numbers of the product for one region.
+        """
+        return weights.split(max(1, _CHUNK_ELEMENTS // elements))
 
 
 def _corners(boxes: Tensor, scale: float, *, aligned: bool) -> Tensor:
@@ -97,4 +107,4 @@ def _weights(low: Tensor, high: Tensor, size: int, sampling_ratio: int, length: 
     points = points.clamp(0, length - 1)
     cells = torch.arange(length, dtype=low.dtype, device=low.device)
     weights = (1 - (points[..., None] - cells).abs()).clamp(min=0) * inside[..., None]
-    return weights.view(len(low), size, sampling_ratio, length).mean(dim=2)
+    return weights.unflatten(1, (size, sampling_ratio)).mean(dim=2)
