@@ -7,21 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskps_cli.options import device_option, root_argument
+from maskps_cli.options import checkpoint_option, device_option, root_argument
 from maskps_cli.output import progress_bar, say_findings
 from maskps_cli.score import Printing, scoring_options
 
 if TYPE_CHECKING:
     from maskps.evaluation.task import ScoringOptions
     from maskps.masks.outlined_persons import PersonOutlines
-    from maskps.model.predictor import Feature
+    from maskps.model.prediction import Feature
     from maskps.structures import PersonSearchDataset
-
-
-def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
-    if name not in ("last", "best") and not name.isdecimal():
-        raise click.BadParameter(f"'{name}' is neither last, best nor the number of a step")
-    return name
 
 
 @click.command("eval")
@@ -43,14 +37,7 @@ def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str)
 @click.option(
     "--save-detections", type=click.Path(path_type=Path), help="Also write the detections, for maskps score."
 )
-@click.option(
-    "--checkpoint",
-    default="last",
-    show_default=True,
-    callback=_check_checkpoint,
-    metavar="last|best|STEP",
-    help="Which of RUN's networks; best needs a run trained with --set eval_every=N.",
-)
+@checkpoint_option
 @click.option(
     "--outlines",
     type=click.Path(path_type=Path),

@@ -8,6 +8,7 @@ import click
 
 from maskps_cli.ablate import ablate
 from maskps_cli.evaluate import evaluate
+from maskps_cli.export import export
 from maskps_cli.gallery import gallery
 from maskps_cli.import_weights import import_weights
 from maskps_cli.options import (
@@ -147,7 +148,7 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
 
-for command in (import_weights, ablate, evaluate, score, report, gallery, search):
+for command in (import_weights, ablate, evaluate, score, report, export, gallery, search):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -98,6 +98,12 @@ def _check_device(ctx: click.Context, parameter: click.Parameter, device: str) -
     return device
 
 
+def _check_checkpoint(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+    if name not in ("last", "best") and not name.isdecimal():
+        raise click.BadParameter(f"'{name}' is neither last, best nor the number of a step")
+    return name
+
+
 def _silence_warnings(ctx: click.Context, parameter: click.Parameter, is_quiet: bool) -> bool:
     logging.getLogger("maskps").setLevel(logging.ERROR if is_quiet else logging.NOTSET)
     return is_quiet
@@ -135,5 +141,13 @@ device_option = click.option(
     show_default=True,
     callback=_check_device,
     help="cpu, cuda, cuda:1, ...; auto: a CUDA device if there is one.",
+)
+checkpoint_option = click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    callback=_check_checkpoint,
+    metavar="last|best|STEP",
+    help="Which of RUN's networks; best needs a run trained with --set eval_every=N.",
 )
 version_option = click.version_option(__version__, prog_name="maskps")

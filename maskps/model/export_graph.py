@@ -1,4 +1,4 @@
-"""The network as a graph for one image of any size, with fixed numbers of rows: what `maskps export` writes."""
+"""The network as a graph for one image of any size, with fixed numbers of rows, for `maskps export`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from maskps.model.detection import LEAST_SIDE, BoxFilter, moved_boxes
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD, MaskGuidedPersonSearch
 from maskps.model.region_pooler import STRIDE, RegionPooler
 from maskps.model.roi_align import RegionGrid
+from maskps.model.stages import Res5, Stem
 
 _NONE = -1.0
 """The score of a row without a detection."""
@@ -43,11 +44,13 @@ class ExportGraph(nn.Module):
         self.size_divisor = model.size_divisor
         self.stem, self.rpn, self.heads = model.stem, model.rpn, model.roi_heads
         self.first = self.heads.first
-        parts = [self.heads, self.heads.mask_branch, *([] if self.first is None else [self.first])]
-        for part in parts:
-            part.pooler = _FixedPooler(part.pooler.size, part.pooler.pooling, part.pooler.aligned)
+        pooler = self.heads.pooler
+        fixed = _FixedPooler(pooler.size, pooler.pooling, pooler.aligned)
+        self.heads.pooler = self.heads.mask_branch.pooler = fixed
+        if self.first is not None:
+            self.first.pooler = fixed
         for module in self.modules():
-            if hasattr(module, "recompute"):
+            if isinstance(module, Stem | Res5):
                 module.recompute = False
         del self.heads.id_loss
         self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN)[:, None, None], persistent=False)
@@ -76,7 +79,7 @@ class ExportGraph(nn.Module):
         return boxes, scores, self.heads.embed(pooled), self.heads.embed(given_pooled)
 
     def _proposals(self, features: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Returns the proposals (r, 4) of one image and their scores (r,), as torchvision's RPN finds them."""
+        """Returns the proposals (r, 4) of one image and their scores (r,), as torchvision's RPN."""
         (objectness,), (deltas,) = self.rpn.head([features])
         anchors = self._anchors(features)
         # (1, A, h, w) and (1, 4 A, h, w); anchors lie cell by cell.

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskps.boxes import clip_boxes
 from maskps.errors import TrainingError
 from maskps.model.network import MaskGuidedPersonSearch, weights_digest
-from maskps.model.resize import Resize, resize_image
+from maskps.model.prediction import Feature, ImageDetections, ImagePredictor, Resize
+from maskps.model.resize import resize_image
 from maskps.model.roi_heads import RoIDetections
 
-Feature = Literal["embedding", "pooled"]
 
-
-class ImageDetections(NamedTuple):
-    """The persons found in one image, best first.
-
-    Attributes:
-        boxes: (n, 4) float32, xyxy, pixels of the original image, clipped at its border.
-        scores: (n,) float32 in 0..1.
-        embeddings: (n, D) float32, L2-normalised if the predictor's `unit_length` is on, then times the
-            scores if `weigh_by_score` is on.
-    """
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-
-
-class Predictor:
+class Predictor(ImagePredictor):
     """Detects persons, and embeds given boxes, in images of any size.
 
     Each call runs the network in evaluation mode, and then restores the mode it was in.
@@ -75,14 +57,16 @@ class Predictor:
         unit_length: bool = True,
         weigh_by_score: bool = False,
     ) -> None:
+        super().__init__(
+            shorter_side,
+            longest_side,
+            resize=resize,
+            unit_length=unit_length,
+            weigh_by_score=weigh_by_score,
+        )
         self.device = torch.device(device)
         self.model = model.to(self.device)
-        self.shorter_side = shorter_side
-        self.longest_side = longest_side
-        self.resize = resize
         self.feature = feature
-        self.unit_length = unit_length
-        self.weigh_by_score = weigh_by_score
 
     @property
     def weights(self) -> str:
@@ -147,29 +131,18 @@ class Predictor:
         return tensor.to(self.device), scale
 
     def _scaled(self, boxes: NDArray[np.float32], scale: tuple[float, float]) -> Tensor:
-        rows = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array(scale * 2, dtype=np.float32)
-        return torch.from_numpy(rows).to(self.device)
+        return torch.from_numpy(self.to_resized(boxes, scale)).to(self.device)
 
     def _detections(
         self, found: RoIDetections, scale: tuple[float, float], image: NDArray[np.uint8]
     ) -> ImageDetections:
-        boxes = _numpy(found.boxes) / np.array(scale * 2, dtype=np.float32)
-        height, width = image.shape[:2]
-        scores = _numpy(found.scores)
-        features = self._unit(found.embeddings if self.feature == "embedding" else found.pooled)
-        if self.weigh_by_score:
-            features = features * scores[:, None]
-        return ImageDetections(clip_boxes(boxes, width, height), scores, features)
+        features = found.embeddings if self.feature == "embedding" else found.pooled
+        rows = ImageDetections(_numpy(found.boxes), _numpy(found.scores), _numpy(features))
+        return self.in_original(rows, scale, image)
 
     def _features(self, pooled: Tensor) -> NDArray[np.float32]:
-        return self._unit(self.model.roi_heads.embed(pooled) if self.feature == "embedding" else pooled)
-
-    def _unit(self, found: Tensor) -> NDArray[np.float32]:
-        features = _numpy(found)
-        if not self.unit_length:
-            return features
-        norms = np.linalg.norm(features, axis=1, keepdims=True)
-        return (features / np.maximum(norms, 1e-12)).astype(np.float32)
+        found = self.model.roi_heads.embed(pooled) if self.feature == "embedding" else pooled
+        return self.features(_numpy(found))
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

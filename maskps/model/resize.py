@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Resize = Literal["antialiased", "torchvision"]
-
-
-def resized_size(
-    height: int, width: int, shorter_side: int, longest_side: int, mode: Resize = "antialiased"
-) -> tuple[int, int]:
-    """Returns (height, width) after the shorter side became `shorter_side` pixels (Sec. 4.2).
-
-    The aspect ratio stays the same, up to rounding. If the longer side would exceed `longest_side`, the image
-    is made smaller until it fits. The paper states no longest side; 1000 is the OIM release's. "antialiased"
-    rounds to the nearest pixel, "torchvision" down.
-    """
-    scale = min(shorter_side / min(height, width), longest_side / max(height, width))
-    whole = int if mode == "torchvision" else round
-    return max(1, whole(height * scale)), max(1, whole(width * scale))
+from maskps.model.prediction import Resize, resized_size
 
 
 def resize_image(

@@ -22,7 +22,7 @@ from maskps.evaluation.result_file import ResultFile, ResultSource, write_result
 from maskps.evaluation.task import ScoringOptions, SearchTask, score, score_detector, task_of_dataset
 from maskps.io.files import check_output_file
 from maskps.masks.outlined_persons import PersonOutlines
-from maskps.model.predictor import Feature
+from maskps.model.prediction import Feature
 from maskps.model.processes import Processes, open_device, open_processes, own_device
 from maskps.structures import PersonSearchDataset
 from maskps.training.trained import Run, load_run
