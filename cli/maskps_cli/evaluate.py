@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @click.command("eval")
 @root_argument
-@click.option("--run", type=click.Path(path_type=Path), required=True, help="Run folder of maskps train.")
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder of maskps train.")
+@click.option("--onnx", type=click.Path(path_type=Path), help="File of maskps export, in place of --run.")
 @scoring_options
 @click.option(
     "--feature",
@@ -52,7 +53,8 @@ if TYPE_CHECKING:
 @device_option
 def evaluate(
     root: Path,
-    run: Path,
+    run: Path | None,
+    onnx: Path | None,
     scoring: ScoringOptions,
     printing: Printing,
     feature: Feature,
@@ -74,6 +76,13 @@ def evaluate(
       maskps eval scenes --run run --gallery-size 100
       maskps eval scenes --run run --gallery-size 100 --outlines scenes/truth/labelme_test
     """
+    if (run is None) == (onnx is None):
+        raise click.UsageError("give either --run DIR or --onnx FILE")
+    if onnx is not None and (outlines or background_sensitivity or feature != "embedding"):
+        raise click.UsageError("an ONNX file has no masks and no pooled features: give --run DIR for these")
+    if onnx is not None and checkpoint != "last":
+        raise click.UsageError("--checkpoint names one of RUN's networks; --onnx FILE has one")
+
     from maskps.training import NetworkOptions, evaluate_run, is_first_process
     from maskps_annotation import person_outlines_from_labelme
 
@@ -95,6 +104,7 @@ def evaluate(
             run,
             scoring,
             NetworkOptions(
+                onnx=onnx,
                 checkpoint=checkpoint,
                 feature=feature,
                 gt_boxes=gt_boxes,

@@ -27,8 +27,7 @@ from maskps.errors import ConfigError, MaskpsError
 from maskps.evaluation.detections_file import Detections, read_detections, write_detections
 from maskps.evaluation.image_plan import ImageFeatures, ImagePlan
 from maskps.io.images import read_image
-from maskps.model.network import weights_digest
-from maskps.model.predictor import Predictor
+from maskps.model.prediction import ImagePredictor
 from maskps.model.processes import Processes
 from maskps.protocols.protocol import SearchProtocol
 from maskps.structures import PersonSearchDataset
@@ -42,7 +41,7 @@ _logger = logging.getLogger(__name__)
 
 
 def extract_detections(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     dataset: PersonSearchDataset,
     protocols: SearchProtocol | Sequence[SearchProtocol],
     *,
@@ -83,7 +82,7 @@ class Extraction:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: ImagePredictor,
         dataset: PersonSearchDataset,
         protocols: Sequence[SearchProtocol],
         *,
@@ -203,7 +202,12 @@ class Extraction:
 
 
 def image_features(
-    predictor: Predictor, dataset: PersonSearchDataset, plan: ImagePlan, row: int, *, gt_boxes: bool = False
+    predictor: ImagePredictor,
+    dataset: PersonSearchDataset,
+    plan: ImagePlan,
+    row: int,
+    *,
+    gt_boxes: bool = False,
 ) -> ImageFeatures:
     """Returns the detections in one image of the plan and the features of its queries.
 
@@ -226,7 +230,7 @@ def image_features(
 
 
 def _embedded(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     image: NDArray[np.uint8],
     persons: NDArray[np.float32],
     queries: NDArray[np.float32],
@@ -251,13 +255,13 @@ def _warn_of_others(folder: Path) -> None:
 
 
 def _key(
-    predictor: Predictor, dataset: PersonSearchDataset, plan: ImagePlan, settings: Mapping[str, Any]
+    predictor: ImagePredictor, dataset: PersonSearchDataset, plan: ImagePlan, settings: Mapping[str, Any]
 ) -> str:
     """Returns the sha256 (hex) of everything that the features depend on."""
     images = [(name, dataset.image_path(name).stat()) for name in plan.names]
     state = {
         "maskps": maskps.__version__,
-        "weights": weights_digest(predictor.model),
+        "weights": predictor.weights,
         "predictor": [
             predictor.shorter_side,
             predictor.longest_side,
@@ -265,7 +269,7 @@ def _key(
             predictor.feature,
             predictor.unit_length,
         ],
-        "device": predictor.device.type,
+        "device": predictor.engine,
         "settings": dict(settings),
         "test": dataset.test.fingerprint() if settings["gt_boxes"] else "",
         "images": [(name, status.st_size, status.st_mtime_ns) for name, status in images],
@@ -275,10 +279,10 @@ def _key(
     return hashlib.sha256(json.dumps(state, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def parts_folder(run: Path, save_detections: Path | None) -> Path | None:
+def parts_folder(run: Path | None, save_detections: Path | None) -> Path | None:
     """Returns where an evaluation keeps finished images: beside the file it will write, else in the run's
-    folder; None if it must not write there.
+    folder; None without a run, or if it must not write there.
     """
     if save_detections is not None:
         return save_detections.with_name(save_detections.name + ".parts")
-    return run / "evaluation" if os.access(run, os.W_OK) else None
+    return run / "evaluation" if run is not None and os.access(run, os.W_OK) else None

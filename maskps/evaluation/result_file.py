@@ -64,7 +64,7 @@ class ResultSource:
     """Where the detections came from: a run folder, a detections file, or both. None if not known.
 
     Attributes:
-        run: path of the run folder.
+        run: path of the run folder, or of the ONNX file.
         detections: path of the file, relative to the folder of the result file; as given without one.
         masks: whether the network was trained with masks.
         recipe: name of its settings.

@@ -37,6 +37,7 @@ class OnnxPredictor(ImagePredictor):
         ConfigError: onnxruntime is not installed.
     """
 
+    engine = "onnxruntime"
     feature: Feature = "embedding"
 
     def __init__(self, path: Path | str, *, unit_length: bool = True, threads: int = 0) -> None:

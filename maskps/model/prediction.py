@@ -43,7 +43,19 @@ def resized_size(
 
 
 class ImagePredictor:
-    """Between pixels of an original image and those of the resized one; arguments as `Predictor`."""
+    """What an image shows, by a network that computes somewhere; arguments and methods as `Predictor`.
+
+    This base knows the way between pixels of the original image and those of the resized one.
+
+    Attributes:
+        engine: what computes: the kind of a torch device, or "onnxruntime".
+        feature: the vector that search compares.
+        weights: sha256 (hex) of the network's weights.
+    """
+
+    engine: str
+    feature: Feature
+    weights: str
 
     def __init__(
         self,
@@ -56,6 +68,17 @@ class ImagePredictor:
     ) -> None:
         self.shorter_side, self.longest_side, self.resize = shorter_side, longest_side, resize
         self.unit_length, self.weigh_by_score = unit_length, weigh_by_score
+
+    def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
+        raise NotImplementedError
+
+    def embed(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def detect_and_embed(
+        self, image: NDArray[np.uint8], boxes: NDArray[np.float32]
+    ) -> tuple[ImageDetections, NDArray[np.float32]]:
+        raise NotImplementedError
 
     def to_resized(self, boxes: NDArray[np.float32], scale: tuple[float, float]) -> NDArray[np.float32]:
         """Returns boxes (n, 4) of the original in pixels of the resized image; n may be 0."""

@@ -65,11 +65,12 @@ class Predictor(ImagePredictor):
             weigh_by_score=weigh_by_score,
         )
         self.device = torch.device(device)
+        self.engine = self.device.type
         self.model = model.to(self.device)
         self.feature = feature
 
     @property
-    def weights(self) -> str:
+    def weights(self) -> str:  # type: ignore[override]  # computed when it is asked for
         """The sha256 (hex) of the network's weights."""
         return weights_digest(self.model)
 

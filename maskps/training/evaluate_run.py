@@ -22,7 +22,8 @@ from maskps.evaluation.result_file import ResultFile, ResultSource, write_result
 from maskps.evaluation.task import ScoringOptions, SearchTask, score, score_detector, task_of_dataset
 from maskps.io.files import check_output_file
 from maskps.masks.outlined_persons import PersonOutlines
-from maskps.model.prediction import Feature
+from maskps.model.onnx_predictor import OnnxPredictor
+from maskps.model.prediction import Feature, ImagePredictor
 from maskps.model.processes import Processes, open_device, open_processes, own_device
 from maskps.structures import PersonSearchDataset
 from maskps.training.trained import Run, load_run
@@ -32,9 +33,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """What is measured of a run's network, beside how it is scored.
+    """What is measured of a network, beside how it is scored.
 
     Attributes:
+        onnx: file of `maskps export` whose graph takes the place of a run's network. It has no masks, and no
+            pooled features.
         checkpoint: as `load_run`.
         feature: the vector compared.
         gt_boxes: take the annotated persons as detections.
@@ -46,6 +49,7 @@ class NetworkOptions:
             test images (`measure_background_sensitivity`).
     """
 
+    onnx: Path | None = None
     checkpoint: str = "last"
     feature: Feature = "embedding"
     gt_boxes: bool = False
@@ -56,7 +60,7 @@ class NetworkOptions:
 
 def evaluate_run(
     root: Path,
-    run: Path,
+    run: Path | None,
     scoring: ScoringOptions,
     options: NetworkOptions,
     *,
@@ -70,7 +74,7 @@ def evaluate_run(
 
     Args:
         root: folder of the data set.
-        run: folder of the run.
+        run: folder of the run; None with `options.onnx`.
         progress: called after each image with (images done, images in all); then likewise for images with
             outlines, and for persons before other backgrounds.
 
@@ -87,23 +91,19 @@ def evaluate_run(
         return None
     detections = work.extraction.detections()
     quality = None
-    if work.outlines is not None:
+    if work.network is not None and work.outlines is not None:
         quality = measure_masks(work.network.predictor(), work.dataset, work.outlines, progress=progress)
     sensitivity = None
-    if work.cutouts is not None:
+    if work.network is not None and work.cutouts is not None:
         predictor = work.network.predictor(feature=options.feature)
         sensitivity = measure_background_sensitivity(predictor, work.dataset, work.cutouts, progress=progress)
     if options.save_detections is not None:
         write_detections(options.save_detections, detections)
     results = ResultFile(
         data=work.task.data,
-        source=ResultSource(
-            run=str(run),
+        source=dataclasses.replace(
+            work.source,
             detections=None if options.save_detections is None else scoring.recorded(options.save_detections),
-            masks=work.network.info.persons_with_mask > 0,
-            recipe=work.network.recipe,
-            step=None if work.network.info.origin else work.network.step,
-            terms=work.network.info.terms or None,
         ),
         results=score(work.task, detections, scoring, feature=options.feature),
         detection={} if options.gt_boxes else score_detector(work.task, detections, scoring),
@@ -121,7 +121,8 @@ class _Work(NamedTuple):
 
     dataset: PersonSearchDataset
     task: SearchTask
-    network: Run
+    network: Run | None
+    source: ResultSource
     extraction: Extraction
     outlines: PersonOutlines | None
     cutouts: list[Cutout] | None
@@ -129,7 +130,7 @@ class _Work(NamedTuple):
 
 def _prepare(
     root: Path,
-    run: Path,
+    run: Path | None,
     scoring: ScoringOptions,
     options: NetworkOptions,
     place: torch.device,
@@ -140,27 +141,48 @@ def _prepare(
         check_output_file(options.save_detections, mark=MARK, force=scoring.force)
     dataset = open_dataset(root)
     task = task_of_dataset(dataset, scoring)
-    network = load_run(run, device=place, checkpoint=options.checkpoint)
-    outlines = cutouts = None
-    if options.outlines is not None:
-        _check_mask_branch(run, network, is_needed=not options.background_sensitivity)
-        drawn = options.outlines(dataset).without_images(network.info.images_with_masks, dataset)
-        check_not_empty(drawn)
-        outlines = drawn if network.has_mask_branch else None
-        cutouts = plan_cutouts(dataset, drawn) if options.background_sensitivity else None
     methods = [METHODS[name] for name in scoring.methods]
     unit_length = not any(method.is_distance for method in methods)
+    network = outlines = cutouts = None
+    predictor: ImagePredictor
+    if options.onnx is not None:
+        predictor = file = OnnxPredictor(options.onnx, unit_length=unit_length)
+        settings = dataclasses.asdict(file.info)
+        source = ResultSource(run=str(options.onnx), recipe=file.recipe or None, terms=file.terms or None)
+    else:
+        assert run is not None, "a run, or options.onnx"
+        network = load_run(run, device=place, checkpoint=options.checkpoint)
+        predictor = network.predictor(feature=options.feature, unit_length=unit_length)
+        settings = dataclasses.asdict(network.config)
+        source = _source(run, network)
+        if options.outlines is not None:
+            _check_mask_branch(run, network, is_needed=not options.background_sensitivity)
+            drawn = options.outlines(dataset).without_images(network.info.images_with_masks, dataset)
+            check_not_empty(drawn)
+            outlines = drawn if network.has_mask_branch else None
+            cutouts = plan_cutouts(dataset, drawn) if options.background_sensitivity else None
     extraction = Extraction(
-        network.predictor(feature=options.feature, unit_length=unit_length),
+        predictor,
         dataset,
         list(task.protocols.values()),
         folder=parts_folder(run, options.save_detections),
-        settings=dataclasses.asdict(network.config),
+        settings=settings,
         gt_boxes=options.gt_boxes,
         query_images=any(method.needs_query_images for method in methods),
         processes=processes,
     )
-    return _Work(dataset, task, network, extraction, outlines, cutouts)
+    return _Work(dataset, task, network, source, extraction, outlines, cutouts)
+
+
+def _source(run: Path, network: Run) -> ResultSource:
+    """Returns what a result file says of a run's network."""
+    return ResultSource(
+        run=str(run),
+        masks=network.info.persons_with_mask > 0,
+        recipe=network.recipe,
+        step=None if network.info.origin else network.step,
+        terms=network.info.terms or None,
+    )
 
 
 def _check_mask_branch(run: Path, network: Run, *, is_needed: bool) -> None:

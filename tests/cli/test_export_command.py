@@ -17,6 +17,7 @@ from command_line import invoke
 
 from maskps.datasets import open_dataset
 from maskps.errors import MaskpsError
+from maskps.evaluation.result_file import read_results
 from maskps.io.images import read_image
 from maskps.model import OnnxPredictor, Predictor
 from maskps.model.export import check_equal, compare
@@ -94,7 +95,7 @@ def test_the_command_compares_three_scenes_with_pytorch(
         assert scene["boxes"] <= 0.01 and scene["scores"] <= 1e-5 and scene["embeddings"] <= 1e-5
         assert scene["given_embeddings"] <= 1e-5
     assert [path.name for path in out.parent.glob("*model*")] == ["model.onnx"]
-    assert b".py" not in out.read_bytes()  # lines of source files
+    assert b'.py", line' not in out.read_bytes()  # the exporter notes lines of source files
 
 
 def test_an_existing_file_needs_force(exported: tuple[Result, Path], network: Path) -> None:
@@ -177,3 +178,38 @@ def test_the_predictor_runs_without_torch(exported: tuple[Result, Path], tmp_pat
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split()[0]) > 0 and "(2, 256)" in result.stdout
+
+
+@pytest.mark.parametrize("options", [["--gt-boxes"], ["--rerank", "--cbgm"], ["--distance", "euclidean"]])
+def test_eval_of_the_file_gives_the_results_of_the_run(
+    exported: tuple[Result, Path], network: Path, few_scenes: Path, tmp_path: Path, options: list[str]
+) -> None:
+    results = []
+    for option, path in (("--run", network), ("--onnx", exported[1])):
+        out = tmp_path / f"{path.name}.json"
+        result = run("eval", few_scenes, option, path, "--gallery-size", "6", *options, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert "data terms: research only" in result.output
+        results.append(read_results(out))
+    ours, theirs = results
+    assert len(ours.results) == len(theirs.results)
+    for one, other in zip(ours.results, theirs.results, strict=True):
+        assert round(one.mAP, 4) == round(other.mAP, 4)
+        assert (one.top1, one.top5, one.top10) == (other.top1, other.top5, other.top10)
+        assert one.mAP > 0 or options != ["--gt-boxes"]
+    assert theirs.source.run == str(exported[1]) and theirs.source.terms == "research only"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "either --run DIR or --onnx FILE"),
+        (["--run", "run", "--onnx", "model.onnx"], "either --run DIR or --onnx FILE"),
+        (["--onnx", "model.onnx", "--feature", "pooled"], "give --run DIR"),
+        (["--onnx", "model.onnx", "--outlines", "drawn"], "give --run DIR"),
+        (["--onnx", "model.onnx", "--checkpoint", "best"], "--checkpoint"),
+    ],
+)
+def test_options_that_an_onnx_file_cannot_have_are_wrong_usage(options: list[str], message: str) -> None:
+    result = run("eval", "scenes", *options)
+    assert result.exit_code == 2 and message in result.output
