@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    predictors = {
+    predictors: dict[str, ImagePredictor] = {
         "PyTorch": load_run(options.run).predictor(),
         "onnxruntime": OnnxPredictor(options.onnx, threads=1),
     }
