@@ -102,7 +102,8 @@ def _camera_from(
 def add(
     place: str,
     paths: tuple[Path, ...],
-    run: Path,
+    run: Path | None,
+    onnx: Path | None,
     device: str,
     camera: str | None,
     camera_from: Callable[[Path], str | None] | None,
@@ -129,7 +130,7 @@ def add(
 
     if camera is not None and camera_from is not None:
         raise click.UsageError("give --camera or --camera-from, not both")
-    predictor = open_predictor(run, device)
+    predictor = open_predictor(run, onnx, device)
     with Gallery.open(place, predictor) as opened, progress_bar("photos", quiet=quiet) as update:
         try:
             added = opened.add(

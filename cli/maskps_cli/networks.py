@@ -1,4 +1,4 @@
-"""The network that the commands of a gallery use."""
+"""The network that the commands of a gallery use: with PyTorch, or without."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def network_options(command: Command) -> Command:
     """Adds the options that name a network; `open_predictor` takes their values."""
-    run = click.option(
-        "--run",
-        type=click.Path(path_type=Path),
-        required=True,
-        help="Run folder of maskps train or maskps import-weights.",
+    path = click.Path(path_type=Path)
+    run = click.option("--run", type=path, help="Run folder of maskps train or maskps import-weights.")
+    onnx = click.option(
+        "--onnx", type=path, help="File of maskps export, in place of --run; works without PyTorch."
     )
-    return run(device_option(command))
+    return run(onnx(device_option(command)))
 
 
-def open_predictor(run: Path, device: str) -> PersonPredictor:
+def open_predictor(run: Path | None, onnx: Path | None, device: str) -> PersonPredictor:
     """Returns the network that these options name.
 
     Raises:
-        MaskpsError: as `load_run`.
+        UsageError: not exactly one of run and onnx, or a device for onnx.
+        MaskpsError: as `load_run` and `OnnxPredictor`.
     """
-    from maskps.training import load_run
+    if run is not None and onnx is None:
+        from maskps.training import load_run
 
-    return load_run(run, device=device).predictor()
+        return load_run(run, device=device).predictor()
+    if onnx is None or run is not None:
+        raise click.UsageError("give either --run DIR or --onnx FILE")
+    if device != "auto":
+        raise click.UsageError("--device is for --run; an ONNX file runs on the CPU")
+    from maskps.model.onnx_predictor import OnnxPredictor
+
+    return OnnxPredictor(onnx)

@@ -78,7 +78,8 @@ class BoxType(click.ParamType):
 def search(
     place: str,
     image: Path,
-    run: Path,
+    run: Path | None,
+    onnx: Path | None,
     device: str,
     box: list[float] | None,
     person: int | None,
@@ -119,7 +120,7 @@ def search(
         with wrong_value("--out"):
             check_hits_file(out, force=force)
     pixels = read_photo(image).pixels
-    predictor = open_predictor(run, device)
+    predictor = open_predictor(run, onnx, device)
     with Gallery.open(place, predictor, create=False) as opened:
         _check_cameras(opened, cameras)
         chosen = _only_person(predictor, image, pixels, person) if box is None else box

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from maskps.gallery.records import Network
 
 if TYPE_CHECKING:
-    from maskps.model.predictor import ImageDetections
+    from maskps.model.prediction import ImageDetections
 
 
 class PersonPredictor(Protocol):
