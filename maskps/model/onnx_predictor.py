@@ -50,7 +50,7 @@ class OnnxPredictor(ImagePredictor):
             self.info.longest_side,
             resize=self.info.resize,
             unit_length=unit_length,
-            weigh_by_score=self.info.weigh_by_score,
+            weigh_by_score=self.info.weigh_by_score and unit_length,  # as build_predictor
         )
         self.weights, self.dim = self.info.weights, self.info.dim
         self.recipe, self.terms = self.info.recipe, self.info.terms
