@@ -1,25 +1,32 @@
-"""A training step on the CPU: ours with masks, without, and torchvision's Mask R-CNN cut the same way.
+"""A training step on the CPU: ours with masks, without, and the same network from torchvision's parts.
 
     python tests/benchmarks/bench_train_step.py
+    python tests/benchmarks/bench_train_step.py --head sequential
 
 ResNet-50, batch 1, an image of 600 x 800 pixels with five persons, each with an outline: forward, backward,
 optimiser. All sides run in one process and take turns, so that whatever else the machine does meets all of
-them. torchvision's side is `torchvision.models.detection.MaskRCNN` with conv1..res4 as its backbone, res5 as
-its box head and a C4 mask head, and with the same anchors, RPN width, numbers of proposals and RoIs, frozen
-layers and optimiser. Three things are left as each project has them: torchvision runs res5 a second time for
-its mask branch, gets its masks as finished bitmaps, and has neither embedding nor OIM; ours computes its
-mask targets from outlines, and has both, with the table of CUHK-SYSU.
+them. Memory is the largest resident size of a process of its own that takes two steps.
+
+`--head single` is the recipe `paper`. torchvision's side is `torchvision.models.detection.MaskRCNN` with
+conv1..res4 as its backbone, res5 as its box head and a C4 mask head, and with the same anchors, RPN width,
+numbers of proposals and RoIs, frozen layers and optimiser. Three things are left as each project has them:
+torchvision runs res5 a second time for its mask branch, gets its masks as finished bitmaps, and has neither
+embedding nor OIM; ours computes its mask targets from outlines, and has both, with the table of CUHK-SYSU.
+
+`--head sequential` is the recipe `modern`, in float32; torchvision's side is in `seqnet_training.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +34,7 @@ import numpy as np
 import torch
 import torchvision
 from PIL import Image, ImageDraw
+from seqnet_training import SeqNetInTraining
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torchvision.models.detection import FasterRCNN, MaskRCNN
@@ -40,6 +48,7 @@ from maskps.model.build import build_model
 from maskps.model.network import IMAGE_MEAN, IMAGE_STD
 from maskps.model.processes import Processes
 from maskps.model.proposals import ProposalHead
+from maskps.model.region_pooler import RegionPooler
 from maskps.model.roi_align import RegionGrid
 from maskps.training import TrainConfig, load_config
 from maskps.training.data import Batch
@@ -47,8 +56,27 @@ from maskps.training.schedule import build_optimizer
 from maskps.training.step import Stepper
 
 IDENTITIES = 5532
-GOALS = {"torchvision": 1.0, "masks": 1.05}
-"""Ours over torchvision's Mask R-CNN, and with masks over without: at most."""
+RATIOS = {
+    "single": (
+        ("ours, with masks", "ours, without masks", "at most 1.05"),
+        ("ours, with masks", "torchvision's Mask R-CNN", "at most 1"),
+        ("ours, without masks", "torchvision's Faster R-CNN", ""),
+    ),
+    "sequential": (
+        ("ours, with masks", "ours, without masks", "at most 1.05"),
+        ("ours, with masks", "SeqNet from torchvision's parts", "at most 1"),
+        ("ours, without masks", "SeqNet from torchvision's parts", "at most 1"),
+        ("ours, checkpointing", "ours, with masks", ""),
+    ),
+}
+"""By the head: what is divided by what, and the goal."""
+
+OURS = {
+    "ours, with masks": (),
+    "ours, without masks": ("masks=false",),
+    "ours, checkpointing": ("activation_checkpointing=true",),
+}
+"""Our sides, and the settings that they change."""
 
 Step = Callable[[], None]
 
@@ -126,7 +154,7 @@ def scene(height: int, width: int, *, people: int = 5) -> tuple[Batch, dict[str,
         "mask_present": torch.ones(people, dtype=torch.bool),
         "seed": 0,
     }
-    theirs = {"boxes": corners, "labels": torch.ones(people, dtype=torch.int64), "masks": torch.stack(masks)}
+    theirs = {"boxes": corners, "labels": torch.arange(1, people + 1), "masks": torch.stack(masks)}
     return Batch(["scene"], [image], [ours]), theirs
 
 
@@ -150,9 +178,10 @@ def _taken(stepper: Stepper, config: TrainConfig, batch: Batch) -> None:
     stepper.take([batch], step=0, rate=config.learning_rate, where="benchmark")
 
 
-def their_step(config: TrainConfig, batch: Batch, target: dict[str, Tensor], *, masks: bool) -> Step:
+def their_step(
+    model: nn.Module, config: TrainConfig, images: list[Tensor], target: dict[str, Tensor]
+) -> Step:
     """Returns a step as torchvision's reference training takes it."""
-    model = torchvision_model(config, masks=masks)
     optimizer = torch.optim.SGD(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=config.learning_rate,
@@ -161,26 +190,59 @@ def their_step(config: TrainConfig, batch: Batch, target: dict[str, Tensor], *, 
     )
 
     def step() -> None:
-        loss = sum(model(batch.images, [dict(target)]).values())
+        loss = sum(model(images, [dict(target)]).values())
         assert torch.isfinite(loss)
         optimizer.zero_grad()
         loss.backward()
+        if config.gradient_clip:
+            nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
         optimizer.step()
 
     return step
 
 
+def step_of(side: str, head: str, height: int, width: int) -> tuple[nn.Module, Step]:
+    """Returns the network of a side, with weights drawn from a fixed seed, and its step."""
+    torch.manual_seed(0)
+    recipe = {"single": "paper", "sequential": "modern"}[head]
+    sides = (f"shorter_side={min(height, width)}", f"longest_side={max(height, width)}")
+    config = load_config(recipe, ["pretrained=none", "precision=fp32", *sides, *OURS.get(side, ())])
+    batch, target = scene(height, width)
+    if side in OURS:
+        return our_step(config, batch if config.masks else without_masks(batch))
+    if head == "sequential":
+        model: nn.Module = SeqNetInTraining(config, IDENTITIES)
+    else:
+        target["labels"] = torch.ones_like(target["labels"])
+        model = torchvision_model(config, masks=side == "torchvision's Mask R-CNN")
+    return model, their_step(model, config, batch.images, target)
+
+
+def sides_of(head: str) -> list[str]:
+    return list(dict.fromkeys(side for *pair, _ in RATIOS[head] for side in pair))
+
+
+def memory_of(side: str, arguments: Sequence[str]) -> float:
+    """Returns the largest resident size, in MB, of a process that takes two steps of a side."""
+    command = [sys.executable, __file__, *arguments, "--memory-of", side]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def compare(steps: dict[str, Step], *, warmup: int, repeats: int) -> dict[str, list[float]]:
-    """Returns the seconds of every step; the sides take turns, in another order each time."""
+    """Returns the seconds of every step; the sides take turns, in another order each time.
+
+    With one thread they are processor time, which other processes hardly change.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds: dict[str, list[float]] = defaultdict(list)
     names = list(steps)
     for number in range(warmup + repeats):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            begin = time.perf_counter()
+            begin = clock()
             steps[name]()
             if number >= warmup:
-                seconds[name].append(time.perf_counter() - begin)
+                seconds[name].append(clock() - begin)
     return seconds
 
 
@@ -194,9 +256,11 @@ def parts_timed(model: nn.Module) -> Iterator[dict[str, float]]:
         ("stem", model.stem, "stages"),
         ("rpn", model.rpn, "forward"),
         ("behind the rpn", heads, "losses"),
-        ("pool and res5", heads, "region_features"),
+        ("pool and res5", RegionPooler, "res5"),
+        ("align", RegionPooler, "align"),
         ("pool", RegionGrid, "pool"),
-        ("mask branch and its loss", heads, "_mask_loss"),
+        ("mask logits", heads.mask_branch, "logits"),
+        ("mask loss", heads.mask_branch, "loss"),
         ("backward", Tensor, "backward"),
         ("optimiser", torch.optim.SGD, "step"),
     ]
@@ -234,15 +298,14 @@ def breakdown(model: nn.Module, step: Step, *, repeats: int) -> None:
         for _ in range(repeats):
             step()
     total = time.perf_counter() - begin
+    masks = spent["mask logits"] + spent["mask loss"]
     parts = {
         "stem": spent["stem"],
         "rpn": spent["rpn"],
         "pool": spent["pool"],
-        "res5": spent["pool and res5"] - spent["pool"],
-        "heads and losses": spent["behind the rpn"]
-        - spent["pool and res5"]
-        - spent["mask branch and its loss"],
-        "mask branch and its loss": spent["mask branch and its loss"],
+        "res5": spent["pool and res5"] + spent["align"] - spent["pool"],
+        "heads and losses": spent["behind the rpn"] - spent["pool and res5"] - spent["align"] - masks,
+        "mask branch and its loss": masks,
         "rest of forward": spent["forward"] - spent["stem"] - spent["rpn"] - spent["behind the rpn"],
         "backward": spent["backward"],
         "optimiser": spent["optimiser"],
@@ -261,54 +324,49 @@ def breakdown(model: nn.Module, step: Step, *, repeats: int) -> None:
         print(f"| `{event.key}` | {event.count} | {own / 1000:.1f} | {100 * own / whole:.1f} % |")
 
 
+def print_ratios(title: str, head: str, values: dict[str, list[float]]) -> None:
+    print(f"\n| {title} | median | from | to | goal |\n|---|---|---|---|---|")
+    for first, second, goal in RATIOS[head]:
+        ratios = [a / b for a, b in zip(values[first], values[second], strict=True)]
+        row = f"{statistics.median(ratios):.3f} | {min(ratios):.3f} | {max(ratios):.3f}"
+        print(f"| {first} / {second} | {row} | {goal} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--head", choices=list(RATIOS), default="single")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--size", default="600x800", help="height x width of the image (default 600x800)")
+    parser.add_argument("--memory-of", metavar="SIDE", help="take two steps of it, print MB, and end")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    torch.manual_seed(0)
     height, width = map(int, given.size.split("x"))
-    sides = f"shorter_side={min(height, width)}", f"longest_side={max(height, width)}"
-    config = load_config("paper", ["pretrained=none", *sides])
-    batch, target = scene(height, width)
-    model, with_masks = our_step(config, batch)
-    _, without = our_step(
-        load_config("paper", ["pretrained=none", "masks=false", *sides]), without_masks(batch)
-    )
-    steps = {
-        "ours, with masks": with_masks,
-        "ours, without masks": without,
-        "torchvision Mask R-CNN": their_step(config, batch, target, masks=True),
-        "torchvision Faster R-CNN": their_step(config, batch, target, masks=False),
-    }
+    if given.memory_of:
+        _, step = step_of(given.memory_of, given.head, height, width)
+        step()
+        step()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
     print(
         f"{given.threads} threads, torch {torch.__version__}, torchvision {torchvision.__version__}, "
         f"Python {sys.version.split()[0]}; {height} x {width} pixels, {given.repeats} repeats\n"
     )
+    # First: a child's largest size counts from that of its parent.
+    memory = {side: memory_of(side, sys.argv[1:]) for side in sides_of(given.head)}
+    networks = {side: step_of(side, given.head, height, width) for side in sides_of(given.head)}
+    steps = {side: step for side, (_, step) in networks.items()}
     seconds = compare(steps, warmup=given.warmup, repeats=given.repeats)
-    print("| a training step, s | median | from | to |\n|---|---|---|---|")
-    for name, times in seconds.items():
-        print(f"| {name} | {statistics.median(times):.3f} | {min(times):.3f} | {max(times):.3f} |")
-    print("\n| ratio, round by round | median | from | to | goal |\n|---|---|---|---|---|")
-    for what, over, goal in (
-        ("ours with masks / ours without", "ours, without masks", GOALS["masks"]),
-        ("ours with masks / torchvision Mask R-CNN", "torchvision Mask R-CNN", GOALS["torchvision"]),
-    ):
-        ratios = [a / b for a, b in zip(seconds["ours, with masks"], seconds[over], strict=True)]
-        row = f"{statistics.median(ratios):.3f} | {min(ratios):.3f} | {max(ratios):.3f}"
-        print(f"| {what} | {row} | at most {goal:.2f} |")
-    ratios = [
-        a / b
-        for a, b in zip(seconds["ours, without masks"], seconds["torchvision Faster R-CNN"], strict=True)
-    ]
-    row = f"{statistics.median(ratios):.3f} | {min(ratios):.3f} | {max(ratios):.3f}"
-    print(f"| ours without masks / torchvision Faster R-CNN | {row} | - |")
-    breakdown(model, with_masks, repeats=3)
+    print("| a training step | s, median | from | to | memory, MB |\n|---|---|---|---|---|")
+    for side, times in seconds.items():
+        row = f"{statistics.median(times):.3f} | {min(times):.3f} | {max(times):.3f} | {memory[side]:,.0f}"
+        print(f"| {side} | {row} |")
+    print_ratios("time, round by round", given.head, seconds)
+    print_ratios("memory", given.head, {side: [value] for side, value in memory.items()})
+    breakdown(*networks["ours, with masks"], repeats=3)
 
 
 if __name__ == "__main__":
