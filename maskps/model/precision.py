@@ -65,12 +65,12 @@ def tf32_within(allowed: bool) -> Iterator[None]:
 
 
 def max_over_cells(regions: Tensor) -> Tensor:
-    """Returns the maxima (R, C) of F_p (R, C, m, m), float32 or wider.
+    """Returns the maxima (R, C) of regions (R, C, m, m), float32 or wider.
 
-    The first of equal maxima gets the gradient, as in SeqNet. `amax` gives a part to each; its backward pass
-    takes four times as long, and makes several maps as large as the regions.
+    One of equal maxima gets the gradient, as in SeqNet. The backward pass needs its place only; `amax` and
+    adaptive pooling would keep the regions for it, and with `amax` it would take four times as long.
     """
-    return float32_or_wider(F.adaptive_max_pool2d(regions, 1).flatten(1))
+    return float32_or_wider(regions.permute(0, 2, 3, 1).flatten(1, 2).max(dim=1).values)
 
 
 class FullPrecisionNorm(nn.BatchNorm1d):

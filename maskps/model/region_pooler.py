@@ -48,6 +48,10 @@ class RegionPooler:
         """
         return self.grid(features, boxes, stride).pool(features)
 
+    def pooled(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        """Returns `self.over_cells(self.align(features, boxes))`, (R, C), without holding all regions."""
+        return self.grid(features, boxes, STRIDE).pool(features, then=self.over_cells)
+
     def res5(self, res5: Res5, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Returns F_p (R, C5, m, m): `res5(self.align(features, boxes))` up to rounding, in less time."""
         grid = self.grid(features, boxes, STRIDE)

@@ -8,7 +8,7 @@ the same from run to run on every device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -49,7 +49,9 @@ class RegionGrid:
             _weights(rows[:, 0], rows[:, 2], size, sampling_ratio, map_size[1]) for rows in corners
         ]
 
-    def pool(self, features: Tensor, *, stride: int = 1) -> Tensor:
+    def pool(
+        self, features: Tensor, *, stride: int = 1, then: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         """Returns (R, C, size, size), as `torchvision.ops.roi_align` with the grid's `aligned`.
 
         Computed in float32 also under autocast (in float64 for maps of float64).
@@ -57,6 +59,8 @@ class RegionGrid:
         Args:
             features: (B, C, H, W) float, one map for each image of `boxes`.
             stride: 2 computes only every second cell per axis, the first included.
+            then: what to make of some regions at a time; its results are joined instead. If it reduces them,
+                all regions never exist at once.
         """
         height, width = self.map_size
         assert features.shape[2:] == (height, width), f"a grid for {self.map_size}, {tuple(features.shape)}"
@@ -72,8 +76,10 @@ class RegionGrid:
                 chunks = zip(self.chunks(lines, elements), self.chunks(columns, elements), strict=True)
                 for line, column in chunks:
                     strips = (line.reshape(-1, height) @ flat).view(-1, cells, width, channels)
-                    pooled.append(column[:, None] @ strips)
-        return torch.cat(pooled).permute(0, 3, 1, 2)
+                    regions = column[:, None] @ strips
+                    pooled.append(regions if then is None else then(regions.permute(0, 3, 1, 2)))
+        joined = torch.cat(pooled)
+        return joined.permute(0, 3, 1, 2) if then is None else joined
 
     def chunks(self, weights: Tensor, elements: int) -> Sequence[Tensor]:
         """Returns the weights of an image's regions in the parts that one product takes.

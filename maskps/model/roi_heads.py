@@ -115,8 +115,10 @@ class RoIHeads(nn.Module):
         """
         if len(self.embedding.channels) == 1:
             return pooled
-        regions = self.pooler.align(stages[-1], boxes)
-        res4 = self.pooler.over_cells(regions) if masks is None else masked_mean(regions, masks)
+        if masks is None:
+            res4 = self.pooler.pooled(stages[-1], boxes)
+        else:
+            res4 = masked_mean(self.pooler.align(stages[-1], boxes), masks)
         return torch.cat([res4, pooled], dim=1)
 
     def embed(self, pooled: Tensor) -> Tensor:

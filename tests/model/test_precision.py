@@ -11,7 +11,12 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from maskps.model import MaskGuidedPersonSearch
-from maskps.model.precision import FullPrecisionAnchors, FullPrecisionLinear, mean_over_cells
+from maskps.model.precision import (
+    FullPrecisionAnchors,
+    FullPrecisionLinear,
+    max_over_cells,
+    mean_over_cells,
+)
 
 Model = Callable[..., MaskGuidedPersonSearch]
 Target = Callable[..., dict[str, Any]]
@@ -56,6 +61,28 @@ def test_the_mean_over_cells_is_not_rounded() -> None:
     regions[0, 0, 0, 0] = 258
     assert mean_over_cells(regions).item() == pytest.approx(256 + 2 / 49, abs=1e-3)
     assert mean_over_cells(regions.double()).dtype == torch.float64
+
+
+def test_maxima_keep_their_places_and_not_the_regions() -> None:
+    """Also of equal maxima: only one of them gets the gradient."""
+    regions = torch.rand(5, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    regions[0, 0, 2, 3] = regions[0, 0, 6, 1] = 2.0
+    regions = regions.contiguous(memory_format=torch.channels_last).requires_grad_()
+    kept: list[int] = []
+
+    def keep(value: torch.Tensor) -> torch.Tensor:
+        kept.append(value.numel())
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        pooled = max_over_cells(regions)
+    assert torch.equal(pooled, regions.amax(dim=(2, 3))) and kept == [15]
+    pooled.sum().backward()
+    assert regions.grad is not None and torch.equal(regions.grad.sum(dim=(2, 3)), torch.ones(5, 3))
+    assert torch.equal((regions * regions.grad).sum(dim=(2, 3)), pooled)
+    assert int(regions.grad.count_nonzero()) == 15
+    assert max_over_cells(regions.bfloat16()).dtype == torch.float32
+    assert max_over_cells(regions[:0]).shape == (0, 3)
 
 
 def test_the_stem_computes_in_bfloat16(small_model: Model) -> None:

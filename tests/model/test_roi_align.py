@@ -53,6 +53,20 @@ def test_regions_computed_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(grid.pool(_maps(batch=1)), whole)
 
 
+def test_regions_reduced_chunk_by_chunk_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = RegionGrid([torch.tensor(BOXES["inside"] * 4)] * 2, SIZE, 6)
+    expected = grid.pool(_maps()).amax(dim=(2, 3))
+    monkeypatch.setattr("maskps.model.roi_align._CHUNK_ELEMENTS", 500)
+    sizes = []
+
+    def largest(regions: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(regions))
+        return regions.amax(dim=(2, 3))
+
+    torch.testing.assert_close(grid.pool(_maps(), then=largest), expected)
+    assert len(sizes) > 2 and sum(sizes) == len(expected)
+
+
 def test_images_without_boxes_give_no_regions() -> None:
     pooled = RegionGrid([torch.zeros(0, 4), torch.zeros(0, 4)], SIZE, 14).pool(_maps())
     assert pooled.shape == (0, 3, 14, 14)
