@@ -42,7 +42,13 @@ ROWS = (
     "mobile rpn_pre_nms_top_n_test=6000",
 )
 PERSONS = 10
-FIXED = ("pretrained=none", "box_score_threshold=0", f"detections_per_image={PERSONS}")
+FIXED = (
+    "pretrained=none",
+    "box_score_threshold=0",
+    "first_nms=1",
+    "box_nms=1",
+    f"detections_per_image={PERSONS}",
+)
 IDENTITIES = 5532  # of CUHK-SYSU
 GOAL = 0.8
 
