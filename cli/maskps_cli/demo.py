@@ -17,8 +17,13 @@ from maskps.errors import TrainingError
 from maskps.evaluation import evaluate_search
 from maskps.evaluation.extraction import extract_detections
 from maskps.evaluation.mask_quality import MaskQuality, predict_masks, warn_if_below_mean_mask
+from maskps.gallery import Gallery
+from maskps.gallery.hits import Search
+from maskps.gallery.hits_files import write_hits
+from maskps.gallery.photos import read_photo
 from maskps.io.files import check_output, write_errors_explained, write_json
 from maskps.io.folders import check_replaceable
+from maskps.model import Predictor
 from maskps.pictures import (
     mask_pictures,
     mask_sheet,
@@ -27,6 +32,8 @@ from maskps.pictures import (
     subset_pictures,
     subset_sheet,
 )
+from maskps.protocols import SearchProtocol
+from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset, table1
 from maskps.subset.manifest import RECORD_NAME
 from maskps.synthetic import SCALES, SynthScale, write_synthetic
@@ -36,7 +43,7 @@ from maskps_annotation import build_subset_from_labelme, person_outlines_from_la
 from maskps_cli.options import cores
 from maskps_cli.output import print_mask_quality, print_search_results, print_table, progress_bar, say
 
-RECORD = "demo.json"
+RECORD, GALLERY = "demo.json", "demo.gallery"
 
 
 def run_demo(
@@ -131,11 +138,12 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
     print_mask_quality(quality)
     warn_if_below_mean_mask(quality)
 
-    say("[5/5] drawing pictures", quiet=quiet)
+    say("[5/5] drawing pictures, and indexing the test scenes to search in", quiet=quiet)
     subset_sheet(subset_pictures(dataset, subset)).save(out / "subset.png")
     rankings = ranking_pictures(protocol, detections, results["trained"], dataset.image_path)
     ranking_sheet(rankings, dataset.image_path).save(out / "search.png")
     mask_sheet(mask_pictures(dataset, outlines, masks)).save(out / "masks.png")
+    _search_in_own_photos(out, trained, dataset, protocol, quiet=quiet)
 
     numbers |= {
         "state": "done",
@@ -148,10 +156,35 @@ def _run(out: Path, seed: int, quiet: bool, scale: SynthScale, settings: Sequenc
     write_json(out / RECORD, numbers)
     say(
         f"done in {numbers['seconds'] / 60:.1f} min, peak memory {numbers['peak_memory_gb']} GB; "
-        f"look at subset.png, masks.png and search.png in {out}",
+        f"look at subset.png, masks.png, search.png and "
+        f"hits.html in {out}",
         quiet=quiet,
     )
     return numbers
+
+
+def _search_in_own_photos(
+    out: Path, predictor: Predictor, dataset: PersonSearchDataset, protocol: SearchProtocol, *, quiet: bool
+) -> None:
+    """Writes out/demo.gallery with the test scenes, as if they were photos, and out/hits.html.
+
+    The first query is searched for. Its own scene is left out: it would be the first hit.
+    """
+    for earlier in out.glob(f"{GALLERY}*"):  # of an earlier demo, with --force
+        earlier.unlink()
+    query, *others = [dataset.image_path(str(protocol.image_names[row])) for row in _query_first(protocol)]
+    with Gallery.open(str(out / GALLERY), predictor) as gallery:
+        with progress_bar("photos", quiet=quiet) as update:
+            gallery.add(others, progress=update)
+        hits = gallery.search(query, protocol.query_boxes[0])
+        found = Search(str(out / GALLERY), query, read_photo(query).pixels, gallery.store.network, hits)
+    write_hits(out / "hits.html", found, force=True)
+
+
+def _query_first(protocol: SearchProtocol) -> list[int]:
+    """Returns the rows of the protocol's images, that of the first query before the others."""
+    first = int(protocol.query_scenes[0])
+    return [first, *(row for row in range(len(protocol.image_names)) if row != first)]
 
 
 def _peak_memory_gb() -> float:

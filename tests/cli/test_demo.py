@@ -10,6 +10,9 @@ from command_line import invoke
 from PIL import Image
 
 from maskps import OutputExistsError, TrainingError
+from maskps.datasets import open_dataset
+from maskps.datasets.protocols import open_protocol
+from maskps.gallery import Gallery
 from maskps.synthetic import SynthScale
 from maskps_cli.demo import run_demo
 from maskps_cli.main import main
@@ -37,6 +40,17 @@ def test_the_demo_leaves_numbers_and_pictures(demo: Path) -> None:
     for name in ("subset.png", "search.png", "masks.png"):
         with Image.open(demo / name) as picture:
             assert min(picture.size) > 200
+
+
+def test_the_demo_searches_in_its_test_scenes_as_in_ones_own_photos(demo: Path) -> None:
+    """All test scenes but the query's own, which would be the first hit."""
+    with Gallery.open(str(demo / "demo.gallery"), create=False) as gallery:
+        names = {Path(source.path).name for source in gallery.sources()}
+    protocol = open_protocol(open_dataset(demo / "scenes"), "TestG6")
+    query = str(protocol.image_names[protocol.query_scenes[0]])
+    assert names == {str(name) for name in protocol.image_names} - {query}
+    page = (demo / "hits.html").read_text(encoding="utf-8")
+    assert query in page and "not identity" in page
 
 
 def test_an_earlier_demo_is_kept_without_force(demo: Path) -> None:
