@@ -52,7 +52,7 @@ def export(run: Path, out: Path, checkpoint: str, force: bool, as_json: bool, qu
         [
             [
                 f"{scene.width} x {scene.height}",
-                str(scene.detections),
+                " / ".join(dict.fromkeys([str(scene.detections), str(scene.onnx_detections)])),
                 *(f"{number:.1e}" for number in (scene.boxes, scene.scores, scene.embeddings)),
                 str(scene.given),
                 f"{scene.given_embeddings:.1e}",

@@ -88,7 +88,8 @@ def scene(**changes: Any) -> SceneComparison:
 
 
 def test_a_comparison_passes_when_counts_and_given_embeddings_agree() -> None:
-    check_equal([scene(), scene(boxes=0.1, given_embeddings=1e-4)], Path("model.onnx"))
+    scenes = [scene(), scene(boxes=0.1, given_embeddings=1e-4), scene(given=3, detections=4), scene(given=3)]
+    check_equal(scenes, Path("model.onnx"))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,12 @@ def test_a_comparison_passes_when_counts_and_given_embeddings_agree() -> None:
 )
 def test_a_comparison_fails_when_one_scene_differs(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(MaskpsError, match=found):
-        check_equal([scene(), scene(**changes)], Path("model.onnx"))
+        check_equal([scene(given=3), scene(**changes), scene(given=0)], Path("model.onnx"))
+
+
+def test_embeddings_that_differ_in_one_scene_are_not_excused_by_the_next() -> None:
+    with pytest.raises(MaskpsError, match="1 apart"):
+        check_equal([scene(given_embeddings=1.0), scene()], Path("model.onnx"))
 
 
 def test_a_file_of_the_users_is_not_replaced(small_model: Model, tmp_path: Path) -> None:
