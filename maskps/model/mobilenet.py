@@ -59,7 +59,8 @@ class MobileNetRes5(Res5):
         self.out_channels = _channels(features[-1])
 
     def forward(self, regions: Tensor) -> Tensor:
-        if self.training or regions.device.type != "cpu":
+        is_known = isinstance(regions.shape[0], int)  # not so while a graph is exported
+        if self.training or regions.device.type != "cpu" or not is_known:
             return self.features(regions)
         return torch.cat([self.features(some) for some in regions.split(_REGIONS)])
 
