@@ -36,6 +36,7 @@ VERSION = 1
 _ADDRESS = re.compile(r"milvus\+(?P<scheme>https?):/{1,2}(?P<host>[^/]+)/(?P<name>[A-Za-z_]\w*)", re.ASCII)
 _AT_ONCE = 1000
 _UNKNOWN_TIME = -1e300
+_EVERY_SOURCE = "id > 0"
 _SPARE_HITS = 32  # rows behind the last hit that rounding may have put there
 _PERSON_FIELDS = ("source", "frame_time", "x0", "y0", "x1", "y1", "score")
 
@@ -88,7 +89,7 @@ class MilvusStore:
     def forget(self, where: Where | Sequence[int]) -> int:
         """As `GalleryStore.forget`, but their bytes leave Milvus's files only when it has compacted them."""
         with self._explained():
-            ids = self.ids(where) if isinstance(where, Where) else self._present(where)
+            ids = self.ids(where) if isinstance(where, Where) else self._present(sorted(set(where)))
             for part in _chunks(ids):
                 self._client.delete(self._persons, filter=f"id in {part}")
             if isinstance(where, Where) and where.is_of_whole_sources:
@@ -169,7 +170,7 @@ class MilvusStore:
     def sources(self) -> list[Source]:
         """As `GalleryStore.sources`, in no particular order."""
         with self._explained():
-            return self._sources_where("id > 0")
+            return self._sources_where(_EVERY_SOURCE)
 
     def count(self) -> int:
         """As `GalleryStore.count`."""
@@ -212,7 +213,7 @@ class MilvusStore:
         """Returns version and network, which are in row 0 of the sources; {} if there is no gallery."""
         if not self._client.has_collection(self._sources):
             return {}
-        rows = list(self._all(self._sources, "id == 0", ["record"]))
+        rows = self._few(self._sources, "id == 0", ["record"])
         return json.loads(rows[0]["record"]) if rows else {}
 
     def _create(self, network: Network) -> dict[str, Any]:
@@ -288,12 +289,13 @@ class MilvusStore:
             self._client.delete(self._sources, filter=f"id in {part}")
 
     def _sources_where(self, condition: str) -> list[Source]:
-        found = self._all(self._sources, condition, ["record"])
+        read = self._all if condition == _EVERY_SOURCE else self._few
+        found = read(self._sources, condition, ["record"])
         return [Source(**json.loads(row["record"])) for row in found]
 
     def _present(self, ids: Sequence[int]) -> list[int]:
         return [
-            row["id"] for part in _chunks(ids) for row in self._all(self._persons, f"id in {part}", ["id"])
+            row["id"] for part in _chunks(ids) for row in self._few(self._persons, f"id in {part}", ["id"])
         ]
 
     def _get(self, ids: Sequence[int] | NDArray[np.int64], fields: list[str]) -> dict[int, dict[str, Any]]:
@@ -301,8 +303,15 @@ class MilvusStore:
             return {
                 row["id"]: row
                 for part in _chunks(ids)
-                for row in self._all(self._persons, f"id in {part}", ["id", *fields])
+                for row in self._few(self._persons, f"id in {part}", ["id", *fields])
             }
+
+    def _few(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
+        """Returns the rows that meet a condition, which at most `_AT_ONCE` can."""
+        found = self._client.query(
+            collection, filter=condition, output_fields=fields, limit=_AT_ONCE, consistency_level="Strong"
+        )
+        return list(found)
 
     def _all(self, collection: str, condition: str, fields: list[str]) -> Iterator[dict[str, Any]]:
         """Yields all rows that meet a condition, however many."""
