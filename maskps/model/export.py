@@ -136,7 +136,7 @@ def compare(content: bytes, path: Path, predictor: Predictor) -> list[SceneCompa
     comparisons = []
     for row, (share, given) in enumerate(_SCENES):
         for seed in range(row, row + _TRIES * len(_SCENES), len(_SCENES)):
-            scene = _scene(seed, round(share * predictor.longest_side), given)
+            scene = generated_scene(seed, round(share * predictor.longest_side), given)
             comparisons.append(_compared(session, predictor, *scene))
             if comparisons[-1].is_equal:
                 break
@@ -158,7 +158,7 @@ def check_equal(comparisons: list[SceneComparison], path: Path) -> None:
             )
 
 
-def _scene(seed: int, longest: int, given: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def generated_scene(seed: int, longest: int, given: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Returns a picture of four people (3, h, w) in 0..1, and the boxes (given, 4) of the first of them."""
     rng = np.random.default_rng(seed)
     camera = open_camera(plan_camera((seed,), longest=longest, heights=(0.2, 0.45)))
