@@ -90,6 +90,8 @@ def test_files_that_cannot_be_read_are_named_and_the_others_added(
     assert result.exit_code == 1
     assert "1 with the content of another, 2 not read" in result.stdout
     assert "cut.jpg: " in result.stderr and "phone.heic: HEIC, which is not read" in result.stderr
+    found = json.loads(run("gallery", "info", own, "--json").stdout)
+    assert (found["photos"], found["duplicates"]) == (3, 1)
     again = ("gallery", "add", own, tmp_path, "--run", network, "--skip-broken", "--quiet")
     assert run(*again).exit_code == 0 and run(*again).stderr == ""
 

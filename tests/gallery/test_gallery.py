@@ -200,6 +200,24 @@ def test_hits_are_limited_by_number_similarity_and_source(gallery: Gallery, tmp_
     assert len(gallery.search(*query, min_similarity=0.99)) == (every.similarity[:20] >= 0.99).sum() < 20
 
 
+def test_a_photo_of_many_similar_persons_does_not_hide_the_others(gallery: Gallery, tmp_path: Path) -> None:
+    crowd = write_photo(tmp_path / "p" / "crowd.png", [(200, shade, 0) for shade in range(10)])
+    for number in range(3):
+        write_photo(tmp_path / "p" / f"{number}.png", [(200, 50 + 20 * number, 0)])
+    gallery.add([tmp_path / "p"])
+    for top in range(1, 6):
+        hits = gallery.search(crowd, (0, 0, WIDTH, HEIGHT), top=top, per_source=1)
+        found = [Path(path).name for path in hits.path]
+        assert found == ["crowd.png", "0.png", "1.png", "2.png"][:top]
+
+
+def test_detections_with_a_low_score_are_no_persons(gallery: Gallery, tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.png", [RED] * 5)  # scores 0.95, 0.85, 0.75, 0.65, 0.55
+    assert gallery.add([tmp_path / "a.png"], min_score=0.7).persons == 3
+    hits = gallery.search(tmp_path / "a.png", (0, 0, WIDTH, HEIGHT))
+    np.testing.assert_allclose(sorted(hits.score), [0.75, 0.85, 0.95], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "box",
     [(5, 5, 5, 9), (9, 0, 3, 9), (500, 0, 600, 9), (0, 0, float("nan"), 9), (1, 2, 3), (-9, -9, -1, -1)],
