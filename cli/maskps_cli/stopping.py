@@ -36,7 +36,9 @@ def stopped_by_signals() -> Iterator[None]:
 
     def watch() -> None:
         while number := os.read(reading, 1):
-            if signal.getsignal(number[0]) is ours.get(number[0]) and not has_ended.wait(GRACE):
+            # The default one is back if the block has ended before this thread came to run.
+            handler = signal.getsignal(number[0])
+            if handler in (ours.get(number[0]), signal.SIG_DFL) and not has_ended.wait(GRACE):
                 os.write(2, _MESSAGE)
                 os._exit(1)
 

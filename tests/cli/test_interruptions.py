@@ -69,7 +69,7 @@ def test_kill_ends_a_command_as_ctrl_c_does(number: signal.Signals, tmp_path: Pa
 
 
 STUCK = """
-import os, signal, sys, time
+import os, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import click
 from maskps_cli.options import MaskpsGroup
@@ -89,6 +89,11 @@ def wait():
     if sys.argv[1] == "thread":
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda _: read(), range(2)))
+    elif sys.argv[1] == "late watch":  # the command ends before the watch has looked at the signal
+        look = signal.getsignal
+        signal.getsignal = lambda number: (time.sleep(0.5), look(number))[1]
+        threading.Thread(target=read).start()
+        time.sleep(60)
     else:
         print("reading", flush=True)
         while True:
@@ -102,7 +107,7 @@ main(args=["wait"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("kind", ["thread", "main"])
+@pytest.mark.parametrize("kind", ["thread", "late watch", "main"])
 def test_what_does_not_return_is_stopped_within_two_seconds(number: signal.Signals, kind: str) -> None:
     assert GRACE < 2
     command = [sys.executable, "-c", STUCK, kind]

@@ -74,7 +74,7 @@ def test_the_file_has_the_documented_keys(path: Path) -> None:
     parts = ["data", "source", "results", "detection", "mask_quality", "background_sensitivity"]
     assert list(content) == ["format", "version", *parts]
     assert content["data"].keys() == {"kind", "name", "synthetic", "fingerprint"}
-    assert content["source"].keys() == {"run", "masks", "recipe", "step"}
+    assert content["source"].keys() == {"run", "masks", "recipe", "step", "terms"}
     assert content["results"][0]["average_precisions"][0] == 1
 
 
