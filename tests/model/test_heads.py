@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,35 @@ def test_every_kind_of_batch_gives_finite_losses_and_a_gradient_for_every_parame
     total_loss(losses).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("head", list(HEADS))
+def test_a_batch_is_the_mean_of_its_images_where_no_norm_trains(
+    small_model: Model, target: Target, head: str
+) -> None:
+    """Losses and gradients of four images. The network is in float64; weights and labels stay in float32."""
+    model = small_model(head=head, freeze_batch_norm="all", rois_per_image=99, **FIELD).double()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.eval()
+    images = list(torch.rand(4, 3, 96, 128, generator=torch.Generator().manual_seed(0)).double())
+    targets = [
+        target([1, -1, 2], masks=True, seed=1),
+        target([], masks=False, seed=2),
+        target([3], masks=False, seed=3),
+        target([4, 5], masks=True, seed=4),
+    ]
+    found = []
+    for parts in ([0, 4], [0, 1, 2, 4]):
+        model.zero_grad()
+        sums: dict[str, Tensor] = {}
+        for first, last in pairwise(parts):
+            losses = model(images[first:last], targets[first:last])
+            sums = {name: sums.get(name, 0) + loss * (last - first) / 4 for name, loss in losses.items()}
+        sum(sums.values()).backward()
+        gradients = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+        found.append((sums, gradients))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
 
 
 def test_the_embedding_joins_the_maxima_of_res4_and_res5(small_model: Model, features: Tensor) -> None:

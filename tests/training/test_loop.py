@@ -119,11 +119,19 @@ def test_the_callers_random_state_is_left_alone(
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5])
+@pytest.mark.parametrize(
+    ("steps", "head"),
+    [(1, "single"), (3, "single"), (5, "single"), (3, "norm_aware"), (3, "sequential")],
+)
 def test_interrupted_and_resumed_equals_uninterrupted(
-    steps: int, dataset: PersonSearchDataset, subset: Subset, make_config: MakeConfig, tmp_path: Path
+    steps: int,
+    head: str,
+    dataset: PersonSearchDataset,
+    subset: Subset,
+    make_config: MakeConfig,
+    tmp_path: Path,
 ) -> None:
-    config = make_config()
+    config = make_config(head=head, embedding_norm=head != "single")
     train(config, dataset, subset, tmp_path / "whole")
     with pytest.raises(TrainingError, match=f"interrupted after step {steps}") as caught:
         train(config, dataset, subset, tmp_path / "cut", callback=stop_after(steps))
