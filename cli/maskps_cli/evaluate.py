@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskps_cli.networks import check_one_network
 from maskps_cli.options import checkpoint_option, device_option, root_argument
 from maskps_cli.output import progress_bar, say_findings
 from maskps_cli.score import Printing, scoring_options
@@ -76,8 +77,7 @@ def evaluate(
       maskps eval scenes --run run --gallery-size 100
       maskps eval scenes --run run --gallery-size 100 --outlines scenes/truth/labelme_test
     """
-    if (run is None) == (onnx is None):
-        raise click.UsageError("give either --run DIR or --onnx FILE")
+    check_one_network(run, onnx)
     if onnx is not None and (outlines or background_sensitivity or feature != "embedding"):
         raise click.UsageError("an ONNX file has no masks and no pooled features: give --run DIR for these")
     if onnx is not None and checkpoint != "last":

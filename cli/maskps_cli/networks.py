@@ -26,6 +26,12 @@ def network_options(command: Command) -> Command:
     return run(onnx(device_option(command)))
 
 
+def check_one_network(run: Path | None, onnx: Path | None) -> None:
+    """Raises a UsageError unless exactly one of the two is given."""
+    if (run is None) == (onnx is None):
+        raise click.UsageError("give either --run DIR or --onnx FILE")
+
+
 def open_predictor(run: Path | None, onnx: Path | None, device: str) -> PersonPredictor:
     """Returns the network that these options name.
 
@@ -33,12 +39,12 @@ def open_predictor(run: Path | None, onnx: Path | None, device: str) -> PersonPr
         UsageError: not exactly one of run and onnx, or a device for onnx.
         MaskpsError: as `load_run` and `OnnxPredictor`.
     """
-    if run is not None and onnx is None:
+    check_one_network(run, onnx)
+    if onnx is None:
         from maskps.training import load_run
 
+        assert run is not None
         return load_run(run, device=device).predictor()
-    if onnx is None or run is not None:
-        raise click.UsageError("give either --run DIR or --onnx FILE")
     if device != "auto":
         raise click.UsageError("--device is for --run; an ONNX file runs on the CPU")
     from maskps.model.onnx_predictor import OnnxPredictor

@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,8 +15,8 @@ from PIL import Image
 from maskps.gallery.hits import FORMAT, NOTE, Search, hit_photos, shown_time
 from maskps.gallery.photos import shown_path
 from maskps.gallery.records import PersonRow
-from maskps.io.html import base_style, content_policy
-from maskps.pictures.drawing import BLUE, WHITE, crop_tile, data_url, dim_outside, draw_frame
+from maskps.io.html import base_style, content_policy, page_environment
+from maskps.pictures.drawing import BLUE, WHITE, crop_tile, data_url, dim_outside, draw_frame, shrunk
 
 HTML_MARK = f'<meta name="generator" content="{FORMAT}">'
 """In the first bytes of every page."""
@@ -52,13 +51,7 @@ def hits_page(search: Search) -> str:
     A photo that is gone, or has changed since it was added, is named in place of its picture.
     """
     style = base_style() + (files("maskps.gallery") / "templates" / "hits.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("maskps.gallery"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("maskps.gallery")
     environment.filters |= {"url": data_url, "time": shown_time, "short_time": _short_time}
     hits = search.hits
     return environment.get_template("hits.html").render(
@@ -85,8 +78,7 @@ def _shown(row: PersonRow, pixels: NDArray[np.uint8] | str) -> PagePerson:
 def _person(pixels: NDArray[np.uint8], path: Path, box: NDArray[np.floating]) -> PagePerson:
     image = Image.fromarray(pixels)
     tile, place = crop_tile(image, box, _TILE, context=_CONTEXT)
-    scale = min(1.0, _SCENE / max(image.size))
-    scene = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
+    scene, scale = shrunk(image, _SCENE)
     x0, y0, x1, y1 = box * scale
     draw_frame(scene, (x0 - 3, y0 - 3, x1 + 3, y1 + 3), WHITE, width=5)
     draw_frame(scene, (x0 - 2, y0 - 2, x1 + 2, y1 + 2), BLUE, width=3)

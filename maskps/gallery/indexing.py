@@ -7,7 +7,6 @@ again, whether the file was moved, copied or only touched.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from maskps.gallery.photos import FoundFiles, read_photo
 from maskps.gallery.predictors import PersonPredictor, unit_vectors
 from maskps.gallery.records import Persons, Source
 from maskps.gallery.store import GalleryStore
-from maskps.io.files import explained_reading, open_file
+from maskps.io.files import explained_reading, sha256_of
 
 CameraOf = Callable[[Path], str | None]
 Progress = Callable[[int, int, str], None]
@@ -139,7 +138,7 @@ class _Adder:
             self._keep(old, path)
             self._added.unchanged += 1
             return
-        digest = _sha256(path)
+        digest = sha256_of(path, what="a photo")
         if old is not None and old.sha256 == digest and self._is_whole(old):
             self._keep(_stamped(old, path, state), path)
             self._added.unchanged += 1
@@ -228,14 +227,6 @@ def _is_at(source: Source, state: os.stat_result) -> bool:
 def _stamped(source: Source, path: Path, state: os.stat_result) -> Source:
     """Returns a source with this file as its own."""
     return dataclasses.replace(source, path=str(path), size=state.st_size, mtime_ns=state.st_mtime_ns)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with explained_reading(path, what="a photo"), open_file(path) as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def sources_below(sources: Sequence[Source], path: Path) -> list[Source]:

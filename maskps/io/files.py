@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from maskps.errors import InputFileError, OutputError, OutputExistsError, shown_value
 
@@ -98,7 +99,7 @@ class UnusableFileError(OSError):
     """Something that must not be read: a pipe, a socket, a device, or a file too large for memory."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> io.BufferedReader | io.BytesIO:
     """Opens a regular file to read bytes, and never waits. Whatever reads a user's file opens it here.
 
     A pipe or a device may block for ever, or never end. So may files of the kernel that claim to be empty:
@@ -140,6 +141,19 @@ def read_bytes(path: Path) -> bytes:
             raise UnusableFileError(errno.EFBIG, found, str(path))
         file.seek(0)
         return file.read(size)
+
+
+def sha256_of(path: Path, *, what: str) -> str:
+    """Returns the SHA-256 (hex) of a file's content, without holding all of it.
+
+    Args:
+        what: what the file should be, for the error message.
+
+    Raises:
+        InputFileError: the file cannot be read.
+    """
+    with explained_reading(path, what=what), open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path) -> str:

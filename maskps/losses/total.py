@@ -8,7 +8,10 @@ from torch import Tensor
 
 from maskps.errors import ConfigError
 
-LOSS_NAMES = ("loss_rpn_cls", "loss_rpn_reg", "loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask")
+ROI_LOSS_NAMES = ("loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask")
+"""Those of everything behind the proposals."""
+
+LOSS_NAMES = ("loss_rpn_cls", "loss_rpn_reg", *ROI_LOSS_NAMES)
 """The "6 losses" of Sec. 4.2, in the order of Eq. (7)."""
 
 

@@ -170,12 +170,10 @@ def generated_scene(seed: int, longest: int, given: int) -> tuple[NDArray[np.flo
 def _compared(
     session: Any, predictor: Predictor, pixels: NDArray[np.float32], given: NDArray[np.float32]
 ) -> SceneComparison:
-    model, was_training = predictor.model, predictor.model.training
-    model.eval()
-    with torch.inference_mode():
+    model = predictor.model
+    with predictor.evaluating():
         (found,), (pooled,) = model.detect_and_pool([torch.from_numpy(pixels)], [torch.from_numpy(given)])
         embedded = model.roi_heads.embed(pooled)
-    model.train(was_training)
     expected = ImageDetections(found.boxes.numpy(), found.scores.numpy(), found.embeddings.numpy())
     actual, of_given = run_graph(session, pixels, given)
     boxes = scores = embeddings = 0.0

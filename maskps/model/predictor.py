@@ -83,7 +83,7 @@ class Predictor(ImagePredictor):
     def detect(self, image: NDArray[np.uint8]) -> ImageDetections:
         """Returns the persons in an image (H, W, 3) uint8 RGB."""
         tensor, scale = self._resized(image)
-        with self._evaluating():
+        with self.evaluating():
             (found,) = self.model([tensor])
         return self._detections(found, scale, image)
 
@@ -92,7 +92,7 @@ class Predictor(ImagePredictor):
     ) -> tuple[ImageDetections, NDArray[np.float32]]:
         """Returns the results of `detect` and `embed`, in little more time than one of them."""
         tensor, scale = self._resized(image)
-        with self._evaluating():
+        with self.evaluating():
             (found,), (pooled,) = self.model.detect_and_pool([tensor], [self._scaled(boxes, scale)])
             features = self._features(pooled)
         return self._detections(found, scale, image), features
@@ -105,7 +105,7 @@ class Predictor(ImagePredictor):
             boxes: (n, 4) xyxy, pixels of the original image; n may be 0.
         """
         tensor, scale = self._resized(image)
-        with self._evaluating():
+        with self.evaluating():
             (pooled,) = self.model.pool_boxes([tensor], [self._scaled(boxes, scale)])
             return self._features(pooled)
 
@@ -123,7 +123,7 @@ class Predictor(ImagePredictor):
                 hint="train with masks; imported weights have no mask branch",
             )
         tensor, scale = self._resized(image)
-        with self._evaluating():
+        with self.evaluating():
             (masks,) = self.model.predict_masks([tensor], [self._scaled(boxes, scale)])
         return _numpy(masks)
 
@@ -146,7 +146,8 @@ class Predictor(ImagePredictor):
         return self.features(_numpy(found))
 
     @contextmanager
-    def _evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> Iterator[None]:
+        """The network is in evaluation mode in the block, and computes no gradients."""
         was_training = self.model.training
         self.model.eval()
         try:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskps.losses.oim import OIMLoss
+from maskps.losses.total import FIRST_HEAD_LOSS_NAMES, ROI_LOSS_NAMES
 from maskps.model.box_head import BoxHead
 from maskps.model.detection import BoxFilter, box_losses, moved_boxes
 from maskps.model.embedding import Embedding
@@ -147,8 +148,8 @@ class RoIHeads(nn.Module):
         rois = self.sampler(proposals, targets)
         if len(rois.pids) == 0:
             zero = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0
-            names = ["loss_rcnn_cls", "loss_rcnn_reg", "loss_id", "loss_mask"]
-            return dict.fromkeys(["loss_first_cls", "loss_first_reg"] * bool(self.first) + names, zero)
+            first_names = () if self.first is None else FIRST_HEAD_LOSS_NAMES
+            return dict.fromkeys([*first_names, *ROI_LOSS_NAMES], zero)
         if self.first is not None:
             losses, refined = self.first.losses(stages[-1], rois, image_sizes)
             rois = self.sampler(refined, targets)
@@ -206,22 +207,21 @@ class RoIHeads(nn.Module):
                 embedded = self.embedding(pooled)
             scores = self.box_head.logits(plain, embedded).softmax(dim=1)[:, 1]
         boxes = moved_boxes(proposals, self.box_head.deltas(plain), image_sizes)
-        image_scores = scores.split(counts)
-        best = [self.box_filter.best(rows, own) for rows, own in zip(boxes, image_scores, strict=True)]
+        best = [self.box_filter.best(*image) for image in zip(boxes, scores.split(counts), strict=True)]
         boxes = [rows[kept] for rows, kept in zip(boxes, best, strict=True)]
+
+        def of_detections(rows: Tensor) -> list[Tensor]:
+            return [own[kept] for own, kept in zip(rows.split(counts), best, strict=True)]
 
         if self.detection_feature == "detection":
             pooled = self.pool(stages, boxes, self.region_features(stages, boxes))
+        elif pooled is not None:
+            pooled = torch.cat(of_detections(pooled))
         else:
-            starts = torch.tensor([0, *counts]).cumsum(0).tolist()
-            kept = torch.cat([rows + start for rows, start in zip(best, starts, strict=False)])
-            if pooled is None:
-                origins = [rows[own] for rows, own in zip(proposals, best, strict=True)]
-                pooled = self.pool(stages, origins, regions[kept])
-            else:
-                pooled = pooled[kept]
+            origins = of_detections(torch.cat(list(proposals)))
+            pooled = self.pool(stages, origins, torch.cat(of_detections(regions)))
         image_pooled = pooled.split([len(rows) for rows in boxes])
         return [
-            RoIDetections(rows, own[kept], features, self.embed(features))
-            for rows, own, kept, features in zip(boxes, image_scores, best, image_pooled, strict=True)
+            RoIDetections(rows, own, features, self.embed(features))
+            for rows, own, features in zip(boxes, of_detections(scores), image_pooled, strict=True)
         ]

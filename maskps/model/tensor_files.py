@@ -107,12 +107,12 @@ def _damage(file: BinaryIO, name: str) -> str:
     """Returns how the bytes of a file differ from those that were written; "" if nothing shows that."""
     size = file.seek(0, io.SEEK_END)
     of_name = _DIGEST_IN_NAME.fullmatch(name)
-    if of_name and not sha256_of(file, size).startswith(of_name[1]):
+    if of_name and not _digest(file, size).startswith(of_name[1]):
         return "other bytes than those whose digest is in its name"
     file.seek(max(0, size - _SEAL_LENGTH))
     end = file.read().decode("latin-1")
     if end.startswith(_SEAL[:14]):
-        return "" if end == _SEAL.format(sha256_of(file, size - _SEAL_LENGTH)) else _CHANGED
+        return "" if end == _SEAL.format(_digest(file, size - _SEAL_LENGTH)) else _CHANGED
     file.seek(0)
     if file.read(2) != b"PK":
         return ""
@@ -122,7 +122,7 @@ def _damage(file: BinaryIO, name: str) -> str:
         return _CHANGED if archive.testzip() else ""
 
 
-def sha256_of(file: BinaryIO, size: int) -> str:
+def _digest(file: BinaryIO, size: int) -> str:
     """Returns the SHA-256 (hex) of the first `size` bytes."""
     digest = hashlib.sha256()
     file.seek(0)

@@ -57,6 +57,13 @@ def open_picture(picture: Picture) -> Image.Image:
     return Image.fromarray(read_image(picture) if isinstance(picture, Path) else picture)
 
 
+def shrunk(image: Image.Image, longest: int) -> tuple[Image.Image, float]:
+    """Returns a copy whose longer side is at most so many pixels, and its scale, at most 1."""
+    scale = min(1.0, longest / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS), scale
+
+
 def data_url(picture: Image.Image) -> str:
     """Returns the picture as a data URL."""
     stream = io.BytesIO()

@@ -19,7 +19,7 @@ from maskps.io.files import (
     written_atomically,
 )
 from maskps.io.folders import check_replaceable, folder_written_atomically
-from maskps.io.html import base_style, content_policy
+from maskps.io.html import base_style, content_policy, page_environment
 from maskps.io.tables import Table
 from maskps.pictures.rows import subset_pictures
 from maskps.pictures.sheets import SubsetPicture, hit_number
@@ -156,20 +156,13 @@ def _check_measured(sources: Sources, images: PersonSearchDataset) -> None:
 
 
 def _html(sources: Sources, sections: Sequence[Section], published: Mapping[str, Table]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     folder = package_files("maskps.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     style = base_style() + style
     policy = content_policy(style, script)
-    environment = Environment(
-        loader=PackageLoader("maskps.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("maskps.report")
     environment.filters |= {"percent": _percent, "points": _points}
     environment.globals |= {"hit_number": hit_number, "painted_scene": painted_scene}
     content: dict[str, Any] = {

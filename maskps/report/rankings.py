@@ -23,7 +23,7 @@ from maskps.evaluation.result_file import ProtocolResult
 from maskps.evaluation.rules import apply_rules
 from maskps.evaluation.task import named_protocol
 from maskps.io.images import check_images
-from maskps.pictures.drawing import crop_tile, data_url, dim_outside, open_picture, paint_outline
+from maskps.pictures.drawing import crop_tile, data_url, dim_outside, open_picture, paint_outline, shrunk
 from maskps.pictures.rows import evenly_spaced
 from maskps.pictures.sheets import RankingPicture, SubsetPicture, ranking_sheet
 from maskps.protocols import SearchProtocol
@@ -120,9 +120,7 @@ def painted_scene(picture: SubsetPicture) -> str:
     Raises:
         InputFileError: the image is missing or broken.
     """
-    image = open_picture(picture.image)
-    scale = min(1.0, _SCENE / max(image.size))
-    scene = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    scene, scale = shrunk(open_picture(picture.image), _SCENE)
     for outline in picture.outlines.values():
         paint_outline(scene, outline.scaled(scale, scale))
     return data_url(scene)

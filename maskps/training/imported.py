@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 from maskps.config import TrainConfig
 from maskps.datasets.formats import FORMATS
 from maskps.errors import ConfigError, InputFileError
-from maskps.io.files import explained_reading, open_file
+from maskps.io.files import sha256_of
 from maskps.io.folders import check_replaceable, folder_written_atomically
 from maskps.model.build import build_model
 from maskps.model.seqnet_weights import TABLE, read_seqnet_state, sizes_of_state
-from maskps.model.tensor_files import read_tensors, sha256_of
+from maskps.model.tensor_files import read_tensors
 from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
 from maskps.training.run import RECORD, RunInfo, own_versions, write_run_files
 from maskps_manifest import cuhk_sysu, prw
@@ -133,7 +132,7 @@ def import_weights(
         steps=0,
         versions=own_versions(),
         terms=_OTHER_TERMS if published is None else published.weight_terms,
-        origin={"network": network, "file": file.name, "sha256": _sha256(file)},
+        origin={"network": network, "file": file.name, "sha256": sha256_of(file, what=_WHAT)},
     )
     with folder_written_atomically(run_dir, record=RECORD, force=force) as folder:
         write_run_files(folder, info, dataclasses.replace(config, epochs=_EPOCHS[data]))
@@ -183,8 +182,3 @@ def data_of_table(rows: int, data: str | None, file: Path) -> str:
         if rows
         else "give the file as SeqNet's train.py wrote it: a trained network has a table",
     )
-
-
-def _sha256(file: Path) -> str:
-    with explained_reading(file, what=_WHAT), open_file(file) as stream:
-        return sha256_of(stream, stream.seek(0, io.SEEK_END))

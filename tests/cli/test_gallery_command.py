@@ -14,22 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import invoke
-from untrained_run import write_untrained_run
+from untrained_run import TERMS, write_untrained_run
 
 from maskps.evaluation import read_detections
 from maskps.gallery import Gallery, Where
 from maskps_cli.main import main
 
-TERMS = "trained on a set: research only"
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 run = partial(invoke, main)
-
-
-@pytest.fixture(scope="module")
-def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_untrained_run(few_scenes, tmp_path_factory.mktemp("network") / "run", terms=TERMS)
 
 
 @pytest.fixture(scope="module")

@@ -16,20 +16,13 @@ import pytest
 from click.testing import Result
 from command_line import invoke
 from stripe_photos import write_photo
-from untrained_run import write_untrained_run
+from untrained_run import TERMS
 
 from maskps_cli.main import main
-
-TERMS = "trained on a set: research only"
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 run = partial(invoke, main)
-
-
-@pytest.fixture(scope="module")
-def network(few_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_untrained_run(few_scenes, tmp_path_factory.mktemp("network") / "run", terms=TERMS)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from maskps.training import RunInfo, SceneDataset, load_config
 from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
 from maskps.training.run import write_run_files
 
+TERMS = "trained on a set: research only"
 SETTINGS = ["pretrained=none", "shorter_side=96", "longest_side=160", "detections_per_image=6"]
 
 
