@@ -41,7 +41,8 @@ def gallery() -> None:
 
     A gallery is one file. For each person it holds where they are in which photo, and a vector of how they
     look: clothes, build, what they carry. Such vectors are personal data, in many places biometric data: have
-    a legal ground, and forget what you no longer need. Nothing leaves this machine.
+    a legal ground, and forget what you no longer need. Nothing leaves this machine, unless GALLERY is the
+    address of a Milvus server.
 
     \b
     Example:
@@ -120,7 +121,8 @@ def add(
     Several processes: torchrun --nproc-per-node 2 --no-python -- maskps gallery add ...
 
     What is kept of each person are a box and a vector of how they look. These are personal data, in many
-    places biometric data: have a legal ground for it. Nothing leaves this machine; no names are kept.
+    places biometric data: have a legal ground for it. No names are kept. Nothing leaves this machine, unless
+    GALLERY is the address of a Milvus server.
 
     \b
     Example:

@@ -101,7 +101,7 @@ def search(
     The network must be the one that the gallery was made with.
 
     A similarity is the cosine of two vectors: it is not a probability, and it is not identity. Do not decide
-    about people by it. Nothing leaves this machine.
+    about people by it. Nothing leaves this machine, unless GALLERY is the address of a Milvus server.
 
     \b
     Example:
