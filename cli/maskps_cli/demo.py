@@ -176,8 +176,9 @@ def _search_in_own_photos(
     with Gallery.open(str(out / GALLERY), predictor) as gallery:
         with progress_bar("photos", quiet=quiet) as update:
             gallery.add(others, progress=update)
-        hits = gallery.search(query, protocol.query_boxes[0])
-        found = Search(str(out / GALLERY), query, read_photo(query).pixels, gallery.store.network, hits)
+        pixels, box = read_photo(query).pixels, protocol.query_boxes[0]
+        hits = gallery.search(pixels, box)
+        found = Search(str(out / GALLERY), query, pixels, box, gallery.store.network, hits)
     write_hits(out / "hits.html", found, force=True)
 
 

@@ -108,6 +108,7 @@ def search(
       maskps search people.gallery someone.jpg --run run --out hits.html
     """
     from maskps.gallery import Gallery, Where
+    from maskps.gallery.gallery import box_inside
     from maskps.gallery.hits import Search, hits_as_dict
     from maskps.gallery.hits_files import check_hits_file, write_crops, write_hits
     from maskps.gallery.photos import read_photo, shown_path
@@ -125,10 +126,9 @@ def search(
         _check_cameras(opened, cameras)
         chosen = _only_person(predictor, image, pixels, person) if box is None else box
         with wrong_value("--box"):
-            hits = opened.search(
-                pixels, chosen, top, where, per_source=per_source, min_similarity=min_similarity
-            )
-        found = Search(shown_path(place), image, pixels, opened.store.network, hits)
+            chosen = box_inside(chosen, pixels.shape[1], pixels.shape[0])
+        hits = opened.search(pixels, chosen, top, where, per_source=per_source, min_similarity=min_similarity)
+        found = Search(shown_path(place), image, pixels, chosen, opened.store.network, hits)
     if as_json:
         print_json(hits_as_dict(found))
     else:

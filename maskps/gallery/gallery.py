@@ -26,12 +26,10 @@ class Hits:
     A similarity is the cosine of two vectors. It is not a probability, and not identity.
 
     Attributes:
-        box: (4,) float32, xyxy, the query's box in pixels of its upright image.
         similarity: (n,) float32 in -1..1.
         rows: n persons: number, source with its path, frame time, box and score.
     """
 
-    box: NDArray[np.float32]
     similarity: NDArray[np.float32]
     rows: tuple[PersonRow, ...]
 
@@ -190,13 +188,51 @@ class Gallery:
             ConfigError: a box that covers nothing of the image; `top` below 1; no predictor.
             InputFileError: the photo cannot be read, or the gallery is damaged.
         """
-        predictor = self._needs_predictor()
         pixels = read_photo(image).pixels if isinstance(image, Path) else image
-        query = box_inside(box, pixels.shape[1], pixels.shape[0])
-        vectors = unit_vectors(predictor.embed(pixels, query[None]))
-        rows, similarity = self._best(vectors, top, where or Where(), per_source)
+        vectors = self.vectors_of(pixels, [box])
+        return self.search_vectors(vectors, top, where, per_source=per_source, min_similarity=min_similarity)
+
+    def search_vectors(
+        self,
+        vectors: NDArray[np.float32],
+        top: int = 20,
+        where: Where | None = None,
+        *,
+        per_source: int | None = None,
+        min_similarity: float = -1.0,
+    ) -> Hits:
+        """Finds the persons who look most like several examples of one person.
+
+        The query is the mean of the examples' vectors, with length 1 again. `vectors_of` gives those of
+        boxes in images, and `store.vectors` those of persons of the gallery.
+
+        Args:
+            vectors: (n, D) float32 of length 1; n is 1 or more. The other arguments are those of `search`.
+
+        Raises:
+            AnnotationError: a vector whose length is not 1, or examples whose mean is zero.
+            ConfigError: vectors of another length than D; `top` below 1.
+        """
+        query = vectors if len(vectors) == 1 else unit_vectors(vectors.mean(axis=0, keepdims=True))
+        rows, similarity = self._best(query, top, where or Where(), per_source)
         count = int((similarity >= min_similarity).sum())
-        return Hits(query, similarity[:count], tuple(rows[:count]))
+        return Hits(similarity[:count], tuple(rows[:count]))
+
+    def vectors_of(
+        self, pixels: NDArray[np.uint8], boxes: Sequence[Sequence[float] | NDArray[np.floating]]
+    ) -> NDArray[np.float32]:
+        """Returns the (n, D) float32 vectors, of length 1, of the persons in these boxes of an image.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB, upright.
+            boxes: n boxes, xyxy in pixels; what lies outside of the image is cut off.
+
+        Raises:
+            ConfigError: a box that covers nothing of the image; no predictor.
+        """
+        height, width = pixels.shape[:2]
+        inside = np.array([box_inside(box, width, height) for box in boxes], np.float32).reshape(-1, 4)
+        return unit_vectors(self._needs_predictor().embed(pixels, inside))
 
     def forget(self, where: Where | Sequence[int]) -> int:
         """Removes persons, and returns how many; see `GalleryStore.forget`."""

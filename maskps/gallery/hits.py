@@ -34,6 +34,7 @@ class Search:
         gallery: where the gallery is, as text.
         query: file of the query's photo.
         pixels: (H, W, 3) uint8 RGB, the query's photo, upright.
+        box: (4,) float32, xyxy, who was asked for, in pixels of that photo.
         network: that of the gallery.
         hits: what was found.
     """
@@ -41,6 +42,7 @@ class Search:
     gallery: str
     query: Path
     pixels: NDArray[np.uint8]
+    box: NDArray[np.float32]
     network: Network
     hits: Hits
 
@@ -61,38 +63,49 @@ def hits_as_dict(search: Search) -> dict[str, Any]:
         "note": NOTE,
         "terms": search.network.terms,
         "gallery": search.gallery,
-        "query": {"path": shown_path(search.query), "box": hits.box.tolist()},
-        "hits": [
-            {
-                "rank": rank,
-                "similarity": float(similarity),
-                "person": row.id,
-                "path": shown_path(row.source.path),
-                "is_file_there": is_there(row.source),
-                "camera": row.camera,
-                "time": shown_time(row.at) or None,
-                "frame_time": row.frame_time,
-                "box": list(row.box),
-                "score": row.score,
-            }
-            for rank, (similarity, row) in enumerate(zip(hits.similarity, hits.rows, strict=True), start=1)
-        ],
+        "query": {"path": shown_path(search.query), "box": search.box.tolist()},
+        "hits": hits_as_dicts(hits),
     }
+
+
+def hits_as_dicts(hits: Hits) -> list[dict[str, Any]]:
+    """Returns hits as JSON's types, in order; times as in `hits_as_dict`."""
+    return [
+        {
+            "rank": rank,
+            "similarity": float(similarity),
+            "person": row.id,
+            "path": shown_path(row.source.path),
+            "is_file_there": is_there(row.source),
+            "camera": row.camera,
+            "time": shown_time(row.at) or None,
+            "frame_time": row.frame_time,
+            "box": list(row.box),
+            "score": row.score,
+        }
+        for rank, (similarity, row) in enumerate(zip(hits.similarity, hits.rows, strict=True), start=1)
+    ]
 
 
 def hit_photos(search: Search) -> Iterator[tuple[PersonRow, NDArray[np.uint8] | str]]:
     """Yields each hit with the pixels of its upright photo (H, W, 3), or why that cannot be shown."""
 
-    @lru_cache(maxsize=4)
-    def photo(source: Source) -> NDArray[np.uint8] | str:
-        if not is_there(source):
-            return "the file is gone, or has changed since it was added"
-        if source.kind == "video":
-            return "a frame of a video"
-        try:
-            return read_photo(Path(source.path)).pixels
-        except InputFileError as error:
-            return error.found
-
+    cached = lru_cache(maxsize=4)(scene_pixels)
     for row in search.hits.rows:
-        yield row, photo(row.source)
+        yield row, cached(row.source, row.frame_time)
+
+
+def scene_pixels(source: Source, frame_time: float) -> NDArray[np.uint8] | str:
+    """Returns the upright photo of a source, or its frame at this time, or why it cannot be shown.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or text.
+    """
+    if not is_there(source):
+        return "the file is gone, or has changed since it was added"
+    if source.kind == "video":
+        return "a frame of a video"
+    try:
+        return read_photo(Path(source.path)).pixels
+    except InputFileError as error:
+        return error.found

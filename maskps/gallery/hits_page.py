@@ -60,7 +60,7 @@ def hits_page(search: Search) -> str:
         style=Markup(style),
         note=NOTE,
         search=search,
-        query=_person(search.pixels, search.query, hits.box),
+        query=_person(search.pixels, search.query, search.box),
         persons=[
             (similarity, row, _shown(row, pixels))
             for similarity, (row, pixels) in zip(hits.similarity.tolist(), hit_photos(search), strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
@@ -26,9 +27,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Gallery.open(folder / "g.gallery", StripePredictor()) as gallery:
         gallery.add([folder / "p"], camera=f"<b>{'x' * 80}", start=1_700_000_000)
         pixels = read_photo(folder / "p" / "0.png").pixels
-        hits = gallery.search(pixels, (0, 0, WIDTH, HEIGHT))
+        box = np.array([0, 0, WIDTH, HEIGHT], np.float32)
+        hits = gallery.search(pixels, box)
         (folder / "p" / "8.png").unlink()
-        search = Search("people", folder / "p" / "0.png", pixels, gallery.store.network, hits)
+        search = Search("people", folder / "p" / "0.png", pixels, box, gallery.store.network, hits)
         write_hits(folder / "hits.html", search)
     return folder / "hits.html"
 

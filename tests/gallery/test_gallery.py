@@ -15,6 +15,8 @@ from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
 from maskps.errors import AnnotationError, ConfigError, InputFileError
 from maskps.gallery import Gallery, Where
+from maskps.gallery.gallery import box_inside
+from maskps.gallery.photos import read_photo
 
 RED, GREEN, BLUE, DARK_RED, BLACK = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 20, 10), (0, 0, 0)
 
@@ -229,7 +231,27 @@ def test_a_box_that_covers_nothing_is_refused(box: tuple[float, ...], gallery: G
 
 def test_a_box_is_cut_off_at_the_border(gallery: Gallery, photos: Path) -> None:
     gallery.add([photos])
-    assert gallery.search(photos / "b.png", (-5, -5, 900, 900)).box.tolist() == [0, 0, WIDTH, HEIGHT]
+    assert box_inside((-5, -5, 900, 900), WIDTH, HEIGHT).tolist() == [0, 0, WIDTH, HEIGHT]
+    whole, larger = (gallery.search(photos / "b.png", box) for box in ((0, 0, 16, 32), (-5, -5, 900, 900)))
+    assert larger.similarity.tolist() == whole.similarity.tolist()
+
+
+def test_several_examples_ask_for_the_mean_of_their_vectors(gallery: Gallery, photos: Path) -> None:
+    gallery.add([photos])
+    pixels = read_photo(photos / "a.png").pixels
+    examples = gallery.vectors_of(pixels, [(0, 0, WIDTH, HEIGHT), (WIDTH, 0, 2 * WIDTH, HEIGHT)])
+    np.testing.assert_allclose(examples, [[1, 0, 0], [0, 1, 0]], atol=1e-6)
+    hits = gallery.search_vectors(examples, top=2)
+    np.testing.assert_allclose(hits.similarity[1:], 0.5**0.5, atol=1e-6)  # a pure red or green stripe
+    dark = np.array(DARK_RED) / np.linalg.norm(DARK_RED)
+    np.testing.assert_allclose(hits.similarity[0], (dark[0] + dark[1]) * 0.5**0.5, atol=1e-6)
+
+
+def test_a_person_of_the_gallery_is_an_example_too(gallery: Gallery, photos: Path) -> None:
+    gallery.add([photos])
+    (blue,) = gallery.search(photos / "b.png", (0, 0, WIDTH, HEIGHT), top=1).id
+    hits = gallery.search_vectors(gallery.store.vectors([blue]), where=Where(), top=1)
+    assert hits.id == [blue] and hits.similarity[0] == np.float32(1)
 
 
 def test_forgotten_persons_do_not_come_back_with_their_unchanged_file(gallery: Gallery, photos: Path) -> None:

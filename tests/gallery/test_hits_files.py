@@ -18,6 +18,7 @@ from maskps.gallery.hits import Search
 from maskps.gallery.hits_files import write_crops, write_hits
 from maskps.gallery.photos import read_photo
 
+BOX = np.array([0, 0, WIDTH, HEIGHT], np.float32)
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -31,10 +32,10 @@ def search(tmp_path: Path) -> Search:
     with Gallery.open(tmp_path / "g.gallery", StripePredictor()) as gallery:
         gallery.add([tmp_path / "p"], camera=SCRIPT, start=1_700_000_000.25)
         pixels = read_photo(tmp_path / "p" / "a.png").pixels
-        hits = gallery.search(pixels, (0, 0, WIDTH, HEIGHT))
+        hits = gallery.search(pixels, BOX)
         (tmp_path / "p" / "gone.png").unlink()
         write_photo(tmp_path / "p" / "changed.png", [(1, 2, 3), (4, 5, 6)])
-        return Search("people", tmp_path / "p" / "a.png", pixels, gallery.store.network, hits)
+        return Search("people", tmp_path / "p" / "a.png", pixels, BOX, gallery.store.network, hits)
 
 
 def test_json_and_csv_have_every_number(search: Search, tmp_path: Path) -> None:
@@ -57,8 +58,8 @@ def test_no_spreadsheet_calculates_the_name_of_a_camera(tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "a.png", [(9, 9, 9)])
     with Gallery.open(tmp_path / "g.gallery", StripePredictor()) as gallery:
         gallery.add([photo], camera="=1+1")
-        hits = gallery.search(photo, (0, 0, WIDTH, HEIGHT))
-        search = Search("people", photo, read_photo(photo).pixels, gallery.store.network, hits)
+        hits = gallery.search(photo, BOX)
+        search = Search("people", photo, read_photo(photo).pixels, BOX, gallery.store.network, hits)
     write_hits(tmp_path / "hits.csv", search)
     assert ",'=1+1," in (tmp_path / "hits.csv").read_text()
 
