@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from hand import LEAST_HOLE, LEAST_PART, drawn_rings, ring_by_hand
 
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, write_labelme
 from maskps.masks.outlines import outline_from_shapely
@@ -27,8 +28,6 @@ from maskps_annotation.pack_record import Pack, PackedScene, PackSet
 Truth = Mapping[str, Mapping[int, Outline]]
 """Scene -> index of the box in it -> true outline, of labeled and unlabeled persons."""
 
-SIMPLIFIED = 1.0  # pixels
-LEAST_PART, LEAST_HOLE = 12.0, 30.0  # square pixels; what is smaller nobody draws
 NOISE = (1.0, 3.0)  # pixels; of the most and the least careful annotator
 NEEDLESS = "needless"
 """In place of a slot: a shape for a person who needs none."""
@@ -152,19 +151,14 @@ class _Desk:
         return [] if outline is None else self.shapes_of(outline.to_shapely(), label, self.rng_of(person))
 
     def shapes_of(self, geometry: Any, label: str, rng: np.random.Generator) -> list[LabelMeShape]:
-        parts = sorted(shapely.get_parts(geometry), key=lambda part: -part.area)
         least_part, least_hole = (0.0, 0.0) if self.exact else (LEAST_PART, LEAST_HOLE)
-        parts = parts[:1] + [part for part in parts[1:] if part.area >= least_part]
+        parts = drawn_rings(geometry, least_part=least_part, least_hole=least_hole)
         group = int(label[1:]) if len(parts) > 1 else None
         shapes = []
         for part in parts:
-            rings = [(part.exterior, {})]
-            rings += [(ring, {"hole": True}) for ring in part.interiors]
-            for ring, flags in rings:
-                if not flags or shapely.Polygon(ring).area >= least_hole:
-                    points = shapely.get_coordinates(ring)[:-1]
-                    points = points if self.exact else _by_hand(points, self.sd, rng, self.scene.size)
-                    shapes.append(LabelMeShape(label, points, group_id=group, flags=flags))
+            for index, ring in enumerate(part):
+                points = ring if self.exact else ring_by_hand(ring, self.sd, rng, self.scene.size)
+                shapes.append(LabelMeShape(label, points, "polygon", group, {"hole": True} if index else {}))
         return shapes
 
     def replace(self, slot: str, shapes: Sequence[LabelMeShape]) -> None:
@@ -183,17 +177,6 @@ class _Desk:
         )
         if self.text is not str:
             self.path.write_text(self.text(self.path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _by_hand(ring: np.ndarray, sd: float, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """The vertices of a ring as somebody clicks them; one who crosses a line of his own is more careful."""
-    simple = shapely.Polygon(ring).simplify(SIMPLIFIED)
-    exact = shapely.get_coordinates(simple.exterior)[:-1]
-    for factor in (1.0, 1.0, 0.5, 0.5, 0.25, 0.1):
-        points = np.clip(exact + rng.normal(0, factor * sd, exact.shape), 0, size)
-        if shapely.Polygon(points).is_valid:
-            return points
-    return exact
 
 
 def _new_mistake(desk: _Desk, rates: Mapping[str, float]) -> Mistake | None:
