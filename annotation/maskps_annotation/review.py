@@ -24,7 +24,7 @@ from PIL import Image
 
 from maskps.errors import InputFileError
 from maskps.io.files import check_output_file, written_atomically
-from maskps.io.html import content_policy
+from maskps.io.html import base_script, base_style, content_policy
 from maskps.io.images import check_images, read_image
 from maskps.masks.coverage import THRESHOLD, coverage_in_chunks
 from maskps.structures import PersonSearchDataset
@@ -145,7 +145,8 @@ def _page(subset: str) -> str:
     """Returns the page without its content; its policy allows its own code and loads nothing."""
     folder = files("maskps_annotation") / "review_page"
     html, style, *scripts = ((folder / name).read_text(encoding="utf-8") for name in _PARTS)
-    script = "\n".join(scripts)
+    style = base_style() + style
+    script = "\n".join([base_script(), *scripts])
     title = escape(subset.encode("utf-8", "replace").decode("utf-8"))
     policy = content_policy(style, script)
     return Template(html).substitute(title=title, policy=policy, style=style, script=script)

@@ -1,9 +1,10 @@
-"""The style of the HTML pages that maskps writes, and their content policy: they load nothing."""
+"""What the HTML pages of maskps share: style, code, and the policy by which they load nothing."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,17 @@ if TYPE_CHECKING:
 
 
 def base_style() -> str:
-    """Returns the style that all pages of results share: colours, light and dark, text and cards."""
-    return (files("maskps.io") / "page.css").read_text(encoding="utf-8")
+    """Returns the style that all pages share, without its comments; `page.css` explains its classes."""
+    return re.sub(r"/\*.*?\*/\s*", "", _text("page.css"), flags=re.DOTALL)
+
+
+def base_script() -> str:
+    """Returns the functions that pages with code of their own share; it must come first."""
+    return _text("page.js")
+
+
+def _text(name: str) -> str:
+    return (files("maskps.io") / name).read_text(encoding="utf-8")
 
 
 def page_environment(package: str) -> Environment:

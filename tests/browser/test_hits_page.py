@@ -40,7 +40,7 @@ def test_it_opens_without_a_request_a_complaint_or_an_overflow(
     width: int, dark: bool, page: Path, visit: Visits
 ) -> None:
     visited = visit(page, width=width, dark=dark)
-    summaries = visited.page.locator(".hits summary")
+    summaries = visited.page.locator(".crops summary")
     assert summaries.count() == 9 and summaries.nth(1).is_visible()
     summaries.nth(1).click()
     assert visited.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -50,11 +50,11 @@ def test_it_opens_without_a_request_a_complaint_or_an_overflow(
 
 def test_a_click_or_a_key_opens_the_whole_scene(page: Path, visit: Visits) -> None:
     opened = visit(page).page
-    scenes = opened.locator(".hits .scene")
+    scenes = opened.locator(".crops .scene")
     assert scenes.count() == 8 and not scenes.nth(2).is_visible()
-    opened.locator(".hits summary").nth(2).click()
+    opened.locator(".crops summary").nth(2).click()
     assert scenes.nth(2).is_visible()
-    opened.locator(".hits summary").nth(3).focus()
+    opened.locator(".crops summary").nth(3).focus()
     opened.keyboard.press("Enter")
     assert scenes.nth(3).is_visible()
     assert opened.get_by_text("the file is gone, or has changed").is_visible()

@@ -7,18 +7,6 @@ const CELLS = 14;
 const STATES = { accept: "accepted", reject: "rejected", "": "undecided" };
 const MARKS = { accept: "✓ ", reject: "✕ ", "": "" }; // colour alone never shows a state
 
-// ---- elements: text is only ever text
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -27,7 +15,6 @@ function draw(tag, attributes, ...children) {
 }
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
-const count = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 
 // ---- one person
 
@@ -99,7 +86,7 @@ function findings(person) {
   const list = make("ul", { className: "findings" });
   for (const one of person.findings) {
     const who = person.annotators.length > 1 ? `${one.who}: ` : "";
-    list.append(make("li", { className: one.level, title: one.hint }, make("b", {}, `${one.level} `),
+    list.append(make("li", { "data-level": one.level, title: one.hint }, make("b", {}, `${one.level} `),
       `${one.code}: ${who}${one.found}`));
   }
   if (person.path && person.findings.some((one) => one.level === "error" && one.code !== "person-missing")) {
@@ -113,11 +100,11 @@ function build(row) {
   if (card.firstChild) return;
   const person = persons[row];
   const verdict = (decision, kind, name, key) => make("button", {
-    type: "button", className: `verdict ${kind}`, "data-decision": decision, title: `key ${key}`,
+    type: "button", className: kind, "data-decision": decision, title: `key ${key}`,
     onclick: () => change(row, { decision: decided[row].decision === decision ? "" : decision }),
   }, name);
   const reasons = !person.path ? [] : REASONS.map((reason, number) => make("button", {
-    type: "button", "data-reason": reason, onclick: () => toggleReason(row, reason),
+    type: "button", className: "chip", "data-reason": reason, onclick: () => toggleReason(row, reason),
   }, make("small", { "aria-hidden": "true" }, `${number + 1} `), reason));
   const buttons = person.path
     ? [verdict("accept", "good", "Accept", "a"), verdict("reject", "bad", "Reject", "r")]
@@ -150,7 +137,7 @@ function nameOf(person) {
 function show(row) {
   const card = cards[row];
   const { decision, comment } = decided[row];
-  card.className = decision;
+  card.className = `card ${decision}`;
   card.setAttribute("aria-label", `${nameOf(persons[row])}, ${STATES[decision]}`);
   if (!card.firstChild) return;
   card.querySelector(".state").textContent = MARKS[decision] + STATES[decision];

@@ -15,9 +15,7 @@ function save() {
   const saved = decisions();
   if (!saved.decisions.length) return say("There are no decisions to save yet.");
   const name = [content.subset, saved.reviewer].filter(Boolean).join("-").replace(/[^\p{L}\p{N}._-]+/gu, "_");
-  const url = URL.createObjectURL(new Blob([JSON.stringify(saved, null, 1)], { type: "application/json" }));
-  make("a", { href: url, download: `${name}.review.json` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60000);
+  saveFile(`${name}.review.json`, JSON.stringify(saved, null, 1), "application/json");
   unsaved = false;
   keep();
   say(`Saved ${count(saved.decisions.length, "decision")} as ${name}.review.json, in the downloads of this browser.`);
@@ -115,7 +113,7 @@ function keepNow() {
 
 function showKept(isKept) {
   const kept = byId("kept");
-  kept.className = isKept ? "soft" : "warning";
+  kept.className = isKept ? "note screen" : "warning";
   kept.textContent = isKept
     ? "This browser keeps your decisions, on this computer only. Save them to pass them on."
     : "This browser cannot keep your decisions (a private window?): save them before you leave.";

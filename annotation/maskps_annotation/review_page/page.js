@@ -1,11 +1,8 @@
-"use strict";
-
 // The list of persons, the decision about each, and the keys. cards.js draws one person, decisions.js saves and
-// loads; the three are one script.
+// loads; the three, after the shared page.js, are one script.
 
 const NEAR = "700px"; // cards closer to the window than this are built
 
-const byId = (id) => document.getElementById(id);
 const content = JSON.parse(byId("content").textContent);
 const persons = content.persons;
 const rowOf = new Map(persons.map((person, row) => [keyOf(person.scene, person.person), row]));
