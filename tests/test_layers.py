@@ -26,7 +26,14 @@ ORDER = [
     "maskps.config",
     *("maskps.protocols", "maskps.masks", "maskps.datasets", "maskps.subset", "maskps.synthetic"),
     *("maskps.losses", "maskps.model"),
-    *("maskps.evaluation", "maskps.pictures", "maskps.gallery", "maskps.report", "maskps.training"),
+    *(
+        "maskps.evaluation",
+        "maskps.pictures",
+        "maskps.gallery",
+        "maskps.serve",
+        "maskps.report",
+        "maskps.training",
+    ),
     *("maskps_annotation", "maskps_cli"),
 ]
 """Rooms from the lowest to the highest: a module may import its own room and those before it."""

@@ -75,19 +75,25 @@ class FoundFiles:
     others: int
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, content: bytes | None = None, *, most_pixels: int | None = None) -> Photo:
     """Returns a photo upright: the EXIF orientation is applied, so boxes refer to what a viewer shows.
 
     Transparent parts become white. Of an animation, or a file of several pictures, the first is read. Other
     colour modes as `maskps.io.images.read_image`.
+
+    Args:
+        content, most_pixels: as `maskps.io.images.loaded_image`: a photo in memory, and a limit.
 
     Raises:
         InputFileError: missing, of 0 bytes, cut off, not an image, too large, or HEIC or a raw format.
     """
     if reason := _NOT_READ.get(path.suffix.lower()):
         raise InputFileError(path, expected="a photo", found=reason, hint=_AS_JPEG)
-    _check_first_bytes(path)
-    with warnings.catch_warnings(action="ignore"), loaded_image(path) as image:  # damaged EXIF
+    _check_first_bytes(path, content)
+    with (
+        warnings.catch_warnings(action="ignore"),  # damaged EXIF
+        loaded_image(path, content, most_pixels=most_pixels) as image,
+    ):
         orientation, taken_at = _of_exif(image)
         if image.has_transparency_data:
             opaque = Image.new("RGBA", image.size, "white")
@@ -167,10 +173,12 @@ def _walk(paths: Sequence[Path]) -> Iterator[tuple[Path, str, bool]]:
                 waiting.extend((one / name, False) for name in names if not name.startswith("."))
 
 
-def _check_first_bytes(path: Path) -> None:
+def _check_first_bytes(path: Path, content: bytes | None) -> None:
     """Raises InputFileError for an empty file, and for HEIC under another name, as phones send it."""
-    with explained_reading(path, what="a photo"), open_file(path) as file:
-        first = file.read(12)
+    if content is None:
+        with explained_reading(path, what="a photo"), open_file(path) as file:
+            content = file.read(12)
+    first = content[:12]
     if not first:
         raise InputFileError(path, expected="a photo", found="a file of 0 bytes", hint="copy it again")
     if first[4:8] == b"ftyp" and first[8:] in _HEIC_BRANDS:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +44,21 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def loaded_image(path: Path) -> Iterator[Image.Image]:
+def loaded_image(
+    path: Path, content: bytes | None = None, *, most_pixels: int | None = None
+) -> Iterator[Image.Image]:
     """Yields an image file as Pillow has it, all its pixels read; of an animation, the first picture.
+
+    Args:
+        content: the file's bytes; then nothing is read from disk, and `path` is a name for messages.
+        most_pixels: a limit below `max_pixels()`.
 
     Raises:
         InputFileError: as `read_image`; also in place of what Pillow raises in the block.
     """
-    with _opened(path) as image:
-        _check_head(image, path)
-        _load(image, path)
+    with _opened(path, content) as image:
+        _check_head(image, path, content, most_pixels)
+        _load(image, path, content)
         yield image
 
 
@@ -120,11 +128,11 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Yields the image, of which only the head is read; all that goes wrong becomes an InputFileError."""
     what = f"the image '{path.name}'"
     try:
-        with explained_reading(path, what=what, hint=_MISSING), open_file(path) as file:
+        with explained_reading(path, what=what, hint=_MISSING), _stream(path, content) as file:
             with _open_lock:  # our limit is `max_pixels`, and not for the head
                 limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
                 try:
@@ -147,9 +155,22 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def _check_head(image: Image.Image, path: Path) -> None:
+def _stream(path: Path, content: bytes | None) -> BinaryIO:
+    return open_file(path) if content is None else io.BytesIO(content)
+
+
+def _check_head(
+    image: Image.Image, path: Path, content: bytes | None = None, most_pixels: int | None = None
+) -> None:
     """Raises InputFileError if an image is too large, or of a kind that would not fit into 8 bits."""
     width, height = image.size
+    if most_pixels is not None and width * height > most_pixels:
+        raise InputFileError(
+            path,
+            expected=f"a picture of at most {most_pixels:,} pixels",
+            found=f"one of {width} x {height} pixels",
+            hint="scale it down",
+        )
     if width * height > (limit := max_pixels()):
         raise InputFileError(
             path,
@@ -157,7 +178,8 @@ def _check_head(image: Image.Image, path: Path) -> None:
             found=f"one of {width} x {height} pixels",
             hint=f"scale it down together with its boxes, or set {MAX_PIXELS_VARIABLE} to a larger number",
         )
-    if image.format in ("JPEG", "MPO") and width * height > _PIXELS_PER_BYTE * (size := path.stat().st_size):
+    size = path.stat().st_size if content is None else len(content)
+    if image.format in ("JPEG", "MPO") and width * height > _PIXELS_PER_BYTE * size:
         raise InputFileError(
             path,
             expected=f"a whole JPEG file of {width} x {height} pixels",
@@ -173,14 +195,16 @@ def _check_head(image: Image.Image, path: Path) -> None:
         )
 
 
-def _load(image: Image.Image, path: Path) -> None:
+def _load(image: Image.Image, path: Path, content: bytes | None = None) -> None:
     """Reads the pixels of an opened image.
 
     Raises:
         InputFileError: a JPEG file with a hole.
     """
     image.load()
-    if image.format in ("JPEG", "MPO") and (hole := hole_in_jpeg(read_bytes(path))):
+    if image.format not in ("JPEG", "MPO"):
+        return
+    if hole := hole_in_jpeg(read_bytes(path) if content is None else content):
         raise InputFileError(path, expected="a whole JPEG file", found=hole, hint="copy it again")
 
 

@@ -1,0 +1,310 @@
+"""From a picture to the hits: what the page's server answers."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from page_server import Answer, Served, served
+from PIL import Image
+from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
+
+from maskps.gallery import Gallery, Persons, Source, Where
+from maskps.gallery.hits import shown_time
+from maskps.serve import desk
+from maskps.serve.pictures import KEPT_SECONDS, MOST_PICTURES, MOST_PIXELS, Picture, Pictures
+
+RED, GREEN, BLUE, DARK_RED = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 20, 10)
+
+
+def dropped(server: Served, path: Path) -> dict[str, Any]:
+    answer = server.ask("POST", "/api/detect", path.read_bytes())
+    assert answer.status == 200, answer.body
+    return dict(answer.json)
+
+
+def searched(server: Served, *examples: dict[str, Any], **filters: Any) -> list[dict[str, Any]]:
+    answer = server.ask("POST", "/api/search", {"examples": examples, **filters})
+    assert answer.status == 200, answer.body
+    return list(answer.json["hits"])
+
+
+def names(hits: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """File's name and left edge of each hit."""
+    return [(Path(hit["path"]).name, hit["box"][0]) for hit in hits]
+
+
+def image(answer: Answer) -> Image.Image:
+    assert answer.status == 200 and answer.headers["content-type"] == "image/jpeg"
+    return Image.open(io.BytesIO(answer.body))
+
+
+def test_info_has_what_the_page_shows_first(unchanged: Served) -> None:
+    info = unchanged.ask("GET", "/api/info").json
+    assert (info["persons"], info["sources"], info["cameras"]) == (4, 2, ["door", "yard"])
+    assert info["first"] == shown_time(1_700_000_000) and info["last"] == shown_time(1_700_003_600)
+    assert info["gallery"] == "people.gallery" and "not identity" in info["note"]
+
+
+def test_the_second_person_of_a_picture_finds_those_who_look_so(server: Served, photos: Path) -> None:
+    found = dropped(server, write_photo(photos / "query.png", [BLUE, RED]))
+    assert (found["width"], found["height"]) == (2 * WIDTH, HEIGHT)
+    assert [person["box"] for person in found["persons"]] == [[0, 0, 16, 32], [16, 0, 32, 32]]
+    hits = searched(server, {"picture": found["picture"], "box": found["persons"][1]["box"]})
+    assert names(hits)[:2] == [("a.png", 0), ("b.png", 0)] and len(hits) == 4
+    assert hits[0]["similarity"] == 1 and hits[0]["camera"] == "door"
+    assert hits[0]["time"] == shown_time(1_700_000_000) and hits[0]["is_file_there"] is True
+    assert all(isinstance(hit[name], str) for hit in hits for name in ("person", "source"))
+
+
+def test_a_click_on_a_detected_person_gives_what_its_box_gives(
+    server: Served, gallery: Gallery, photos: Path
+) -> None:
+    path = write_photo(photos / "query.png", [(9, 90, 200), (200, 30, 60)])
+    found = dropped(server, path)
+    box = found["persons"][1]["box"]
+    hits = searched(server, {"picture": found["picture"], "box": box})
+    expected = gallery.search(path, box)
+    assert [int(hit["person"]) for hit in hits] == expected.id.tolist()
+    assert [hit["similarity"] for hit in hits] == expected.similarity.tolist()
+    dragged = searched(server, {"picture": found["picture"], "box": [1.5, -9, 12, 20]})
+    assert [hit["similarity"] for hit in dragged] == gallery.search(
+        path, (1.5, -9, 12, 20)
+    ).similarity.tolist()
+
+
+def test_the_network_has_seen_all_persons_before_one_is_clicked(server: Served, photos: Path) -> None:
+    found = dropped(server, write_photo(photos / "query.png", [BLUE, RED]))
+    picture = server.desk.pictures.get(found["picture"])
+    assert picture is not None
+    while len(picture.vectors) < 2:
+        pass
+    picture.pixels[:] = 0  # nobody looks at them again
+    assert names(searched(server, {"picture": found["picture"], "box": [16, 0, 32, 32]}))[0] == ("a.png", 0)
+
+
+def test_several_examples_are_averaged(server: Served, gallery: Gallery, photos: Path) -> None:
+    (red,), (green,) = (gallery.search(photos / "door" / "a.png", box, 1).id for box in (STRIPE, SECOND))
+    found = dropped(server, write_photo(photos / "query.png", [RED]))
+    examples = ({"picture": found["picture"], "box": list(STRIPE)}, {"person": str(green)})
+    hits = searched(server, *examples)
+    assert {hit["person"] for hit in hits[1:3]} == {str(red), str(green)}
+    np.testing.assert_allclose([hit["similarity"] for hit in hits[1:3]], 0.5**0.5, atol=1e-6)
+    twice_red = searched(server, *[{"person": str(red)}] * 2)
+    assert twice_red[0]["person"] == str(red)
+
+
+STRIPE, SECOND = (0, 0, WIDTH, HEIGHT), (WIDTH, 0, 2 * WIDTH, HEIGHT)
+
+
+def test_a_person_of_the_gallery_is_asked_for_by_number_or_by_a_box_in_that_scene(
+    server: Served, gallery: Gallery, photos: Path
+) -> None:
+    (red,) = gallery.search(photos / "door" / "a.png", STRIPE, 1).id
+    assert names(searched(server, {"person": str(red)}))[0] == ("a.png", 0)
+    assert names(searched(server, {"person": str(red), "box": list(SECOND)}))[0] == ("a.png", WIDTH)
+
+
+def test_filters_narrow_the_hits(unchanged: Served) -> None:
+    asked = {"person": "1"}
+    assert {hit["camera"] for hit in searched(unchanged, asked, cameras=["yard"])} == {"yard"}
+    assert searched(unchanged, asked, cameras=[]) == []
+    noon, later = (shown_time(at)[:19].replace(" ", "T") for at in (1_700_000_000, 1_700_003_600))
+    assert {hit["camera"] for hit in searched(unchanged, asked, to=later)} == {"door"}
+    assert {hit["camera"] for hit in searched(unchanged, asked, **{"from": later})} == {"yard"}
+    assert len(searched(unchanged, asked, **{"from": noon})) == 4
+    assert [hit["similarity"] > 0.9 for hit in searched(unchanged, asked, min_similarity=0.9)] == [True, True]
+    assert len(searched(unchanged, asked, per_source=1)) == 2
+    assert len(searched(unchanged, asked, top=3)) == 3
+
+
+def test_a_crop_shows_the_person_and_a_scene_everybody_in_it(server: Served, photos: Path) -> None:
+    (hit,) = searched(server, {"person": "2"}, top=1)
+    crop = np.asarray(image(server.ask("GET", f"/api/crop/{hit['person']}")))
+    assert crop.shape == (360, 180, 3) and crop[180, 90, 1] > 150 > crop[180, 90, 0]
+    scene = server.ask("GET", f"/api/scene/{hit['person']}").json
+    assert (scene["width"], scene["height"]) == (2 * WIDTH, HEIGHT) and scene["camera"] == "door"
+    assert [person["box"] for person in scene["persons"]] == [list(STRIPE), list(SECOND)]
+    assert hit["person"] in [person["person"] for person in scene["persons"]]
+    assert (scene["before"], scene["after"]) == (None, None)
+    assert image(server.ask("GET", f"/api/scene/{hit['person']}/picture")).size == (2 * WIDTH, HEIGHT)
+
+
+def test_indexed_scenes_are_listed_page_by_page(
+    server: Served, gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "PAGE_OF_SOURCES", 3)
+    for number in range(4):
+        write_photo(
+            photos / "more" / f"{number}.png",
+            [(5, 5, number + 1)] if number % 2 else [(0, 0, 0)] * (number + 1),
+        )
+    gallery.add([photos / "more"], camera="more")
+    first = server.ask("GET", "/api/sources").json
+    assert [Path(one["path"]).name for one in first["sources"]] == ["a.png", "b.png", "1.png"]
+    assert (first["all"], first["sources"][0]["count"]) == (6, 2)
+    second = server.ask("GET", f"/api/sources?start={first['next']}").json
+    assert [Path(one["path"]).name for one in second["sources"]] == ["3.png"] and second["next"] is None
+    (yard,) = server.ask("GET", "/api/sources?camera=yard").json["sources"]
+    assert (Path(yard["path"]).name, yard["camera"]) == ("b.png", "yard")
+
+
+def test_pictures_lose_their_exif_and_stand_upright(server: Served, gallery: Gallery, photos: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a secret"  # a quarter turn; the description
+    path = write_photo(photos / "turned.jpg", [RED, GREEN], exif=exif, quality=95)
+    assert b"a secret" in path.read_bytes()
+    found = dropped(server, path)
+    gallery.add([path])
+    number = max(gallery.store.ids(Where()))
+    for address in (
+        f"/api/picture/{found['picture']}",
+        f"/api/crop/{number}",
+        f"/api/scene/{number}/picture",
+    ):
+        answer = server.ask("GET", address)
+        assert b"a secret" not in answer.body and not image(answer).getexif()
+    assert (found["width"], found["height"]) == (HEIGHT, 2 * WIDTH)
+
+
+def test_persons_that_are_added_meanwhile_are_found(server: Served, photos: Path) -> None:
+    assert len(searched(server, {"person": "1"})) == 4
+    with Gallery.open(photos / "people.gallery", StripePredictor()) as other:
+        other.add([write_photo(photos / "new.png", [RED])])
+    assert len(searched(server, {"person": "1"})) == 5
+
+
+def test_a_photo_that_is_gone_or_changed_is_said_and_not_shown(server: Served, photos: Path) -> None:
+    assert server.ask("GET", "/api/crop/1").status == 200
+    (photos / "door" / "a.png").unlink()
+    write_photo(photos / "yard" / "b.png", [RED, RED, RED])
+    assert {hit["is_file_there"] for hit in searched(server, {"person": "1"})} == {False}
+    for address in ("crop/1", "scene/1", "scene/1/picture", "crop/3"):
+        answer = server.ask("GET", f"/api/{address}")
+        assert answer.status == 410 and "gone, or has changed" in answer.json["error"]["found"]
+
+
+def test_a_forgotten_person_is_found_and_shown_no_more(server: Served, gallery: Gallery) -> None:
+    assert server.ask("GET", "/api/crop/1").status == 200
+    gallery.forget([1])
+    assert server.ask("GET", "/api/crop/1").status == 404
+    answer = server.ask("POST", "/api/search", {"examples": [{"person": "1"}]})
+    assert answer.status == 404 and "forgotten" in answer.json["error"]["found"]
+
+
+def test_numbers_beyond_those_of_javascript_stay_exact(photos: Path) -> None:
+    with Gallery.open(photos / "large.gallery", StripePredictor()) as gallery:
+        source = gallery.store.add(Source(str(photos / "x"), "image", 1, 1, "ab"), Persons.none(3))
+        number = 2**53 + 1
+        gallery.store._db.execute(  # type: ignore[attr-defined]
+            "INSERT INTO person VALUES (?, ?, 0, 0, 0, 9, 9, 0.9, ?)",
+            (number, source.id, np.array([1, 0, 0], "<f4").tobytes()),
+        )
+        with served(gallery) as server:
+            (hit,) = searched(server, {"person": str(number)})
+            assert hit["person"] == str(number)
+            assert server.ask("GET", f"/api/crop/{number}").status == 410
+            assert server.ask("GET", f"/api/crop/{number - 1}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ({}, "examples"),
+        ({"examples": []}, "examples"),
+        ({"examples": [{"person": "1"}] * 51}, "examples"),
+        ({"examples": [{"path": "/etc/passwd"}]}, "examples"),
+        ({"examples": [{"person": "1", "path": "/etc/passwd"}]}, "examples"),
+        ({"examples": [{"picture": "x"}]}, "examples"),
+        ({"examples": [{"person": "1", "box": [0, 0, 0]}]}, "box"),
+        ({"examples": [{"person": "1", "box": [0, 0, float("nan"), 1]}]}, "box"),
+        ({"examples": [{"person": "1", "box": [5, 5, 5, 9]}]}, "box"),
+        ({"examples": [{"person": "1"}], "top": 0}, "top"),
+        ({"examples": [{"person": "1"}], "top": 501}, "top"),
+        ({"examples": [{"person": "1"}], "top": True}, "top"),
+        ({"examples": [{"person": "1"}], "cameras": "door"}, "cameras"),
+        ({"examples": [{"person": "1"}], "from": "yesterday"}, "from"),
+        ({"examples": [{"person": "1"}], "from": "2024-05-02", "to": "2024-05-01"}, "to"),
+        ({"examples": [{"person": "1"}], "min_similarity": "high"}, "min_similarity"),
+        ({"examples": [{"person": "1"}], "where": "1=1"}, "the search"),
+    ],
+)
+def test_a_wrong_search_is_refused_with_the_field(
+    asked: dict[str, Any], where: str, unchanged: Served
+) -> None:
+    answer = unchanged.ask("POST", "/api/search", asked)
+    assert answer.status == 400 and answer.json["error"]["where"] == where
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[1]", b"[" * 50_000, b"\xff\xfe"])
+def test_what_is_not_json_is_refused(body: bytes, unchanged: Served) -> None:
+    assert unchanged.ask("POST", "/api/search", body).status == 400
+
+
+def test_unknown_numbers_and_pictures_are_said(unchanged: Served) -> None:
+    def status(example: dict[str, Any]) -> int:
+        return unchanged.ask("POST", "/api/search", {"examples": [example]}).status
+
+    assert status({"person": "99"}) == 404 and status({"person": 1}) == 404
+    assert status({"picture": "guessed", "box": [0, 0, 9, 9]}) == 410
+    assert unchanged.ask("GET", "/api/picture/guessed").status == 410
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "0 bytes"),
+        (b"no picture", "not a picture"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+    ],
+)
+def test_what_is_not_a_picture_is_said(content: bytes, found: str, unchanged: Served) -> None:
+    answer = unchanged.ask("POST", "/api/detect", content)
+    assert answer.status == 422 and found in answer.json["error"]["found"]
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_head(unchanged: Served) -> None:
+    stream = io.BytesIO()
+    Image.new("1", (10_000, 5_001)).save(stream, "PNG")
+    answer = unchanged.ask("POST", "/api/detect", stream.getvalue())
+    assert answer.status == 422 and "10000 x 5001" in answer.json["error"]["found"]
+
+
+def test_nobody_in_a_picture_is_an_empty_list(server: Served, photos: Path) -> None:
+    assert dropped(server, write_photo(photos / "night.png", [(0, 0, 0)]))["persons"] == []
+
+
+def test_pictures_are_dropped_after_a_while_and_if_there_are_many() -> None:
+    clock = [0.0]
+    pictures = Pictures(lambda: clock[0])
+    kept = [pictures.add(Picture(np.zeros((1, 1, 3), np.uint8), [], [])) for _ in range(MOST_PICTURES)]
+    assert len(set(kept)) == len(pictures) == MOST_PICTURES and len(kept[0]) > 20
+    clock[0] = KEPT_SECONDS / 2
+    assert pictures.get(kept[0]) is not None
+    pictures.add(Picture(np.zeros((1, 1, 3), np.uint8), [], []))
+    assert pictures.get(kept[1]) is None and pictures.get(kept[0]) is not None
+    clock[0] = KEPT_SECONDS
+    pictures.drop_old()
+    assert len(pictures) == 2  # the one that was used again, and the newest
+    clock[0] = 2 * KEPT_SECONDS
+    assert pictures.get(kept[0]) is None and len(pictures) == 0
+
+
+def test_few_large_pictures_are_kept() -> None:
+    pictures = Pictures()
+    large = np.broadcast_to(np.zeros(3, np.uint8), (MOST_PIXELS // 2 + 1, 1, 3))
+    names = [pictures.add(Picture(large, [], [])) for _ in range(3)]
+    assert [pictures.get(name) is not None for name in names] == [False, False, True]
+
+
+def test_nothing_that_was_dropped_is_written(server: Served, photos: Path) -> None:
+    before = {path: os.stat(path).st_size for path in photos.rglob("*")}
+    query = write_photo(photos / "query.png", [BLUE])
+    content = query.read_bytes()
+    query.unlink()
+    assert server.ask("POST", "/api/detect", content).status == 200
+    assert {path: os.stat(path).st_size for path in photos.rglob("*")} == before
