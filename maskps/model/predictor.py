@@ -115,6 +115,14 @@ class Predictor(ImagePredictor):
         Raises:
             TrainingError: the mask branch was not trained.
         """
+        self.check_masks()
+        tensor, scale = self._resized(image)
+        with self.evaluating():
+            (masks,) = self.model.predict_masks([tensor], [self._scaled(boxes, scale)])
+        return _numpy(masks)
+
+    def check_masks(self) -> None:
+        """Raises a TrainingError if the mask branch was not trained."""
         if not self.has_masks:
             raise TrainingError(
                 "masks",
@@ -122,10 +130,6 @@ class Predictor(ImagePredictor):
                 found="the mask branch was not trained",
                 hint="train with masks; imported weights have no mask branch",
             )
-        tensor, scale = self._resized(image)
-        with self.evaluating():
-            (masks,) = self.model.predict_masks([tensor], [self._scaled(boxes, scale)])
-        return _numpy(masks)
 
     def _resized(self, image: NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
         tensor, scale = resize_image(image, self.shorter_side, self.longest_side, self.resize)
