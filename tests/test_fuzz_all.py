@@ -18,6 +18,7 @@ READERS = {
     **dict(zip(LABELME, ("read and written", "persons pass", "outlines"), strict=True)),
     "images": "pixels",
     "packs": "findings",
+    "gallery": "hits",
 }
 """Every reader, and the outcome of a file that it can read."""
 

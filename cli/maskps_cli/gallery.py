@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maskps_cli.networks import network_options, open_predictor
-from maskps_cli.options import force_option, json_option, quiet_option
+from maskps_cli.options import NumberRange, force_option, json_option, quiet_option
 from maskps_cli.output import echo, print_json, print_table, print_terms, progress_bar, say
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _camera_from(
         from maskps.gallery.photos import shown_path
 
         found = compiled.search(shown_path(path))
-        return found[1 if compiled.groups else 0] if found else None
+        return found[1 if compiled.groups else 0] or None if found else None
 
     return camera_of
 
@@ -92,7 +92,7 @@ def _camera_from(
 )
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=0.5,
     show_default=True,
     help="Lowest score of a detection that counts as a person.",
@@ -132,6 +132,9 @@ def add(
 
     if camera is not None and camera_from is not None:
         raise click.UsageError("give --camera or --camera-from, not both")
+    if camera == "":
+        raise click.BadParameter("a name is needed", param_hint="'--camera'")
+    part = _part()
     predictor = open_predictor(run, onnx, device)
     with Gallery.open(place, predictor) as opened, progress_bar("photos", quiet=quiet) as update:
         try:
@@ -140,7 +143,7 @@ def add(
                 camera=camera or camera_from,
                 start=start,
                 min_score=min_score,
-                part=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
+                part=part,
                 progress=update,
             )
         except KeyboardInterrupt as error:
@@ -150,11 +153,24 @@ def add(
     if as_json:
         print_json(_added_as_json(added, persons, terms))
     else:
-        echo(_added_as_text(added))
+        share = f"process {part[0] + 1} of {part[1]}: " if part[1] > 1 else ""
+        echo(share + _added_as_text(added))
         echo(f"{place}: {persons:,} persons")
         print_terms(terms)
     if added.skipped and not skip_broken:
         raise click.exceptions.Exit(1)
+
+
+def _part() -> tuple[int, int]:
+    """Returns the number of this process and of all, as torchrun sets both."""
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    if not (rank and size):
+        return 0, 1
+    if rank.isdecimal() and size.isdecimal() and int(rank) < int(size):
+        return int(rank), int(size)
+    raise click.UsageError(
+        f"the environment variables RANK={rank} and WORLD_SIZE={size} are not those of torchrun; unset them"
+    )
 
 
 def _added_as_text(added: Added) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from maskps_cli.options import force_option, json_option, quiet_option, root_argument
+from maskps_cli.options import NumberRange, force_option, json_option, quiet_option, root_argument
 from maskps_cli.output import print_json, print_table, progress_bar, say, say_findings
 
 
@@ -26,7 +26,7 @@ from maskps_cli.output import print_json, print_table, progress_bar, say, say_fi
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new subset.")
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=0.5,
     show_default=True,
     help="Least score of a detector's mask.",

@@ -9,7 +9,7 @@ import click
 
 from maskps_cli.gallery import TimeType, gallery_argument
 from maskps_cli.networks import network_options, open_predictor
-from maskps_cli.options import force_option, json_option, quiet_option, wrong_value
+from maskps_cli.options import NumberRange, force_option, json_option, quiet_option, wrong_value
 from maskps_cli.output import echo, print_json, print_table, print_terms, say
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class BoxType(click.ParamType):
 )
 @click.option(
     "--min-similarity",
-    type=click.FloatRange(-1, 1),
+    type=NumberRange(-1, 1),
     default=-1.0,
     help="Leave out hits below.  [default: none]",
 )
@@ -110,16 +110,20 @@ def search(
     from maskps.gallery import Gallery, Where
     from maskps.gallery.gallery import box_inside
     from maskps.gallery.hits import Search, hits_as_dict
-    from maskps.gallery.hits_files import check_hits_file, write_crops, write_hits
+    from maskps.gallery.hits_files import CROPS_RECORD, check_hits_file, write_crops, write_hits
     from maskps.gallery.photos import read_photo, shown_path
+    from maskps.io.folders import check_replaceable
 
     if box is not None and person is not None:
         raise click.UsageError("give --box or --person, not both")
-    with wrong_value("--to"):
-        where = Where(cameras=cameras or None, start=start, end=end)
+    if start is not None and end is not None and end <= start:
+        raise click.BadParameter("a time after that of --from is needed", param_hint="'--to'")
+    where = Where(cameras=cameras or None, start=start, end=end)
     if out is not None:
         with wrong_value("--out"):
             check_hits_file(out, force=force)
+    if crops is not None:
+        check_replaceable(crops, record=CROPS_RECORD, force=force)
     pixels = read_photo(image).pixels
     predictor = open_predictor(run, onnx, device)
     with Gallery.open(place, predictor, create=False) as opened:
@@ -178,12 +182,12 @@ def _only_person(
 
 
 def _print_hits(found: Search) -> None:
-    from maskps.gallery.hits import hits_as_dict
+    from maskps.gallery.hits import NOBODY, hits_as_dict
 
     content = hits_as_dict(found)
     box = ",".join(f"{value:.0f}" for value in content["query"]["box"])
     if not content["hits"]:
-        echo("nobody in the gallery meets what was asked for")
+        echo(NOBODY)
     else:
         print_table(
             f"Most like {found.query}, box {box}",

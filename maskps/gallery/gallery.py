@@ -106,7 +106,7 @@ class Gallery:
 
         Args:
             predictor: the network; needed to add and to search.
-            create: make the gallery if there is none. Needs the predictor.
+            create: accept that there is no gallery yet. Needs the predictor.
 
         Raises:
             ConfigError, InputFileError, OutputError: as `open_store`.
@@ -152,8 +152,8 @@ class Gallery:
             What was done. Files that cannot be read are in `skipped`, with the reason.
 
         Raises:
-            ConfigError: the gallery was opened without a predictor.
-            InputFileError: a path does not exist.
+            ConfigError: the gallery was opened without a predictor, or as `AddOptions`.
+            InputFileError: as `find_files`.
             AnnotationError, OutputError: as `add_files`.
         """
         predictor = self._needs_predictor()

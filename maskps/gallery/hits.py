@@ -17,11 +17,14 @@ from maskps.gallery.gallery import Hits
 from maskps.gallery.indexing import is_there
 from maskps.gallery.photos import read_photo, shown_path
 from maskps.gallery.records import Network, PersonRow, Source
+from maskps.io.files import sha256_of
 
 NOTE = (
     "Similarity is not identity. It is the cosine of two vectors of how people look, not a probability: "
     "other people can look alike, and one person can look different."
 )
+
+NOBODY = "Nobody in the gallery meets what was asked for."
 
 FORMAT, VERSION = "maskps-hits", 1
 
@@ -76,7 +79,7 @@ def hits_as_dicts(hits: Hits) -> list[dict[str, Any]]:
             "similarity": float(similarity),
             "person": row.id,
             "path": shown_path(row.source.path),
-            "is_file_there": is_there(row.source),
+            "is_file_there": is_as_added(row.source),
             "camera": row.camera,
             "time": shown_time(row.at) or None,
             "frame_time": row.frame_time,
@@ -85,6 +88,17 @@ def hits_as_dicts(hits: Hits) -> list[dict[str, Any]]:
         }
         for rank, (similarity, row) in enumerate(zip(hits.similarity, hits.rows, strict=True), start=1)
     ]
+
+
+def is_as_added(source: Source) -> bool:
+    """Whether the file of a source has the content that was added. A photo may have another time."""
+    if is_there(source) or source.kind == "video":
+        return is_there(source)
+    path = Path(source.path)
+    try:
+        return path.stat().st_size == source.size and sha256_of(path, what="a photo") == source.sha256
+    except (OSError, ValueError, InputFileError):
+        return False
 
 
 def hit_photos(search: Search) -> Iterator[tuple[PersonRow, NDArray[np.uint8] | str]]:
@@ -101,7 +115,7 @@ def scene_pixels(source: Source, frame_time: float) -> NDArray[np.uint8] | str:
     Returns:
         (H, W, 3) uint8 RGB, or text.
     """
-    if not is_there(source):
+    if not is_as_added(source):
         return "the file is gone, or has changed since it was added"
     if source.kind == "video":
         return "a frame of a video"

@@ -60,7 +60,12 @@ def check_hits_file(out: Path, *, force: bool = False) -> None:
         OutputExistsError, OutputError: as `check_output_file`.
     """
     if out.suffix.lower() not in _KINDS:
-        raise ConfigError(str(out), expected=f"a name that ends in {', '.join(_KINDS)}", found=out.name)
+        raise ConfigError(
+            str(out),
+            expected=f"a name that ends in {', '.join(_KINDS)}",
+            found=out.name,
+            hint="the ending decides what is written: a page, JSON or CSV",
+        )
     check_output_file(out, mark=_KINDS[out.suffix.lower()][1].encode(), force=force)
 
 

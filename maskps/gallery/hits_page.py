@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.gallery.hits import FORMAT, NOTE, Search, hit_photos, shown_time
+from maskps.gallery.hits import FORMAT, NOBODY, NOTE, Search, hit_photos, shown_time
 from maskps.gallery.photos import shown_path
 from maskps.gallery.records import PersonRow
 from maskps.io.html import base_style, content_policy, page_environment
@@ -59,6 +59,7 @@ def hits_page(search: Search) -> str:
         policy=Markup(content_policy(style)),
         style=Markup(style),
         note=NOTE,
+        nobody=NOBODY,
         search=search,
         query=_person(search.pixels, search.query, search.box),
         persons=[

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskps.errors import InputFileError
+from maskps.errors import ConfigError, InputFileError
 from maskps.gallery.photos import FoundFiles, read_photo
 from maskps.gallery.predictors import PersonPredictor, unit_vectors
 from maskps.gallery.records import Persons, Source
@@ -32,10 +32,13 @@ class AddOptions:
     """How files are added.
 
     Attributes:
-        camera_of: returns the camera of a file; None leaves what is recorded.
+        camera_of: returns the camera of a file; None, of either kind, leaves what is recorded.
         start: time of photos that do not say when they were taken, in Unix seconds.
-        min_score: lowest score of a detection that counts as a person.
+        min_score: lowest score of a detection that counts as a person, 0 to 1.
         part, parts: add only the files of one part of so many. Files of one content are in one part.
+
+    Raises:
+        ConfigError: a score out of its range; a part that is not 0 to parts - 1.
     """
 
     camera_of: CameraOf | None = None
@@ -43,6 +46,17 @@ class AddOptions:
     min_score: float = 0.5
     part: int = 0
     parts: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError("min_score", expected="a number from 0 to 1", found=f"{self.min_score:g}")
+        if not 0 <= self.part < self.parts:
+            raise ConfigError(
+                f"part {self.part} of {self.parts}",
+                expected="the number of a process, from 0, below that of all",
+                found="another number",
+                hint="torchrun sets RANK and WORLD_SIZE; unset them, or start torchrun",
+            )
 
 
 @dataclass
@@ -189,8 +203,9 @@ class _Adder:
             self._put(source, old)
 
     def _with_options(self, source: Source, path: Path) -> Source:
-        if self._options.camera_of is not None:
-            source = dataclasses.replace(source, camera=self._options.camera_of(path))
+        camera = None if self._options.camera_of is None else self._options.camera_of(path)
+        if camera is not None:
+            source = dataclasses.replace(source, camera=camera)
         if source.started_at is None:
             source = dataclasses.replace(source, started_at=self._options.start)
         return source

@@ -116,7 +116,7 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
         leave_out: files that are none of the user's photos, such as the gallery's own.
 
     Raises:
-        InputFileError: a path does not exist.
+        InputFileError: a path does not exist, or nothing there is a photo or a video, or looks like one.
     """
     photos: dict[Path, None] = {}
     videos: dict[Path, None] = {}
@@ -135,6 +135,13 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
             photos[path] = None
         else:
             others += 1
+    if not (photos or videos or unread):
+        raise InputFileError(
+            ", ".join(map(str, paths)),
+            expected=f"photos, by the endings {_PHOTO_ENDINGS}",
+            found=f"none, and {others:,} other files",
+            hint="check the path; a file that you name is tried whatever its ending",
+        )
     return FoundFiles(tuple(photos), tuple(videos), tuple(unread.items()), others)
 
 

@@ -7,7 +7,8 @@ Tables:
     person            one row per person; its vector as float32, little endian
 
 Each `add` is one transaction that is on disk when the call returns (write-ahead log, full synchronisation),
-so a killed process loses at most the call it was in. Deleted content is overwritten with zeros.
+so a killed process loses at most the call it was in. Deleted content is overwritten with zeros. The first
+`add` makes the file: a command that adds nothing leaves nothing behind.
 
 SQLite's locks do not work on network file systems: keep the file on a local disk.
 """
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from maskps.errors import InputFileError, MaskpsError, OutputError
 from maskps.gallery.records import Network, PersonRow, Persons, Source, Where, check_unit_length
 from maskps.gallery.vectors import best_of, check_dim, check_hits, check_network, checked_ids, similarities_of
-from maskps.io.files import write_errors_explained
+from maskps.io.files import check_place, write_errors_explained
 
 BLOCK = 65_536
 """Rows of vectors that are multiplied at once."""
@@ -69,7 +70,7 @@ class SqliteStore:
     """A `GalleryStore` in one file. Threads and processes may share the file; threads may share the object.
 
     Args:
-        path: the file. It is created with mode 0600 if it is missing or empty and `network` is given.
+        path: the file. The first `add` makes it, with mode 0600, if it is missing and `network` is given.
         network: the network in use; None takes the file's.
 
     Raises:
@@ -80,33 +81,27 @@ class SqliteStore:
         self.path = path
         self._lock = threading.RLock()
         self._rows = _Rows()
-        if path.is_dir():
-            raise _not_a_gallery(path, "a folder")
-        if network is None and not path.exists():
-            raise InputFileError(
-                path,
-                expected="a gallery",
-                found="no such file",
-                hint="check the path, or make the gallery with maskps gallery add",
-            )
         with write_errors_explained(path):
-            os.close(os.open(path, os.O_RDWR | (os.O_CREAT if network else 0) | os.O_CLOEXEC, 0o600))
-        with _explained(path):
-            # The absolute path: SQLite gives names such as ":memory:" a meaning of its own.
-            self._db = sqlite3.connect(
-                path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        try:
-            self.network = self._opened(network)
-        except BaseException:
-            self._db.close()
-            raise
+            if not path.exists():
+                if network is None:
+                    raise InputFileError(
+                        path,
+                        expected="a gallery",
+                        found="no such file",
+                        hint="check the path, or make the gallery with maskps gallery add",
+                    )
+                check_place(path)
+        self._open(network)
 
     def add(self, source: Source, persons: Persons) -> Source:
         """As `GalleryStore.add`."""
         check_dim(self.path, self.network, "Persons.vectors", persons.vectors)
         columns = (persons.frame_time, *persons.boxes.T, persons.scores)
         vectors = np.ascontiguousarray(persons.vectors, "<f4")
+        if self._is_in_memory:
+            with write_errors_explained(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with self._transaction("IMMEDIATE"):
             added = self._put(source)
             self._db.executemany(
@@ -165,10 +160,8 @@ class SqliteStore:
                 "WHERE person.id IN (SELECT value FROM json_each(?))",
                 (_as_json(ids),),
             )
-            rows = {
-                row[0]: PersonRow(row[0], _source(row[7:]), row[1], (row[2], row[3], row[4], row[5]), row[6])
-                for row in found
-            }
+            with _content_explained(self.path):
+                rows = {row[0]: _person(row) for row in found}
         return [rows[one] for one in checked_ids(self.path, ids, rows)]
 
     def vectors(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
@@ -176,14 +169,15 @@ class SqliteStore:
         with self._transaction():
             query = "SELECT id, vector FROM person WHERE id IN (SELECT value FROM json_each(?))"
             found = dict(self._db.execute(query, (_as_json(ids),)))
-        return _matrix([found[one] for one in checked_ids(self.path, ids, found)], self.network.dim)
+        vectors = [found[one] for one in checked_ids(self.path, ids, found)]
+        with _content_explained(self.path):
+            return _matrix(vectors, self.network.dim)
 
     def sources(self) -> list[Source]:
         """As `GalleryStore.sources`."""
-        with self._transaction():
-            return [
-                _source(row) for row in self._db.execute(f"SELECT {_SOURCE_COLUMNS} FROM source ORDER BY id")
-            ]
+        with self._transaction(), _content_explained(self.path):
+            found = self._db.execute(f"SELECT {_SOURCE_COLUMNS} FROM source ORDER BY id")
+            return [_source(row) for row in found]
 
     def count(self) -> int:
         """As `GalleryStore.count`."""
@@ -194,6 +188,23 @@ class SqliteStore:
         """As `GalleryStore.close`. The last process to close it removes the log beside the file."""
         with self._lock, _explained(self.path):
             self._db.close()
+
+    def _open(self, network: Network | None) -> None:
+        """Opens the file; as long as it is missing, empty tables in memory stand for it."""
+        self._is_in_memory = not self.path.exists()
+        if not self._is_in_memory:
+            _check_file(self.path)
+        with _explained(self.path):
+            # The absolute path: SQLite gives names such as ":memory:" a meaning of its own.
+            place = ":memory:" if self._is_in_memory else self.path.absolute()
+            self._db = sqlite3.connect(
+                place, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self.network = self._opened(network)
+        except BaseException:
+            self._db.close()
+            raise
 
     def _opened(self, network: Network | None) -> Network:
         """Returns the network of the file, which is filled with empty tables if it is new."""
@@ -220,8 +231,9 @@ class SqliteStore:
         with self._transaction("IMMEDIATE" if is_new else ""):
             if is_new and network is not None:
                 self._create(network)
-            text = self._db.execute("SELECT value FROM meta WHERE key = 'network'").fetchone()[0]
-        kept = Network(**json.loads(text))
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'network'").fetchone()
+        with _content_explained(self.path):
+            kept = Network(**json.loads(row[0]))
         check_network(self.path, kept, network)
         return kept
 
@@ -243,6 +255,9 @@ class SqliteStore:
             if self._db.in_transaction:
                 yield
                 return
+            if self._is_in_memory and self.path.exists():  # since made, perhaps by another process
+                self._db.close()
+                self._open(self.network)
             self._db.execute(f"BEGIN {kind}")
             try:
                 yield
@@ -303,7 +318,8 @@ class SqliteStore:
             (self._rows.last_id,),
         )
         while rows := found.fetchmany(self._rows.room):
-            self._rows.append(rows, self.network.dim)
+            with _content_explained(self.path):
+                self._rows.append(rows, self.network.dim)
         return self._rows
 
     def _matching(self, rows: _Rows, where: Where) -> NDArray[np.bool_]:
@@ -428,11 +444,20 @@ def _explained(path: Path) -> Iterator[None]:
     """Turns an error of SQLite into one that says what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # its message may quote damaged bytes
         raise _explanation(path, error) from error
 
 
-def _explanation(path: Path, error: sqlite3.Error) -> MaskpsError:
+@contextmanager
+def _content_explained(path: Path) -> Iterator[None]:
+    """Turns an error about values of another kind than were written into one that names the file."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _explanation(path: Path, error: Exception) -> MaskpsError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind of error
     if code == sqlite3.SQLITE_NOTADB:
         return _not_a_gallery(path, "another kind of file")
@@ -444,12 +469,7 @@ def _explanation(path: Path, error: sqlite3.Error) -> MaskpsError:
             hint="wait until the other process has finished, or end it",
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return OutputError(
-            path,
-            expected="a file and a folder to write to: reading a gallery needs a log beside it, too",
-            found=str(error),
-            hint="copy the gallery to a folder that you may write to",
-        )
+        return _not_writable(path, str(error))
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return OutputError(
             path,
@@ -457,10 +477,33 @@ def _explanation(path: Path, error: sqlite3.Error) -> MaskpsError:
             found=str(error),
             hint="free some space and run the same command again: what was added before is safe",
         )
+    return _damaged(path, str(error))
+
+
+def _check_file(path: Path) -> None:
+    """Raises an error unless this is a file that may be written to; SQLite would only notice later."""
+    if not path.is_file():
+        raise _not_a_gallery(path, "a folder" if path.is_dir() else "not a regular file")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise _not_writable(path, error.strerror or str(error)) from error
+
+
+def _not_writable(path: Path, found: str) -> OutputError:
+    return OutputError(
+        path,
+        expected="a file and a folder to write to: reading a gallery needs a log beside it, too",
+        found=found,
+        hint="copy the gallery to a folder that you may write to",
+    )
+
+
+def _damaged(path: Path, found: str) -> InputFileError:
     return InputFileError(
         path,
         expected="an undamaged gallery",
-        found=str(error),
+        found=found,
         hint="restore it from a copy, or make it again with maskps gallery add",
     )
 
@@ -472,6 +515,11 @@ def _not_a_gallery(path: Path, found: str) -> InputFileError:
         found=found,
         hint="check the path; give a new name to make a gallery",
     )
+
+
+def _person(row: Sequence) -> PersonRow:
+    one, frame_time, x0, y0, x1, y1, score = row[:7]
+    return PersonRow(one, _source(row[7:]), frame_time, (x0, y0, x1, y1), score)
 
 
 def _source(row: Sequence) -> Source:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from maskps.errors import ConfigError
 from maskps.gallery.milvus_store import MilvusStore
 from maskps.gallery.records import Network, PersonRow, Persons, Source, Where
 from maskps.gallery.sqlite_store import SqliteStore
@@ -113,17 +114,24 @@ class GalleryStore(Protocol):
 
 
 def open_store(place: str | Path, network: Network | None = None) -> GalleryStore:
-    """Opens a store, and creates it if it is missing and `network` is given.
+    """Opens a store, or a new one if it is missing and `network` is given. The first `add` makes a new file.
 
     Args:
         place: path of a SQLite file, or `milvus+http://HOST:PORT/NAME` (extra `milvus`).
         network: the network whose vectors will be added or searched for; None takes the store's.
 
     Raises:
-        ConfigError: the store holds vectors of another network.
+        ConfigError: the store holds vectors of another network; an address that is not of Milvus.
         InputFileError: no store there and no network given; another kind of file; damaged; a newer format.
         OutputError: the folder cannot be written; locked by another process.
     """
     if str(place).startswith("milvus+"):
         return MilvusStore(str(place), network)
+    if "://" in str(place):
+        raise ConfigError(
+            str(place),
+            expected="a file, or milvus+http://HOST:PORT/NAME",
+            found="another address",
+            hint="put milvus+ before the address of a Milvus server",
+        )
     return SqliteStore(Path(place), network)

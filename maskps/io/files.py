@@ -24,6 +24,7 @@ LARGEST_READ = 2**31
 
 _JSON_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
 _AGAIN = "the file may be damaged; copy or make it again"
+_ANOTHER_PATH = "choose another path"
 _HINTS = {
     errno.ENOSPC: "free some space, or choose a path on another disk",
     errno.EDQUOT: "free some space, or choose a path on another disk",
@@ -44,7 +45,7 @@ def write_errors_explained(path: Path) -> Iterator[None]:
             path if ours else error.filename,  # not the name of a temporary file
             expected="a place to write to",
             found=error.strerror or str(error),
-            hint=_HINTS.get(error.errno or 0, "choose another path"),
+            hint=_HINTS.get(error.errno or 0, _ANOTHER_PATH),
         ) from error
 
 
@@ -209,7 +210,7 @@ def check_output(path: Path, *, record: str, force: bool = False) -> None:
         return name == LOCK_NAME or name.startswith(f".{record}.")
 
     with write_errors_explained(path):
-        _check_place(path)
+        check_place(path)
         if not path.exists() or (path.is_dir() and all(map(is_left_over, os.listdir(path)))):
             return
     if not path.is_dir():
@@ -252,7 +253,7 @@ def check_output_file(path: Path, *, mark: bytes, force: bool = False) -> None:
         OutputError: a file cannot be made there.
     """
     with write_errors_explained(path):
-        _check_place(path)
+        check_place(path)
         if path.is_dir():
             raise OutputExistsError(
                 path, expected="a file", found="a folder", hint="add the name of the file"
@@ -276,11 +277,16 @@ def check_output_file(path: Path, *, mark: bytes, force: bool = False) -> None:
         )
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
     """Raises an OutputError unless something can be made at `path`."""
     above = next(folder for folder in Path(os.path.abspath(path)).parents if folder.exists())
     if not above.is_dir():
-        raise OutputError(path, expected="a path below folders", found=f"{above} is a file")
+        raise OutputError(
+            path,
+            expected="a path below folders",
+            found=f"{above} is a file",
+            hint=_ANOTHER_PATH,
+        )
     if not os.access(above, os.W_OK | os.X_OK):
         raise OutputError(
             path,

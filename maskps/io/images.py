@@ -168,14 +168,14 @@ def _check_head(
         raise InputFileError(
             path,
             expected=f"a picture of at most {most_pixels:,} pixels",
-            found=f"one of {width} x {height} pixels",
+            found=f"{width} x {height} pixels, more than {most_pixels:,}",
             hint="scale it down",
         )
     if width * height > (limit := max_pixels()):
         raise InputFileError(
             path,
             expected=f"a picture of at most {limit:,} pixels",
-            found=f"one of {width} x {height} pixels",
+            found=f"{width} x {height} pixels, more than {limit:,}",
             hint=f"scale it down together with its boxes, or set {MAX_PIXELS_VARIABLE} to a larger number",
         )
     size = path.stat().st_size if content is None else len(content)

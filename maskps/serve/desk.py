@@ -14,7 +14,7 @@ from PIL import Image
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.gallery import Gallery, PersonRow, Source, Where
-from maskps.gallery.hits import NOTE, hits_as_dicts, scene_pixels, shown_time
+from maskps.gallery.hits import NOTE, hits_as_dicts, is_as_added, scene_pixels, shown_time
 from maskps.gallery.indexing import is_there
 from maskps.gallery.photos import read_photo, shown_path
 from maskps.pictures.drawing import crop_tile, dim_outside, shrunk
@@ -257,7 +257,7 @@ def _about(row: PersonRow) -> dict[str, Any]:
         "camera": row.camera,
         "time": shown_time(row.at) or None,
         "frame_time": row.frame_time,
-        "is_file_there": is_there(row.source),
+        "is_file_there": is_as_added(row.source),
     }
 
 

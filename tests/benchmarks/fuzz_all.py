@@ -4,16 +4,17 @@
     python tests/benchmarks/fuzz_all.py 2000 --only coco --keep broken/
 
 Readers: the data set formats, subsets, name lists, detections (fuzz_readers.py), LabelMe files in three ways
-(fuzz_labelme.py), images, checkpoints, settings, packs, decisions and records of collections. Prints how
-often each had which outcome. A failure is anything else than a result, findings or a MaskpsError that
-explains itself; a Python warning (but of Pillow); more than a second of user time; or a gigabyte of memory.
-The input of a failure is kept, a traceback of each kind is printed, and the exit code is 1. The same seed
-makes the same inputs.
+(fuzz_labelme.py), images, checkpoints, settings, packs, decisions, records of collections and galleries.
+Prints how often each had which outcome. A failure is anything else than a result, findings or a MaskpsError
+that explains itself; a Python warning (but of Pillow); more than a second of user time; or a gigabyte of
+memory. The input of a failure is kept, a traceback of each kind is printed, and the exit code is 1. The same
+seed makes the same inputs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import resource
@@ -44,6 +45,9 @@ from maskps.config import TrainConfig, read_config, write_config
 from maskps.datasets import read_cuhk_sysu
 from maskps.errors import MaskpsError
 from maskps.findings import Finding
+from maskps.gallery import Network, Persons, Source, Where
+from maskps.gallery.sqlite_store import SqliteStore
+from maskps.gallery.summary import detections_of, summary_of
 from maskps.io.images import image_orientation, image_size, read_image
 from maskps.model.tensor_files import write_tensors
 from maskps.subset import build_subset, select_subset
@@ -90,6 +94,7 @@ def all_targets(folder: Path) -> list[Target]:
         _images(folder / "images"),
         *_checkpoints(folder / "checkpoints"),
         *_annotation_targets(folder / "annotation"),
+        _gallery(folder / "gallery"),
     ]
 
 
@@ -184,6 +189,28 @@ def _annotation_targets(folder: Path) -> list[Target]:
         Target("decisions", folder, ("rita.json",), read_decisions, mutate),
         Target("collected.json", folder, ("collected.json",), read_collected, mutate),
     ]
+
+
+def _gallery(folder: Path) -> Target:
+    folder.mkdir()
+    network = Network("fuzz", "embedding", 4, 256, 512)
+    vectors = np.eye(4, dtype=np.float32)
+    persons = Persons(np.ones((4, 4), np.float32), np.ones(4, np.float32), vectors, np.zeros(4))
+    with contextlib.closing(SqliteStore(folder / "people.gallery", network)) as store:
+        for number in range(6):
+            source = Source(f"/{number}.jpg", "image", 1, 1, "ab" * 32, camera="door", started_at=1.0)
+            store.add(source, persons)
+
+    def read(path: Path) -> str:
+        for end in ("-wal", "-shm"):  # of the file that was damaged before
+            Path(f"{path}{end}").unlink(missing_ok=True)
+        with contextlib.closing(SqliteStore(path)) as store:
+            summary_of(store)
+            detections_of(store)
+            store.search(np.eye(1, store.network.dim, dtype=np.float32), 3, Where(cameras=("door",), end=9.0))
+        return "hits"
+
+    return Target("gallery", folder, ("people.gallery",), read, mutate)
 
 
 def _explained(finding: Finding) -> None:

@@ -90,6 +90,29 @@ def test_files_that_cannot_be_read_are_named_and_the_others_added(
 
 
 @pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (None, "no such file"),
+        ({}, "none"),
+        ({"a.txt": b"x"}, "1 other files"),
+        ({"a.jpg": b"x"}, "1 not read"),
+    ],
+)
+def test_a_command_that_adds_nothing_leaves_nothing(
+    files: dict[str, bytes] | None, found: str, network: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    if files is not None:
+        photos.mkdir()
+        for name, content in files.items():
+            (photos / name).write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    result = run("gallery", "add", tmp_path / "new" / "people.gallery", photos, "--run", network)
+    assert result.exit_code == 1 and found in result.output and str(photos) in result.output
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
     ("choice", "left"),
     [
         (lambda made: ("--source", made / "photos" / "door"), ("yard",)),
@@ -165,8 +188,14 @@ def test_a_gallery_is_for_its_owner_alone_and_needs_no_connection(
 def test_wrong_usage(own: Path, made: Path, network: Path, tmp_path: Path) -> None:
     photos = made / "photos"
     both = ("--camera", "a", "--camera-from", "b")
-    for wrong in (both, ("--camera-from", "("), ("--start", "noon"), ("--min-score", "7")):
+    scores = (("--min-score", "7"), ("--min-score", "nan"))
+    for wrong in (both, ("--camera", ""), ("--camera-from", "("), ("--start", "noon"), *scores):
         assert run("gallery", "add", own, photos, "--run", network, *wrong).exit_code == 2, wrong
+    for rank, size in (("2", "2"), ("one", "2"), ("-1", "2")):
+        result = run("gallery", "add", own, photos, "--run", network, RANK=rank, WORLD_SIZE=size)
+        assert result.exit_code == 2 and "torchrun" in result.stderr
+    alone = run("gallery", "add", own, photos, "--run", network, RANK=None, WORLD_SIZE="3")
+    assert alone.exit_code == 0 and "photos: 3 unchanged" in alone.stdout
     assert run("gallery", "add", own, photos).exit_code == 2  # no network
     result = run("gallery", "add", own, photos, tmp_path / "none", "--run", network)
     assert result.exit_code == 1 and "no such file" in result.stderr

@@ -100,7 +100,9 @@ def test_files_are_written_beside_what_is_printed(made: Path, network: Path, tmp
     result = asked(made, network, "--person", "1", "--out", out, "--crops", crops, "--top", "5")
     assert result.exit_code == 0, result.output
     assert out.read_text(encoding="utf-8").count("<details>") == 5 == len(list(crops.glob("*.jpg")))
-    assert asked(made, network, "--person", "1", "--out", out).exit_code == 1
+    for option, there in (("--out", out), ("--crops", made / "photos")):
+        result = asked(made, network, "--person", "1", option, there)
+        assert result.exit_code == 1 and not result.stdout  # before the search
     assert asked(made, network, "--person", "1", "--out", out, "--force").exit_code == 0
 
 
@@ -130,6 +132,7 @@ def test_a_search_needs_no_connection(
         ("--from", "2024-06-01", "--to", "2024-05-01"),
         ("--out", "hits.pdf"),
         ("--min-similarity", "2"),
+        ("--min-similarity", "nan"),
         ("--onnx", "model.onnx"),
     ],
 )

@@ -168,6 +168,9 @@ def test_cameras_and_times_are_recorded_and_can_be_added_later(gallery: Gallery,
     assert gallery.add([photos], camera=lambda path: path.parent.name, start=start).unchanged == 3
     assert {source.started_at for source in gallery.sources()} == {taken, start}
     assert {source.camera for source in gallery.sources()} == {"photos", "c"} and images(gallery) == 3
+    gallery.add([photos], camera=lambda path: "new" if path.name == "a.png" else None)
+    assert [source.camera for source in gallery.sources()] == ["new", "photos", "c"]
+    gallery.add([photos / "a.png"], camera="photos")
     box = (0, 0, WIDTH, HEIGHT)
     assert len(gallery.search(photos / "a.png", box, where=Where(cameras=("c",)))) == 1
     (time,) = gallery.search(photos / "a.png", box, where=Where(end=start)).time
@@ -283,7 +286,8 @@ def test_opening_needs_a_gallery_or_a_predictor(tmp_path: Path, photos: Path) ->
         with pytest.raises(InputFileError, match="no such file"):
             Gallery.open(place, predictor, create=False)
     assert not place.exists()
-    Gallery.open(place, StripePredictor()).close()
+    with Gallery.open(place, StripePredictor()) as gallery:
+        gallery.add([photos])
     with pytest.raises(ConfigError, match="weights"):
         Gallery.open(place, StripePredictor(weights="cd" * 32))
     with Gallery.open(place) as gallery, pytest.raises(ConfigError, match="predictor"):
@@ -298,3 +302,18 @@ def test_a_network_that_gives_nan_stops_the_work(gallery: Gallery, photos: Path)
     gallery.predictor = Diverged()
     with pytest.raises(AnnotationError, match="diverged"):
         gallery.add([photos])
+    assert not (photos.parent / "g.gallery").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"min_score": float("nan")}, {"min_score": 50.0}, {"part": (2, 2)}, {"part": (-1, 2)}]
+)
+def test_options_that_would_add_nobody_are_refused(wrong: dict, gallery: Gallery, photos: Path) -> None:
+    with pytest.raises(ConfigError):
+        gallery.add([photos], **wrong)
+
+
+def test_what_looks_like_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"milvus\+"):
+        Gallery.open("http://localhost:19530/people", StripePredictor())

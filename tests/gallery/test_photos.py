@@ -142,6 +142,16 @@ def test_a_file_that_is_named_is_tried_whatever_its_ending(tmp_path: Path) -> No
         find_files([tmp_path / "photo", tmp_path / "other"])
 
 
+def test_a_folder_without_a_photo_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputFileError) as caught:
+        find_files([tmp_path])
+    assert caught.value.where == str(tmp_path) and ".jpg" in caught.value.expected
+    assert caught.value.found == "none, and 1 other files"
+    (tmp_path / "phone.heic").touch()
+    assert len(find_files([tmp_path]).unread) == 1
+
+
 def test_a_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     Image.fromarray(UPRIGHT).save(tmp_path / name)

@@ -235,6 +235,7 @@ def test_two_processes_make_and_fill_one_gallery_at_once(
         (b"", "an empty file"),
         (b"not a database, but long enough to have a head of 100 bytes" * 9, "another kind of file"),
         ("folder", "a folder"),
+        ("pipe", "not a regular file"),
         ("CREATE TABLE photos (id)", "a SQLite file of another program"),
         ("PRAGMA user_version = 1", "an empty file"),
         (f"PRAGMA application_id = {0x6D6B7073}; PRAGMA user_version = 2", "format 2"),
@@ -246,6 +247,8 @@ def test_what_is_not_a_gallery_is_refused_and_left_alone(
     path = tmp_path / "gallery.sqlite"
     if content == "folder":
         path.mkdir()
+    elif content == "pipe":
+        os.mkfifo(path)
     elif isinstance(content, str):
         with contextlib.closing(sqlite3.connect(path)) as db:
             db.executescript(content)
@@ -268,6 +271,58 @@ def test_a_damaged_gallery_is_named(cameras: SqliteStore) -> None:
     with contextlib.closing(sqlite3.connect(cameras.path.with_name("other"))) as db:
         db.executescript(f"PRAGMA application_id = {0x6D6B7073}; PRAGMA user_version = 1")
     refused(InputFileError, "no such table", lambda: open_store(cameras.path.with_name("other")))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM meta",
+        "UPDATE meta SET value = '{' WHERE key = 'network'",
+        "UPDATE meta SET value = '[1]' WHERE key = 'network'",
+        "UPDATE meta SET value = 7 WHERE key = 'network'",
+        "UPDATE source SET path = 7 WHERE id = 1",
+        "UPDATE person SET vector = x'0102'",
+        "UPDATE person SET vector = 7 WHERE id = 9",
+        "UPDATE person SET score = 'high'",
+    ],
+)
+def test_values_of_another_kind_are_damage(cameras: SqliteStore, damage: str) -> None:
+    cameras.close()
+    with contextlib.closing(sqlite3.connect(cameras.path)) as db:
+        db.execute(damage)
+        db.commit()
+
+    def read() -> None:
+        with contextlib.closing(SqliteStore(cameras.path)) as store:
+            store.sources()
+            store.rows([9])
+            store.vectors([9])
+            store.search(persons(1).vectors, 3, Where())
+
+    with pytest.raises(InputFileError) as caught:
+        read()
+    assert caught.value.expected == "an undamaged gallery" and caught.value.where == str(cameras.path)
+
+
+def test_the_first_add_makes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "gallery.sqlite"
+    store, other = SqliteStore(path, NETWORK), SqliteStore(path, NETWORK)
+    assert store.count() == 0 and store.sources() == [] and store.forget(Where()) == 0
+    assert store.search(persons(1).vectors, 3, Where())[0].shape == (1, 0)
+    store.close()
+    assert not path.parent.exists()
+    store = SqliteStore(path, NETWORK)
+    store.add(source("a.jpg"), persons(2))
+    assert other.count() == 2  # it sees what another made since
+    other.add(source("b.jpg"), persons(1, seed=1))
+    assert store.ids(Where()).tolist() == [1, 2, 3]
+    third = SqliteStore(path.with_name("third"), NETWORK)
+    SqliteStore(path.with_name("third"), dataclasses.replace(NETWORK, weights="cd" * 32)).add(
+        source("a.jpg"), persons(1)
+    )
+    refused(ConfigError, "weights", lambda: third.add(source("b.jpg"), persons(1)))
+    for one in (store, other, third):
+        one.close()
 
 
 def test_an_empty_file_becomes_a_gallery(tmp_path: Path) -> None:
@@ -324,15 +379,17 @@ def without_privileges() -> Iterator[None]:
 def test_a_folder_that_may_not_be_written_is_named() -> None:
     with tempfile.TemporaryDirectory() as name:  # not tmp_path: nobody else may enter that
         path = Path(name) / "gallery.sqlite"
-        SqliteStore(path, NETWORK).close()
+        store = SqliteStore(path, NETWORK)
+        store.add(source("a.jpg"), persons(1))
+        store.close()
         path.chmod(0o666)
         Path(name).chmod(0o555)
         with without_privileges():
-            refused(OutputError, "Permission denied", lambda: open_store(Path(name) / "new.sqlite", NETWORK))
+            new = open_store(Path(name) / "new.sqlite", NETWORK)
+            refused(OutputError, "Permission denied", lambda: new.add(source("a.jpg"), persons(1)))
             refused(OutputError, "readonly", lambda: open_store(path))
         path.chmod(0o444)
         with without_privileges():
             refused(OutputError, "Permission denied", lambda: open_store(path))
         Path(name).chmod(0o755)
-    missing = Path(name) / "deeper" / "gallery.sqlite"
-    refused(OutputError, "No such file", lambda: open_store(missing, NETWORK))
+    refused(OutputError, "is a file", lambda: open_store(Path(__file__) / "gallery.sqlite", NETWORK))
