@@ -1,4 +1,4 @@
-"""`maskps gallery`: the persons in one's own photos, kept for `maskps search`."""
+"""`maskps gallery`: the persons in one's own photos and videos, kept for `maskps search`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maskps.gallery.summary import GallerySummary
 
 _SHOWN = 20  # skipped files
+_SECONDS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
 _INTERRUPTED = "interrupted; what was added before is safe, and the same command adds the rest"
 
 
@@ -35,14 +36,29 @@ class TimeType(click.ParamType):
             self.fail(f"'{value}' is not a time such as 2024-05-01, 2024-05-01T18:30 or ...T18:30+02:00")
 
 
+class DurationType(click.ParamType):
+    """A duration, as seconds."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|)", value)
+        seconds = float(found[1]) * _SECONDS[found[2]] if found else 0
+        if not 0.001 <= seconds <= 1e9:
+            self.fail(f"'{value}' is not a duration such as 1s, 500ms or 2m", param, ctx)
+        return seconds
+
+
 @click.group()
 def gallery() -> None:
-    """Keep the persons in your own photos, to search among them.
+    """Keep the persons in your own photos and videos, to search among them.
 
-    A gallery is one file. For each person it holds where they are in which photo, and a vector of how they
-    look: clothes, build, what they carry. Such vectors are personal data, in many places biometric data: have
-    a legal ground, and forget what you no longer need. Nothing leaves this machine, unless GALLERY is the
-    address of a Milvus server.
+    A gallery is one file. For each person it holds where they are in which photo or frame, and a vector of
+    how they look: clothes, build, what they carry. Such vectors are personal data, in many places biometric
+    data: have a legal ground, and forget what you no longer need. Nothing leaves this machine, unless GALLERY
+    is the address of a Milvus server.
 
     \b
     Example:
@@ -78,17 +94,24 @@ def _camera_from(
 @gallery_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @network_options
-@click.option("--camera", help="Name of the camera that took these photos.")
+@click.option("--camera", help="Name of the camera that took these photos and videos.")
 @click.option(
     "--camera-from",
     metavar="REGEX",
     callback=_camera_from,
-    help="Name of the camera by the path of each photo: the first group of REGEX, or all that matches.",
+    help="Name of the camera by the path of each file: the first group of REGEX, or all that matches.",
 )
 @click.option(
     "--start",
     type=TimeType(),
-    help="When photos were taken whose EXIF does not say it, e.g. 2024-05-01T18:30.",
+    help="When the videos begin, and photos were taken whose EXIF does not say it, e.g. 2024-05-01T18:30.",
+)
+@click.option(
+    "--every",
+    type=DurationType(),
+    default=1.0,
+    show_default="1s",
+    help="Time from one frame of a video that is searched for persons to the next, e.g. 500ms or 1m.",
 )
 @click.option(
     "--min-score",
@@ -109,15 +132,16 @@ def add(
     camera: str | None,
     camera_from: Callable[[Path], str | None] | None,
     start: float | None,
+    every: float,
     min_score: float,
     skip_broken: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Add the persons in photos, and in all photos below folders, to GALLERY.
+    """Add the persons in photos and videos, and in all that are below folders, to GALLERY.
 
-    Only photos that are new or changed go through the network; moved and copied ones are recognised. Each
-    photo is safe on disk before the next one is read: stop at any time, and run the same command again.
+    Only files that are new or changed go through the network; moved and copied ones are recognised. What is
+    read is safe on disk: stop at any time, and run the same command again. Videos need the extra "video".
     Several processes: torchrun --nproc-per-node 2 --no-python -- maskps gallery add ...
 
     What is kept of each person are a box and a vector of how they look. These are personal data, in many
@@ -127,6 +151,7 @@ def add(
     \b
     Example:
       maskps gallery add people.gallery photos --run run --camera door
+      maskps gallery add people.gallery film.mp4 --run run --start 2024-05-01T12:00
     """
     from maskps.gallery import Gallery
 
@@ -136,13 +161,14 @@ def add(
         raise click.BadParameter("a name is needed", param_hint="'--camera'")
     part = _part()
     predictor = open_predictor(run, onnx, device)
-    with Gallery.open(place, predictor) as opened, progress_bar("photos", quiet=quiet) as update:
+    with Gallery.open(place, predictor) as opened, progress_bar("files", quiet=quiet) as update:
         try:
             added = opened.add(
                 paths,
                 camera=camera or camera_from,
                 start=start,
                 min_score=min_score,
+                every=every,
                 part=part,
                 progress=update,
             )
@@ -150,6 +176,7 @@ def add(
             raise KeyboardInterrupt(_INTERRUPTED) from error
         persons, terms = opened.store.count(), predictor.terms
     _say_skipped(added, quiet=quiet)
+    _say_of_videos(added, quiet=quiet)
     if as_json:
         print_json(_added_as_json(added, persons, terms))
     else:
@@ -184,16 +211,17 @@ def _added_as_text(added: Added) -> str:
     }
     parts = [f"{count:,} {what}" for what, count in counts.items() if count]
     others = f"; {added.others:,} other files" if added.others else ""
-    return f"photos: {', '.join(parts) or 'none'}{others}; {added.persons:,} persons found"
+    return f"files: {', '.join(parts) or 'none'}{others}; {added.persons:,} persons found"
 
 
 def _added_as_json(added: Added, persons: int, terms: str) -> dict[str, Any]:
     from maskps.gallery.photos import shown_path
 
-    counts = ("new", "changed", "unchanged", "moved", "duplicates", "others", "persons")
+    counts = ("new", "changed", "unchanged", "moved", "duplicates", "others", "undated", "persons")
     return {
         **{name: getattr(added, name) for name in counts},
         "skipped": [{"path": shown_path(path), "reason": reason} for path, reason in added.skipped],
+        "cut_off": [shown_path(path) for path in added.cut_off],
         "persons_in_gallery": persons,
         "terms": terms,
     }
@@ -206,11 +234,22 @@ def _say_skipped(added: Added, *, quiet: bool) -> None:
         say(f"... and {len(added.skipped) - _SHOWN:,} more; --json lists all", quiet=quiet)
 
 
+def _say_of_videos(added: Added, *, quiet: bool) -> None:
+    for path in added.cut_off[:_SHOWN]:
+        say(f"cut off or damaged: {path}: what could be read of it is in the gallery", quiet=quiet)
+    if added.undated:
+        videos = "1 video does" if added.undated == 1 else f"{added.undated:,} videos do"
+        say(
+            f"{videos} not say when it begins, so hits have the time in the video alone; --start gives it",
+            quiet=quiet,
+        )
+
+
 @gallery.command()
 @gallery_argument
 @json_option
 def info(place: str, as_json: bool) -> None:
-    """Show what GALLERY holds: photos, persons, cameras, times, the network, its data terms.
+    """Show what GALLERY holds: photos, videos, persons, cameras, times, the network, its data terms.
 
     \b
     Example:
@@ -226,12 +265,13 @@ def info(place: str, as_json: bool) -> None:
         print_json(summary.to_dict())
         return
     print_table(
-        f"{place}: {summary.persons:,} persons in {summary.photos:,} photos",
-        ["camera", "photos", "persons", "first", "last"],
+        f"{place}: {summary.persons:,} persons in {summary.photos:,} photos and {summary.videos:,} videos",
+        ["camera", "photos", "videos", "persons", "first", "last"],
         [
             [
                 "not known" if one.camera is None else one.camera,
                 f"{one.photos:,}",
+                f"{one.videos:,}",
                 f"{one.persons:,}",
                 shown_time(one.first),
                 shown_time(one.last),
@@ -251,9 +291,16 @@ def _notes(summary: GallerySummary) -> str:
         f"images resized to {network.shorter_side}, at most {network.longest_side}"
     ]
     if summary.duplicates:
-        lines.append(f"{summary.duplicates:,} more files have the content of a photo that is kept once")
+        lines.append(f"{summary.duplicates:,} more files have the content of another, which is kept once")
     if summary.gone:
         lines.append(f"{summary.gone:,} of the files are gone or have changed since")
+    for paths, what in (
+        (summary.cut_off, "cut off or damaged: what could be read of it is here"),
+        (summary.unfinished, "read in part: add it again for the rest"),
+    ):
+        lines += [f"{path}: {what}" for path in paths[:_SHOWN]]
+        if len(paths) > _SHOWN:
+            lines.append(f"... and {len(paths) - _SHOWN:,} more; --json lists all")
     return "\n".join(lines)
 
 
@@ -263,7 +310,7 @@ def _notes(summary: GallerySummary) -> str:
     "--source",
     "path",
     type=click.Path(path_type=Path),
-    help="A photo, or a folder with all below it; the files may be gone.",
+    help="A photo, a video, or a folder with all below it; the files may be gone.",
 )
 @click.option("--before", type=TimeType(), help="Persons seen before this time. Those of unknown time stay.")
 @click.option(
@@ -281,10 +328,10 @@ def forget(
     yes: bool,
     quiet: bool,
 ) -> None:
-    """Remove persons from GALLERY for ever; photos stay where they are.
+    """Remove persons from GALLERY for ever; photos and videos stay where they are.
 
     The bytes of the vectors are overwritten in the file. Copies and backups of the file keep theirs. With
-    --before and --person, the record of a photo stays, so that adding the folder again does not bring the
+    --before and --person, the record of a file stays, so that adding the folder again does not bring the
     persons back; --source and --all remove it too.
 
     \b
@@ -318,7 +365,7 @@ def _sources_at(opened: Gallery, path: Path) -> tuple[int, ...]:
     if not found:
         raise ConfigError(
             f"--source {path}",
-            expected="a photo of the gallery, or a folder with one",
+            expected="a photo or video of the gallery, or a folder with one",
             found="none there",
             hint="maskps search --json prints the paths as the gallery has them",
         )

@@ -182,7 +182,7 @@ def _only_person(
 
 
 def _print_hits(found: Search) -> None:
-    from maskps.gallery.hits import NOBODY, hits_as_dict
+    from maskps.gallery.hits import NOBODY, film_time, hits_as_dict
 
     content = hits_as_dict(found)
     box = ",".join(f"{value:.0f}" for value in content["query"]["box"])
@@ -191,10 +191,12 @@ def _print_hits(found: Search) -> None:
     else:
         print_table(
             f"Most like {found.query}, box {box}",
-            ["photo", "similarity", "person", "camera", "time"],
+            ["photo or video", "similarity", "person", "camera", "time"],
             [
                 [
-                    f"{hit['rank']}. {hit['path']}{'' if hit['is_file_there'] else ' (gone or changed)'}",
+                    f"{hit['rank']}. {hit['path']}"
+                    f"{' at ' + film_time(hit['frame_time']) if hit['kind'] == 'video' else ''}"
+                    f"{'' if hit['is_file_there'] else ' (gone or changed)'}",
                     f"{hit['similarity']:.3f}",
                     str(hit["person"]),
                     hit["camera"] or "",

@@ -4,6 +4,8 @@ gallery       `Gallery`: add, search, forget
 hits          a search and its hits, for hits_files and hits_page, which show them
 indexing      which files are new, changed, moved or copies
 photos        photos on disk: which are read, how, and why not
+video         frames of videos, by their time stamps
+standing      who in a video is kept, if people stand still
 predictors    what is needed of a network
 records       the records that stores and their users exchange
 store         the protocol `GalleryStore`, and `open_store`

@@ -134,17 +134,22 @@ class Gallery:
         camera: str | CameraOf | None = None,
         start: float | None = None,
         min_score: float = 0.5,
+        every: float = 1.0,
         part: tuple[int, int] = (0, 1),
         progress: Progress | None = None,
     ) -> Added:
-        """Adds the persons in these photos, and in those below these folders, if they are new or changed.
+        """Adds the persons in these photos and videos, and in those below these folders, if new or changed.
 
-        Each photo is safe on disk before the next one is read: after a stop, the same call adds the rest.
+        What is read is safe on disk photo by photo, and every `maskps.gallery.indexing.BATCH` frames of a
+        video: after a stop, the same call adds the rest.
 
         Args:
             camera: name of the camera, or a function that returns it for a file; None leaves what is known.
-            start: time of photos whose EXIF does not say when they were taken, in Unix seconds.
+            start: in Unix seconds, the time of photos whose EXIF does not say when they were taken, and of
+                each video's first frame in place of what the file says.
             min_score: lowest score of a detection that counts as a person, 0 to 1.
+            every: seconds from one frame of a video that is searched for persons to the next. A video that
+                is read already stays as it is; forget it to read it at other times.
             part: (number of this process, number of all), if several share the files out.
             progress: is called with files done, files in all, and a text.
 
@@ -158,7 +163,7 @@ class Gallery:
         """
         predictor = self._needs_predictor()
         camera_of = None if camera is None else camera if callable(camera) else _always(camera)
-        options = AddOptions(camera_of, start, min_score, *part)
+        options = AddOptions(camera_of, start, min_score, every, *part)
         found = find_files(paths, leave_out=self._own_files)
         return add_files(self.store, predictor, found, options, progress=progress)
 

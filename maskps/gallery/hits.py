@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from maskps.gallery.gallery import Hits
 from maskps.gallery.indexing import is_there
 from maskps.gallery.photos import read_photo, shown_path
 from maskps.gallery.records import Network, PersonRow, Source
+from maskps.gallery.video import read_frame
 from maskps.io.files import sha256_of
 
 NOTE = (
@@ -57,6 +58,12 @@ def shown_time(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
 
 
+def film_time(seconds: float) -> str:
+    """Returns the time in a video as hours, minutes and seconds, e.g. 0:12:30.50."""
+    whole, hundredths = divmod(round(100 * seconds), 100)
+    return f"{timedelta(seconds=whole)}.{hundredths:02}"
+
+
 def hits_as_dict(search: Search) -> dict[str, Any]:
     """Returns a search as JSON's types; times as text in this machine's zone, or None."""
     hits = search.hits
@@ -79,6 +86,7 @@ def hits_as_dicts(hits: Hits) -> list[dict[str, Any]]:
             "similarity": float(similarity),
             "person": row.id,
             "path": shown_path(row.source.path),
+            "kind": row.source.kind,
             "is_file_there": is_as_added(row.source),
             "camera": row.camera,
             "time": shown_time(row.at) or None,
@@ -102,7 +110,7 @@ def is_as_added(source: Source) -> bool:
 
 
 def hit_photos(search: Search) -> Iterator[tuple[PersonRow, NDArray[np.uint8] | str]]:
-    """Yields each hit with the pixels of its upright photo (H, W, 3), or why that cannot be shown."""
+    """Yields each hit with the upright pixels (H, W, 3) of its photo or frame, or why there are none."""
 
     cached = lru_cache(maxsize=4)(scene_pixels)
     for row in search.hits.rows:
@@ -117,9 +125,9 @@ def scene_pixels(source: Source, frame_time: float) -> NDArray[np.uint8] | str:
     """
     if not is_as_added(source):
         return "the file is gone, or has changed since it was added"
-    if source.kind == "video":
-        return "a frame of a video"
     try:
+        if source.kind == "video":
+            return read_frame(Path(source.path), frame_time)
         return read_photo(Path(source.path)).pixels
     except InputFileError as error:
         return error.found

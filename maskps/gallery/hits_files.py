@@ -20,7 +20,7 @@ from maskps.io.tables import csv_value
 CROPS_RECORD = "hits.json"
 """The file of every folder that `write_crops` wrote."""
 
-_COLUMNS = "rank similarity person path camera time frame_time x0 y0 x1 y1 score"
+_COLUMNS = "rank similarity person path kind camera time frame_time x0 y0 x1 y1 score"
 
 
 def hits_as_csv(search: Search) -> str:
@@ -87,7 +87,7 @@ def write_hits(out: Path, search: Search, *, force: bool = False) -> None:
 def write_crops(folder: Path, search: Search, *, force: bool = False) -> int:
     """Writes a JPEG of each hit's box, and hits.json, to a new folder; returns the number of JPEGs.
 
-    A file's name has the rank, the similarity and the person's number. A photo that is gone has none.
+    A file's name has the rank, the similarity and the person's number. A file that is gone has none.
 
     Args:
         force: replace a folder that this function wrote.

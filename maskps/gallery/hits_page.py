@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.gallery.hits import FORMAT, NOBODY, NOTE, Search, hit_photos, shown_time
+from maskps.gallery.hits import FORMAT, NOBODY, NOTE, Search, film_time, hit_photos, shown_time
 from maskps.gallery.photos import shown_path
 from maskps.gallery.records import PersonRow
 from maskps.io.html import base_style, content_policy, page_environment
@@ -31,10 +31,10 @@ class PagePerson:
     """A person on the page.
 
     Attributes:
-        crop: the person with some context; None if the photo cannot be shown.
-        scene: the whole photo with the box in it; None likewise.
+        crop: the person with some context; None if the photo or frame cannot be shown.
+        scene: the whole photo or frame with the box in it; None likewise.
         missing: why it cannot be shown; "" if it can.
-        path: of the photo, for reading.
+        path: of the file, for reading.
         box: of the person, for reading.
     """
 
@@ -48,11 +48,16 @@ class PagePerson:
 def hits_page(search: Search) -> str:
     """Returns the page as HTML. Pictures are in it; it loads nothing, and runs no code.
 
-    A photo that is gone, or has changed since it was added, is named in place of its picture.
+    A file that is gone, or has changed since it was added, is named in place of its picture.
     """
     style = base_style() + (files("maskps.gallery") / "templates" / "hits.css").read_text(encoding="utf-8")
     environment = page_environment("maskps.gallery")
-    environment.filters |= {"url": data_url, "time": shown_time, "short_time": _short_time}
+    environment.filters |= {
+        "url": data_url,
+        "time": shown_time,
+        "short_time": _short_time,
+        "film_time": film_time,
+    }
     hits = search.hits
     return environment.get_template("hits.html").render(
         mark=Markup(HTML_MARK),

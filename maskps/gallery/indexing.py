@@ -1,7 +1,8 @@
 """Adding files to a gallery: only what is new or changed goes through the network.
 
 A file of unchanged size and time is left alone. Else its SHA-256 decides: known content is not computed
-again, whether the file was moved, copied or only touched.
+again, whether the file was moved, copied or only touched. A video is written in batches, and a later call
+goes on behind the last one.
 """
 
 from __future__ import annotations
@@ -10,21 +11,29 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.gallery.photos import FoundFiles, read_photo
 from maskps.gallery.predictors import PersonPredictor, unit_vectors
-from maskps.gallery.records import Persons, Source
+from maskps.gallery.records import Persons, Source, Where
+from maskps.gallery.standing import AGAIN_AFTER, Standing, joined
 from maskps.gallery.store import GalleryStore
+from maskps.gallery.video import open_video
 from maskps.io.files import explained_reading, sha256_of
 
 CameraOf = Callable[[Path], str | None]
 Progress = Callable[[int, int, str], None]
 
-_NO_VIDEOS = "a video, which is not read yet (that will need the extra 'video')"
+BATCH = 32
+"""Sampled frames of a video that are written at once: what a stop may lose."""
+
+_WHOLE = ("complete", "cut off")
 
 
 @dataclass(frozen=True)
@@ -33,21 +42,25 @@ class AddOptions:
 
     Attributes:
         camera_of: returns the camera of a file; None, of either kind, leaves what is recorded.
-        start: time of photos that do not say when they were taken, in Unix seconds.
+        start: Unix seconds of photos that do not say when they were taken, and of every video's first frame.
         min_score: lowest score of a detection that counts as a person, 0 to 1.
+        every: seconds from one frame of a video that is searched for persons to the next.
         part, parts: add only the files of one part of so many. Files of one content are in one part.
 
     Raises:
-        ConfigError: a score out of its range; a part that is not 0 to parts - 1.
+        ConfigError: a time or score out of its range; a part that is not 0 to parts - 1.
     """
 
     camera_of: CameraOf | None = None
     start: float | None = None
     min_score: float = 0.5
+    every: float = 1.0
     part: int = 0
     parts: int = 1
 
     def __post_init__(self) -> None:
+        if not 0.001 <= self.every <= 1e9:
+            raise ConfigError("every", expected="0.001 seconds or more", found=f"{self.every:g}")
         if not 0 <= self.min_score <= 1:
             raise ConfigError("min_score", expected="a number from 0 to 1", found=f"{self.min_score:g}")
         if not 0 <= self.part < self.parts:
@@ -71,6 +84,8 @@ class Added:
         duplicates: files with the content of another file; they are noted, their persons kept once.
         persons: found in new and changed files.
         skipped: files and folders that were not read, and why.
+        cut_off: videos of which only a part could be read; that part is in the gallery.
+        undated: number of videos whose start is not known: of their persons, only the time in the video is.
         others: number of other files in the folders.
     """
 
@@ -81,6 +96,8 @@ class Added:
     duplicates: int = 0
     persons: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    cut_off: list[Path] = field(default_factory=list)
+    undated: int = 0
     others: int = 0
 
 
@@ -92,10 +109,11 @@ def add_files(
     *,
     progress: Progress | None = None,
 ) -> Added:
-    """Adds files to a store, each in a transaction of its own, so that a stop loses at most one file.
+    """Adds files to a store. A stop loses at most one photo, or `BATCH` sampled frames of a video.
 
     Args:
-        progress: is called with the number of files done, of all, and the persons so far as text.
+        progress: is called with the number of files done, of all, and a text: the persons so far, and where
+            in a video it is.
 
     Returns:
         The counts; a file that cannot be read is among `skipped`.
@@ -107,13 +125,19 @@ def add_files(
     added = Added()
     if options.part == 0:
         added.others = found.others
-        added.skipped += [*found.unread, *((path, _NO_VIDEOS) for path in found.videos)]
-    adder = _Adder(store, predictor, options, added)
-    for number, path in enumerate(found.photos):
+        added.skipped += found.unread
+    files = [*found.photos, *found.videos]
+    done = 0
+
+    def note(place: str = "") -> None:
         if progress is not None:
-            progress(number, len(found.photos), f"{added.persons:,} persons")
+            progress(done, len(files), f"{added.persons:,} persons{place}")
+
+    adder = _Adder(store, predictor, options, added, note)
+    for done, path in enumerate(files):
+        note()
         try:
-            adder.add(path)
+            adder.add(path, "image" if done < len(found.photos) else "video")
         except InputFileError as error:
             if Path(error.where) != path:  # the store is damaged, not the photo
                 raise
@@ -126,24 +150,32 @@ class _Adder:
 
     Args:
         added: counts what happens.
+        note: is called for each sampled frame of a video, with its place as text.
     """
 
     def __init__(
-        self, store: GalleryStore, predictor: PersonPredictor, options: AddOptions, added: Added
+        self,
+        store: GalleryStore,
+        predictor: PersonPredictor,
+        options: AddOptions,
+        added: Added,
+        note: Callable[[str], None],
     ) -> None:
         self._store, self._predictor, self._options, self._added = store, predictor, options, added
+        self._note = note
         self._by_path: dict[str, Source] = {}
         self._by_content: dict[str, Source] = {}
+        self._begun: dict[str, Source] = {}  # videos of which a part is read, by content
         for source in store.sources():
             self._know(source)
 
-    def add(self, path: Path) -> None:
-        """Adds one photo.
+    def add(self, path: Path, kind: Literal["image", "video"]) -> None:
+        """Adds one photo or video.
 
         Raises:
             InputFileError: it cannot be read; what the store has of it stays.
         """
-        with explained_reading(path, what="a photo"):
+        with explained_reading(path, what=f"a readable {kind}"):
             state = os.stat(path)
         if state.st_size % self._options.parts != self._options.part:
             return
@@ -152,14 +184,16 @@ class _Adder:
             self._keep(old, path)
             self._added.unchanged += 1
             return
-        digest = sha256_of(path, what="a photo")
+        digest = sha256_of(path, what=f"a readable {kind}")
         if old is not None and old.sha256 == digest and self._is_whole(old):
             self._keep(_stamped(old, path, state), path)
             self._added.unchanged += 1
             return
         same = self._by_content.get(digest)
         if same is None:
-            self._read(path, Source(str(path), "image", state.st_size, state.st_mtime_ns, digest), old)
+            source = Source(str(path), kind, state.st_size, state.st_mtime_ns, digest)
+            read = self._read_photo if kind == "image" else self._read_video
+            read(path, source, old)
         elif is_there(same):
             copy = dataclasses.replace(_stamped(same, path, state), state="duplicate", id=None)
             self._put(self._with_options(copy, path), old)
@@ -168,21 +202,76 @@ class _Adder:
             self._put(self._with_options(_stamped(same, path, state), path), old, same)
             self._added.moved += 1
 
-    def _read(self, path: Path, source: Source, old: Source | None) -> None:
+    def _read_photo(self, path: Path, source: Source, old: Source | None) -> None:
         photo = read_photo(path)
-        found = self._predictor.detect(photo.pixels)
+        persons = self._persons_in(photo.pixels, 0.0)
+        camera = None if old is None else old.camera
+        source = dataclasses.replace(source, camera=camera, started_at=photo.taken_at)
+        self._put(self._with_options(source, path), old, persons=persons)
+        self._count(source, old)
+
+    def _read_video(self, path: Path, source: Source, old: Source | None) -> None:
+        """Reads a video, or goes on where an earlier call stopped."""
+        with open_video(path) as video:
+            begun = self._begun.get(source.sha256)
+            if begun is not None and (begun == old or not is_there(begun)):
+                source = dataclasses.replace(
+                    begun, path=source.path, size=source.size, mtime_ns=source.mtime_ns
+                )
+                standing = Standing(self._kept_in(begun))
+            else:
+                begun, camera = None, None if old is None else old.camera
+                source = dataclasses.replace(
+                    source, camera=camera, started_at=video.recorded_at, state="reading"
+                )
+                standing = Standing(Persons.none(self._store.network.dim))
+            source = self._with_options(source, path)
+            replaced = [old, begun]
+            batch: list[Persons] = []
+            for frame in video.samples(self._options.every, source.read_until):
+                self._note(f", {path.name} at {timedelta(seconds=int(frame.time))}")
+                batch.append(standing.newcomers(self._persons_in(frame.pixels, frame.time)))
+                source = dataclasses.replace(source, read_until=frame.time)
+                if len(batch) == BATCH:
+                    source = self._put(source, *replaced, persons=joined(batch))
+                    batch, replaced = [], [source]
+            source = dataclasses.replace(source, state="cut off" if video.is_damaged else "complete")
+            none = Persons.none(self._store.network.dim)
+            self._put(source, *replaced, persons=joined([*batch, none]))
+        self._count(source, old)
+        self._added.undated += source.started_at is None
+        if source.state == "cut off":
+            self._added.cut_off.append(path)
+
+    def _persons_in(self, pixels: NDArray[np.uint8], time: float) -> Persons:
+        found = self._predictor.detect(pixels)
         is_person = found.scores >= self._options.min_score
-        persons = Persons(
+        return Persons(
             boxes=found.boxes[is_person],
             scores=found.scores[is_person],
             vectors=unit_vectors(found.embeddings[is_person]),
-            frame_time=np.zeros(int(is_person.sum())),
+            frame_time=np.full(int(is_person.sum()), time),
         )
-        source = dataclasses.replace(
-            source, camera=None if old is None else old.camera, started_at=photo.taken_at
+
+    def _kept_in(self, begun: Source) -> Persons:
+        """Returns the persons of a video that is read in part, of the last `AGAIN_AFTER` seconds.
+
+        Persons behind `read_until` are forgotten: a store without transactions has them after a crash.
+        """
+        assert begun.id is not None and begun.read_until is not None
+        rows = self._store.rows(self._store.ids(Where(sources=(begun.id,))))
+        if late := [row.id for row in rows if row.frame_time > begun.read_until]:
+            self._store.forget(late)
+        start = begun.read_until - AGAIN_AFTER
+        recent = [row for row in rows if start < row.frame_time <= begun.read_until]
+        return Persons(
+            boxes=np.array([row.box for row in recent], np.float32).reshape(-1, 4),
+            scores=np.array([row.score for row in recent], np.float32),
+            vectors=self._store.vectors([row.id for row in recent]),
+            frame_time=np.array([row.frame_time for row in recent], np.float64),
         )
-        self._put(self._with_options(source, path), old, persons=persons)
-        self._added.persons += len(persons)
+
+    def _count(self, source: Source, old: Source | None) -> None:
         if old is None or old.sha256 == source.sha256:
             self._added.new += 1
         else:
@@ -191,7 +280,7 @@ class _Adder:
     def _is_whole(self, source: Source) -> bool:
         """Whether the store has all persons of a source: its own, or those of the file it is a copy of."""
         if source.state != "duplicate":
-            return source.state == "complete"
+            return source.state in _WHOLE
         same = self._by_content.get(source.sha256)
         return same is not None and is_there(same)
 
@@ -206,25 +295,30 @@ class _Adder:
         camera = None if self._options.camera_of is None else self._options.camera_of(path)
         if camera is not None:
             source = dataclasses.replace(source, camera=camera)
-        if source.started_at is None:
+        if self._options.start is not None and (source.kind == "video" or source.started_at is None):
             source = dataclasses.replace(source, started_at=self._options.start)
         return source
 
-    def _put(self, source: Source, *replaced: Source | None, persons: Persons | None = None) -> None:
-        """Writes a source, which takes the place of others."""
-        none = Persons.none(self._store.network.dim)
-        added = self._store.add(source, none if persons is None else persons)
+    def _put(self, source: Source, *replaced: Source | None, persons: Persons | None = None) -> Source:
+        """Writes a source, which takes the place of others, and returns it with its number."""
+        persons = Persons.none(self._store.network.dim) if persons is None else persons
+        added = self._store.add(source, persons)
+        self._added.persons += len(persons)
         for old in replaced:
             if old is not None:
                 self._by_path.pop(old.path, None)
-                if self._by_content.get(old.sha256) == old:
-                    del self._by_content[old.sha256]
+                for known in (self._by_content, self._begun):
+                    if known.get(old.sha256) == old:
+                        del known[old.sha256]
         self._know(added)
+        return added
 
     def _know(self, source: Source) -> None:
         self._by_path[source.path] = source
-        if source.state == "complete":
+        if source.state in _WHOLE:
             self._by_content[source.sha256] = source
+        elif source.kind == "video" and source.read_until is not None:  # and is being read
+            self._begun[source.sha256] = source
 
 
 def is_there(source: Source) -> bool:

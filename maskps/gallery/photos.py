@@ -161,7 +161,7 @@ def _walk(paths: Sequence[Path]) -> Iterator[tuple[Path, str, bool]]:
     """Yields every file, why it cannot be read ("" if it can), and whether the user named it."""
     entered: set[tuple[int, int]] = set()
     for path in paths:
-        with explained_reading(path, what="a photo, or a folder of photos"):
+        with explained_reading(path, what="a photo, a video, or a folder of them"):
             os.stat(path)
         waiting = [(absolute(path), True)]
         while waiting:

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CameraSummary:
-    """The photos of one camera.
+    """The photos and videos of one camera.
 
     Attributes:
-        camera: its name; None for photos whose camera is not known.
-        photos, persons: their numbers.
+        camera: its name; None for files whose camera is not known.
+        photos, videos, persons: their numbers.
         first, last: earliest and latest known time, Unix seconds; None if none is known.
     """
 
     camera: str | None
     photos: int
+    videos: int
     persons: int
     first: float | None
     last: float | None
@@ -39,17 +40,22 @@ class GallerySummary:
     """The numbers of a gallery.
 
     Attributes:
-        persons, photos: their numbers; a content is counted once.
-        duplicates: further files with the content of a photo.
-        gone: photos that are no longer where they were, or have changed.
+        persons, photos, videos: their numbers; a content is counted once.
+        duplicates: further files with the content of another.
+        gone: photos and videos that are no longer where they were, or have changed.
+        cut_off: paths of the videos of which only a part could be read.
+        unfinished: paths of the videos that are being read, or whose reading was stopped.
         cameras: by name; the unknown one last.
     """
 
     network: Network
     persons: int
     photos: int
+    videos: int
     duplicates: int
     gone: int
+    cut_off: tuple[str, ...]
+    unfinished: tuple[str, ...]
     cameras: tuple[CameraSummary, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,28 +64,40 @@ class GallerySummary:
 
 
 def summary_of(store: GalleryStore) -> GallerySummary:
-    """Returns the numbers of a store; looks for each photo on disk."""
+    """Returns the numbers of a store; looks for each file on disk."""
     every = store.sources()
-    photos = [source for source in every if source.state != "duplicate"]
+    files = [source for source in every if source.state != "duplicate"]
     persons = store.count()
-    named = sorted({source.camera for source in photos if source.camera is not None})
-    cameras = [_of_camera(name, photos, len(store.ids(Where(cameras=(name,))))) for name in named]
-    if any(source.camera is None for source in photos):
-        cameras.append(_of_camera(None, photos, persons - sum(one.persons for one in cameras)))
+    named = sorted({source.camera for source in files if source.camera is not None})
+    cameras = [_of_camera(name, files, len(store.ids(Where(cameras=(name,))))) for name in named]
+    if any(source.camera is None for source in files):
+        cameras.append(_of_camera(None, files, persons - sum(one.persons for one in cameras)))
+    photos, videos = _counts(files)
     return GallerySummary(
         network=store.network,
         persons=persons,
-        photos=len(photos),
-        duplicates=len(every) - len(photos),
-        gone=sum(not is_there(source) for source in photos),
+        photos=photos,
+        videos=videos,
+        duplicates=len(every) - len(files),
+        gone=sum(not is_there(source) for source in files),
+        cut_off=tuple(shown_path(source.path) for source in files if source.state == "cut off"),
+        unfinished=tuple(shown_path(source.path) for source in files if source.state == "reading"),
         cameras=tuple(cameras),
     )
 
 
-def _of_camera(camera: str | None, photos: list[Source], persons: int) -> CameraSummary:
-    own = [source for source in photos if source.camera == camera]
-    times = [source.started_at for source in own if source.started_at is not None]
-    return CameraSummary(camera, len(own), persons, min(times, default=None), max(times, default=None))
+def _of_camera(camera: str | None, files: list[Source], persons: int) -> CameraSummary:
+    own = [source for source in files if source.camera == camera]
+    first = [source.started_at for source in own if source.started_at is not None]
+    last = [source.started_at + (source.read_until or 0) for source in own if source.started_at is not None]
+    photos, videos = _counts(own)
+    return CameraSummary(camera, photos, videos, persons, min(first, default=None), max(last, default=None))
+
+
+def _counts(files: list[Source]) -> tuple[int, int]:
+    """Returns the numbers of photos and of videos."""
+    videos = sum(source.kind == "video" for source in files)
+    return len(files) - videos, videos
 
 
 def detections_of(store: GalleryStore) -> Detections:

@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import invoke
+from films import write_film
+from PIL import Image
 from untrained_run import TERMS, write_untrained_run
 
 from maskps.evaluation import read_detections
 from maskps.gallery import Gallery, Where
+from maskps_cli.gallery import DurationType
 from maskps_cli.main import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,7 +61,7 @@ def persons_in(place: Path) -> int:
 
 def test_adding_again_does_nothing_and_says_so(own: Path, made: Path, network: Path) -> None:
     result = run("gallery", "add", own, made / "photos", "--run", network)
-    assert result.exit_code == 0 and "photos: 3 unchanged; 1 other files; 0 persons found" in result.stdout
+    assert result.exit_code == 0 and "files: 3 unchanged; 1 other files; 0 persons found" in result.stdout
     assert f"data terms: {TERMS}" in result.stdout
 
 
@@ -71,6 +74,42 @@ def test_info_counts_by_camera(own: Path, made: Path) -> None:
     assert (found["gone"], found["duplicates"], found["network"]["terms"]) == (0, 0, TERMS)
     text = run("gallery", "info", made / "people.gallery").stdout
     assert "yard" in text and "2024-05-01 12:00:00" in text and f"data terms: {TERMS}" in text
+
+
+def test_a_film_is_added_counted_searched_and_forgotten(
+    own: Path, made: Path, network: Path, tmp_path: Path
+) -> None:
+    picture = np.array(Image.open(made / "photos" / "yard" / "2.jpg"))
+    picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+    film = write_film(tmp_path / "film.mkv", [np.roll(picture, 9 * step, axis=1) for step in range(6)])
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(film.read_bytes()[: film.stat().st_size * 6 // 10])
+    both = ("gallery", "add", own, film, cut, "--run", network)
+    added = run(*both, "--every", "500ms", "--camera", "hall", "--min-score", "0")
+    assert added.exit_code == 0 and "files: 2 new;" in added.stdout, added.output
+    assert f"cut off or damaged: {cut}" in added.stderr and "2 videos do not say when" in added.stderr
+    assert run(*both, "--start", "2024-05-01T12:00", "--quiet").exit_code == 0
+    found = json.loads(run("gallery", "info", own, "--json").stdout)
+    hall = next(camera for camera in found["cameras"] if camera["camera"] == "hall")
+    assert (found["photos"], found["videos"], found["cut_off"]) == (3, 2, [str(cut)])
+    assert hall["persons"] > 0 and hall["last"] == datetime(2024, 5, 1, 12, 0, 2, 500_000).timestamp()
+    info = run("gallery", "info", own).stdout
+    assert "3 photos and 2 videos" in info and f"{cut}: cut off or damaged" in info
+    query = (made / "photos" / "yard" / "2.jpg", "--box", "10,10,60,90", "--run", network)
+    hits = json.loads(run("search", own, *query, "--camera", "hall", "--json").stdout)["hits"]
+    assert {hit["frame_time"] for hit in hits} >= {0.0} and hits[0]["time"][:16] == "2024-05-01 12:00"
+    assert run("search", own, *query, "--camera", "hall").stdout.count(" 0:00:0") == len(hits)
+    before = persons_in(own)
+    for path in (film, cut):
+        assert run("gallery", "forget", own, "--source", path, "--yes").exit_code == 0
+    assert before - persons_in(own) == hall["persons"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1", 1), ("1s", 1), ("0.5", 0.5), ("500ms", 0.5), ("2m", 120), (".5 h", 1800)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert DurationType().convert(text, None, None) == seconds
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_added(
@@ -188,14 +227,15 @@ def test_a_gallery_is_for_its_owner_alone_and_needs_no_connection(
 def test_wrong_usage(own: Path, made: Path, network: Path, tmp_path: Path) -> None:
     photos = made / "photos"
     both = ("--camera", "a", "--camera-from", "b")
-    scores = (("--min-score", "7"), ("--min-score", "nan"))
-    for wrong in (both, ("--camera", ""), ("--camera-from", "("), ("--start", "noon"), *scores):
+    wrong_values = [("--camera", ""), ("--camera-from", "("), ("--start", "noon")]
+    wrong_values += [("--min-score", "7"), ("--min-score", "nan"), ("--every", "0s"), ("--every", "a second")]
+    for wrong in (both, *wrong_values):
         assert run("gallery", "add", own, photos, "--run", network, *wrong).exit_code == 2, wrong
     for rank, size in (("2", "2"), ("one", "2"), ("-1", "2")):
         result = run("gallery", "add", own, photos, "--run", network, RANK=rank, WORLD_SIZE=size)
         assert result.exit_code == 2 and "torchrun" in result.stderr
     alone = run("gallery", "add", own, photos, "--run", network, RANK=None, WORLD_SIZE="3")
-    assert alone.exit_code == 0 and "photos: 3 unchanged" in alone.stdout
+    assert alone.exit_code == 0 and "files: 3 unchanged" in alone.stdout
     assert run("gallery", "add", own, photos).exit_code == 2  # no network
     result = run("gallery", "add", own, photos, tmp_path / "none", "--run", network)
     assert result.exit_code == 1 and "no such file" in result.stderr

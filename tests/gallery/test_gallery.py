@@ -151,7 +151,7 @@ def test_broken_files_are_skipped_and_named_and_lose_nothing(gallery: Gallery, p
     (photos / "phone.heic").write_bytes(b"x")
     added = gallery.add([photos])
     assert {path.name for path, _ in added.skipped} == {"b.png", "empty.jpg", "clip.mp4", "phone.heic"}
-    assert "extra 'video'" in dict((path.name, reason) for path, reason in added.skipped)["clip.mp4"]
+    assert "not a video" in dict((path.name, reason) for path, reason in added.skipped)["clip.mp4"]
     assert gallery.store.count() == 4  # those of b.png as it was
     (photos / "b.png").write_bytes(content)
     assert gallery.add([photos / "b.png"]).unchanged == 1
