@@ -1,6 +1,6 @@
 """How alike a person who stands still is from sample to sample of a film, and another one at the same place.
 
-    python tests/benchmarks/standing_persons.py RUN [--films 6] [--seconds 20]
+    python tests/benchmarks/standing_persons.py RUN [--films 8] [--seconds 20]
 
 Films of synthetic scenes in H.264, with the noise of a sensor. Three people stand: they sway, and move their
 arms. After half of the time, three others stand at the same places in the same poses. The film is sampled
@@ -132,7 +132,7 @@ def rows_and_lost(samples: list[tuple[Persons, np.ndarray]]) -> tuple[list[int],
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--films", type=int, default=6)
+    parser.add_argument("--films", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=20)
     options = parser.parse_args()
     predictor = load_run(options.run).predictor()

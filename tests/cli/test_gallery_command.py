@@ -81,7 +81,7 @@ def test_a_film_is_added_counted_searched_and_forgotten(
 ) -> None:
     picture = np.array(Image.open(made / "photos" / "yard" / "2.jpg"))
     picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-    film = write_film(tmp_path / "film.mkv", [np.roll(picture, 9 * step, axis=1) for step in range(6)])
+    film = write_film(tmp_path / "film.mkv", [np.roll(picture, 9 * step, axis=1) for step in range(10)])
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(film.read_bytes()[: film.stat().st_size * 6 // 10])
     both = ("gallery", "add", own, film, cut, "--run", network)
@@ -92,7 +92,7 @@ def test_a_film_is_added_counted_searched_and_forgotten(
     found = json.loads(run("gallery", "info", own, "--json").stdout)
     hall = next(camera for camera in found["cameras"] if camera["camera"] == "hall")
     assert (found["photos"], found["videos"], found["cut_off"]) == (3, 2, [str(cut)])
-    assert hall["persons"] > 0 and hall["last"] == datetime(2024, 5, 1, 12, 0, 2, 500_000).timestamp()
+    assert hall["persons"] > 0 and hall["last"] == datetime(2024, 5, 1, 12, 0, 4, 500_000).timestamp()
     info = run("gallery", "info", own).stdout
     assert "3 photos and 2 videos" in info and f"{cut}: cut off or damaged" in info
     query = (made / "photos" / "yard" / "2.jpg", "--box", "10,10,60,90", "--run", network)
