@@ -148,7 +148,8 @@ def test_persons_are_found_with_time_frame_and_place(gallery: Gallery, tmp_path:
     assert hits.boxes.tolist() == [[16, 0, 32, SIZE[1]]]
     late = gallery.search(query, (0, 0, 16, 32), where=Where(start=start + 3))
     assert [row.frame_time for row in late.rows] == [4.0]
-    search = Search("g", query, np.zeros((32, 16, 3), np.uint8), gallery.store.network, hits)
+    box = np.array([0, 0, 16, 32], np.float32)
+    search = Search("g", query, np.zeros((32, 16, 3), np.uint8), box, gallery.store.network, hits)
     write_hits(tmp_path / "hits.html", search)
     page = (tmp_path / "hits.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 4 and "0:00:02.00" in page
