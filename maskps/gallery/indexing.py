@@ -60,7 +60,9 @@ class AddOptions:
 
     def __post_init__(self) -> None:
         if not 0.001 <= self.every <= 1e9:
-            raise ConfigError("every", expected="0.001 seconds or more", found=f"{self.every:g}")
+            raise ConfigError(
+                "every", expected="0.001 seconds or more", found=f"{self.every:g}", hint="for example 1.0"
+            )
         if not 0 <= self.min_score <= 1:
             raise ConfigError("min_score", expected="a number from 0 to 1", found=f"{self.min_score:g}")
         if not 0 <= self.part < self.parts:

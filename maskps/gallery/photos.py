@@ -138,7 +138,7 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
     if not (photos or videos or unread):
         raise InputFileError(
             ", ".join(map(str, paths)),
-            expected=f"photos, by the endings {_PHOTO_ENDINGS}",
+            expected=f"photos or videos, by the endings {_PHOTO_ENDINGS} {_VIDEO_ENDINGS}",
             found=f"none, and {others:,} other files",
             hint="check the path; a file that you name is tried whatever its ending",
         )
