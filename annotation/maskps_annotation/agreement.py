@@ -14,7 +14,7 @@ import shapely
 from maskps.errors import AnnotationError
 from maskps.masks.coverage import THRESHOLD, coverage
 from maskps.masks.outlines import Outline
-from maskps_annotation.checks import check_file
+from maskps_annotation.checks import CheckedFile, checked_file
 from maskps_annotation.pack_record import PACKS_NAME, PackSet
 
 NOISE = {1.0: (0.925, 7.8), 2.0: (0.859, 15.2), 4.0: (0.748, 28.7)}
@@ -22,6 +22,7 @@ NOISE = {1.0: (0.925, 7.8), 2.0: (0.859, 15.2), 4.0: (0.748, 28.7)}
 
 Measured on 200 synthetic persons of 40 vertices, with box heights of 70 to 383 pixels."""
 
+_NOTHING = CheckedFile({}, (), {})
 _STEP = 1.0  # pixels between the points of a border where distances are measured
 
 
@@ -52,10 +53,13 @@ class AgreementReport:
     Attributes:
         persons: those whom both annotators drew without an error, by scene and slot.
         alone: annotator -> number of persons that only the other annotator drew without an error.
+        accepted: number of persons whom both left as proposed: the same outline, but not by two hands, so
+            they are not among `persons`.
     """
 
     persons: tuple[PersonAgreement, ...]
     alone: Mapping[str, int]
+    accepted: int = 0
 
     def of(self, annotator: str) -> list[PersonAgreement]:
         """Returns the comparisons in which an annotator takes part."""
@@ -79,6 +83,7 @@ class AgreementReport:
                 for row in self.rows()
             ],
             "persons": [asdict(person) for person in self.persons],
+            "accepted": self.accepted,
             "noise": [
                 {"pixels": pixels, "iou": iou, "changed_cells": cells}
                 for pixels, (iou, cells) in NOISE.items()
@@ -110,27 +115,34 @@ def agreement(packs: PackSet) -> AgreementReport:
             found="none",
             hint="make packs with --double 5%: agreement compares two drawings of one person",
         )
-    drawn: dict[str, dict[str, Mapping[int, Outline]]] = defaultdict(dict)
+    drawn: dict[str, dict[str, CheckedFile]] = defaultdict(dict)
     scenes = {}
     for pack, scene in packs.files:
         if scene.scene in packs.doubled:
             path = pack.folder / scene.file_name
             scenes[scene.scene] = scene
-            drawn[scene.scene][pack.annotator] = check_file(scene, path)[0] if path.is_file() else {}
+            drawn[scene.scene][pack.annotator] = checked_file(scene, path) if path.is_file() else _NOTHING
     persons = []
     alone: dict[str, int] = defaultdict(int)
+    accepted = 0
     for name in sorted(drawn):
         for one, two in combinations(drawn[name], 2):
-            first, second = drawn[name][one], drawn[name][two]
+            both = drawn[name][one], drawn[name][two]
             for slot in scenes[name].slots:
-                if slot.person in first and slot.person in second:
-                    pair = first[slot.person], second[slot.person]
-                    persons.append(
-                        PersonAgreement(name, slot.name, (one, two), *compare_outlines(*pair, slot.box))
-                    )
-                elif slot.person in first or slot.person in second:
-                    alone[two if slot.person in first else one] += 1
-    return AgreementReport(tuple(persons), dict(alone))
+                is_there = [slot.name in file.outlines for file in both]
+                if all(is_there) and all(_is_accepted(file, slot.name) for file in both):
+                    accepted += 1
+                elif all(is_there):
+                    pair = both[0].outlines[slot.name], both[1].outlines[slot.name]
+                    compared = compare_outlines(*pair, slot.box)
+                    persons.append(PersonAgreement(name, slot.name, (one, two), *compared))
+                elif any(is_there):
+                    alone[two if is_there[0] else one] += 1
+    return AgreementReport(tuple(persons), dict(alone), accepted)
+
+
+def _is_accepted(file: CheckedFile, slot: str) -> bool:
+    return slot in file.touches and file.touches[slot].is_accepted
 
 
 def compare_outlines(

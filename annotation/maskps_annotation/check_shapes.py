@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from maskps.boxes import box_iou
-from maskps.errors import AnnotationError, shown_value
+from maskps.errors import shown_value
 from maskps.masks.assignment import MIN_FIT, covered_beside
 from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline, outline_from_shapely
@@ -27,8 +27,6 @@ OVERLAP, FAR_OVERLAP = 0.1, 0.5
 """Share of the smaller of two persons that both have: a warning from the first, an error from the second."""
 BEYOND = 0.5
 """Pixels by which a point may lie outside the image without a finding: LabelMe cuts at the image itself."""
-SAME = 0.01
-"""Pixels by which the border of an unchanged outline may lie elsewhere, on average."""
 _BOX_MOVED = 0.5  # pixels
 
 
@@ -63,17 +61,6 @@ def check_boxes(
         if name not in seen:
             found = "its rectangle was deleted; the record's is used"
             findings.add("box-deleted", "info", name, found)
-
-
-def is_unchanged(slot: Slot, person: DrawnPerson) -> bool:
-    """Whether a person still encloses what was rejected; points added on a line change nothing."""
-    if slot.correction is None or not slot.correction.rejected:
-        return False
-    try:
-        now, before = person.outline().to_shapely(), slot.correction.outline.to_shapely()
-    except (AnnotationError, shapely.errors.GEOSException):  # nothing is left, or the record was edited
-        return False
-    return bool(shapely.symmetric_difference(now, before).area <= SAME * before.length)
 
 
 def check_drawn(

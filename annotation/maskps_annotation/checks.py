@@ -10,10 +10,11 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskps.errors import MaskpsError, shown_value
 from maskps.findings import Finding
@@ -21,19 +22,21 @@ from maskps.io.files import read_bytes
 from maskps.io.images import image_orientation, image_size
 from maskps.masks.labelme_file import LabelMeShape
 from maskps.masks.outlines import Outline
-from maskps_annotation.check_shapes import check_boxes, check_drawn, is_unchanged
+from maskps_annotation.check_shapes import check_boxes, check_drawn
 from maskps_annotation.drawn_persons import FileFindings, add_notes, group_shapes
 from maskps_annotation.pack_files import (
+    CHECKED_FLAG,
     CONFIG_NAME,
-    DONE_FLAG,
     PROBLEM_FLAG,
     SLOT_KEY,
     is_prefilled,
     reason_text,
+    says_done,
 )
 from maskps_annotation.pack_record import PACK_NAME, Pack, PackedScene, PackSet
 from maskps_annotation.reading import ReadFile, read_file, renamed_files
 from maskps_annotation.shape_geometry import polygon_of_shape
+from maskps_annotation.touches import Touches, is_flagged, is_unchanged, touches
 
 _LEAST_COPIED = 4  # points; three may be the same by chance
 
@@ -46,11 +49,15 @@ class CheckedFile:
         outlines: slot -> outline of each person who passes.
         findings: everything about the file.
         digests: checksum of the corners of each polygon -> its slot, to find copies.
+        touches: slot -> what the annotator changed in the proposal, for outlines that began as one.
+        untouched: slots whose proposal nobody has changed or accepted; they have no outline.
     """
 
     outlines: Mapping[str, Outline]
     findings: tuple[Finding, ...]
     digests: Mapping[bytes, str]
+    touches: Mapping[str, Touches] = field(default_factory=dict)
+    untouched: frozenset[str] = frozenset()
 
 
 def check_packs(packs: PackSet, *, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
@@ -82,7 +89,7 @@ def check_files(
     for done, (pack, scene) in enumerate(packs.files, start=1):
         path = files.get((pack.annotator, scene.scene))
         if path is not None and path.is_file():
-            one = _check(scene, path, f"{pack.annotator}/{scene.file_name}")
+            one = checked_file(scene, path, f"{pack.annotator}/{scene.file_name}")
             of_image = list(_check_image(pack, scene))
             if of_image:
                 one = replace(one, outlines={}, findings=(*of_image, *one.findings))
@@ -97,7 +104,7 @@ def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list
 
     The image is not checked.
     """
-    checked = _check(scene, path, f"{path.parent.name}/{path.name}")
+    checked = checked_file(scene, path)
     persons = {slot.name: slot.person for slot in scene.slots}
     return {persons[name]: one for name, one in checked.outlines.items()}, list(checked.findings)
 
@@ -207,8 +214,13 @@ def _check_image(pack: Pack, scene: PackedScene) -> Iterator[Finding]:
         yield Finding("image-differs", "error", where, found, "the image of the pack", hint)
 
 
-def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
-    """Checks one LabelMe file."""
+def checked_file(scene: PackedScene, path: Path, where: str = "") -> CheckedFile:
+    """Returns the result for one LabelMe file. The image is not checked.
+
+    Args:
+        where: names the file in findings; by default folder and file.
+    """
+    where = where or f"{path.parent.name}/{path.name}"
     findings = FileFindings(where)
     try:
         file = read_file(path, where)
@@ -236,20 +248,29 @@ def _check(scene: PackedScene, path: Path, where: str) -> CheckedFile:
         return (name, name) if name in slots else (index, shown_value(shape.label))
 
     persons = group_shapes(drawn, person_of, findings)
-    rejected = {
-        str(person.key)
-        for person in persons
-        if person.key in slots.keys() - findings.blocked and is_unchanged(slots[str(person.key)], person)
+    same = {str(one.key): one for one in persons if one.key in slots and is_unchanged(slots[one.key], one)}
+    same = {name: one for name, one in same.items() if name not in findings.blocked}
+    rejected = {name for name in same if slots[name].correction is not None}
+    untouched = {
+        name
+        for name, one in same.items()
+        if name not in rejected and is_flagged(one) and not file.heading.flags.get(CHECKED_FLAG)
     }
-    persons = [person for person in persons if person.key not in rejected]
+    persons = [person for person in persons if person.key not in rejected | untouched]
     outlines = check_drawn(scene, persons, file.version, findings)
-    names = [(shape, name) for _, shape in drawn if (name := _slot_label(shape)) in slots.keys() - rejected]
+    drawn_names = slots.keys() - rejected - untouched
+    names = [(shape, name) for _, shape in drawn if (name := _slot_label(shape)) in drawn_names]
     begun = {name for _, name in names}
-    _check_complete(scene, file.heading.flags, begun, rejected, findings)
+    _check_complete(scene, file.heading.flags, begun, rejected, untouched, findings)
+    given = {_digest_of(ring) for slot in scene.slots for ring in slot.given.rings}
+    passing = {name: one for name, one in outlines.items() if not {"", name} & findings.blocked}
+    made = {str(one.key): touches(slots[str(one.key)], one) for one in persons if one.key in passing}
     return CheckedFile(
-        {name: one for name, one in outlines.items() if not {"", name} & findings.blocked},
+        passing,
         tuple(findings.found),
-        {digest: name for shape, name in names if (digest := _digest(shape))},
+        {one: name for shape, name in names if (one := _digest(shape)) and one not in given},
+        {name: one for name, one in made.items() if one is not None},
+        frozenset(untouched),
     )
 
 
@@ -309,9 +330,10 @@ def _check_complete(
     flags: Mapping[str, bool],
     begun: Collection[str],
     rejected: Collection[str],
+    untouched: Collection[str],
     findings: FileFindings,
 ) -> None:
-    is_done, is_problem = bool(flags.get(DONE_FLAG)), bool(flags.get(PROBLEM_FLAG))
+    is_done, is_problem = says_done(flags), bool(flags.get(PROBLEM_FLAG))
     if is_problem:
         found, hint = "the annotator ticked 'problem'", "look at the image and talk to the annotator"
         findings.add("problem-marked", "warning", "", found, hint=hint)
@@ -324,6 +346,12 @@ def _check_complete(
             found = f"the rejected outline is unchanged ({'; '.join(reason_text(slot).splitlines())})"
             hint = "correct it or draw it anew; tick 'problem' if it is right"
             findings.add("still-rejected", "error" if is_final else "warning", slot.name, found, hint=hint)
+        elif slot.name in untouched:
+            found = "the proposed outline is unchanged, and nobody has ticked that it is right"
+            hint = f"correct it; if all that are left as proposed are right, tick '{CHECKED_FLAG}'"
+            findings.add(
+                "proposal-untouched", "error" if is_final else "warning", slot.name, found, hint=hint
+            )
         elif slot.name not in begun and slot.name not in findings.blocked:
             found = "no outline of the person in the box at ({:.1f}, {:.1f})".format(*slot.box[:2])
             hint = "draw what is visible of the person; tick 'problem' if nothing is"
@@ -337,4 +365,8 @@ def _digest(shape: LabelMeShape) -> bytes | None:
     points = polygon_of_shape(shape)
     if points is None or len(points) < _LEAST_COPIED or shape.shape_type == "rectangle":
         return None
+    return _digest_of(points)
+
+
+def _digest_of(points: NDArray[np.float64]) -> bytes:
     return hashlib.sha256(np.round(points, 3).tobytes()).digest()

@@ -62,6 +62,9 @@ class CollectReport:
             replaced by one of later packs.
         conflicts: persons with more than one drawing; one is used, all are in the store. Persons in packs of
             corrections do not count.
+        proposals: persons in the packs with a proposed outline.
+        accepted, corrected: persons in the packs whose outline in use is a proposal, as it was or corrected.
+        vertices: those moved, added or deleted in the corrected ones.
         present, missing: outlines of the whole subset afterwards.
         findings: of the checks, and one for each conflict.
     """
@@ -74,12 +77,22 @@ class CollectReport:
     changed: int
     kept: int
     conflicts: int
+    proposals: int
+    accepted: int
+    corrected: int
+    vertices: int
     present: int
     missing: int
     findings: tuple[Finding, ...]
 
     def rows(self) -> list[tuple[str, int]]:
         """Returns the counts, each with a human-readable name."""
+        proposals = [
+            ("persons with a proposed outline", self.proposals),
+            ("proposals accepted", self.accepted),
+            ("proposals corrected", self.corrected),
+            ("vertices changed in them", self.vertices),
+        ]
         return [
             ("files in the store", self.files),
             ("new or changed files", self.stored),
@@ -89,6 +102,7 @@ class CollectReport:
             ("outlines changed", self.changed),
             ("outlines kept: the drawing does not pass, or was replaced", self.kept),
             ("persons drawn by several", self.conflicts),
+            *(proposals if self.proposals else ()),
             ("outlines in the subset", self.present),
             ("outlines still missing", self.missing),
         ]
@@ -141,6 +155,14 @@ def collect_packs(
         findings += one.findings
     findings += _changed_sources(packs, dataset)
     wanted = set(rows.values())
+    proposed = {
+        rows[pack.annotator, scene.scene, slot.name]
+        for pack, scene in packs.files
+        for slot in scene.slots
+        if slot.proposal is not None
+    }
+    used = [touches for row in wanted & record.keys() if (touches := record[row].used.proposal) is not None]
+    corrected = [touches for touches in used if not touches.is_accepted]
     return CollectReport(
         files=len(shas),
         stored=stored,
@@ -152,6 +174,10 @@ def collect_packs(
         ),
         kept=len((wanted & before.keys()) - outlines.keys()),
         conflicts=len(conflicts),
+        proposals=len(proposed),
+        accepted=len(used) - len(corrected),
+        corrected=len(corrected),
+        vertices=sum(touches.vertices for touches in corrected),
         present=len(merged),
         missing=int((subset.masks.states != MaskState.NOT_APPLICABLE).sum()) - len(merged),
         findings=(*findings, *conflicts),
@@ -232,7 +258,8 @@ def _candidates(
     for pack, scene in packs.files:
         file = (pack.annotator, scene.scene)
         for slot, outline in checked[file].outlines.items() if file in checked else ():
-            drawing = Drawing(pack.annotator, scene.file_name, shas[file], distribution, outline_key(outline))
+            key, touches = outline_key(outline), checked[file].touches.get(slot)
+            drawing = Drawing(pack.annotator, scene.file_name, shas[file], distribution, key, touches)
             candidates[rows[*file, slot]][drawing] = outline
     return candidates
 

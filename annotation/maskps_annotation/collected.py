@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from maskps.errors import InputFileError
 from maskps.io.files import read_record
 from maskps.structures import SceneTable
+from maskps_annotation.touches import Touches
 
 COLLECTED_NAME = "collected.json"
 FORMAT = "maskps-collected"
@@ -29,6 +31,7 @@ class Drawing:
         sha256: of the file; the store has it under this name.
         packs: checksum of the distribution (packs.json) it belongs to.
         outline: its `outline_key`; "" in records written before the key was kept.
+        proposal: what the annotator changed in a proposed outline; None if the drawing did not begin as one.
     """
 
     annotator: str
@@ -36,6 +39,7 @@ class Drawing:
     sha256: str
     packs: str
     outline: str = ""
+    proposal: Touches | None = None
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -120,7 +124,8 @@ def write_collected(path: Path, record: Mapping[int, CollectedPerson], train: Sc
     for row, person in sorted(record.items()):
         scene = int(scene_of_person[row])
         place = {"row": row, "scene": str(train.names[scene]), "box_index": row - int(train.offsets[scene])}
-        persons.append(json.dumps(place | asdict(person), ensure_ascii=False))
+        content = {"used": _content(person.used), "others": [_content(other) for other in person.others]}
+        persons.append(json.dumps(place | content, ensure_ascii=False))
     head = f'{{"format": "{FORMAT}", "version": {VERSION}, "persons": [\n'
     path.write_text(head + ",\n".join(persons) + "\n]}\n", encoding="utf-8")
 
@@ -138,9 +143,20 @@ def read_collected(path: Path) -> dict[int, CollectedPerson]:
     try:
         return {
             int(person["row"]): CollectedPerson(
-                Drawing(**person["used"]), tuple(Drawing(**other) for other in person["others"])
+                _drawing(person["used"]), tuple(_drawing(other) for other in person["others"])
             )
             for person in content["persons"]
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputFileError(path, expected=what, found=repr(error)[:90], hint=_EDITED) from error
+
+
+def _content(drawing: Drawing) -> dict[str, Any]:
+    """Returns the attributes by name; "proposal" only if there was one."""
+    return {name: value for name, value in asdict(drawing).items() if value is not None}
+
+
+def _drawing(content: dict[str, Any]) -> Drawing:
+    if "proposal" in content:
+        content = content | {"proposal": Touches(**content["proposal"])}
+    return Drawing(**content)

@@ -7,8 +7,6 @@ decision is left out, with a finding. Every image goes to one annotator, even if
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,7 +69,6 @@ def write_corrections(
         dataset,
         shares,
         corrections=corrections,
-        tag=_tag(corrections, dataset),
         seed=seed,
         force=force,
         progress=progress,
@@ -180,13 +177,3 @@ def _back_to_annotators(
         )
     check_annotators(sorted(shares))
     return dict(sorted(shares.items()))
-
-
-def _tag(corrections: Mapping[int, Mapping[int, Correction]], dataset: PersonSearchDataset) -> str:
-    """Returns the end of file names in these packs, such as "-c3f2a"."""
-    content = [
-        [str(dataset.train.names[row]), person, one.reasons, one.rejected]
-        for row in sorted(corrections)
-        for person, one in sorted(corrections[row].items())
-    ]
-    return "-c" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:4]

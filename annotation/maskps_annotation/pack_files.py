@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from maskps.masks.labelme_file import HOLE_FLAG, LabelMeFile, LabelMeShape
 from maskps.masks.outlines import ring_area
-from maskps_annotation.pack_record import PackedScene, Slot
+from maskps_annotation.pack_record import PackedScene, Slot, slot_content
 
 CONFIG_NAME = "labelmerc.yaml"
 DONE_FLAG = "done"
 """Flag of an image whose persons are all drawn. LabelMe saves the file as soon as it is ticked."""
 PROBLEM_FLAG = "problem"
 """Flag of an image that the annotator cannot finish."""
+CHECKED_FLAG = "proposals-checked"
+"""Flag of an image that is done: somebody looked at every proposal, and those left unchanged are right."""
+PROPOSED_FLAG = "proposed"
+"""Flag of a shape that was proposed; without the flag, somebody has accepted it."""
 ACCESSORY_FLAG = "accessory"
 """Flag of a shape that belongs to its person but may stand out of the box: a bag, a pram."""
 UNSURE_FLAG = "unsure"
@@ -24,13 +28,13 @@ IMAGE_FLAGS = (DONE_FLAG, PROBLEM_FLAG)
 SHAPE_FLAGS = (HOLE_FLAG, ACCESSORY_FLAG, UNSURE_FLAG)
 
 SLOT_KEY = "maskps_slot"
-"""Private key of a pre-filled rectangle: {"name", "person", "identity", "box"} of its slot."""
+"""Private key of a pre-filled rectangle: `slot_content` of its slot."""
 
 FILE_KEY = "maskps"
 """Private key of a LabelMe file of a pack: {"scene", "sha256", "fingerprint"}."""
 
 
-def labelme_config(slots: int) -> str:
+def labelme_config(slots: int, *, proposals: bool = False) -> str:
     """Returns LabelMe's configuration for scenes of up to `slots` persons, as YAML.
 
     It holds only keys that LabelMe 6 and 7 both know, and is given with --config, so that the annotator's own
@@ -44,8 +48,8 @@ def labelme_config(slots: int) -> str:
         "labels": [f"p{number}" for number in range(1, slots + 1)],
         "sort_labels": False,  # p10 would stand before p2
         "validate_label": "exact",
-        "flags": list(IMAGE_FLAGS),
-        "label_flags": {"p[0-9]+$": list(SHAPE_FLAGS)},
+        "flags": list(_image_flags(proposals)),
+        "label_flags": {"p[0-9]+$": [*SHAPE_FLAGS, *([PROPOSED_FLAG] if proposals else [])]},
     }
     # JSON is YAML: no quoting of our own.
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items())
@@ -54,15 +58,17 @@ def labelme_config(slots: int) -> str:
 def prefilled(scene: PackedScene, fingerprint: str) -> LabelMeFile:
     """Returns the LabelMe file that an annotator starts from: a rectangle per person, nothing drawn.
 
-    For a person to correct, the rectangle's description holds the reasons, and the rejected outline is drawn.
+    A proposed outline is drawn, with a flag. For a person to correct, the rectangle's description holds the
+    reasons, and the rejected outline is drawn.
     """
+    proposals = any(slot.proposal is not None for slot in scene.slots)
     rectangles = [_rectangle(slot, scene.size) for slot in scene.slots]
     return LabelMeFile(
         image_path=scene.image,
         width=scene.size[0],
         height=scene.size[1],
-        shapes=(*rectangles, *(shape for slot in scene.slots for shape in _rejected_shapes(slot))),
-        flags=dict.fromkeys(IMAGE_FLAGS, False),
+        shapes=(*rectangles, *(shape for slot in scene.slots for shape in _given_shapes(slot))),
+        flags=dict.fromkeys(_image_flags(proposals), False),
         extra={FILE_KEY: {"scene": scene.scene, "sha256": scene.sha256, "fingerprint": fingerprint}},
     )
 
@@ -87,20 +93,30 @@ def is_untouched(file: LabelMeFile, scene: PackedScene) -> bool:
     )
 
 
-def _rejected_shapes(slot: Slot) -> Iterator[LabelMeShape]:
-    """Yields the rejected outline of a slot as polygons to mend: one per part and one per hole."""
-    rings = slot.correction.outline.rings if slot.correction is not None else ()
+def says_done(flags: Mapping[str, bool]) -> bool:
+    """Whether an annotator ticked an image as done, with or without a word about the proposals."""
+    return bool(flags.get(DONE_FLAG) or flags.get(CHECKED_FLAG))
+
+
+def _image_flags(proposals: bool) -> tuple[str, ...]:
+    return (*IMAGE_FLAGS, CHECKED_FLAG) if proposals else IMAGE_FLAGS
+
+
+def _given_shapes(slot: Slot) -> Iterator[LabelMeShape]:
+    """Yields the rejected or proposed outline of a slot as polygons to mend: one per part and per hole."""
+    rings = slot.given.rings
     group = 1 if sum(ring_area(ring) > 0 for ring in rings) > 1 else None
     for ring in rings:
         flags = {HOLE_FLAG: True} if ring_area(ring) < 0 else {}
+        if slot.proposal is not None:
+            flags[PROPOSED_FLAG] = True
         yield LabelMeShape(slot.name, ring, "polygon", group, flags)
 
 
 def _rectangle(slot: Slot, size: tuple[int, int]) -> LabelMeShape:
-    place = {"name": slot.name, "person": slot.person, "identity": slot.identity, "box": list(slot.box)}
     reasons = {"description": reason_text(slot)} if slot.correction is not None else {}
     locked = {"locked": True}  # LabelMe after 7.1 does not let it be moved then
-    extra = {**reasons, **locked, SLOT_KEY: place}
+    extra = {**reasons, **locked, SLOT_KEY: slot_content(slot)}
     return LabelMeShape(slot.name, slot.corners(size), "rectangle", extra=extra)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from maskps.errors import AnnotationError, ConfigError, InputFileError, shown_value
 from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
+from maskps.masks.proposals import ProposedOutline
 from maskps.structures import PersonSearchDataset
 
 PACKS_NAME = "packs.json"
@@ -28,32 +29,70 @@ _LONGEST = 250  # bytes of a file name that still fits with another ending
 _ANNOTATOR = re.compile(r"[^\W_][\w.-]{0,63}")
 
 
+Rings = tuple[tuple[tuple[float, float], ...], ...]
+"""The rings of an outline, as in `Outline`, each as x, y of its points."""
+
+
 @dataclass(frozen=True)
 class Correction:
     """Why a person must be drawn again.
 
     Attributes:
         reasons: what reviewers wrote, one line each, e.g. "rita: bag missing"; may be empty.
-        rejected: the rings of the rejected outline, as in `Outline`, each as x, y of its points, cut at the
-            image; empty if there is no outline.
+        rejected: the rejected outline, cut at the image; empty if there is no outline.
     """
 
     reasons: tuple[str, ...]
-    rejected: tuple[tuple[tuple[float, float], ...], ...] = ()
+    rejected: Rings = ()
 
     @classmethod
     def of(cls, reasons: Sequence[str], outline: Outline) -> Correction:
         """Returns the correction of an outline."""
-        return cls(tuple(reasons), tuple(tuple((x, y) for x, y in ring.tolist()) for ring in outline.rings))
+        return cls(tuple(reasons), _rings_of(outline))
 
     @property
     def outline(self) -> Outline:
         """The rejected outline, empty if the person has none."""
-        return Outline(tuple(np.array(ring, dtype=np.float64) for ring in self.rejected))
+        return _outline_of(self.rejected)
 
     def clipped(self, size: tuple[int, int]) -> Correction:
         """Returns the correction with its outline cut at an image of (width, height) pixels."""
         return Correction.of(self.reasons, self.outline.clipped((0, 0, *size)))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An outline to start from, which no annotator has drawn.
+
+    Attributes:
+        by: what proposed it, e.g. "run small-3, weights 0123456789ab".
+        sureness: from 0 to 1.
+        rings: the outline, cut at the image; not empty.
+    """
+
+    by: str
+    sureness: float
+    rings: Rings
+
+    @classmethod
+    def of(cls, proposed: ProposedOutline, size: tuple[int, int]) -> Proposal | None:
+        """Returns what is proposed inside an image of (width, height) pixels; None if nothing is."""
+        outline = proposed.outline.clipped((0, 0, *size))
+        rings = _rings_of(outline)
+        return cls(proposed.by, round(float(proposed.sureness), 4), rings) if rings else None
+
+    @property
+    def outline(self) -> Outline:
+        """The proposed outline."""
+        return _outline_of(self.rings)
+
+
+def _rings_of(outline: Outline) -> Rings:
+    return tuple(tuple((x, y) for x, y in ring.tolist()) for ring in outline.rings)
+
+
+def _outline_of(rings: Rings) -> Outline:
+    return Outline(tuple(np.array(ring, dtype=np.float64) for ring in rings))
 
 
 @dataclass(frozen=True)
@@ -66,6 +105,7 @@ class Slot:
         identity: the data set's own, e.g. "p3219"; annotators need not know it.
         box: xyxy, pixels of the scene.
         correction: why the person is drawn again; None for the first time.
+        proposal: an outline to start from; None without one.
     """
 
     name: str
@@ -73,6 +113,13 @@ class Slot:
     identity: str
     box: tuple[float, float, float, float]
     correction: Correction | None = None
+    proposal: Proposal | None = None
+
+    @property
+    def given(self) -> Outline:
+        """The outline that the pack already holds, to be mended: rejected or proposed; empty without one."""
+        start = self.correction or self.proposal
+        return Outline(()) if start is None else start.outline
 
     def corners(self, size: tuple[int, int]) -> np.ndarray:
         """Returns the (2, 2) float64 corners of the pre-filled rectangle: the box, cut at the image."""
@@ -115,6 +162,11 @@ class Pack:
     def persons(self) -> int:
         """Number of persons to draw."""
         return sum(len(scene.slots) for scene in self.scenes)
+
+    @property
+    def proposals(self) -> int:
+        """Number of persons with a proposed outline."""
+        return sum(slot.proposal is not None for scene in self.scenes for slot in scene.slots)
 
 
 @dataclass(frozen=True)
@@ -271,23 +323,36 @@ def _scenes_content(scenes: Iterable[PackedScene]) -> list[dict[str, Any]]:
             "image": scene.image,
             "sha256": scene.sha256,
             "size": list(scene.size),
-            "slots": [_slot_content(slot) for slot in scene.slots],
+            "slots": [_full_slot_content(slot) for slot in scene.slots],
         }
         for scene in scenes
     ]
 
 
-def _slot_content(slot: Slot) -> dict[str, Any]:
+def slot_content(slot: Slot) -> dict[str, Any]:
+    """Returns what identifies a person, and who proposed which outline; without a correction."""
     content: dict[str, Any] = {
         "name": slot.name,
         "person": slot.person,
         "identity": slot.identity,
         "box": list(slot.box),
     }
-    if slot.correction is not None:
-        rings = [[value for point in ring for value in point] for ring in slot.correction.rejected]
-        content["correction"] = {"reasons": list(slot.correction.reasons), "rejected": rings}
+    if slot.proposal is not None:
+        one = slot.proposal
+        content["proposal"] = {"by": one.by, "sureness": one.sureness, "rings": _flat(one.rings)}
     return content
+
+
+def _full_slot_content(slot: Slot) -> dict[str, Any]:
+    if slot.correction is None:
+        return slot_content(slot)
+    correction = {"reasons": list(slot.correction.reasons), "rejected": _flat(slot.correction.rejected)}
+    return slot_content(slot) | {"correction": correction}
+
+
+def _flat(rings: Rings) -> list[list[float]]:
+    """Returns each ring as x0, y0, x1, y1, ..."""
+    return [[value for point in ring for value in point] for ring in rings]
 
 
 def _read_scenes(content: dict[str, Any], path: Path) -> dict[str, PackedScene]:
@@ -312,7 +377,7 @@ def _read_scene(content: Any, path: Path, index: int) -> PackedScene:
     size = _numbers(content.get("size"), 2, path, f"{where}: 'size'")
     if not all(side == int(side) and side > 0 for side in size):
         _refuse(path, f"{where}: 'size' in whole pixels", size)
-    slots = tuple(_read_slot(slot, path, where) for slot in _field(content, "slots", list, path))
+    slots = tuple(read_slot(slot, path, where) for slot in _field(content, "slots", list, path))
     if [slot.name for slot in slots] != [f"p{number}" for number in range(1, len(slots) + 1)]:
         _refuse(path, f"{where}: slots p1, p2, ...", [slot.name for slot in slots])
     if len({slot.person for slot in slots}) != len(slots):
@@ -325,7 +390,15 @@ def _read_scene(content: Any, path: Path, index: int) -> PackedScene:
     )
 
 
-def _read_slot(content: Any, path: Path, where: str) -> Slot:
+def read_slot(content: Any, path: Path, where: str) -> Slot:
+    """Returns a slot from its content.
+
+    Args:
+        where: names the scene in messages about the file.
+
+    Raises:
+        InputFileError: it was edited.
+    """
     if not isinstance(content, dict):
         _refuse(path, f"{where}: slots as objects", content)
     person = _field(content, "person", int, path)
@@ -334,21 +407,35 @@ def _read_slot(content: Any, path: Path, where: str) -> Slot:
     x0, y0, x1, y1 = _numbers(content.get("box"), 4, path, f"{where}: 'box'")
     name, identity = _field(content, "name", str, path), _field(content, "identity", str, path)
     correction = _read_correction(content["correction"], path, where) if "correction" in content else None
-    return Slot(name, person, identity, (x0, y0, x1, y1), correction)
+    proposal = _read_proposal(content["proposal"], path, where) if "proposal" in content else None
+    return Slot(name, person, identity, (x0, y0, x1, y1), correction, proposal)
 
 
 def _read_correction(content: Any, path: Path, where: str) -> Correction:
     if not isinstance(content, dict):
         _refuse(path, f"{where}: 'correction' as an object", content)
-    reasons, rings = _field(content, "reasons", list, path), _field(content, "rejected", list, path)
+    reasons = _field(content, "reasons", list, path)
     if not all(isinstance(reason, str) for reason in reasons):
         _refuse(path, f"{where}: 'reasons' as texts", reasons)
+    return Correction(tuple(reasons), _read_rings(content, "rejected", path, where))
+
+
+def _read_proposal(content: Any, path: Path, where: str) -> Proposal:
+    if not isinstance(content, dict):
+        _refuse(path, f"{where}: 'proposal' as an object", content)
+    (sureness,) = _numbers([content.get("sureness")], 1, path, f"{where}: 'sureness'")
+    rings = _read_rings(content, "rings", path, where)
+    if not rings:
+        _refuse(path, f"{where}: a proposal with an outline", rings)
+    return Proposal(_field(content, "by", str, path), sureness, rings)
+
+
+def _read_rings(content: Mapping[str, Any], name: str, path: Path, where: str) -> Rings:
+    rings = _field(content, name, list, path)
     if not all(isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0 for ring in rings):
-        _refuse(path, f"{where}: 'rejected' as lists of x, y", rings)
-    values = [_numbers(ring, len(ring), path, f"{where}: 'rejected'") for ring in rings]
-    return Correction(
-        tuple(reasons), tuple(tuple(zip(ring[::2], ring[1::2], strict=True)) for ring in values)
-    )
+        _refuse(path, f"{where}: {name!r} as lists of x, y", rings)
+    values = [_numbers(ring, len(ring), path, f"{where}: {name!r}") for ring in rings]
+    return tuple(tuple(zip(ring[::2], ring[1::2], strict=True)) for ring in values)
 
 
 def _numbers(value: Any, count: int, path: Path, what: str) -> list[float]:

@@ -10,10 +10,13 @@
 
 Labels are slots, p1 to pN from left to right: nobody types identities. Packs of corrections (`corrections`)
 hold only the persons whose outline was rejected; the first section of their rules.html names the reasons.
+With a proposer, files hold an outline of each person to start from.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +27,9 @@ from maskps.datasets.boxes_inside import check_boxes_inside
 from maskps.errors import AnnotationError, MaskpsError, OutputExistsError
 from maskps.io.files import check_output, write_json
 from maskps.io.folders import folder_written_atomically
+from maskps.io.images import read_image
 from maskps.masks.labelme_file import read_labelme, write_labelme
+from maskps.masks.proposals import ProposedOutline, Proposer
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_record
 from maskps_annotation.pack_files import CONFIG_NAME, is_untouched, labelme_config, prefilled
@@ -36,13 +41,14 @@ from maskps_annotation.pack_record import (
     Pack,
     PackedScene,
     PackSet,
+    Proposal,
     Slot,
     check_annotators,
     pack_content,
     packs_content,
     read_packs,
 )
-from maskps_annotation.rules_page import RULES_NAME, correction_section, rules_page
+from maskps_annotation.rules_page import RULES_NAME, correction_section, proposal_section, rules_page
 from maskps_annotation.sharding import share_scenes
 
 
@@ -52,6 +58,7 @@ def write_packs(
     out: Path,
     *,
     annotators: Sequence[str],
+    proposer: Proposer | None = None,
     double: float = 0.0,
     seed: int = 0,
     force: bool = False,
@@ -64,6 +71,7 @@ def write_packs(
     Args:
         subset_dir: folder of the subset; only its list of images is read.
         annotators: a name for each, which becomes the name of the folder.
+        proposer: proposes an outline of each person to start from.
         double: share of the images, 0 to 1, that two annotators get without knowing it.
         force: replace the packs at `out`, unless somebody has drawn in them.
         progress: called with (images written, images to write).
@@ -86,6 +94,7 @@ def write_packs(
         out,
         dataset,
         {name: rows[share].tolist() for name, share in zip(annotators, shares.scenes, strict=True)},
+        proposer=proposer,
         doubled=train.names[rows[shares.doubled]].tolist(),
         seed=seed,
         force=force,
@@ -99,7 +108,7 @@ def write_shares(
     shares: Mapping[str, Sequence[int]],
     *,
     corrections: Mapping[int, Mapping[int, Correction]] | None = None,
-    tag: str = "",
+    proposer: Proposer | None = None,
     doubled: Iterable[str] = (),
     seed: int = 0,
     force: bool = False,
@@ -110,8 +119,9 @@ def write_shares(
     Args:
         shares: annotator -> rows of the scenes in the training table.
         corrections: scene row -> index of the box in the scene -> why the person is drawn again. Only these
-            persons are packed; by default all labeled persons of the scenes are.
-        tag: at the end of the stem of every image, so that files of two rounds have different names.
+            persons are packed; by default all labeled persons of the scenes are. Their image files get a tag,
+            so that files of two rounds have different names.
+        proposer: proposes an outline of each person to start from; the same for two annotators of a scene.
         doubled: names of the scenes that two annotators have.
         seed: of the shares, for the record.
         force, progress, and errors: as for `write_packs`.
@@ -122,7 +132,9 @@ def write_shares(
     persons = np.flatnonzero(np.isin(train.scene_of_person, rows) & train.is_labeled)
     check_boxes_inside(dataset, train.names[train.scene_of_person[persons]], train.boxes[persons])
     names = [str(name) for name in train.names[rows]]
+    tag = "" if corrections is None else _tag(corrections, dataset)
     images = dict(zip(rows, pack_image_names(names, tag=tag), strict=True))
+    proposals: dict[int, Mapping[int, ProposedOutline]] = {}
     packs = []
     done, to_do = 0, sum(map(len, shares.values()))
     with folder_written_atomically(out, record=PACKS_NAME, force=force) as folder:
@@ -130,18 +142,17 @@ def write_shares(
             (folder / annotator).mkdir()
             scenes = []
             for row in share:
-                wanted = None if corrections is None else corrections[row]
-                packed = _write_scene(folder / annotator, train[row], images[row], dataset, wanted)
-                scenes.append(packed)
+                if proposer is not None and row not in proposals:
+                    image = read_image(dataset.image_path(str(train.names[row])))
+                    proposals[row] = proposer.propose(train[row], image)
+                rejected = None if corrections is None else corrections[row]
+                target = folder / annotator / images[row]
+                scenes.append(_write_scene(target, train[row], dataset, rejected, proposals.get(row, {})))
                 done += 1
                 if progress is not None:
                     progress(done, to_do)
             pack = Pack(annotator, out / annotator, tuple(scenes))
-            write_json(folder / annotator / PACK_NAME, pack_content(pack, dataset.fingerprint))
-            most = max(len(scene.slots) for scene in scenes)
-            (folder / annotator / CONFIG_NAME).write_text(labelme_config(most), encoding="utf-8")
-            page = rules_page(correction_section(pack, folder / annotator))
-            (folder / annotator / RULES_NAME).write_text(page, encoding="utf-8")
+            _write_beside(folder / annotator, pack, dataset.fingerprint)
             packs.append(pack)
         packed_set = PackSet(dataset.fingerprint, seed, tuple(packs), frozenset(doubled))
         write_json(folder / PACKS_NAME, packs_content(packed_set))
@@ -158,16 +169,31 @@ def check_free(out: Path, *, force: bool) -> None:
     _check_nobody_drew(out)
 
 
+def _write_beside(folder: Path, pack: Pack, fingerprint: str) -> None:
+    """Writes what a pack holds beside its images and their files."""
+    write_json(folder / PACK_NAME, pack_content(pack, fingerprint))
+    most = max(len(scene.slots) for scene in pack.scenes)
+    config = labelme_config(most, proposals=pack.proposals > 0)
+    (folder / CONFIG_NAME).write_text(config, encoding="utf-8")
+    first = proposal_section() if pack.proposals else correction_section(pack, folder)
+    (folder / RULES_NAME).write_text(rules_page(first), encoding="utf-8")
+
+
 def _write_scene(
-    folder: Path,
+    target: Path,
     scene: Scene,
-    image: str,
     dataset: PersonSearchDataset,
     corrections: Mapping[int, Correction] | None,
+    proposals: Mapping[int, ProposedOutline],
 ) -> PackedScene:
-    """Puts one image and its pre-filled file into a pack."""
+    """Puts one image and its pre-filled file into a pack.
+
+    Args:
+        target: where the image is written.
+        corrections, proposals: by index of the box in the scene; without corrections, everybody is packed.
+    """
     source = dataset.image_path(scene.name)
-    sha256, size = pack_image(source, folder / image)
+    sha256, size = pack_image(source, target)
     if scene.size not in (None, size):
         raise AnnotationError(
             source,
@@ -178,8 +204,14 @@ def _write_scene(
     slots = _slots(scene, dataset)
     if corrections is not None:
         slots = _slots_to_correct(slots, {person: one.clipped(size) for person, one in corrections.items()})
-    packed = PackedScene(scene.name, image, sha256, size, slots)
-    write_labelme(folder / packed.file_name, prefilled(packed, dataset.fingerprint))
+    slots = tuple(
+        replace(slot, proposal=Proposal.of(proposals[slot.person], size))
+        if slot.person in proposals
+        else slot
+        for slot in slots
+    )
+    packed = PackedScene(scene.name, target.name, sha256, size, slots)
+    write_labelme(target.with_name(packed.file_name), prefilled(packed, dataset.fingerprint))
     return packed
 
 
@@ -202,6 +234,16 @@ def _slots_to_correct(slots: Sequence[Slot], corrections: Mapping[int, Correctio
         replace(slot, name=f"p{number}", correction=corrections[slot.person])
         for number, slot in enumerate(rejected, start=1)
     )
+
+
+def _tag(corrections: Mapping[int, Mapping[int, Correction]], dataset: PersonSearchDataset) -> str:
+    """Returns the end of file names in these packs, such as "-c3f2a"."""
+    content = [
+        [str(dataset.train.names[row]), person, one.reasons, one.rejected]
+        for row in sorted(corrections)
+        for person, one in sorted(corrections[row].items())
+    ]
+    return "-c" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:4]
 
 
 def _check_nobody_drew(out: Path) -> None:

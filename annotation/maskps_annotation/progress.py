@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from maskps.errors import MaskpsError
-from maskps.findings import Finding
 from maskps.masks.labelme_file import read_labelme
-from maskps.masks.outlines import Outline
-from maskps_annotation.pack_files import DONE_FLAG, PROBLEM_FLAG, is_untouched
+from maskps_annotation.checks import CheckedFile
+from maskps_annotation.pack_files import PROBLEM_FLAG, is_untouched, says_done
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet
 
 PAUSE = 30 * 60.0
@@ -21,7 +20,7 @@ PAUSE = 30 * 60.0
 HASTE = 1.0
 """Seconds per person below which file times come from copying, not from drawing."""
 
-Check = Callable[[PackedScene, Path], tuple[dict[int, Outline], list[Finding]]]
+Check = Callable[[PackedScene, Path], CheckedFile]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class Progress:
             it has no error.
         persons, persons_done: the persons in these images.
         drawn: persons with a usable outline, in all images.
+        proposals: persons with a proposed outline.
+        untouched: those of them whose proposal nobody has changed or accepted.
         problems: scenes whose flag "problem" is ticked.
         errors: scenes whose flag "done" is ticked and that are not done.
         rate: persons per hour of work; None if too few images are finished, or file times come from copying.
@@ -46,6 +47,8 @@ class Progress:
     persons: int
     persons_done: int
     drawn: int
+    proposals: int
+    untouched: int
     problems: tuple[str, ...]
     errors: tuple[str, ...]
     rate: float | None
@@ -55,6 +58,7 @@ class Progress:
 @dataclass(frozen=True)
 class _State:
     drawn: int = 0
+    untouched: int = 0
     is_done: bool = False
     says_done: bool = False
     is_problem: bool = False
@@ -66,7 +70,7 @@ def packs_progress(
     """Returns how far each annotator is, in the order of the packs.
 
     Args:
-        check: returns the usable outlines of a file and its findings, as `checks.check_file` does.
+        check: as `checks.checked_file`.
         progress: called with (files read, files to read).
     """
     result = []
@@ -94,6 +98,8 @@ def total_progress(parts: Sequence[Progress]) -> Progress:
         persons=sum(part.persons for part in parts),
         persons_done=sum(part.persons_done for part in parts),
         drawn=sum(part.drawn for part in parts),
+        proposals=sum(part.proposals for part in parts),
+        untouched=sum(part.untouched for part in parts),
         problems=tuple(name for part in parts for name in part.problems),
         errors=tuple(name for part in parts for name in part.errors),
         rate=sum(rates) if rates else None,
@@ -124,15 +130,16 @@ def _state(scene: PackedScene, path: Path, check: Check) -> _State:
     except MaskpsError:
         return _State()  # missing, or being written right now; `check` reports it
     if is_untouched(file, scene):
-        return _State()
-    outlines, findings = check(scene, path)
-    says_done = file.flags.get(DONE_FLAG, False)
-    is_whole = all(slot.person in outlines for slot in scene.slots)
-    is_right = not any(finding.level == "error" for finding in findings)
+        return _State(untouched=sum(slot.proposal is not None for slot in scene.slots))
+    checked = check(scene, path)
+    is_ticked = says_done(file.flags)
+    is_whole = all(slot.name in checked.outlines for slot in scene.slots)
+    is_right = not any(finding.level == "error" for finding in checked.findings)
     return _State(
-        drawn=sum(slot.person in outlines for slot in scene.slots),
-        is_done=says_done and is_whole and is_right,
-        says_done=says_done,
+        drawn=len(checked.outlines),
+        untouched=len(checked.untouched),
+        is_done=is_ticked and is_whole and is_right,
+        says_done=is_ticked,
         is_problem=file.flags.get(PROBLEM_FLAG, False),
     )
 
@@ -150,6 +157,8 @@ def _progress(pack: Pack, states: Sequence[_State]) -> Progress:
         persons=pack.persons,
         persons_done=persons_done,
         drawn=sum(state.drawn for state in states),
+        proposals=pack.proposals,
+        untouched=sum(state.untouched for state in states),
         problems=_named(pack, [state.is_problem for state in states]),
         errors=_named(pack, [state.says_done and not state.is_done for state in states]),
         rate=rate,

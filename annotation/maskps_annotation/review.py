@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from importlib.resources import files
 from itertools import groupby
@@ -171,6 +171,7 @@ def _record(
         "outline": outline_key(one.outline),
         "by": one.drawn_by,
         "annotators": one.annotators,
+        **({} if one.proposal is None else {"proposal": asdict(one.proposal)}),
         "size": frame.size,
         "box": np.round(frame.place(box.reshape(2, 2)).reshape(4), 1).tolist(),
         "path": "" if one.outline is None else frame.path(one.outline),

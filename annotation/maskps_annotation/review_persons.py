@@ -29,9 +29,10 @@ from maskps_annotation.collected import (
 )
 from maskps_annotation.decisions import outline_key
 from maskps_annotation.pack_files import SLOT_KEY, is_prefilled
-from maskps_annotation.pack_record import PackedScene, PackSet, Slot, check_packs_of
+from maskps_annotation.pack_record import PackedScene, PackSet, check_packs_of, read_slot
 from maskps_annotation.reading import read_file
 from maskps_annotation.store import Store
+from maskps_annotation.touches import Touches
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,12 @@ class ReviewPerson:
         identity: the data set's own.
         outline: None if missing.
         drawn_by: who drew the outline; "" if unknown.
+        proposal: what that one changed in a proposal; None if the outline did not begin as one.
         annotators: that one, and everybody else who has the person to draw.
         findings: of the checks about this person or the whole file, the worst first; remarks only if they are
             about the person.
-        others: drawings that are not in use, and the one before the last change.
+        others: drawings that are not in use, the one before the last change, and the proposal that was
+            corrected.
         share: area of the outline as a share of the box; 0 without outline.
         outside: share of the outline outside the box.
     """
@@ -75,6 +78,7 @@ class ReviewPerson:
     identity: str
     outline: Outline | None
     drawn_by: str
+    proposal: Touches | None
     annotators: tuple[str, ...]
     findings: tuple[Finding, ...]
     others: tuple[OtherDrawing, ...]
@@ -116,7 +120,8 @@ def review_persons(
         person = row - int(train.offsets[scene])
         outline = subset.masks.outlines.get(row)
         known = collected.get(row)
-        drawn_by = known.used.annotator if known is not None and outline is not None else ""
+        used = known.used if known is not None and outline is not None else None
+        drawn_by = used.annotator if used is not None else ""
         box = train.boxes[row].astype(np.float64)
         persons.append(
             ReviewPerson(
@@ -126,6 +131,7 @@ def review_persons(
                 identity=str(dataset.train_ids[train.pids[row] - 1]),
                 outline=outline,
                 drawn_by=drawn_by,
+                proposal=used.proposal if used is not None else None,
                 annotators=tuple(dict.fromkeys(filter(None, (drawn_by, *assigned.get(row, ()))))),
                 findings=tuple(findings.get(row, ())),
                 others=tuple(drawings.others(known, row, person, outline, box)) if known else (),
@@ -191,8 +197,10 @@ class _Drawings:
     ) -> Iterator[OtherDrawing]:
         """Yields other drawings of a person: of each kind the latest that differs from those shown."""
         seen = {outline_key(outline), ""}
-        for what, drawing in self._named(known):
-            other = self._outline(drawing, row, person)
+        drawings = [(what, self._outline(drawing, row, person)) for what, drawing in self._named(known)]
+        if known.used.proposal is not None:
+            drawings.insert(0, (f"proposed by {known.used.proposal.by}", self._proposed(known.used, person)))
+        for what, other in drawings:
             if other is None or what in seen or outline_key(other) in seen:
                 continue
             seen |= {what, outline_key(other)}
@@ -200,6 +208,13 @@ class _Drawings:
             if outline is not None:
                 iou, _, cells = compare_outlines(outline, other, (*box.tolist(),))
             yield OtherDrawing(what, other, iou, cells)
+
+    def _proposed(self, drawing: Drawing, person: int) -> Outline | None:
+        """Returns the proposal of a person, which the stored file keeps."""
+        path = self._store.path(drawing.sha256)
+        scene = _scene_of_file(path) if path.is_file() else None
+        slots = scene.slots if scene is not None else ()
+        return next((slot.given for slot in slots if slot.person == person and not slot.given.is_empty), None)
 
     def _named(self, known: CollectedPerson) -> Iterator[tuple[str, Drawing]]:
         used = known.used
@@ -234,28 +249,25 @@ class _Drawings:
                 return read_masks(path, self._dataset.train, fingerprint=fingerprint).outlines
             scene = _scene_of_file(path)
             return {} if scene is None else check_file(scene, path)[0]
-        except MaskpsError:  # it could not be read when it was stored, either
+        except MaskpsError:
             return {}
 
 
 def _scene_of_file(path: Path) -> PackedScene | None:
-    """Returns the scene and slots recorded in a LabelMe file of a pack; None if that record is lost.
+    """Returns the scene and slots recorded in a LabelMe file of a pack; None if that is lost or damaged.
 
     A file of an earlier distribution has its own slots, which the packs at hand do not have.
     """
-    file = read_file(path, path.name)
     slots = {}
     try:
+        file = read_file(path, path.name)
         for _, shape in file.shapes:
             if is_prefilled(shape):
-                key = shape.extra[SLOT_KEY]
-                x0, y0, x1, y1 = map(float, key["box"])
-                slots[str(key["name"])] = Slot(
-                    str(key["name"]), int(key["person"]), str(key["identity"]), (x0, y0, x1, y1)
-                )
+                slot = read_slot(shape.extra[SLOT_KEY], path, "private key")
+                slots[slot.name] = slot
         record = file.record or {}
         scene, sha256 = str(record["scene"]), str(record["sha256"])
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, MaskpsError):  # it could not be read when it was stored, either
         return None
     if file.size is None:
         return None

@@ -1,6 +1,7 @@
 """rules.html: what an annotator has to know, on one page with pictures that needs no network.
 
-In a pack of corrections, its first section shows whom to draw again, and why.
+In a pack of corrections, its first section shows whom to draw again, and why; in one with proposed outlines,
+what to do with them.
 """
 
 from __future__ import annotations
@@ -74,6 +75,15 @@ _HOW = (
     "Draw nobody without a rectangle."
 )
 
+_PROPOSED = (
+    "Would you have drawn it like this? Then leave it as it is.",
+    "Is it nearly right? Move, add and delete points until it is.",
+    "Is it wrong? Delete it, and draw the person with the polygon tool.",
+    "A person without a proposed outline is drawn as usual.",
+    "At the end tick one of two flags (Flags, on the right). 'proposals-checked': you looked at each "
+    "proposed outline of the image, and those that you left alone are right. 'done': you left none alone.",
+)
+
 _STYLE = f"""
 body {{ font: 17px/1.5 system-ui, sans-serif; color: #212529; background: #fff; margin: 0 auto;
   max-width: 46rem; padding: 1.5rem 1rem 3rem; }}
@@ -142,6 +152,18 @@ def correction_section(pack: Pack, folder: Path) -> str:
         f'<h2>What to correct</h2>\n<p>{escape(_HOW)}</p>\n<div class="pair">\n'
         + "\n".join(figures)
         + "\n</div>\n"
+    )
+
+
+def proposal_section() -> str:
+    """Returns HTML on what to do with outlines that a program proposed."""
+    lines = "\n".join(f"<li>{escape(line)}</li>" for line in _PROPOSED)
+    return (
+        "<h2>Proposed outlines</h2>\n"
+        "<p>A program has drawn a first outline of most persons. It has not understood the rules below: it "
+        "may leave out a bag or a foot, or draw what stands in front. Look at each outline, close up:</p>\n"
+        f"<ul>\n{lines}\n</ul>\n<p>Once you tick 'proposals-checked', those outlines count as yours. A "
+        "proposed outline that nobody changed and nobody ticked counts as not drawn.</p>\n"
     )
 
 

@@ -206,21 +206,23 @@ def progress(packs: Path, as_json: bool, quiet: bool) -> None:
     Example:
       maskps-data annotate progress packs
     """
-    from maskps_annotation.checks import check_file
+    from maskps_annotation.checks import checked_file
     from maskps_annotation.pack_record import read_packs
     from maskps_annotation.progress import packs_progress, total_progress
 
     with progress_bar("files", quiet=quiet) as update:
-        parts = packs_progress(read_packs(packs), check_file, progress=update)
+        parts = packs_progress(read_packs(packs), checked_file, progress=update)
     total = total_progress(parts)
     if as_json:
         print_json({"annotators": [asdict(part) for part in parts], "all": asdict(total)})
         return
-    print_table(
-        str(packs),
-        ["", "persons done", "to do", "drawn", "images done", "problems", "persons/h", "hours to go"],
-        [_row(part) for part in (*parts, total)],
-    )
+    heads = ["", "persons done", "to do", "drawn", "images done", "problems", "persons/h", "hours to go"]
+    rows = [_row(part) for part in (*parts, total)]
+    if total.proposals:
+        heads.insert(4, "proposed, untouched")
+        for row, part in zip(rows, (*parts, total), strict=True):
+            row.insert(4, f"{part.untouched:,}")
+    print_table(str(packs), heads, rows)
     for part in parts:
         for name in part.problems:
             echo(f"  {part.annotator}: {name} is ticked 'problem'")

@@ -163,11 +163,14 @@ def agreement(packs: Path, as_json: bool) -> None:
         for name, persons, iou, distance, cells, alone in report.rows()
     ]
     noise = "; ".join(f"{pixels:g} px: IoU {iou}, {cells} cells" for pixels, (iou, cells) in NOISE.items())
+    left_out = (
+        f"; {report.accepted:,} persons whom both left as proposed are left out" if report.accepted else ""
+    )
     print_table(
         f"Agreement, {packs}",
         ["annotator", "persons", "IoU", "distance (px)", "cells of 196", "like noise of (px)", "not drawn"],
         rows,
-        note=f"noise on every vertex, measured on synthetic persons: {noise}",
+        note=f"noise on every vertex, measured on synthetic persons: {noise}{left_out}",
     )
 
 

@@ -23,7 +23,7 @@ from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write
 from maskps.masks.outlines import outline_from_polygons
 from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset
-from maskps_annotation.checks import check_file, check_packs
+from maskps_annotation.checks import check_file, check_packs, checked_file
 from maskps_annotation.collect_packs import COLLECTED_NAME, collect_packs, read_collected, store_of
 from maskps_annotation.corrections import write_corrections
 from maskps_annotation.decisions import outline_key
@@ -351,7 +351,7 @@ def test_an_outline_that_comes_back_unchanged_is_an_error_and_not_done(second: P
     assert outlines == {}
     assert [(finding.level, finding.code) for finding in findings] == [("error", "still-rejected")]
     assert "bag <b>missing</b>" in findings[0].found
-    done = {part.annotator: part.persons_done for part in packs_progress(second, check_file)}
+    done = {part.annotator: part.persons_done for part in packs_progress(second, checked_file)}
     assert set(done.values()) == {0}
 
 
@@ -368,7 +368,7 @@ def test_an_improved_outline_passes_and_is_done(second: PackSet) -> None:
     scene, _ = place(second, "a.jpg")
     outlines, findings = check_file(scene, path)
     assert list(outlines) == [1] and findings == []
-    assert sum(part.persons_done for part in packs_progress(second, check_file)) == 1
+    assert sum(part.persons_done for part in packs_progress(second, checked_file)) == 1
 
 
 def test_an_annotator_who_disagrees_ticks_problem(second: PackSet) -> None:

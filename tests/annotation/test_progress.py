@@ -12,6 +12,7 @@ import pytest
 from maskps.findings import Finding
 from maskps.masks.labelme_file import LabelMeShape, read_labelme, write_labelme
 from maskps.masks.outlines import Outline
+from maskps_annotation.checks import CheckedFile
 from maskps_annotation.pack_files import is_prefilled, prefilled
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet, Slot
 from maskps_annotation.progress import packs_progress, total_progress, working_rate
@@ -44,11 +45,12 @@ def draw(
     os.utime(path, (START + 60 * minutes,) * 2)
 
 
-def check(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list[Finding]]:
+def check(scene: PackedScene, path: Path) -> CheckedFile:
     """Takes every polygon, and finds an error in each that is labeled p3."""
     drawn = {shape.label for shape in read_labelme(path).shapes if not is_prefilled(shape)}
-    outlines = {slot.person: Outline((SQUARE,)) for slot in scene.slots if slot.name in drawn}
-    return outlines, [Finding("unknown-slot", "error", "p3", "p3")] if "p3" in drawn else []
+    outlines = {slot.name: Outline((SQUARE,)) for slot in scene.slots if slot.name in drawn}
+    findings = (Finding("unknown-slot", "error", "p3", "p3"),) if "p3" in drawn else ()
+    return CheckedFile(outlines, findings, {})
 
 
 def test_nothing_is_done_in_a_new_pack(packs: PackSet) -> None:
