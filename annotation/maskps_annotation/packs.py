@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskps.datasets.boxes_inside import check_boxes_inside
 from maskps.errors import AnnotationError, MaskpsError, OutputExistsError
@@ -53,7 +54,7 @@ from maskps_annotation.sharding import share_scenes
 
 
 def write_packs(
-    subset_dir: Path,
+    subset: Path | NDArray[np.int64],
     dataset: PersonSearchDataset,
     out: Path,
     *,
@@ -64,12 +65,13 @@ def write_packs(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackSet:
-    """Writes a pack per annotator with every labeled person of a mask subset, atomically.
+    """Writes a pack per annotator with every labeled person of a mask subset, or of some images, atomically.
 
     Shares are balanced by persons and drawn from the seed: the same input gives the same bytes.
 
     Args:
-        subset_dir: folder of the subset; only its list of images is read.
+        subset: its folder, of which only the list of images is read; or the rows of these images, as
+            `read_image_list` returns them.
         annotators: a name for each, which becomes the name of the folder.
         proposer: proposes an outline of each person to start from.
         double: share of the images, 0 to 1, that two annotators get without knowing it.
@@ -87,7 +89,7 @@ def write_packs(
     """
     check_annotators(annotators)
     check_free(out, force=force)  # before the work, not after
-    _, rows = open_record(subset_dir, dataset)
+    rows = open_record(subset, dataset)[1] if isinstance(subset, Path) else subset
     train = dataset.train
     shares = share_scenes(train.labeled_per_scene[rows], len(annotators), double=double, seed=seed)
     return write_shares(

@@ -12,6 +12,7 @@ import click
 from maskps_cli.annotate_results import agreement, check, collect, restore, review
 from maskps_cli.options import (
     dataset_of_subset,
+    device_option,
     force_option,
     images_option,
     json_option,
@@ -79,6 +80,18 @@ class Share(click.ParamType):
     metavar="FILE",
     help="Decisions saved on a review page: pack only what they reject. May be given several times.",
 )
+@click.option(
+    "--propose",
+    metavar="SOURCE",
+    help="Propose outlines to start from: a run folder, a mask file or subset folder, or maskrcnn:FILE.",
+)
+@click.option(
+    "--only",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Pack only the images that a text file names, one a line, as 'annotate next' writes it.",
+)
+@device_option
 @seed_option
 @force_option
 @quiet_option
@@ -89,6 +102,9 @@ def pack(
     annotators: str | None,
     double: float,
     corrections: tuple[Path, ...],
+    propose: str | None,
+    only: Path | None,
+    device: str,
     seed: int,
     force: bool,
     quiet: bool,
@@ -100,18 +116,27 @@ def pack(
     OUT/packs.json, a record that stays with you. Shares are balanced by persons. --force replaces packs only
     if nobody has drawn in them.
 
+    With --propose the files also hold an outline of each person that a network or a mask file proposes. An
+    annotator corrects it, or ticks that it is right; what is left untouched does not count as drawn.
+
     With --corrections the packs hold only the persons that a review rejected, with the reasons and the
     outline to correct.
 
     \b
     Example:
       maskps-data annotate pack subset --out packs --annotators ann,bob --double 5%
+      maskps-data annotate pack subset --out packs --annotators ann,bob --propose runs/first
       maskps-data annotate pack subset --out packs2 --corrections subset.review.json
     """
     from maskps_annotation.corrections import write_corrections
+    from maskps_annotation.image_list import read_image_list
     from maskps_annotation.pack_record import check_annotators
     from maskps_annotation.packs import write_packs
+    from maskps_annotation.proposers import open_proposer
 
+    if corrections and (propose or only):
+        option = "--propose" if propose else "--only"
+        raise click.UsageError(f"{option} does not go with --corrections: the review names the persons")
     if corrections and double:
         raise click.UsageError("--double does not go with --corrections: one annotator draws each person")
     if annotators is None and not corrections:
@@ -124,6 +149,8 @@ def pack(
     with wrong_value("--annotators"):
         check_annotators(names)
     dataset = dataset_of_subset(subset, images)
+    rows = subset if only is None else read_image_list(only, subset, dataset)
+    proposer = None if propose is None else open_proposer(propose, dataset, device=device)
     with progress_bar("images", quiet=quiet) as update:
         if corrections:
             packs, left_out = write_corrections(
@@ -139,10 +166,11 @@ def pack(
         else:
             left_out = ()
             packs = write_packs(
-                subset,
+                rows,
                 dataset,
                 out,
                 annotators=names,
+                proposer=proposer,
                 double=double,
                 seed=seed,
                 force=force,
@@ -151,7 +179,11 @@ def pack(
     for finding in left_out:
         say(str(finding), quiet=quiet)
     for one in packs.packs:
-        say(f"{one.folder}: {len(one.scenes):,} images, {one.persons:,} persons to draw", quiet=quiet)
+        proposed = f", {one.proposals:,} with a proposed outline" if proposer is not None else ""
+        say(
+            f"{one.folder}: {len(one.scenes):,} images, {one.persons:,} persons to draw{proposed}",
+            quiet=quiet,
+        )
     doubled = "" if corrections else f"; {len(packs.doubled):,} images are with two annotators"
     say(f"wrote {out}{doubled}", quiet=quiet)
 

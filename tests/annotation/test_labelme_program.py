@@ -20,17 +20,27 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from numpy.typing import NDArray
 from PIL import Image
 
 from maskps.datasets import open_dataset
 from maskps.errors import MaskpsError
-from maskps.masks import LabelMeFile, LabelMeShape, read_labelme, write_labelme
-from maskps.structures import PersonSearchDataset
+from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
+from maskps.masks.proposals import ProposedOutline, Proposer
+from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import build_subset, open_subset, select_subset
-from maskps_annotation.checks import check_packs
+from maskps_annotation.checks import check_packs, checked_file
 from maskps_annotation.collect_packs import collect_packs
 from maskps_annotation.launch import find_labelme
-from maskps_annotation.pack_files import DONE_FLAG, FILE_KEY, SHAPE_FLAGS, SLOT_KEY, is_prefilled
+from maskps_annotation.pack_files import (
+    CHECKED_FLAG,
+    DONE_FLAG,
+    FILE_KEY,
+    PROPOSED_FLAG,
+    SHAPE_FLAGS,
+    SLOT_KEY,
+    is_prefilled,
+)
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet
 from maskps_annotation.packs import write_packs
 from maskps_annotation.shape_geometry import geometry_of_shape
@@ -102,10 +112,19 @@ class Work:
         return self.pack.folder / self.scene.file_name
 
 
-def make_work(few_scenes: Path, folder: Path) -> Work:
+class Boxes:
+    """Proposes six corners in every box."""
+
+    def propose(self, scene: Scene, image: NDArray[np.uint8]) -> dict[int, ProposedOutline]:
+        boxes = scene.boxes.astype(np.float64).tolist()
+        outlines = [Outline((np.array(polygon_in(box)),)) for box in boxes]
+        return {index: ProposedOutline(one, 0.5, "boxes") for index, one in enumerate(outlines)}
+
+
+def make_work(few_scenes: Path, folder: Path, proposer: Proposer | None = None) -> Work:
     dataset = open_dataset(few_scenes)
     build_subset(dataset, folder / "subset", select_subset(dataset.train, portion_size=1))
-    packs = write_packs(folder / "subset", dataset, folder / "packs", annotators=["ann"])
+    packs = write_packs(folder / "subset", dataset, folder / "packs", annotators=["ann"], proposer=proposer)
     return Work(dataset, folder / "subset", packs)
 
 
@@ -238,3 +257,21 @@ def test_labelme_loses_nothing_of_what_our_writer_writes(work: Work, drive: Driv
         without_mask = [{k: v for k, v in shape.extra.items() if k != "mask"} for shape in (one, other)]
         assert without_mask[0] == without_mask[1]
         assert geometry_of_shape(one, where).equals(geometry_of_shape(other, where))
+
+
+def test_labelme_shows_proposals_and_keeps_their_flags(
+    few_scenes: Path, drive: Drive, tmp_path: Path
+) -> None:
+    work = make_work(few_scenes, tmp_path, Boxes())
+    before = read_labelme(work.path)
+    seen = drive(work.pack.folder, work.scene.image, tick=CHECKED_FLAG)
+    assert (seen["error"], seen["messages"]) == ("", [])
+    after = read_labelme(work.path)
+    assert after.flags == {**before.flags, CHECKED_FLAG: True}
+    names = [slot.name for slot in work.scene.slots]
+    proposed = [shape for shape in after.shapes if shape.flags.get(PROPOSED_FLAG)]
+    assert [shape.label for shape in proposed] == names
+    for one, other in zip(before.shapes, after.shapes, strict=True):
+        np.testing.assert_array_equal(one.points, other.points)
+    checked = checked_file(work.scene, work.path)
+    assert list(checked.touches) == names and all(one.is_accepted for one in checked.touches.values())

@@ -17,8 +17,9 @@ from PIL import Image
 from two_person_scenes import build, draw, polygon, write_scenes
 
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
-from maskps.masks import Outline, outline_from_polygons
-from maskps.structures import PersonSearchDataset
+from maskps.masks import Outline, outline_from_polygons, read_labelme, write_labelme
+from maskps.masks.proposals import ProposedOutline
+from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_subset, read_targets
 from maskps_annotation.collect_packs import collect_packs
 from maskps_annotation.decisions import outline_key
@@ -296,3 +297,27 @@ def test_of_many_versions_only_the_latest_other_one_is_shown(
     last = review_persons(subset, open_subset(subset, dataset), dataset)[-1]
     listed = [(other.what, outline_key(other.outline)) for other in last.others]
     assert listed == [("ann, before", outline_key(outline(1, 3)))]
+
+
+def test_a_corrected_proposal_names_both_and_shows_what_was_proposed(
+    dataset: PersonSearchDataset, tmp_path: Path
+) -> None:
+    class Fake:
+        def propose(self, scene: Scene, image: np.ndarray) -> dict[int, ProposedOutline]:
+            return {person: ProposedOutline(outline(person), 0.5, "run first") for person in (0, 1)}
+
+    folder = build(dataset, tmp_path / "empty")
+    made = write_packs(folder, dataset, tmp_path / "proposed", annotators=["ann"], proposer=Fake())
+    path = made.packs[0].folder / "a.json"
+    file = read_labelme(path)
+    *others, last = file.shapes
+    moved = replace(last, points=last.points + np.eye(6)[:, :1] * (3, 3))
+    write_labelme(path, replace(file, shapes=(*others, moved), flags={"proposals-checked": True}))
+    collect_packs(made, folder, dataset)
+    write_review(folder, dataset, tmp_path / "review.html")
+    first, second, *rest = content_of(tmp_path / "review.html")["persons"]
+    assert first["proposal"] == {"by": "run first", "moved": 0, "added": 0, "deleted": 0}
+    assert second["proposal"] == {"by": "run first", "moved": 1, "added": 0, "deleted": 0}
+    assert first["by"] == second["by"] == "ann"
+    assert first["others"] == [] and [one["what"] for one in second["others"]] == ["proposed by run first"]
+    assert not any("proposal" in one for one in rest)

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import invoke
 
@@ -113,3 +114,69 @@ def test_progress_of_a_folder_without_packs_is_one_error(tmp_path: Path) -> None
     result = run("progress", tmp_path)
     assert result.exit_code == 1
     assert "packs.json" in result.output and "Traceback" not in result.output
+
+
+def test_pack_proposes_the_outlines_of_a_subset_and_progress_counts_them(
+    subset: Path, few_scenes: Path, tmp_path: Path
+) -> None:
+    from maskps.datasets import open_dataset
+    from maskps.masks import Outline
+    from maskps.subset import build_subset, select_subset
+
+    dataset = open_dataset(few_scenes)
+    boxes = dataset.train.boxes
+
+    def diamonds(rows: np.ndarray) -> dict[int, Outline]:
+        """The middles of the sides of every other box."""
+        persons = np.flatnonzero(np.isin(dataset.train.scene_of_person, rows) & dataset.train.is_labeled)
+        middles = {row: boxes[row].reshape(2, 2).mean(axis=0) for row in persons[::2].tolist()}
+        return {
+            row: Outline(
+                (np.array([(x, boxes[row, 1]), (boxes[row, 2], y), (x, boxes[row, 3]), (boxes[row, 0], y)]),)
+            )
+            for row, (x, y) in middles.items()
+        }
+
+    drawn = tmp_path / "drawn"
+    build_subset(dataset, drawn, select_subset(dataset.train, portion_size=1), outlines=diamonds)
+    out = tmp_path / "packs"
+    result = run("pack", subset, "--out", out, "--annotators", "ann", "--propose", drawn)
+    assert result.exit_code == 0, result.output
+    assert "with a proposed outline" in result.stderr
+    (part,) = json.loads(run("progress", out, "--json").stdout)["annotators"]
+    assert 0 < part["untouched"] == part["proposals"] < part["persons"]
+    assert "proposed, untouched" in run("progress", out).stdout
+    record = json.loads((out / "packs.json").read_text(encoding="utf-8"))
+    proposals = [
+        slot["proposal"] for scene in record["scenes"] for slot in scene["slots"] if "proposal" in slot
+    ]
+    assert {one["by"] for one in proposals} == {"masks drawn/masks.json"}
+
+
+def test_pack_only_packs_the_images_of_a_list(subset: Path, few_scenes: Path, tmp_path: Path) -> None:
+    from maskps.datasets import open_dataset
+    from maskps.subset import open_record
+
+    dataset = open_dataset(few_scenes)
+    rows = open_record(subset, dataset)[1]
+    names = [str(name) for name in dataset.train.names[rows[:3]]]
+    (tmp_path / "next.txt").write_text("# least sure first\n" + "\n\n".join([*names[::-1], names[0]]) + "\n")
+    options = ("--annotators", "ann", "--only", tmp_path / "next.txt")
+    assert run("pack", subset, "--out", tmp_path / "packs", *options).exit_code == 0
+    record = json.loads((tmp_path / "packs" / "packs.json").read_text(encoding="utf-8"))
+    assert record["packs"] == {"ann": names}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "nobody.jpg\n"])
+def test_a_list_without_images_of_the_subset_is_refused(subset: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "next.txt").write_text(text)
+    options = ("--annotators", "ann", "--only", tmp_path / "next.txt")
+    result = run("pack", subset, "--out", tmp_path / "packs", *options)
+    assert result.exit_code == 1 and "try:" in result.stderr
+    assert not (tmp_path / "packs").exists()
+
+
+@pytest.mark.parametrize("option", ["--propose", "--only"])
+def test_corrections_name_their_persons_themselves(subset: Path, tmp_path: Path, option: str) -> None:
+    result = run("pack", subset, "--out", tmp_path / "packs", "--corrections", "r.json", option, "x")
+    assert result.exit_code == 2 and f"{option} does not go with --corrections" in result.stderr

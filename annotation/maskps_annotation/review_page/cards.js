@@ -73,9 +73,17 @@ function tiles(row) {
   return made;
 }
 
+function who(person) {
+  const made = person.proposal;
+  if (!made) return `by ${person.by}`;
+  if (!touched(person)) return `proposed by ${made.by}, accepted by ${person.by}`;
+  const vertices = ["moved", "added", "deleted"].filter((kind) => made[kind]).map((kind) => `${made[kind]} ${kind}`);
+  return `proposed by ${made.by}, corrected by ${person.by}: points ${vertices.join(", ")}`;
+}
+
 function facts(person) {
   const parts = [];
-  if (person.path && person.by) parts.push(`by ${person.by}`);
+  if (person.path && person.by) parts.push(who(person));
   if (!person.path && person.annotators.length) parts.push(`with ${person.annotators.join(", ")}`);
   if (person.path) parts.push(`${percent(person.share)} of the box`);
   if (person.outside >= 0.005) parts.push(`${percent(person.outside)} of it outside`);

@@ -73,6 +73,7 @@ const ORDERS = {
   annotator: (one, two) => (persons[one].annotators[0] ?? "\uffff")
     .localeCompare(persons[two].annotators[0] ?? "\uffff") || one - two,
   image: (one, two) => one - two,
+  touched: (one, two) => touched(persons[two]) - touched(persons[one]) || one - two,
 };
 const FILTERS = {
   all: () => true,
@@ -82,9 +83,16 @@ const FILTERS = {
   commented: (row) => decided[row].comment !== "",
   findings: (row) => persons[row].findings.length > 0,
   missing: (row) => !persons[row].path,
+  asProposed: (row) => persons[row].proposal && !touched(persons[row]),
+  corrected: (row) => touched(persons[row]) > 0,
   differing: (row) => persons[row].others.length > 0,
   notes: (row) => notes[row].length > 0,
 };
+
+// Points that an annotator changed in a proposed outline.
+function touched({ proposal }) {
+  return proposal ? proposal.moved + proposal.added + proposal.deleted : 0;
+}
 
 function arrange() {
   const filter = FILTERS[byId("show").value];
@@ -163,6 +171,11 @@ function start() {
   });
   for (const name of [...new Set(persons.flatMap((person) => person.annotators))].sort()) {
     byId("annotator").append(make("option", { value: name }, name));
+  }
+  if (persons.some((person) => person.proposal)) {
+    byId("show").append(make("option", { value: "asProposed" }, "Proposals accepted"),
+      make("option", { value: "corrected" }, "Proposals corrected"));
+    byId("order").append(make("option", { value: "touched" }, "Most corrected proposal first"));
   }
   restore();
   const last = byId("message").textContent;
