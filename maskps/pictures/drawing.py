@@ -67,7 +67,7 @@ def shrunk(image: Image.Image, longest: int) -> tuple[Image.Image, float]:
 def data_url(picture: Image.Image) -> str:
     """Returns the picture as a data URL."""
     stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=80)
+    picture.save(stream, "WEBP", quality=80, method=2)  # 2.4 times as fast as 4, 6 % larger
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 

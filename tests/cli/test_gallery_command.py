@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke
+from command_line import invoke, start_with_stripes
 from films import write_film
 from PIL import Image
+from stripe_photos import write_photo
 from untrained_run import TERMS, write_untrained_run
 
 from maskps.evaluation import read_detections
@@ -149,6 +150,32 @@ def test_a_command_that_adds_nothing_leaves_nothing(
     result = run("gallery", "add", tmp_path / "new" / "people.gallery", photos, "--run", network)
     assert result.exit_code == 1 and found in result.output and str(photos) in result.output
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_processes_of_torchrun_share_the_photos_out_and_end_with_the_rows_of_one(tmp_path: Path) -> None:
+    for number in range(12):
+        photo = write_photo(tmp_path / "p" / f"{number}.png", [(number * 20, 200, 9)] * (1 + number // 4))
+        shutil.copy(photo, tmp_path / "p" / f"copy of {number}.png")
+    place, alone = tmp_path / "two.gallery", tmp_path / "one.gallery"
+    shared = [
+        start_with_stripes("gallery", "add", place, tmp_path / "p", RANK=str(rank), WORLD_SIZE="2")
+        for rank in (0, 1)
+    ]
+    for rank, process in enumerate([*shared, start_with_stripes("gallery", "add", alone, tmp_path / "p")]):
+        stdout, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+        assert stdout.startswith(f"process {rank + 1} of 2: " if rank < 2 else "files: 12 new")
+    assert rows_of(place) == rows_of(alone) and len(rows_of(place)) == 24
+
+
+def rows_of(place: Path) -> list[tuple[object, ...]]:
+    """The persons of a gallery, whatever their numbers: path, box, score, vector."""
+    with Gallery.open(place) as gallery:
+        ids = gallery.store.ids(Where())
+        rows, vectors = gallery.store.rows(ids), gallery.store.vectors(ids).tolist()
+    return sorted(
+        (row.source.path, row.box, row.score, vector) for row, vector in zip(rows, vectors, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
