@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from maskps.io.html import base_style, content_policy
 from maskps.io.images import read_image
 from maskps.masks.outlines import Outline
 from maskps.pictures.drawing import INK, crop_tile, draw_frame, paint_outline
@@ -84,17 +85,15 @@ _PROPOSED = (
     "proposed outline of the image, and those that you left alone are right. 'done': you left none alone.",
 )
 
-_STYLE = f"""
-body {{ font: 17px/1.5 system-ui, sans-serif; color: #212529; background: #fff; margin: 0 auto;
-  max-width: 46rem; padding: 1.5rem 1rem 3rem; }}
-h1 {{ font-size: 1.7rem; margin: 0 0 .5rem; }} h2 {{ font-size: 1.2rem; margin: 2.2rem 0 .3rem; }}
-p {{ margin: .3rem 0 .8rem; }} li {{ margin: .4rem 0; }}
-.pair {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; width: {SIZE[0] // 2 + 50}px; }}
-img {{ display: block; width: 100%; height: auto; border: 1px solid #d6dbe0; border-radius: 6px; }}
-figcaption {{ font-size: .9rem; margin-top: .35rem; }}
-.reasons {{ white-space: pre-line; overflow-wrap: anywhere; }}
-.right b {{ color: #007a59; }} .wrong b {{ color: #b34700; }}
-@media print {{ h2, .pair {{ break-inside: avoid; }} }}
+_RIGHT, _WRONG = '<b class="good">Right.</b>', '<b class="bad">Wrong.</b>'
+
+_STYLE = """
+code { white-space: nowrap; }
+li { margin: .3rem 0; }
+.crops { --crop: 10.5rem; margin: .8rem 0 0; }
+.crops img { width: 100%; border: 1px solid var(--line); }
+.reasons { white-space: pre-line; overflow-wrap: anywhere; }
+@media print { .crops { --crop: 40mm; } }
 """
 
 
@@ -104,13 +103,15 @@ def rules_page(first: str = "") -> str:
     Args:
         first: HTML of the annotator's own section, before the rules.
     """
+    style = base_style() + _STYLE
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        "<title>How to draw the outlines</title>\n"
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{content_policy(style)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_STYLE}</style></head>\n<body>\n<h1>How to draw the outlines</h1>\n"
-        "<p>Open this folder with <code>maskps-data annotate open</code>; it starts LabelMe with the right "
-        f"settings.</p>\n{first}{_rules()}</body></html>\n"
+        f"<title>How to draw the outlines</title>\n<style>{style}</style>\n</head>\n"
+        '<body class="narrow">\n<header>\n<h1>How to draw the outlines</h1>\n'
+        '<p class="note">Open this folder with <code>maskps-data annotate open</code>; it starts LabelMe '
+        f"with the right settings.</p>\n</header>\n<main>\n{first}{_rules()}</main>\n</body>\n</html>\n"
     )
 
 
@@ -119,17 +120,22 @@ def _rules() -> str:
     sections = []
     for number, (name, title, text) in enumerate(_RULES, start=1):
         figures = "".join(
-            f'<figure class="{"right" if one.is_right else "wrong"}">'
-            f'<img src="{one.data_url()}" width="{SIZE[0]}" height="{SIZE[1]}" alt="">'
-            f"<figcaption><b>{'Right' if one.is_right else 'Wrong'}.</b> {escape(one.text)}</figcaption>"
-            "</figure>"
+            f'<figure><img src="{one.data_url()}" width="{SIZE[0]}" height="{SIZE[1]}" alt="">'
+            f"<figcaption>{_RIGHT if one.is_right else _WRONG} {escape(one.text)}</figcaption></figure>"
             for one in examples()[name]
         )
-        sections.append(
-            f'<h2>{number}. {escape(title)}</h2>\n<p>{escape(text)}</p>\n<div class="pair">{figures}</div>\n'
-        )
+        sections.append(_card(f"{number}. {escape(title)}", _with_pictures(text, figures)))
     last = "\n".join(f"<li>{escape(line)}</li>" for line in _LAST)
-    return f"{''.join(sections)}<h2>{len(_RULES) + 1}. At the end, and in general</h2>\n<ul>\n{last}\n</ul>\n"
+    last = _card(f"{len(_RULES) + 1}. At the end, and in general", f"<ul>\n{last}\n</ul>\n")
+    return "".join(sections) + last
+
+
+def _card(title: str, body: str, kind: str = "card") -> str:
+    return f'<section class="{kind}">\n<h2>{title}</h2>\n{body}</section>\n'
+
+
+def _with_pictures(text: str, figures: str) -> str:
+    return f'<p>{escape(text)}</p>\n<div class="crops">\n{figures}\n</div>\n'
 
 
 def correction_section(pack: Pack, folder: Path) -> str:
@@ -148,22 +154,18 @@ def correction_section(pack: Pack, folder: Path) -> str:
         figures += [_correction_figure(scene.image, slot, picture) for slot in slots if picture is not None]
     if not figures:
         return ""
-    return (
-        f'<h2>What to correct</h2>\n<p>{escape(_HOW)}</p>\n<div class="pair">\n'
-        + "\n".join(figures)
-        + "\n</div>\n"
-    )
+    return _card("What to correct", _with_pictures(_HOW, "\n".join(figures)), kind="card long")
 
 
 def proposal_section() -> str:
     """Returns HTML on what to do with outlines that a program proposed."""
     lines = "\n".join(f"<li>{escape(line)}</li>" for line in _PROPOSED)
-    return (
-        "<h2>Proposed outlines</h2>\n"
+    return _card(
+        "Proposed outlines",
         "<p>A program has drawn a first outline of most persons. It has not understood the rules below: it "
         "may leave out a bag or a foot, or draw what stands in front. Look at each outline, close up:</p>\n"
         f"<ul>\n{lines}\n</ul>\n<p>Once you tick 'proposals-checked', those outlines count as yours. A "
-        "proposed outline that nobody changed and nobody ticked counts as not drawn.</p>\n"
+        "proposed outline that nobody changed and nobody ticked counts as not drawn.</p>\n",
     )
 
 

@@ -104,12 +104,17 @@ class Table:
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows)
 
+    @property
+    def shown(self) -> list[Column]:
+        """The columns that are shown: those with a head."""
+        return [column for column in self.columns if column.head is not None]
+
     def as_rows(self) -> tuple[str, list[str], list[list[str]]]:
         """Returns title, heads and rows as they are shown."""
         shown = [index for index, column in enumerate(self.columns) if column.head is not None]
         rows = [[self.columns[index].text(row[index]) for index in shown] for row in self.rows]
         title = ": ".join(filter(None, (self.name, self.title)))
-        return title, [column.head for column in self.columns if column.head is not None], rows
+        return title, [str(column.head) for column in self.shown], rows
 
     def to_text(self, text_format: TextFormat) -> str:
         """Returns the table in a format for reports, with a line break at its end.
@@ -125,8 +130,7 @@ class Table:
             return pd.DataFrame(self._numbers(), dtype=object).to_csv(index=False, lineterminator="\n")
         title, heads, rows = self.as_rows()
         texts = pd.DataFrame([[text.strip() for text in row] for row in rows], columns=heads)
-        shown = [column for column in self.columns if column.head is not None]
-        sides = ["left" if column.style == "text" else "right" for column in shown]
+        sides = ["left" if column.style == "text" else "right" for column in self.shown]
         if text_format == "markdown":
             table = texts.to_markdown(index=False, disable_numparse=True, colalign=sides)
             return "\n\n".join(part for part in (f"**{title}**", table, self.note) if part) + "\n"

@@ -63,6 +63,17 @@ def test_measured_rows_stand_below_the_published_ones_of_the_same_data(
     assert float(rows[10]["mAP"]) == 0.863 and float(rows[11]["mAP"]) == 0.4375
 
 
+def test_every_table_has_a_head_for_each_cell(
+    write_run: WriteRun, write_grid: WriteRun, tmp_path: Path
+) -> None:
+    write_report([write_run("run"), write_grid("grid")], tmp_path / "r.html")
+    tables = re.findall(r"<table.*?</table>", (tmp_path / "r.html").read_text(encoding="utf-8"), re.DOTALL)
+    for table in tables:
+        head, *rows = (len(re.findall("<t[hd]", row)) for row in table.split("<tr")[1:])
+        assert set(rows) == {head}
+    assert len(tables) > 2 and ">None<" not in "".join(tables)
+
+
 def test_the_data_terms_of_weights_stand_once_on_the_page(write_run: WriteRun, tmp_path: Path) -> None:
     runs = [write_run(name, terms="trained on a set: not for sale") for name in ("a", "b")]
     write_report([*runs, write_run("c")], tmp_path / "r.html")

@@ -192,6 +192,7 @@ function start() {
   });
   byId("help-open").addEventListener("click", () => byId("help").showModal());
   document.addEventListener("keydown", onKey);
+  addEventListener("beforeprint", () => visible.forEach(build));
   addEventListener("pagehide", keepNow);
   addEventListener("storage", (event) => {
     if (event.key === place) say("This page is open in another tab as well: close one of the two.");
