@@ -67,14 +67,20 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1366, False), (375, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1366, False), (390, True)])
 def test_it_opens_without_a_request_a_complaint_or_an_overflow(
-    width: int, dark: bool, report: Path, visit: Visits
+    width: int, dark: bool, report: Path, visit_each: Visits
 ) -> None:
-    visited = visit(report, width=width, dark=dark)
-    assert visited.requests == [report.resolve().as_uri()]
-    assert visited.complaints == [] and visited.dialogs == []
-    assert visited.page.evaluate("document.documentElement.scrollWidth") <= width
+    visited = visit_each(report, width=width, dark=dark)
+    assert visited.faults() == [] and visited.is_dark == dark
+
+
+def test_a_dark_page_is_printed_in_light_without_its_lists_of_links(report: Path, visit: Visits) -> None:
+    visited = visit(report, dark=True)
+    assert visited.page.locator(".sections").is_visible()
+    visited.page.emulate_media(media="print", color_scheme="dark")
+    assert not visited.is_dark and not visited.page.locator(".sections").is_visible()
+    assert visited.page.locator("thead button").first.is_visible()
 
 
 def test_names_stay_text(report: Path, visit: Visits) -> None:
@@ -90,8 +96,8 @@ def test_figures_are_drawn_in_the_colours_of_the_page(report: Path, visit: Visit
     assert (light, dark) == ("rgb(33, 37, 41)", "rgb(232, 236, 240)")
 
 
-def test_a_head_sorts_its_table_by_number(report: Path, visit: Visits) -> None:
-    page = visit(report).page
+def test_a_head_sorts_its_table_by_number(report: Path, visit_each: Visits) -> None:
+    page = visit_each(report).page
     table = page.locator("table.sortable").first
     table.get_by_role("button", name="mAP").click()
     cells = [float(text) for text in table.locator("tbody td:nth-child(2)").all_text_contents()]
