@@ -123,7 +123,7 @@ def _visits(start: Start) -> Iterator[Callable[..., Visit]]:
         size = {"width": width, "height": height}
         context = start(dark).new_context(viewport=size, color_scheme=scheme)
         contexts.append(context)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(15000)
         if before:
             context.add_init_script(before)
         address = place if isinstance(place, str) else place.resolve().as_uri()
