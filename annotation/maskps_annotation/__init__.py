@@ -2,7 +2,6 @@
 
 packs           a folder per annotator: sharding, pack_images, pack_files, rules_page (rules_pictures)
 proposers       outlines to start from; touches knows what annotators did to them
-image_list      which images to pack next
 pack_record     who got what
 launch          starts LabelMe
 progress        how far everybody is

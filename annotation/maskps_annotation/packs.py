@@ -32,7 +32,7 @@ from maskps.io.images import read_image
 from maskps.masks.labelme_file import read_labelme, write_labelme
 from maskps.masks.proposals import ProposedOutline, Proposer
 from maskps.structures import PersonSearchDataset, Scene
-from maskps.subset import open_record
+from maskps.subset import open_record, read_name_list, select_named
 from maskps_annotation.pack_files import CONFIG_NAME, is_untouched, labelme_config, prefilled
 from maskps_annotation.pack_images import pack_image, pack_image_names
 from maskps_annotation.pack_record import (
@@ -71,7 +71,7 @@ def write_packs(
 
     Args:
         subset: its folder, of which only the list of images is read; or the rows of these images, as
-            `read_image_list` returns them.
+            `rows_of_list` returns them.
         annotators: a name for each, which becomes the name of the folder.
         proposer: proposes an outline of each person to start from.
         double: share of the images, 0 to 1, that two annotators get without knowing it.
@@ -102,6 +102,29 @@ def write_packs(
         force=force,
         progress=progress,
     )
+
+
+def rows_of_list(path: Path, subset_dir: Path, dataset: PersonSearchDataset) -> NDArray[np.int64]:
+    """Returns the (S,) rows of the training table, ascending, of the images that a text file names.
+
+    Args:
+        path: as for `read_name_list`.
+        subset_dir: folder of the subset that has these images.
+
+    Raises:
+        InputFileError: the file cannot be read or names no image, or the subset is damaged.
+        AnnotationError: an image that is not in the subset, or a subset of another data set.
+    """
+    rows = select_named(dataset, read_name_list(path)).kept
+    others = dataset.train.names[np.setdiff1d(rows, open_record(subset_dir, dataset)[1])].tolist()
+    if others:
+        raise AnnotationError(
+            path,
+            expected=f"images of the subset {subset_dir}",
+            found=f"{len(others):,} images of the data set that are not in it, such as {others[0]}",
+            hint="remove them, or build a subset with them: build-subset --names",
+        )
+    return rows
 
 
 def write_shares(

@@ -86,10 +86,9 @@ class Share(click.ParamType):
     help="Propose outlines to start from: a run folder, a mask file or subset folder, or maskrcnn:FILE.",
 )
 @click.option(
-    "--only",
+    "--names",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Pack only the images that a text file names, one a line, as 'annotate next' writes it.",
+    help="Pack only the images in this text file, one name a line.",
 )
 @device_option
 @seed_option
@@ -103,7 +102,7 @@ def pack(
     double: float,
     corrections: tuple[Path, ...],
     propose: str | None,
-    only: Path | None,
+    names: Path | None,
     device: str,
     seed: int,
     force: bool,
@@ -129,27 +128,26 @@ def pack(
       maskps-data annotate pack subset --out packs2 --corrections subset.review.json
     """
     from maskps_annotation.corrections import write_corrections
-    from maskps_annotation.image_list import read_image_list
     from maskps_annotation.pack_record import check_annotators
-    from maskps_annotation.packs import write_packs
+    from maskps_annotation.packs import rows_of_list, write_packs
     from maskps_annotation.proposers import open_proposer
 
-    if corrections and (propose or only):
-        option = "--propose" if propose else "--only"
+    if corrections and (propose or names):
+        option = "--propose" if propose else "--names"
         raise click.UsageError(f"{option} does not go with --corrections: the review names the persons")
     if corrections and double:
         raise click.UsageError("--double does not go with --corrections: one annotator draws each person")
     if annotators is None and not corrections:
         raise click.UsageError("name the annotators: --annotators A,B,C")
-    names = [name.strip() for name in (annotators or "").split(",") if name.strip()]
-    if annotators is not None and not names:
+    people = [name.strip() for name in (annotators or "").split(",") if name.strip()]
+    if annotators is not None and not people:
         raise click.UsageError("--annotators holds no name")
-    if double and len(names) < 2:
+    if double and len(people) < 2:
         raise click.UsageError("--double gives an image to two annotators; name two with --annotators")
     with wrong_value("--annotators"):
-        check_annotators(names)
+        check_annotators(people)
     dataset = dataset_of_subset(subset, images)
-    rows = subset if only is None else read_image_list(only, subset, dataset)
+    rows = subset if names is None else rows_of_list(names, subset, dataset)
     proposer = None if propose is None else open_proposer(propose, dataset, device=device)
     with progress_bar("images", quiet=quiet) as update:
         if corrections:
@@ -158,7 +156,7 @@ def pack(
                 dataset,
                 out,
                 reviews=corrections,
-                annotators=None if annotators is None else names,
+                annotators=None if annotators is None else people,
                 seed=seed,
                 force=force,
                 progress=update,
@@ -169,7 +167,7 @@ def pack(
                 rows,
                 dataset,
                 out,
-                annotators=names,
+                annotators=people,
                 proposer=proposer,
                 double=double,
                 seed=seed,

@@ -164,7 +164,7 @@ def agreement(packs: Path, as_json: bool) -> None:
     ]
     noise = "; ".join(f"{pixels:g} px: IoU {iou}, {cells} cells" for pixels, (iou, cells) in NOISE.items())
     left_out = (
-        f"; {report.accepted:,} persons whom both left as proposed are left out" if report.accepted else ""
+        f"; persons whom both left as proposed, not compared: {report.accepted:,}" if report.accepted else ""
     )
     print_table(
         f"Agreement, {packs}",

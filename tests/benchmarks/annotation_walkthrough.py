@@ -4,7 +4,7 @@
 
 Prints every command and what it printed. The annotators make their usual mistakes, correct what `check`
 reports, and draw again what the reviewer, who knows the truth, rejects. The end says how far the collected
-14x14 targets are from the true ones.
+14x14 targets are from the true ones. Then the same images are annotated with proposed outlines.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ import numpy as np
 import shapely
 from check_recall import places
 from outlined_scenes import true_outlines
+from proposed_outlines import draw_before_and_after, write_proposed
 from simulated_annotators import NOISE, RATES, Mistake, Truth, draw_packs
 
 from maskps.datasets import open_dataset
 from maskps.findings import Finding
 from maskps.io.files import write_json
-from maskps.masks import Outline, coverage
+from maskps.masks import LabelMeShape, Outline, coverage, read_labelme
 from maskps.masks.coverage import THRESHOLD
 from maskps.structures import MaskState
 from maskps.subset import open_subset
+from maskps_annotation.checks import checked_file
+from maskps_annotation.collected import COLLECTED_NAME, read_collected
 from maskps_annotation.decisions import outline_key
 from maskps_annotation.pack_record import PackSet, read_packs
+from maskps_annotation.touches import Touches
 
 Person = tuple[str, int]
 """Scene, and index of the box in it."""
@@ -222,6 +226,89 @@ def walk(
     return before, after, rejected
 
 
+def walk_with_proposals(
+    steps: Steps, *, seed: int = 0, portion_size: int = 5, noise: tuple[float, float] = NOISE
+) -> tuple[dict[Person, int], dict[Person, int], list[Touches | None]]:
+    """Annotates the same images once more, with proposed outlines, and draws a picture of two persons.
+
+    Returns:
+        `changed_cells` without proposals, by the same hands and without mistakes, and with them; and what
+        became of each proposal, None if the person was drawn anew.
+    """
+    out = steps.folder
+    truth = true_outlines(out / "scenes")
+    build = ("build-subset", "scenes", "--portion-size", str(portion_size), "--out")
+    pack = ("annotate", "pack", "assisted", "--annotators", "ann,bob,cem", "--double", "20%", "--out")
+
+    say("A stand-in for a mask branch proposes outlines (proposed_outlines.py).")
+    write_proposed(out / "scenes", out / "proposed", truth, seed=seed)
+    steps.run(*build, "assisted")
+    steps.run(*pack, "packs2", "--propose", "proposed")
+    steps.run("annotate", "progress", "packs2")
+    packs = read_packs(out / "packs2")
+    before = {scene.image: read_labelme(pack.folder / scene.file_name).shapes for pack, scene in packs.files}
+
+    say("The annotators look at each outline, and mend those that are worse than their own would be.")
+    draw_packs(packs, truth, seed=seed, rates={}, noise=noise)
+    steps.run("annotate", "check", "packs2")
+    steps.run("annotate", "collect", "packs2", "--into", "assisted")
+    steps.run("annotate", "agreement", "packs2")
+    mended = changed_cells(out / "assisted", out / "scenes", truth)
+    record = read_collected(out / "assisted" / COLLECTED_NAME)
+    proposals = [person.used.proposal for person in record.values()]
+    _draw_two(packs, before, out / "proposals.png")
+
+    say("The same hands without proposals, for comparison.")
+    for words in ((*build, "plain"), (*(word.replace("assisted", "plain") for word in pack), "packs3")):
+        steps.command(out, words)
+    draw_packs(read_packs(out / "packs3"), truth, seed=seed, rates={}, noise=noise)
+    steps.command(out, ("annotate", "collect", "packs3", "--into", "plain"))
+    drawn = changed_cells(out / "plain", out / "scenes", truth)
+    points = sum(map(len, (ring for one in _outlines(out / "plain", out / "scenes") for ring in one.rings)))
+    _print_saving(drawn, mended, proposals, points)
+    return drawn, mended, proposals
+
+
+def _outlines(subset_dir: Path, scenes: Path) -> list[Outline]:
+    return list(open_subset(subset_dir, open_dataset(scenes)).masks.outlines.values())
+
+
+def _print_saving(
+    drawn: dict[Person, int], mended: dict[Person, int], proposals: list[Touches | None], points: int
+) -> None:
+    """Prints what the proposals saved.
+
+    Args:
+        points: of all outlines that were drawn without proposals.
+    """
+    made = [one for one in proposals if one is not None]
+    accepted = sum(one.is_accepted for one in made)
+    changed = [
+        sum(getattr(one, kind) for one in made) / len(proposals) for kind in ("moved", "added", "deleted")
+    ]
+    print("\n| per person | points moved | added | deleted | accepted as proposed | changed cells |")
+    print("|---|---|---|---|---|---|")
+    print(
+        f"| without proposals | 0 | {points / len(drawn):.1f} | 0 | | {np.mean(list(drawn.values())):.1f} |"
+    )
+    cells = f"{np.mean(list(mended.values())):.1f}"
+    numbers = " | ".join(f"{one:.1f}" for one in changed)
+    print(f"| with proposals | {numbers} | {accepted} of {len(proposals)} | {cells} |")
+    print(f"{len(proposals) - len(made)} persons were drawn anew.")
+
+
+def _draw_two(packs: PackSet, before: dict[str, tuple[LabelMeShape, ...]], out: Path) -> None:
+    """Draws the first image in which one proposal was accepted and another corrected by a few points."""
+    for pack, scene in packs.files:
+        made = checked_file(scene, pack.folder / scene.file_name).touches
+        accepted = [name for name, one in made.items() if one.is_accepted]
+        corrected = [name for name, one in made.items() if 3 <= one.vertices <= 12]
+        if accepted and corrected:
+            slots = (accepted[0], corrected[0])
+            draw_before_and_after(scene, pack.folder, before[scene.image], slots, out)
+            return
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -233,6 +320,7 @@ def main() -> None:
     if not (options.out / "scenes").exists():
         steps.run("synth", "scenes", "--scale", options.scale, "--seed", str(options.seed))
     walk(steps, seed=options.seed)
+    walk_with_proposals(steps, seed=options.seed)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 import shapely
-from hand import LEAST_HOLE, LEAST_PART, drawn_rings, ring_by_hand
+from hand import LEAST_HOLE, LEAST_PART, drawn_rings, mended, ring_by_hand
 
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, write_labelme
-from maskps.masks.outlines import outline_from_shapely
+from maskps.masks.outlines import outline_from_shapely, ring_area
 from maskps.masks.rasterising import outline_to_mask
 from maskps.masks.tracing import mask_to_outline
-from maskps_annotation.pack_files import is_prefilled, prefilled
-from maskps_annotation.pack_record import Pack, PackedScene, PackSet
+from maskps_annotation.pack_files import CHECKED_FLAG, PROPOSED_FLAG, is_prefilled, prefilled
+from maskps_annotation.pack_record import Pack, PackedScene, PackSet, Slot
 
 Truth = Mapping[str, Mapping[int, Outline]]
 """Scene -> index of the box in it -> true outline, of labeled and unlabeled persons."""
@@ -88,6 +88,8 @@ def draw_packs(
 ) -> list[Mistake]:
     """Draws every person of every pack, as far as known and needed, and returns the mistakes.
 
+    A proposed outline is left alone or mended, as `hand.mended` does.
+
     Args:
         rates: of mistakes, per file; {} for none.
         noise: standard deviations in pixels, from the first to the last annotator.
@@ -138,7 +140,7 @@ class _Desk:
         self.text: Callable[[str], str] = str
         self.shapes: list[LabelMeShape] = []
         for slot in scene.slots:
-            self.shapes += self.drawn(slot.person, slot.name)
+            self.shapes += self.mended(slot) if slot.proposal else self.drawn(slot.person, slot.name)
         self.rng = self.rng_of("mistake")
 
     def rng_of(self, what: object) -> np.random.Generator:
@@ -149,6 +151,26 @@ class _Desk:
         """The shapes of one person, drawn well."""
         outline = self.truth.get(person)
         return [] if outline is None else self.shapes_of(outline.to_shapely(), label, self.rng_of(person))
+
+    def mended(self, slot: Slot) -> list[LabelMeShape]:
+        """The shapes of a person whose outline was proposed; the image is ticked if it is left alone."""
+        true = self.truth.get(slot.person)
+        if true is None:
+            return []
+        made = mended(slot.given, true, slot.box, self.sd, self.rng_of(slot.person), self.scene.size)
+        if made.is_untouched:
+            self.flags = {CHECKED_FLAG: True, "problem": False}
+            shapes = (one for one in self.file.shapes if one.label == slot.name)
+            return [one for one in shapes if not is_prefilled(one)]
+        is_anew = made.deleted == sum(map(len, slot.given.rings))
+        group = int(slot.name[1:]) if sum(ring_area(ring) > 0 for ring in made.rings) > 1 else None
+        flags = {} if is_anew else {PROPOSED_FLAG: True}
+        return [
+            LabelMeShape(
+                slot.name, ring, "polygon", group, flags | ({"hole": True} if ring_area(ring) < 0 else {})
+            )
+            for ring in made.rings
+        ]
 
     def shapes_of(self, geometry: Any, label: str, rng: np.random.Generator) -> list[LabelMeShape]:
         least_part, least_hole = (0.0, 0.0) if self.exact else (LEAST_PART, LEAST_HOLE)
@@ -385,7 +407,7 @@ def _person(desk: _Desk) -> tuple[str, int]:
 
 def _largest(desk: _Desk) -> tuple[str, LabelMeShape]:
     slot = desk.any_slot()
-    shapes = [one for one in desk.shapes if one.label == slot and not one.flags]
+    shapes = [one for one in desk.shapes if one.label == slot and not one.flags.get("hole")]
     return slot, max(shapes, key=lambda one: shapely.Polygon(one.points).area)
 
 

@@ -161,7 +161,7 @@ def test_pack_only_packs_the_images_of_a_list(subset: Path, few_scenes: Path, tm
     rows = open_record(subset, dataset)[1]
     names = [str(name) for name in dataset.train.names[rows[:3]]]
     (tmp_path / "next.txt").write_text("# least sure first\n" + "\n\n".join([*names[::-1], names[0]]) + "\n")
-    options = ("--annotators", "ann", "--only", tmp_path / "next.txt")
+    options = ("--annotators", "ann", "--names", tmp_path / "next.txt")
     assert run("pack", subset, "--out", tmp_path / "packs", *options).exit_code == 0
     record = json.loads((tmp_path / "packs" / "packs.json").read_text(encoding="utf-8"))
     assert record["packs"] == {"ann": names}
@@ -170,13 +170,26 @@ def test_pack_only_packs_the_images_of_a_list(subset: Path, few_scenes: Path, tm
 @pytest.mark.parametrize("text", ["", "# nothing\n", "nobody.jpg\n"])
 def test_a_list_without_images_of_the_subset_is_refused(subset: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "next.txt").write_text(text)
-    options = ("--annotators", "ann", "--only", tmp_path / "next.txt")
+    options = ("--annotators", "ann", "--names", tmp_path / "next.txt")
     result = run("pack", subset, "--out", tmp_path / "packs", *options)
     assert result.exit_code == 1 and "try:" in result.stderr
     assert not (tmp_path / "packs").exists()
 
 
-@pytest.mark.parametrize("option", ["--propose", "--only"])
+@pytest.mark.parametrize("option", ["--propose", "--names"])
 def test_corrections_name_their_persons_themselves(subset: Path, tmp_path: Path, option: str) -> None:
     result = run("pack", subset, "--out", tmp_path / "packs", "--corrections", "r.json", option, "x")
     assert result.exit_code == 2 and f"{option} does not go with --corrections" in result.stderr
+
+
+def test_an_image_that_is_not_in_the_subset_is_refused(few_scenes: Path, tmp_path: Path) -> None:
+    from maskps.datasets import open_dataset
+    from maskps.subset import SubsetSelection, build_subset, select_subset
+
+    dataset = open_dataset(few_scenes)
+    every = select_subset(dataset.train, portion_size=1).kept
+    build_subset(dataset, tmp_path / "few", SubsetSelection("names", every[:2], every[:2]))
+    (tmp_path / "next.txt").write_text(str(dataset.train.names[every[-1]]))
+    options = ("--annotators", "ann", "--names", tmp_path / "next.txt", "--out", tmp_path / "packs")
+    result = run("pack", tmp_path / "few", *options)
+    assert result.exit_code == 1 and "not in it" in result.stderr
