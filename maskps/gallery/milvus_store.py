@@ -5,7 +5,8 @@ Milvus has no joins. The index is FLAT, which is exact; the metric is the inner 
 Strong: a forgotten person is in no search that begins afterwards.
 
 Milvus has no transactions. A new source is written as "reading" first, then its persons, then the source as
-it is: after a crash the source is there, and reading it again replaces its persons.
+it is: after a crash the source is there, and reading it again replaces its persons. So it is with a source
+whose camera or time changes, for its persons are written again.
 
 A password or token goes into the environment variable MILVUS_TOKEN.
 """
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,17 +29,25 @@ from numpy.typing import NDArray
 
 from maskps.errors import ConfigError, InputFileError, OutputError
 from maskps.gallery.records import Network, PersonRow, Persons, Source, Where, check_unit_length
-from maskps.gallery.vectors import best_of, check_dim, check_hits, check_network, checked_ids, similarities_of
+from maskps.gallery.vectors import (
+    best_of,
+    check_dim,
+    check_hits,
+    check_network,
+    checked_ids,
+    product_error,
+    similarities_of,
+)
 
-MOST_HITS = 16_384
-"""Milvus returns no more rows at once."""
+MOST_ROWS = 16_384
+"""Milvus returns no more rows of one search."""
 
 VERSION = 1
 
 _ADDRESS = re.compile(r"milvus\+(?P<scheme>https?):/{1,2}(?P<host>[^/]+)/(?P<name>[A-Za-z_]\w*)", re.ASCII)
 _AT_ONCE = 1000
+_PAGE = 10_000
 _UNKNOWN_TIME = -1e300
-_EVERY_SOURCE = "id > 0"
 _SPARE_HITS = 32  # rows behind the last hit that rounding may have put there
 _PERSON_FIELDS = ("source", "frame_time", "x0", "y0", "x1", "y1", "score")
 
@@ -58,10 +69,14 @@ class MilvusStore:
         self.address = address
         uri, name = _parts(address)
         self._sources, self._persons = f"{name}_sources", f"{name}_persons"
-        self._milvus = _pymilvus()
-        with self._explained():
+        self._milvus, self._grpc = _pymilvus()
+        with self._explained(ValueError):  # e.g. a port above 65535
             self._client = self._milvus.MilvusClient(uri=uri, token=os.environ.get("MILVUS_TOKEN", ""))
-        self.network = self._opened(network)
+        try:
+            self.network = self._opened(network)
+        except BaseException:
+            self._client.close()
+            raise
 
     def add(self, source: Source, persons: Persons) -> Source:
         """As `GalleryStore.add`. Persons of a source whose camera or time changes get new numbers."""
@@ -79,8 +94,9 @@ class MilvusStore:
             self._delete_sources([one for one in same_path if one.id != source.id])
             if before is None:
                 source = dataclasses.replace(source, id=1 + secrets.randbits(52))
-                self._put(dataclasses.replace(source, state="reading"))
+                self._put(_unread(source))
             elif (before.camera, before.started_at) != (source.camera, source.started_at):
+                self._put(_unread(before))
                 self._move_persons(source)
             self._insert(source, persons)
             self._put(source)
@@ -93,10 +109,8 @@ class MilvusStore:
             for part in _chunks(ids):
                 self._client.delete(self._persons, filter=f"id in {part}")
             if isinstance(where, Where) and where.is_of_whole_sources:
-                chosen = self.sources()
-                if where.sources is not None:
-                    chosen = [one for one in chosen if one.id in where.sources]
-                self._delete_sources(chosen)
+                named = None if where.sources is None else set(where.sources)
+                self._delete_sources([one for one in self.sources() if named is None or one.id in named])
             self._client.flush(self._persons)
             self._client.compact(self._persons)
         return len(ids)
@@ -104,33 +118,16 @@ class MilvusStore:
     def search(
         self, vectors: NDArray[np.float32], k: int, where: Where
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """As `GalleryStore.search`, with k up to 16,384.
-
-        If more than 32 persons are as similar as the last hit, Milvus chooses. A similarity is computed in
-        float64 from the vectors found, and rounded to float32.
-        """
+        """As `GalleryStore.search`. A similarity is computed in float64 and rounded to float32."""
         check_dim(self.address, self.network, "the query's vectors", vectors)
         check_unit_length("the query's vectors", vectors)
-        check_hits(k, MOST_HITS)
+        check_hits(k)
         condition = _condition(where)
         if condition is None or not len(vectors):
             empty = (len(vectors), 0)
             return np.zeros(empty, np.int64), np.zeros(empty, np.float32)
         with self._explained():
-            found = self._client.search(
-                self._persons,
-                data=list(np.asarray(vectors, np.float32)),
-                filter=condition,
-                limit=min(k + _SPARE_HITS, MOST_HITS),
-                output_fields=["vector"],
-                search_params={"metric_type": "IP"},
-                consistency_level="Strong",
-            )
-        best = []
-        for query, hits in zip(vectors, found, strict=True):
-            ids = np.array([hit["id"] for hit in hits], np.int64)
-            rows = np.array([hit["entity"]["vector"] for hit in hits], np.float32)
-            best.append(best_of(ids, similarities_of(query, rows.reshape(-1, self.network.dim)), k))
+            best = [self._best(query, k, condition) for query in np.asarray(vectors, np.float32)]
         return np.stack([ids for ids, _ in best]), np.stack([similarities for _, similarities in best])
 
     def ids(self, where: Where) -> NDArray[np.int64]:
@@ -168,9 +165,10 @@ class MilvusStore:
         return np.array(rows, np.float32).reshape(-1, self.network.dim)
 
     def sources(self) -> list[Source]:
-        """As `GalleryStore.sources`, in no particular order."""
+        """As `GalleryStore.sources`; the numbers are random."""
         with self._explained():
-            return self._sources_where(_EVERY_SOURCE)
+            rows = self._all(self._sources, "id > 0", ["record"])
+            return sorted(map(_source, rows), key=lambda source: source.id or 0)
 
     def count(self) -> int:
         """As `GalleryStore.count`."""
@@ -219,7 +217,7 @@ class MilvusStore:
     def _create(self, network: Network) -> dict[str, Any]:
         """Makes what is missing; another process that does the same makes the same."""
         kinds = self._milvus.DataType
-        persons = [("source", kinds.INT64, {}), ("camera", kinds.VARCHAR, {"max_length": 4096})]
+        persons = [("source", kinds.INT64, {}), ("camera", kinds.VARCHAR, {"max_length": 8192})]
         persons += [(name, kinds.DOUBLE, {}) for name in ("at", *_PERSON_FIELDS[1:])]
         sources = [
             ("path", kinds.VARCHAR, {"max_length": 8192}),
@@ -289,9 +287,46 @@ class MilvusStore:
             self._client.delete(self._sources, filter=f"id in {part}")
 
     def _sources_where(self, condition: str) -> list[Source]:
-        read = self._all if condition == _EVERY_SOURCE else self._few
-        found = read(self._sources, condition, ["record"])
-        return [Source(**json.loads(row["record"])) for row in found]
+        return [_source(row) for row in self._few(self._sources, condition, ["record"])]
+
+    def _best(
+        self, query: NDArray[np.float32], k: int, condition: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Returns (m,) numbers and similarities, best first, equal ones by number.
+
+        Milvus rounds products to float32 and puts equal ones in any order. So it is asked for more rows until
+        the last row is so far behind the last hit that no row behind it can be a hit. If that takes more rows
+        than Milvus returns at once, all that meet the condition are read.
+        """
+        limit, before = min(k + _SPARE_HITS, MOST_ROWS), 0
+        while limit > before:
+            (rows,) = self._client.search(
+                self._persons,
+                data=[query],
+                filter=condition,
+                limit=limit,
+                output_fields=["vector"],
+                search_params={"metric_type": "IP"},
+                consistency_level="Strong",
+            )
+            ids, similarities = self._compared(query, [row["entity"] | {"id": row["id"]} for row in rows])
+            best = best_of(ids, similarities, k)
+            if len(ids) < limit or similarities.min() < best[1][-1] - product_error(self.network.dim):
+                return best
+            limit, before = min(4 * limit, MOST_ROWS), limit
+        best = self._compared(query, [])
+        everybody = self._all(self._persons, condition or "id >= 0", ["id", "vector"])
+        while part := list(islice(everybody, _PAGE)):
+            ids, similarities = self._compared(query, part)
+            best = best_of(np.concatenate([best[0], ids]), np.concatenate([best[1], similarities]), k)
+        return best
+
+    def _compared(
+        self, query: NDArray[np.float32], rows: Sequence[dict[str, Any]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Returns the (n,) numbers of persons and their similarities."""
+        vectors = np.array([row["vector"] for row in rows], np.float32).reshape(-1, self.network.dim)
+        return np.array([row["id"] for row in rows], np.int64), similarities_of(query, vectors)
 
     def _present(self, ids: Sequence[int]) -> list[int]:
         return [
@@ -319,7 +354,7 @@ class MilvusStore:
             collection,
             filter=condition,
             output_fields=fields,
-            batch_size=_AT_ONCE,
+            batch_size=_PAGE,
             consistency_level="Strong",
         )
         while batch := rows.next():
@@ -327,21 +362,24 @@ class MilvusStore:
         rows.close()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turns an error of Milvus into one that says what to do."""
+    def _explained(self, *others: type[Exception]) -> Iterator[None]:
+        """Turns an error of Milvus, or one of others, into one that says what to do."""
         try:
             yield
-        except self._milvus.MilvusException as error:
+        except (self._milvus.MilvusException, self._grpc.RpcError, *others) as error:
+            is_grpc = isinstance(error, self._grpc.RpcError)
             raise OutputError(
                 self.address,
                 expected="a Milvus server that answers",
-                found=str(error.message),
+                found=str(error.details() if is_grpc else getattr(error, "message", error)),
                 hint="check address, network and MILVUS_TOKEN; then run the same command again",
             ) from error
 
 
-def _pymilvus() -> Any:
+def _pymilvus() -> tuple[Any, Any]:
+    """Returns the modules pymilvus and grpc."""
     try:
+        import grpc
         import pymilvus
     except ImportError as error:
         raise ConfigError(
@@ -350,7 +388,9 @@ def _pymilvus() -> Any:
             found="it is not installed",
             hint="pip install 'maskps[milvus]'",
         ) from error
-    return pymilvus
+    # It logs a traceback for each attempt to reach a server; what is left in the end is in our error.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    return pymilvus, grpc
 
 
 def _parts(address: str) -> tuple[str, str]:
@@ -375,7 +415,7 @@ def _condition(where: Where) -> str | None:
         return None
     parts = []
     if where.cameras is not None:
-        parts.append(f"camera in {json.dumps([_camera(one) for one in where.cameras], ensure_ascii=False)}")
+        parts.append(f"camera in {json.dumps([_camera(one) for one in where.cameras])}")
     if where.sources is not None:
         parts.append(f"source in {list(where.sources)}")
     if where.start is not None:
@@ -387,13 +427,22 @@ def _condition(where: Where) -> str | None:
     return " and ".join(parts)
 
 
+def _unread(source: Source) -> Source:
+    """Returns a source that is read from its start if a process ends before it is written again."""
+    return dataclasses.replace(source, state="reading", read_until=None)
+
+
+def _source(row: dict[str, Any]) -> Source:
+    return Source(**json.loads(row["record"]))
+
+
 def _camera(name: str | None) -> str:
-    return "" if name is None else f"={name}"
+    return "" if name is None else _key(f"={name}")
 
 
-def _key(path: str) -> str:
-    """Returns a path as a text that every program can send and quote."""
-    return os.fsencode(path).hex()
+def _key(text: str) -> str:
+    """Returns a path or a name as a text that every program can send and quote."""
+    return os.fsencode(text).hex()
 
 
 def _chunks(ids: Sequence[int] | NDArray[np.int64]) -> Iterator[list[int]]:

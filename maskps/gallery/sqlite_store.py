@@ -29,7 +29,15 @@ from numpy.typing import NDArray
 
 from maskps.errors import InputFileError, MaskpsError, OutputError
 from maskps.gallery.records import Network, PersonRow, Persons, Source, Where, check_unit_length
-from maskps.gallery.vectors import best_of, check_dim, check_hits, check_network, checked_ids, similarities_of
+from maskps.gallery.vectors import (
+    best_of,
+    check_dim,
+    check_hits,
+    check_network,
+    checked_ids,
+    product_error,
+    similarities_of,
+)
 from maskps.io.files import check_place, write_errors_explained
 
 BLOCK = 65_536
@@ -421,8 +429,7 @@ class _Rows:
         could bring among the first k are computed again, each alone, in float64.
         """
         lowest = np.partition(products, len(products) - k)[len(products) - k]
-        error = len(query) * float(np.finfo(np.float32).eps)  # twice the bound of a sum of D products
-        rows = chosen[products >= lowest - error]
+        rows = chosen[products >= lowest - product_error(len(query))]
         exact = np.concatenate(
             [self._exact(query, rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)]
         )

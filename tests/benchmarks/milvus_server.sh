@@ -1,7 +1,7 @@
 #!/bin/bash
 # The tests of gallery stores on a real Milvus server, which sees no network but its own.
 #
-#     pip install pymilvus milvus==2.3.5
+#     pip install "pymilvus>=3,<4" milvus==2.3.5 numpy pillow pytest
 #     bash tests/benchmarks/milvus_server.sh [options of pytest]
 #
 # Linux only. The server listens on all interfaces, so it gets a network namespace with nothing but loopback;
@@ -20,4 +20,5 @@ for _ in $(seq 60); do
     sleep 1
     if (exec 3<> /dev/tcp/127.0.0.1/19530) 2> "$data/no_port"; then break; fi
 done
-MASKPS_MILVUS=http://127.0.0.1:19530 python -m pytest -q tests/gallery/test_stores.py -k milvus "$@"
+MASKPS_MILVUS=http://127.0.0.1:19530 PYTHONPATH=$PWD python -m pytest -q --confcutdir tests/gallery \
+    tests/gallery/test_stores.py -k milvus "$@"

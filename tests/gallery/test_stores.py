@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gallery_records import DIM, NETWORK, add_photos, literal, matches, persons, refused, source
+from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
-from maskps.errors import AnnotationError, ConfigError, OutputError
-from maskps.gallery import GalleryStore, Persons, Source, Where, open_store
+from maskps.errors import AnnotationError, ConfigError, InputFileError, OutputError
+from maskps.gallery import Gallery, GalleryStore, Network, Persons, Source, Where, milvus_store, open_store
 from maskps.gallery.milvus_store import MilvusStore
 from maskps.gallery.sqlite_store import SqliteStore
 
@@ -41,24 +42,36 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GallerySto
     made.close()
 
 
+def opened_again(store: GalleryStore, network: Network | None = None) -> GalleryStore:
+    if isinstance(store, MilvusStore):
+        return MilvusStore(store.address, network)
+    assert isinstance(store, SqliteStore)
+    return SqliteStore(store.path, network)
+
+
 @pytest.fixture
 def photos(store: GalleryStore) -> GalleryStore:
     add_photos(store)
     return store
 
 
-def test_the_order_is_that_of_a_literal_loop(store: GalleryStore) -> None:
-    batch = persons(60)
-    batch.vectors[5:60:6] = batch.vectors[3]  # ten persons that look the same
-    for start in range(0, 60, 12):
-        part = [getattr(batch, field.name)[start : start + 12] for field in dataclasses.fields(batch)]
+@pytest.mark.parametrize("most_rows", [milvus_store.MOST_ROWS, 40])
+def test_the_order_is_that_of_a_literal_loop(
+    store: GalleryStore, most_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 80 who look the same are more than Milvus is asked for at first, and than it may return at last."""
+    monkeypatch.setattr(milvus_store, "MOST_ROWS", most_rows)
+    batch = persons(160)
+    batch.vectors[1::2] = batch.vectors[3]
+    for start in range(0, 160, 32):
+        part = [getattr(batch, field.name)[start : start + 32] for field in dataclasses.fields(batch)]
         store.add(source(f"{start}.jpg"), Persons(*part))
     queries = np.concatenate([batch.vectors[[3, 8]], persons(3, seed=1).vectors])
     rows = list(zip(store.ids(Where()).tolist(), batch.vectors, strict=True))
-    for k in (1, 5, 30, 100):
+    for k in (1, 5, 30, 100, 300):
         ids, similarities = store.search(queries, k, Where())
         assert ids.tolist() == [literal(query, rows, k) for query in queries]
-        assert ids.shape == similarities.shape == (5, min(k, 60)) and similarities.dtype == np.float32
+        assert ids.shape == similarities.shape == (5, min(k, 160)) and similarities.dtype == np.float32
         assert (np.diff(similarities) <= 0).all()
 
 
@@ -121,6 +134,62 @@ def test_a_source_comes_back_as_it_was(store: GalleryStore) -> None:
     assert store.add(later, persons(3, seed=1)) == later
     assert store.sources() == [later] and store.count() == 5
     assert len(store.ids(Where(cameras=('the "é" gate',)))) == 5
+
+
+NAMES = ["it's", 'a "b"', "100 %", "a\\", '\\"', "%_", "in [1]", "two\nlines", "\x01\x7f", "é 門 😀", " "]
+
+
+def test_a_camera_may_have_any_name(store: GalleryStore) -> None:
+    for name in NAMES:
+        store.add(source(f"{NAMES.index(name)}.jpg", camera=name), persons(2))
+    for name in NAMES:
+        rows = store.rows(store.ids(Where(cameras=(name,))))
+        assert [row.camera for row in rows] == [name, name]
+    assert len(store.ids(Where(cameras=tuple(NAMES)))) == 2 * len(NAMES)
+
+
+def test_a_gallery_opened_again_has_its_network_and_takes_no_other(photos: GalleryStore) -> None:
+    everybody = photos.rows(photos.ids(Where()))
+    photos.close()
+    for network in (None, NETWORK, dataclasses.replace(NETWORK, recipe="same weights")):
+        again = opened_again(photos, network)
+        assert again.network == NETWORK and again.rows(again.ids(Where())) == everybody
+        assert [one.id for one in again.sources()] == sorted({row.source.id for row in everybody})
+        again.close()
+    for change in ({"weights": "cd" * 32}, {"dim": DIM + 1}, {"longest_side": 100}):
+        other = dataclasses.replace(NETWORK, **change)
+        (name,) = change
+        refused(ConfigError, name, lambda other=other: opened_again(photos, other))
+
+
+class LongerStripes(StripePredictor):
+    """Its vectors are as long as those of the stores here."""
+
+    dim = DIM
+
+    def embed(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        return np.pad(super().embed(image, boxes), ((0, 0), (0, DIM - 3)))
+
+
+def test_photos_are_added_moved_changed_found_and_forgotten(store: GalleryStore, tmp_path: Path) -> None:
+    red, green, blue = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+    photos = [
+        write_photo(tmp_path / "photos" / f"{number}.png", colours)
+        for number, colours in enumerate(([red, green], [blue], [green]))
+    ]
+    gallery = Gallery(store, LongerStripes())
+    assert gallery.add([tmp_path / "photos"], camera="door").new == 3
+    assert gallery.add([tmp_path / "photos"]).unchanged == 3 and store.count() == 4
+    photos[1].rename(tmp_path / "photos" / "moved.png")
+    write_photo(photos[2], [blue, blue, red])
+    added = gallery.add([tmp_path / "photos"])
+    assert (added.moved, added.changed, added.unchanged, store.count()) == (1, 1, 1, 6)
+    hits = gallery.search(photos[2], (0, 0, WIDTH, HEIGHT), top=3, where=Where(cameras=("door",)))
+    assert sorted(Path(path).name for path in hits.path) == ["2.png", "2.png", "moved.png"]
+    assert hits.similarity.min() > 0.999
+    changed = next(one for one in gallery.sources() if one.path == str(photos[2]))
+    assert gallery.forget(Where(sources=(changed.id,))) == 3 and len(gallery.sources()) == 2
+    assert gallery.forget(hits.id.tolist()) == 1 and store.count() == 2
 
 
 def test_a_path_that_is_read_anew_replaces_what_was_there(store: GalleryStore) -> None:
@@ -188,6 +257,43 @@ def test_another_length_of_vectors_or_no_hits_are_refused(photos: GalleryStore) 
     refused(ConfigError, "shape (2, 9)", lambda: photos.add(source("a.jpg"), longer))
     for bad in (np.full((1, DIM), np.nan, np.float32), np.ones((1, DIM), np.float32)):
         refused(AnnotationError, "length", lambda bad=bad: photos.search(bad, 1, Where()))
+
+
+@pytest.mark.parametrize("store", ["milvus"], indirect=True)
+@pytest.mark.parametrize("change", [{"camera": "roof"}, {"id": None}])
+def test_after_a_crash_in_milvus_a_source_is_read_from_its_start(
+    store: GalleryStore, change: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = store.add(source("v.mp4", kind="video", state="reading", read_until=2.0), persons(3))
+    later = dataclasses.replace(video, state="complete", read_until=4.0, **change)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MilvusStore, "_insert", interrupted)
+        store.add(later, persons(2))
+    (left,) = store.sources()
+    assert (left.path, left.state, left.read_until) == (video.path, "reading", None)
+    again = store.add(dataclasses.replace(later, id=None), persons(4))
+    assert store.sources() == [again] and store.count() == 4
+
+
+def interrupted(*given: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("store", ["milvus"], indirect=True)
+def test_a_missing_gallery_or_a_newer_format_in_milvus_is_refused(
+    photos: GalleryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(photos, MilvusStore)
+    refused(InputFileError, "no collections", lambda: MilvusStore(f"{photos.address}_not"))
+    monkeypatch.setattr(milvus_store, "VERSION", 0)
+    refused(InputFileError, "format 1", lambda: MilvusStore(photos.address))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "127.0.0.1:99999", "nowhere.invalid:19530"])
+def test_a_server_that_does_not_answer_is_one_message(host: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pymilvus", reason="needs: pip install pymilvus milvus-lite")
+    refused(OutputError, "", lambda: open_store(f"milvus+http://{host}/people", NETWORK))
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
