@@ -208,14 +208,15 @@ class MilvusStore:
         return kept
 
     def _about(self) -> dict[str, Any]:
-        """Returns version and network, which are in row 0 of the sources; {} if there is no gallery."""
-        if not self._client.has_collection(self._sources):
+        """Returns version and network, which are in row 0 of the sources; {} before they are."""
+        is_loaded = self._milvus.client.types.LoadState.Loaded
+        if self._client.get_load_state(self._sources)["state"] != is_loaded:
             return {}
         rows = self._few(self._sources, "id == 0", ["record"])
         return json.loads(rows[0]["record"]) if rows else {}
 
     def _create(self, network: Network) -> dict[str, Any]:
-        """Makes what is missing; another process that does the same makes the same."""
+        """Makes what is missing, while another process may be doing the same."""
         kinds = self._milvus.DataType
         persons = [("source", kinds.INT64, {}), ("camera", kinds.VARCHAR, {"max_length": 8192})]
         persons += [(name, kinds.DOUBLE, {}) for name in ("at", *_PERSON_FIELDS[1:])]
@@ -225,8 +226,6 @@ class MilvusStore:
         ]
         # Every collection must have vectors: a source has two zeros.
         for name, fields, dim in ((self._persons, persons, network.dim), (self._sources, sources, 2)):
-            if self._client.has_collection(name):
-                continue
             schema = self._client.create_schema(auto_id=name == self._persons, enable_dynamic_field=False)
             schema.add_field("id", kinds.INT64, is_primary=True)
             schema.add_field("vector", kinds.FLOAT_VECTOR, dim=dim)
@@ -234,9 +233,11 @@ class MilvusStore:
                 schema.add_field(field, kind, **options)
             index = self._client.prepare_index_params()
             index.add_index("vector", index_type="FLAT", metric_type="IP")
-            self._client.create_collection(
-                name, schema=schema, index_params=index, consistency_level="Strong"
-            )
+            if not self._client.has_collection(name):
+                self._client.create_collection(name, schema=schema, consistency_level="Strong")
+            if not self._client.list_indexes(name):
+                self._client.create_index(name, index)
+            self._client.load_collection(name)
         about = {"version": VERSION, "network": dataclasses.asdict(network)}
         row = {"id": 0, "path": "", "record": json.dumps(about), "vector": [0.0, 0.0]}
         self._client.upsert(self._sources, [row])

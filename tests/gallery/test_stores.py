@@ -280,6 +280,16 @@ def interrupted(*given: object) -> None:
 
 
 @pytest.mark.parametrize("store", ["milvus"], indirect=True)
+def test_a_gallery_that_is_half_made_in_milvus_is_made(photos: GalleryStore) -> None:
+    assert isinstance(photos, MilvusStore)
+    photos._client.delete(photos._sources, ids=[0])
+    refused(InputFileError, "no collections", lambda: opened_again(photos))
+    again = opened_again(photos, NETWORK)
+    assert again.network == NETWORK and again.count() == 60
+    again.close()
+
+
+@pytest.mark.parametrize("store", ["milvus"], indirect=True)
 def test_a_missing_gallery_or_a_newer_format_in_milvus_is_refused(
     photos: GalleryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
