@@ -128,7 +128,8 @@ class MilvusStore:
             return np.zeros(empty, np.int64), np.zeros(empty, np.float32)
         with self._explained():
             best = [self._best(query, k, condition) for query in np.asarray(vectors, np.float32)]
-        return np.stack([ids for ids, _ in best]), np.stack([similarities for _, similarities in best])
+        m = min(len(ids) for ids, _ in best)  # they differ if another process adds or forgets meanwhile
+        return np.stack([ids[:m] for ids, _ in best]), np.stack([values[:m] for _, values in best])
 
     def ids(self, where: Where) -> NDArray[np.int64]:
         """As `GalleryStore.ids`."""
