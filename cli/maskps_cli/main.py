@@ -28,6 +28,7 @@ from maskps_cli.output import echo, progress_bar, say
 from maskps_cli.report import report
 from maskps_cli.score import score
 from maskps_cli.search import search
+from maskps_cli.serve import serve
 
 
 @click.group(cls=MaskpsGroup)
@@ -148,7 +149,7 @@ def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
     run_demo(out, seed=seed, force=force, quiet=quiet)
 
 
-for command in (import_weights, ablate, evaluate, score, report, export, gallery, search):
+for command in (import_weights, ablate, evaluate, score, report, export, gallery, search, serve):
     main.add_command(command)
 
 if __name__ == "__main__":

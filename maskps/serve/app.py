@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from maskps.errors import MaskpsError, OutputError
-from maskps.io.html import base_style
+from maskps.io.html import base_script, base_style
 from maskps.serve.asked import person_number, read_asked
 from maskps.serve.desk import Desk
 from maskps.serve.guard import Guard, RefusedError, error_response, read_body
@@ -29,6 +29,7 @@ MOST_BYTES = 20_000_000
 MOST_WAITING = 8
 """Requests that wait for the network; further ones are refused."""
 
+_SCRIPTS = ("server.js", "framed.js", "timeline.js", "saved.js", "page.js")
 _MOST_JSON = 100_000
 _DECODERS = 2  # photos that are read at the same time
 
@@ -54,6 +55,7 @@ def make_app(desk: Desk, token: str) -> Guard:
         ("/api/crop/{person}", addresses.crop, "GET"),
         ("/api/scene/{person}", addresses.scene, "GET"),
         ("/api/scene/{person}/picture", addresses.scene_picture, "GET"),
+        ("/api/scene/{person}/thumb", addresses.scene_thumb, "GET"),
     ]
     app = Starlette(
         routes=[Route(path, answer, methods=[method]) for path, answer, method in routes],
@@ -110,6 +112,9 @@ class _Addresses:
     async def scene_picture(self, request: Request) -> Response:
         return await self._jpeg(self._desk.scene_picture, person_number(request.path_params["person"]))
 
+    async def scene_thumb(self, request: Request) -> Response:
+        return await self._jpeg(self._desk.scene_thumb, person_number(request.path_params["person"]))
+
     async def scene(self, request: Request) -> Response:
         person = person_number(request.path_params["person"])
         found = await to_thread.run_sync(self._desk.scene, person, limiter=self._decoders)
@@ -138,13 +143,17 @@ class _Addresses:
 
 def _page_files() -> dict[str, tuple[bytes, str]]:
     folder = files("maskps.serve") / "page"
-    kinds = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
-    found = {name: ((folder / name).read_bytes(), kind) for name, kind in kinds.items()}
-    style, kind = found["page.css"]
-    return found | {
-        "page.css": (base_style().encode() + style, kind),
-        "icon.svg": ((folder / "icon.svg").read_bytes(), "image/svg+xml"),
+
+    def text(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    found = {
+        "index.html": (text("index.html"), "text/html"),
+        "page.css": (base_style() + text("page.css"), "text/css"),
+        "page.js": (base_script() + "".join(map(text, _SCRIPTS)), "text/javascript"),
+        "icon.svg": (text("icon.svg"), "image/svg+xml"),
     }
+    return {name: (content.encode(), kind) for name, (content, kind) in found.items()}
 
 
 async def _explained(request: Request, error: Exception) -> Response:

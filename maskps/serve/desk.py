@@ -15,7 +15,6 @@ from PIL import Image
 from maskps.errors import ConfigError, InputFileError
 from maskps.gallery import Gallery, PersonRow, Source, Where
 from maskps.gallery.hits import NOTE, hits_as_dicts, is_as_added, scene_pixels, shown_time
-from maskps.gallery.indexing import is_there
 from maskps.gallery.photos import read_photo, shown_path
 from maskps.pictures.drawing import crop_tile, dim_outside, shrunk
 from maskps.serve.asked import Asked, Example
@@ -26,7 +25,7 @@ PAGE_OF_SOURCES = 24
 
 _MIN_SCORE = 0.5  # of persons to choose from
 _TILE = (180, 360)
-_SCENE = 1600
+_SCENE, _THUMB = 1600, 400
 _CONTEXT = 0.15
 
 
@@ -118,7 +117,7 @@ class Desk:
         )
         texts = hits_as_dicts(hits)
         for text, row in zip(texts, hits.rows, strict=True):
-            text |= {"person": str(row.id), "source": str(row.source.id), "kind": row.source.kind}
+            text |= {"person": str(row.id), "source": str(row.source.id)}
         return {"hits": texts, "persons": self._store.count()}
 
     def picture(self, name: str) -> bytes:
@@ -140,9 +139,13 @@ class Desk:
         tile, place = crop_tile(Image.fromarray(_pixels(row)), box, _TILE, context=_CONTEXT)
         return _jpeg(dim_outside(tile, place))
 
-    def scene_picture(self, person: int) -> bytes:
+    def scene_picture(self, person: int, longest: int = _SCENE) -> bytes:
         """Returns the whole photo, or frame, of a person of the gallery as JPEG; raises as `crop`."""
-        return _jpeg(shrunk(Image.fromarray(_pixels(self._row(person))), _SCENE)[0])
+        return _jpeg(shrunk(Image.fromarray(_pixels(self._row(person))), longest)[0])
+
+    def scene_thumb(self, person: int) -> bytes:
+        """Returns the same, small."""
+        return self.scene_picture(person, _THUMB)
 
     def scene(self, person: int) -> dict[str, Any]:
         """Returns all persons of the photo, or frame, that shows a person; raises as `crop`.
@@ -285,7 +288,7 @@ def _pixels(row: PersonRow) -> NDArray[np.uint8]:
         RefusedError: 410, with the reason.
     """
     try:
-        if not is_there(row.source):
+        if not is_as_added(row.source):
             _kept_pixels.cache_clear()
         return _kept_pixels(row.source, row.frame_time)
     except _NotShownError as error:
