@@ -63,6 +63,7 @@ class TrainConfig:
     embedding_dim: int = _setting(256, low=1, high=16384)  # [3.2] d of f_id
     roi_pool: int = _setting(14, low=2, high=64)  # [3.2] RoIAlign output; res5 halves it to m, masks have 2m
     mask_channels: int = _setting(256, low=1, high=16384)  # Mask R-CNN, as [4.2]: of the mask branch
+    mask_size: int = _setting(14, low=14, high=28)  # [4.2] cells of a mask per side; Mask R-CNN: 28
     mask_features: str = _setting("res5", choices=("res5", "res2", "res3"))  # [3.2] res5: F_p alone
     mask_pooling: bool = _setting(False)  # [ours] embed F_p averaged with the predicted mask as weights
     head: str = _setting("single", choices=("single", "norm_aware", "sequential"))  # [3.2]; NAE; SeqNet
@@ -168,6 +169,16 @@ class TrainConfig:
                 expected=f"an even number with mask_features = {self.mask_features}: masks have as many",
                 found=f"{self.roi_pool}",
                 hint="14, as in Sec. 3.2, or mask_features = res5",
+            )
+        if self.mask_size not in (14, 28):
+            hint = "14, as in Sec. 4.2, or 28, as Mask R-CNN on a feature pyramid"
+            raise ConfigError("mask_size", expected="14 or 28", found=f"{self.mask_size}", hint=hint)
+        if self.mask_size == 28 and self.roi_pool not in (13, 14):
+            raise ConfigError(
+                "mask_size",
+                expected=f"14 with roi_pool = {self.roi_pool}: 28 is four times the 7 cells of F_p",
+                found="28",
+                hint="leave roi_pool at 14, as in Sec. 3.2",
             )
         if self.embedding_features == "res4_res5" and self.embedding_dim < 2:
             raise ConfigError(

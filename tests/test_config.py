@@ -196,6 +196,7 @@ def test_every_number_has_a_highest_value_which_is_taken_itself() -> None:
     ("overrides", "where", "expected"),
     [
         (["embedding_features=res4_res5", "embedding_dim=1"], "embedding_dim", "at least 2"),
+        (["mask_size=28", "roi_pool=16"], "mask_size", "14 with roi_pool = 16"),
         (["mask_features=res3", "roi_pool=13"], "roi_pool", "an even number with mask_features = res3"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskps_cli.annotate_next import next_command
 from maskps_cli.annotate_results import agreement, check, collect, restore, review
 from maskps_cli.options import (
     dataset_of_subset,
@@ -36,7 +37,7 @@ def annotate() -> None:
     """
 
 
-for command in (check, collect, restore, review, agreement):
+for command in (next_command, check, collect, restore, review, agreement):
     annotate.add_command(command)
 
 

@@ -33,8 +33,8 @@ class PredictedMasks(NamedTuple):
     """Masks of persons in their annotated boxes.
 
     Attributes:
-        predicted: (n, 14, 14) float32, the network's foreground probabilities.
-        targets: (n, 14, 14) bool, the true masks, as the training takes them from outlines (Sec. 4.2).
+        predicted: (n, S, S) float32, the network's foreground probabilities.
+        targets: (n, S, S) bool, the true masks, as the training takes them from outlines (Sec. 4.2).
     """
 
     predicted: NDArray[np.float32]

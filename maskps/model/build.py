@@ -124,7 +124,12 @@ def _roi_heads(config: TrainConfig, stem: Stem, res5: Res5, num_pids: int) -> Ro
     # Last, so that all else starts alike whatever the mask branch sees: runs can be compared in pairs.
     fine_channels = {"res2": stem.channels[1], "res3": stem.channels[2]}.get(config.mask_features, 0)
     mask_branch = MaskBranch(
-        MaskHead(res5.out_channels, config.mask_channels, fine_channels),
+        MaskHead(
+            res5.out_channels,
+            config.mask_channels,
+            fine_channels,
+            doubled=config.mask_size == 28,
+        ),
         pooler=pooler,
         features=cast(MaskFeatures, config.mask_features),
         target=cast(MaskTarget, config.mask_target),

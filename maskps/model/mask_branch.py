@@ -45,7 +45,7 @@ class MaskBranch(nn.Module):
         self.features, self.target, self.reduction = features, target, reduction
 
     def logits(self, stages: Sequence[Tensor], boxes: Sequence[Tensor], regions: Tensor) -> Tensor:
-        """Returns the masks in the boxes before the sigmoid, (R, 14, 14).
+        """Returns the masks in the boxes before the sigmoid, (R, M, M): M is `mask_size`, 14 or 28.
 
         Args:
             stages: of `Stem.stages`.
@@ -63,7 +63,7 @@ class MaskBranch(nn.Module):
         """Returns lambda L_mask of Eq. (7), from Eq. (6) over each image's proposals with mask.
 
         Args:
-            logits: (S, 14, 14), of the proposals with mask.
+            logits: (S, M, M), of the proposals with mask.
             with_mask: (R,) bool, which of the RoIs these are.
             targets: per image a dict as for `MaskGuidedPersonSearch.forward`.
         """

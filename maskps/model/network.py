@@ -130,7 +130,7 @@ class MaskGuidedPersonSearch(nn.Module):
         return found, self._pooled(stages, boxes)
 
     def predict_masks(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """Returns per image the (n, 14, 14) foreground probabilities of the masks in given boxes.
+        """Returns per image the (n, S, S) foreground probabilities of the masks in given boxes.
 
         Search does not need them: the mask branch only guides the training. Arguments as `embed_boxes`.
         """

@@ -110,7 +110,9 @@ class Predictor(ImagePredictor):
             return self._features(pooled)
 
     def masks(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns the (n, 14, 14) foreground probabilities within given boxes; arguments as `embed`.
+        """Returns the (n, S, S) float32 foreground probabilities within given boxes; arguments as `embed`.
+
+        S is the setting mask_size, 14 in the paper.
 
         Raises:
             TrainingError: the mask branch was not trained.

@@ -112,7 +112,7 @@ class RoIHeads(nn.Module):
         """Returns f_p: features pooled from F_p (R, C5), behind those of res4 if the embedding takes both.
 
         Args:
-            masks: logits (R, 14, 14) to pool res4 with; None to pool it plainly.
+            masks: logits (R, M, M) to pool res4 with; None to pool it plainly.
         """
         if len(self.embedding.channels) == 1:
             return pooled

@@ -37,7 +37,7 @@ class TrainingPicture:
         boxes, pids: (n, 4) xyxy and (n,), of all persons.
         found, scores: (k, 4) xyxy and (k,), of the detections to show.
         masked: (m,) rows of the persons with a mask.
-        true_masks, predicted_masks: (m, 14, 14) of those persons, in 0..1, both cut at the true box.
+        true_masks, predicted_masks: (m, S, S) of those persons, in 0..1, both cut at the true box.
     """
 
     name: str

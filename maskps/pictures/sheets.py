@@ -98,7 +98,7 @@ class MaskPicture:
         image_name: its file name.
         box: (4,) xyxy of the person, pixels of the scene.
         outline: of the person, likewise.
-        target, predicted: (14, 14) the true mask, and the predicted probabilities, in the box.
+        target, predicted: (S, S) the true mask, and the predicted probabilities, in the box.
         iou: of both, the predicted mask being binary.
     """
 
@@ -202,7 +202,9 @@ def _draw_subset_legend(sheet: Image.Image, top: int) -> None:
 
 
 def _draw_mask_legend(sheet: Image.Image, top: int) -> None:
-    text = "Each person: true outline; seen through the true 14x14 mask; through the predicted one (darker: "
+    text = (
+        "Each person: true outline; seen through the cells of the true mask; of the predicted one (darker: "
+    )
     _legend_text(sheet, _MARGIN, top, text + "less probable). From the best IoU to the worst.")
 
 

@@ -117,6 +117,20 @@ def test_any_pooling_size_trains(config: Config, roi_pool: int, target: Callable
     assert torch.isfinite(losses["loss_mask"]) and losses["loss_mask"] > 0
 
 
+@pytest.mark.parametrize("features", ["res5", "res2"])
+def test_masks_of_28_cells_train_and_all_else_starts_alike(
+    config: Config, features: str, target: Callable[..., dict]
+) -> None:
+    small, fine = (build_model(config(mask_size=size, mask_features=features), 3) for size in (14, 28))
+    others = [name for name in small.state_dict() if ".mask_branch." not in name]
+    assert all(torch.equal(small.state_dict()[name], fine.state_dict()[name]) for name in others)
+    loss = fine([torch.rand(3, 96, 96)], [target([1], masks=True)])["loss_mask"]
+    loss.backward()
+    assert all(weights.grad.abs().sum() > 0 for weights in fine.roi_heads.mask_branch.parameters())
+    (masks,) = fine.eval().predict_masks([torch.rand(3, 96, 96)], [torch.tensor([[5.0, 5, 30, 70]])])
+    assert masks.shape == (1, 28, 28)
+
+
 def test_the_seed_decides_the_weights_and_the_default_generator_is_left_alone(config: Config) -> None:
     state = torch.get_rng_state()
     first, again, other = (build_model(config(seed=seed), 4).state_dict() for seed in (1, 1, 2))

@@ -14,6 +14,29 @@ def test_a_mask_has_twice_the_cells_of_the_features(count: int) -> None:
     assert MaskHead(16, 4)(torch.zeros(count, 16, 7, 7)).shape == (count, 14, 14)
 
 
+@pytest.mark.parametrize("fine", [0, 5])
+def test_a_doubled_mask_has_four_times_the_cells(fine: int) -> None:
+    finer = torch.zeros(3, fine, 14, 14) if fine else None
+    assert MaskHead(16, 4, fine, doubled=True)(torch.zeros(3, 16, 7, 7), finer).shape == (3, 28, 28)
+
+
+def test_a_doubled_head_draws_borders_within_a_cell_of_the_smaller_mask() -> None:
+    """A border at three quarters of a cell of 14: the smaller mask cannot tell it from one at a half."""
+    torch.manual_seed(0)
+    features = torch.rand(8, 16, 7, 7) * (torch.rand(8, 1, 7, 7) > 0.5)
+    wanted = torch.zeros(8, 7, 4, 7, 4)
+    wanted[:, :, :3] = (features.sum(1) > 0).float()[:, :, None, :, None]  # the upper three of four rows
+    wanted = wanted.reshape(8, 28, 28)
+    head = MaskHead(16, 32, doubled=True)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(head(features), wanted)
+        loss.backward()
+        optimizer.step()
+    assert ((head(features) > 0) == (wanted > 0)).float().mean() > 0.99
+
+
 def test_each_cell_of_the_features_decides_its_own_four_cells_of_the_mask() -> None:
     head, features = MaskHead(3, 4), torch.randn(1, 3, 7, 7)
     changed = features.clone()
@@ -23,11 +46,14 @@ def test_each_cell_of_the_features_decides_its_own_four_cells_of_the_mask() -> N
     assert set(rows.tolist()) <= {4, 5} and set(columns.tolist()) <= {10, 11} and differs.any()
 
 
+@pytest.mark.parametrize("doubled", [False, True])
 @pytest.mark.parametrize(("channels", "width", "fine"), [(2048, 256, 0), (512, 64, 0), (512, 64, 64)])
-def test_the_logits_start_at_the_size_of_the_features(channels: int, width: int, fine: int) -> None:
+def test_the_logits_start_at_the_size_of_the_features(
+    channels: int, width: int, fine: int, doubled: bool
+) -> None:
     """A start near 0 is a saddle: the gradient into F_p is in proportion to the last layer's weights."""
     torch.manual_seed(0)
-    head = MaskHead(channels, width, fine)
+    head = MaskHead(channels, width, fine, doubled=doubled)
     features = torch.randn(20, channels, 7, 7).relu()
     finer = torch.randn(20, fine, 14, 14).relu() if fine else None
     size = head(features, finer).std() / features.pow(2).mean().sqrt()
