@@ -157,7 +157,7 @@ def _only_person(
     predictor: PersonPredictor, image: Path, pixels: NDArray[np.uint8], number: int | None
 ) -> NDArray[np.float32]:
     """Returns the box of the person in a photo; of several, the one with this number."""
-    from maskps.errors import InputFileError
+    from maskps.errors import InputFileError, printable
 
     found = predictor.detect(pixels)
     boxes, scores = found.boxes[found.scores >= _MIN_SCORE], found.scores[found.scores >= _MIN_SCORE]
@@ -176,8 +176,10 @@ def _only_person(
             for row, (corners, score) in enumerate(zip(boxes.tolist(), scores.tolist(), strict=True), start=1)
         ]
         persons = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
-        listed = "\n".join([f"{image} shows {persons}; choose with --person N or --box:", *lines])
-        raise click.UsageError(listed)
+        question = f"{printable(str(image))} shows {persons}; choose with --person N or --box:"
+        error = click.ClickException("\n".join([question, *lines]))
+        error.exit_code = 2
+        raise error
     return boxes[number - 1]
 
 
