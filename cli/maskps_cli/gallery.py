@@ -99,19 +99,19 @@ def _camera_from(
     "--camera-from",
     metavar="REGEX",
     callback=_camera_from,
-    help="Name of the camera by the path of each file: the first group of REGEX, or all that matches.",
+    help="Name of the camera by the path of each file: the first group of REGEX, or all that matches, e.g. "
+    r"'photos/(\w+)/'.",
 )
 @click.option(
     "--start",
     type=TimeType(),
-    help="When the videos begin, and photos were taken whose EXIF does not say it, e.g. 2024-05-01T18:30.",
+    help="Time of photos without one in their EXIF, and of the first frame of videos, e.g. 2024-05-01T18:30.",
 )
 @click.option(
     "--every",
     type=DurationType(),
     default=1.0,
-    show_default="1s",
-    help="Time from one frame of a video that is searched for persons to the next, e.g. 500ms or 1m.",
+    help="Look for persons in one frame of a video in each such time, e.g. 500ms or 1m.  [default: 1s]",
 )
 @click.option(
     "--min-score",
@@ -138,11 +138,12 @@ def add(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Add the persons in photos and videos, and in all that are below folders, to GALLERY.
+    """Add the persons in photos, videos and folders to GALLERY.
 
-    Only files that are new or changed go through the network; moved and copied ones are recognised. What is
-    read is safe on disk: stop at any time, and run the same command again. Videos need the extra "video".
-    Several processes: torchrun --nproc-per-node 2 --no-python -- maskps gallery add ...
+    GALLERY is a file, which the first call makes. Of a folder, all photos and videos below it are read. Only
+    files that are new or changed go through the network; moved and copied ones are recognised. What is read
+    is safe on disk: stop at any time, and run the same command again. Videos need the extra "video". Several
+    processes: torchrun --nproc-per-node 2 --no-python -- maskps gallery add ...
 
     What is kept of each person are a box and a vector of how they look. These are personal data, in many
     places biometric data: have a legal ground for it. No names are kept. Nothing leaves this machine, unless
@@ -249,7 +250,7 @@ def _say_of_videos(added: Added, *, quiet: bool) -> None:
 @gallery_argument
 @json_option
 def info(place: str, as_json: bool) -> None:
-    """Show what GALLERY holds: photos, videos, persons, cameras, times, the network, its data terms.
+    """Show what GALLERY holds: files, persons, cameras, times, network.
 
     \b
     Example:
@@ -328,7 +329,7 @@ def forget(
     yes: bool,
     quiet: bool,
 ) -> None:
-    """Remove persons from GALLERY for ever; photos and videos stay where they are.
+    """Remove persons from GALLERY for ever; photos and videos stay.
 
     The bytes of the vectors are overwritten in the file. Copies and backups of the file keep theirs. With
     --before and --person, the record of a file stays, so that adding the folder again does not bring the
@@ -378,10 +379,10 @@ def _sources_at(opened: Gallery, path: Path) -> tuple[int, ...]:
 @force_option
 @quiet_option
 def export(place: str, out: Path, force: bool, quiet: bool) -> None:
-    """Write all persons of GALLERY as detections in one .npz file, which any code can read.
+    """Write all persons of GALLERY as detections to an .npz file.
 
-    It has the arrays of maskps eval --save-detections: names, boxes, scores, vectors. Cameras and times are
-    left out.
+    Any code can read it. It has the arrays of maskps eval --save-detections: names, boxes, scores, vectors.
+    Cameras and times are left out.
 
     \b
     Example:

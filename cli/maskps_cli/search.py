@@ -37,6 +37,12 @@ class BoxType(click.ParamType):
         return numbers
 
 
+class _ChoiceNeededError(click.ClickException):
+    """The photo shows several persons; the message lists them."""
+
+    exit_code = 2
+
+
 @click.command()
 @gallery_argument
 @click.argument("image", type=click.Path(path_type=Path))
@@ -64,7 +70,7 @@ class BoxType(click.ParamType):
     "--min-similarity",
     type=NumberRange(-1, 1),
     default=-1.0,
-    help="Leave out hits below.  [default: none]",
+    help="Leave out hits below this similarity.  [default: none]",
 )
 @click.option(
     "--out",
@@ -177,9 +183,7 @@ def _only_person(
         ]
         persons = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
         question = f"{printable(str(image))} shows {persons}; choose with --person N or --box:"
-        error = click.ClickException("\n".join([question, *lines]))
-        error.exit_code = 2
-        raise error
+        raise _ChoiceNeededError("\n".join([question, *lines]))
     return boxes[number - 1]
 
 
