@@ -4,7 +4,9 @@ A sample is the first frame of each interval of `every` seconds: 0 to `every`, `
 on. Frames come at any rate, and an interval without a frame has no sample.
 
 Only what a sample needs is decoded. A group of frames that begins with a key frame can be decoded alone, so a
-group is passed over if the next key frame is not later than the next sample.
+group is passed over if the next key frame is not later than the next sample. Some cameras mark frames as key
+frames that need others (intra refresh). The second mark shows it: that frame is not an I picture. Then all
+is decoded.
 """
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ class Video:
 
     def __init__(self, path: Path, av: Any, container: Any) -> None:
         self._path, self._container, self._error = path, container, av.FFmpegError
+        self._i_picture = av.video.frame.PictureType.I
         is_cover = av.stream.Disposition.attached_pic
         streams = [one for one in container.streams.video if not one.disposition & is_cover]
         if not streams:
@@ -99,6 +102,8 @@ class Video:
         self.recorded_at = _unix_seconds(container.metadata) or _unix_seconds(self._stream.metadata)
         self._origin: int | None = None  # time stamp of the first frame
         self._target = 0  # microseconds; earlier frames are not wanted
+        self._keys: list[int] = []  # time stamps of the first two packets that are marked as key frames
+        self._has_groups = False  # whether each group is known to be decodable alone
 
     def samples(self, every: float, after: float | None = None) -> Iterator[Frame]:
         """Yields the samples in order; `is_damaged` is final when they have ended.
@@ -154,6 +159,8 @@ class Video:
                     continue
                 if self._origin is None and not frame.is_corrupt:
                     self._origin = frame.pts
+                if frame.pts in self._keys[1:]:
+                    self._has_groups = frame.pict_type == self._i_picture
                 time = self._time(frame.pts)
                 if not frame.is_corrupt:
                     yield time, frame
@@ -164,14 +171,16 @@ class Video:
         """Yields the packets from which the frames of the targets are decoded, in order."""
         waiting: list[Any] = []
         for packet in self._packets():
-            is_known = self._origin is not None and packet.pts is not None and packet.dts is not None
-            if is_known and packet.is_keyframe and waiting and self._time(packet.pts) <= self._target:
+            if packet.is_keyframe and packet.pts is not None and len(self._keys) < 2:
+                self._keys.append(packet.pts)
+            may_wait = self._has_groups and packet.pts is not None and packet.dts is not None
+            if may_wait and packet.is_keyframe and waiting and self._time(packet.pts) <= self._target:
                 waiting.clear()
                 self._stream.codec_context.flush_buffers()
             waiting.append(packet)
             # Packets come in the order of their dts, and no frame's pts is below it: no later key frame
             # is at the target or before.
-            if not is_known or self._time(packet.dts) >= self._target:
+            if not may_wait or self._time(packet.dts) >= self._target:
                 yield from waiting
                 waiting.clear()
 

@@ -70,15 +70,23 @@ def rows(gallery: Gallery) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("every", [0.1, 0.5, 1.0, 2.5, 4.0, 60.0])
 @pytest.mark.parametrize(
-    ("name", "codec", "gop"),
-    [("a.mp4", "libx264", 5), ("a.mkv", "libx264", 100), ("a.m2ts", "libx264", 3), ("a.avi", "mpeg4", 4)],
+    ("name", "codec", "gop", "encoding"),
+    [
+        ("a.mp4", "libx264", 5, {}),
+        ("open groups.mp4", "libx264", 5, {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),
+        ("no groups.mp4", "libx264", 4, {"x264-params": "intra-refresh=1:bframes=0"}),
+        ("a.mkv", "libx264", 100, {}),
+        ("a.m2ts", "libx264", 3, {}),
+        ("b.m2ts", "mpeg4", 4, {}),
+        ("a.avi", "mpeg4", 4, {}),
+    ],
 )
 def test_samples_are_the_first_frames_of_their_intervals_and_the_right_pictures(
-    name: str, codec: str, gop: int, every: float, tmp_path: Path
+    name: str, codec: str, gop: int, encoding: dict[str, str], every: float, tmp_path: Path
 ) -> None:
     opening = {"format": "mpegts"} if name.endswith("m2ts") else {}
     pictures = [stripes(shade(number), shade(number + 5)) for number in range(len(UNEVEN))]
-    path = write_film(tmp_path / name, pictures, UNEVEN, codec=codec, gop=gop, **opening)
+    path = write_film(tmp_path / name, pictures, UNEVEN, codec=codec, gop=gop, encoding=encoding, **opening)
     times, pixels, is_damaged = samples(path, every)
     assert times == literal_samples(UNEVEN, every) and not is_damaged
     whole = all_frames(path)
@@ -102,7 +110,7 @@ def test_frames_that_no_sample_needs_are_not_decoded(tmp_path: Path, monkeypatch
 
         monkeypatch.setattr(video, "_needed", counted)
         assert [one.time for one in video.samples(10)] == [0, 10, 20]
-    assert len(needed) <= 3 * 8
+    assert len(needed) <= 4 * 8
 
 
 def test_a_frame_that_a_hit_shows_must_be_there(tmp_path: Path) -> None:
@@ -166,7 +174,7 @@ def test_persons_are_found_with_time_frame_and_place(gallery: Gallery, tmp_path:
 
 @pytest.mark.parametrize("given", [None, 5.0])
 @pytest.mark.parametrize(
-    "stated", ["2024-05-01T10:00:00.000000Z", "1970-01-01T00:00:00.000000Z", "noon", None]
+    "stated", ["2024-05-01T10:00:00.000000Z", "1970-01-01T00:00:00.000000Z", "1904-01-01T00:00:00Z", None]
 )
 def test_the_start_is_the_given_one_or_the_files_or_not_known(
     stated: str | None, given: float | None, gallery: Gallery, tmp_path: Path
@@ -294,6 +302,23 @@ def test_a_film_that_is_cut_off_gives_what_is_left_of_it(
     assert (added.unchanged, added.duplicates, gallery.predictor.images) == (1, 1, images)
 
 
+def test_frames_with_damage_are_left_out_and_the_film_is_marked(gallery: Gallery, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+    pictures = [np.roll(noise, 3 * number, axis=1) for number in range(40)]
+    path = write_film(tmp_path / "a.mkv", pictures, gop=8)
+    whole = all_frames(path)
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 2, len(content) // 2 + 3000, 7):
+        content[place] ^= 0x5A
+    path.write_bytes(content)
+    times, pixels, is_damaged = samples(path, 0.5)
+    assert is_damaged and 30 < len(times) < 40 and times[-1] == 19.5
+    for time, one in zip(times, pixels, strict=True):
+        assert np.abs(one.astype(int) - whole[round(1000 * time)]).mean() < 20, time
+    gallery.add([path])
+    assert gallery.sources()[0].state == "cut off"
+
+
 def test_what_is_no_video_is_named_with_the_reason(
     gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +330,10 @@ def test_what_is_no_video_is_named_with_the_reason(
     (folder / "no index.mov").write_bytes(whole[: len(whole) // 2])
     (folder / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n#EXT-X-ENDLIST\n")
     (folder / "other list.mp4").write_text("ffconcat version 1.0\nfile good.mp4\n")
+    Image.fromarray(stripes((9, 99, 9))).save(folder / "photo.mp4", "JPEG")
+    whole = write_film(folder / "damaged.mp4", [stripes((9, 99, 9))] * 4, options={"movflags": "faststart"})
+    content, start = whole.read_bytes(), whole.read_bytes().index(b"mdat") + 4
+    whole.write_bytes(content[:start] + bytes(len(content) - start))
     with av.open(folder / "no frames.mkv", "w") as film:
         stream = film.add_stream("mpeg4", rate=5)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -320,6 +349,8 @@ def test_what_is_no_video_is_named_with_the_reason(
         "no index.mov": "cut off before its index",
         "list.mp4": "not a video",
         "other list.mp4": "not a video",
+        "photo.mp4": "not a video",
+        "damaged.mp4": "no frame that can be decoded",
         "no frames.mkv": "End of file",
         "pipe.avi": "pipe",
     }.items():

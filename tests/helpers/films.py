@@ -37,12 +37,15 @@ def write_film(
     gop: int = 5,
     rotation: Sequence[int] | None = None,
     metadata: dict[str, str] | None = None,
+    encoding: dict[str, str] | None = None,
     **opening: Any,
 ) -> Path:
     """Writes a film of these pictures, at these seconds or 2 a second, with a key frame at least every `gop`.
 
     Args:
         rotation: the nine numbers of the display matrix.
+        encoding: more options of x264.
+        opening: more arguments of `av.open`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(path, "w", **opening) as film:
@@ -52,7 +55,7 @@ def write_film(
         stream.pix_fmt, stream.gop_size = "yuv420p", gop
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if codec == "libx264":
-            stream.codec_context.options = {"crf": "10", "preset": "veryfast"}
+            stream.codec_context.options = {"crf": "10", "preset": "veryfast", **(encoding or {})}
         if rotation is not None:
             stream.set_display_matrix(rotation)
         for number, pixels in enumerate(pictures):
