@@ -22,8 +22,8 @@ def export(run: Path, out: Path, checkpoint: str, force: bool, as_json: bool, qu
     """Write the network of RUN to an ONNX file, which works without PyTorch.
 
     Takes a minute or more. Then onnxruntime and PyTorch look at three generated scenes. OUT is written only
-    if both find the same number of persons, and the same embeddings for given boxes up to 0.0001. Needs
-    pip install 'maskps[export]'; using the file needs onnxruntime alone, pip install 'maskps[onnx]'.
+    if both find the same persons, and the same embeddings up to 0.0001. Needs pip install 'maskps[export]';
+    using the file needs onnxruntime alone, pip install 'maskps[onnx]'.
 
     \b
     Example:
@@ -48,11 +48,11 @@ def export(run: Path, out: Path, checkpoint: str, force: bool, as_json: bool, qu
         return
     print_table(
         f"{out}, {out.stat().st_size / 1e6:.1f} MB: largest differences between PyTorch and onnxruntime",
-        ["scene", "persons", "boxes (px)", "scores", "embeddings", "given boxes", "their embeddings"],
+        ["scene", "persons, both", "boxes (px)", "scores", "embeddings", "given boxes", "their embeddings"],
         [
             [
                 f"{scene.width} x {scene.height}",
-                " / ".join(dict.fromkeys([str(scene.detections), str(scene.onnx_detections)])),
+                str(scene.detections),
                 *(f"{number:.1e}" for number in (scene.boxes, scene.scores, scene.embeddings)),
                 str(scene.given),
                 f"{scene.given_embeddings:.1e}",
@@ -60,5 +60,7 @@ def export(run: Path, out: Path, checkpoint: str, force: bool, as_json: bool, qu
             for scene in scenes
         ],
     )
+    if not any(scene.detections for scene in scenes):
+        say("this network finds nobody in these scenes; only given boxes were compared", quiet=quiet)
     print_terms(predictor.terms)
     say(f"wrote {out}", quiet=quiet)

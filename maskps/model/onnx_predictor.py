@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskps.errors import ConfigError, InputFileError
+from maskps.errors import ConfigError, InputFileError, MaskpsError
 from maskps.model.onnx_file import OnnxInfo, read_onnx
 from maskps.model.prediction import Feature, ImageDetections, ImagePredictor, Resize, resized_size
 
@@ -113,10 +113,21 @@ def run_graph(
         session: of `open_session`.
         pixels: (3, h, w) float32, RGB in 0..1, resized.
         given: (n, 4) float32, xyxy, pixels of the resized image; n may be 0.
+
+    Raises:
+        MaskpsError: onnxruntime cannot run the graph on this image.
     """
-    boxes, scores, embeddings, of_given = session.run(
-        OUTPUTS, dict(zip(INPUTS, (pixels, given), strict=True))
-    )
+    try:
+        boxes, scores, embeddings, of_given = session.run(
+            OUTPUTS, dict(zip(INPUTS, (pixels, given), strict=True))
+        )
+    except Exception as error:  # as in `open_session`
+        raise MaskpsError(
+            "the ONNX graph",
+            expected=f"to run on an image of {pixels.shape[2]} x {pixels.shape[1]} pixels",
+            found=str(error)[:200],
+            hint="more memory, or the onnxruntime release that docs/export.md names",
+        ) from error
     found = scores >= 0
     return ImageDetections(boxes[found], scores[found], embeddings[found]), of_given
 

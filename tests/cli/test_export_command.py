@@ -130,7 +130,7 @@ def test_the_comparison_fails_on_a_graph_that_suppresses_fewer_boxes(
     assert changed
     scenes = compare(model.SerializeToString(), exported[1], predictor)
     assert max(scene.given_embeddings for scene in scenes) <= 1e-5
-    with pytest.raises(MaskpsError, match="detections instead of"):
+    with pytest.raises(MaskpsError, match="persons instead of"):
         check_equal(scenes, exported[1])
 
 
