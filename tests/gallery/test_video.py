@@ -22,7 +22,7 @@ from maskps.errors import ConfigError, InputFileError
 from maskps.gallery import Gallery, Persons, Where, indexing
 from maskps.gallery.hits import Search
 from maskps.gallery.hits_files import write_crops, write_hits
-from maskps.gallery.summary import summary_of
+from maskps.gallery.summary import detections_of, summary_of
 from maskps.gallery.video import open_video, read_frame
 
 UNEVEN = [0, 0.04, 0.5, 0.99, 1.0, 1.001, 3.2, 3.3, 7.9, 8.1, 8.2, 9.0, 9.5, 10.4, 11, 11.1, 14.9, 15.2, 15.3]
@@ -154,6 +154,8 @@ def test_persons_are_found_with_time_frame_and_place(gallery: Gallery, tmp_path:
     assert hits.path == (str(path),) and hits.camera == ("door",) and hits.similarity[0] > 0.99
     assert hits.rows[0].frame_time == 2.0 and hits.time.tolist() == [start + 2]
     assert hits.boxes.tolist() == [[16, 0, 32, SIZE[1]]]
+    detections = detections_of(gallery.store)
+    assert detections.image_names.tolist() == [f"{path}#t={time}" for time in ("0.000", "2.000", "4.000")]
     late = gallery.search(query, (0, 0, 16, 32), where=Where(start=start + 3))
     assert [row.frame_time for row in late.rows] == [4.0]
     box = np.array([0, 0, 16, 32], np.float32)
