@@ -19,7 +19,7 @@ from maskps.io.files import explained_reading, open_file
 from maskps.io.images import as_rgb, loaded_image
 
 _PHOTO_ENDINGS = ".avif .bmp .gif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp"
-_VIDEO_ENDINGS = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .vob .webm .wmv"
+_VIDEO_ENDINGS = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv"
 _RAW_ENDINGS = ".3fr .arw .cr2 .cr3 .dng .nef .nrw .orf .pef .raf .raw .rw2 .srw"
 
 PHOTOS, VIDEOS = frozenset(_PHOTO_ENDINGS.split()), frozenset(_VIDEO_ENDINGS.split())

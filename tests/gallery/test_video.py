@@ -76,7 +76,7 @@ def rows(gallery: Gallery) -> list[tuple[object, ...]]:
         ("open groups.mp4", "libx264", 5, {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),
         ("no groups.mp4", "libx264", 4, {"x264-params": "intra-refresh=1:bframes=0"}),
         ("a.mkv", "libx264", 100, {}),
-        ("a.m2ts", "libx264", 3, {}),
+        ("a.ts", "libx264", 3, {}),
         ("b.m2ts", "mpeg4", 4, {}),
         ("a.avi", "mpeg4", 4, {}),
     ],
@@ -84,7 +84,7 @@ def rows(gallery: Gallery) -> list[tuple[object, ...]]:
 def test_samples_are_the_first_frames_of_their_intervals_and_the_right_pictures(
     name: str, codec: str, gop: int, encoding: dict[str, str], every: float, tmp_path: Path
 ) -> None:
-    opening = {"format": "mpegts"} if name.endswith("m2ts") else {}
+    opening = {"format": "mpegts"} if name.endswith("ts") else {}
     pictures = [stripes(shade(number), shade(number + 5)) for number in range(len(UNEVEN))]
     path = write_film(tmp_path / name, pictures, UNEVEN, codec=codec, gop=gop, encoding=encoding, **opening)
     times, pixels, is_damaged = samples(path, every)
