@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import shapely
@@ -94,7 +94,14 @@ def changed_cells(outline: Outline, other: Outline, box: Box) -> int:
 
 
 def mended(
-    proposed: Outline, true: Outline, box: Box, sd: float, rng: np.random.Generator, size: tuple[int, int]
+    proposed: Outline,
+    true: Outline,
+    box: Box,
+    sd: float,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    *,
+    looks_at: Literal["cells", "border"] = "cells",
 ) -> Mended:
     """Returns a proposal as a hand leaves it.
 
@@ -104,13 +111,15 @@ def mended(
         box: xyxy, of the person.
         sd: of the hand's noise, in pixels.
         size: (width, height) of the image.
+        looks_at: what is as near to the truth as in the hand's own drawing when the hand stops. "cells": the
+            cells that differ. "border": the area that differs, and that of these cells.
     """
-    own = _own_drawing(true, sd, rng, size)
+    own = own_drawing(true, sd, rng, size)
     goal = _Goal(true, box)
     own_cells = goal.cells(_outline(own))
     work, most = _Work([ring.copy() for ring in proposed.rings]), sum(map(len, own))
-    before = goal.distance(work)
-    while (cells := goal.cells(_outline(work.rings))) > own_cells:
+    before, own_distance = goal.distance(work), goal.distance(_Work(own))
+    while (before > own_distance) if looks_at == "border" else (goal.cells(_outline(work.rings)) > own_cells):
         steps = [(step, goal.distance(step)) for step in _steps(work, goal.geometry, sd, rng, size)]
         gains = [(before - after) / max(step.touched - work.touched, 1) for step, after in steps]
         best, after = steps[int(np.argmax(gains))]
@@ -118,10 +127,12 @@ def mended(
             deleted = sum(map(len, proposed.rings))
             return Mended(tuple(own), 0, most, deleted, own_cells, own_cells)
         work, before = best, after
+    cells = goal.cells(_outline(work.rings))
     return Mended(tuple(work.rings), work.moved, work.added, work.deleted, cells, own_cells)
 
 
-def _own_drawing(true: Outline, sd: float, rng: np.random.Generator, size: tuple[int, int]) -> list[Ring]:
+def own_drawing(true: Outline, sd: float, rng: np.random.Generator, size: tuple[int, int]) -> list[Ring]:
+    """Returns the rings that a hand draws without a proposal; `mended` draws the same, first of all."""
     parts = drawn_rings(true.to_shapely(), least_part=LEAST_PART, least_hole=LEAST_HOLE)
     return [
         _turned(ring_by_hand(ring, sd, rng, size), is_hole=index > 0)
