@@ -20,7 +20,7 @@ from maskps.errors import MaskpsError
 from maskps.evaluation.result_file import read_results
 from maskps.io.images import read_image
 from maskps.model import OnnxPredictor, Predictor
-from maskps.model.export import check_equal, compare
+from maskps.model.export import SceneComparison, check_equal, compare
 from maskps.model.onnx_file import read_onnx
 from maskps.training import RunInfo, SceneDataset, load_config, load_run
 from maskps.training.checkpoint import Checkpoint, checkpoint_path, write_checkpoint
@@ -142,6 +142,18 @@ def test_a_network_that_differs_writes_nothing(
     result = run("export", "--run", other, "--out", tmp_path / "model.onnx")
     assert result.exit_code == 1 and "nothing was written" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_the_command_warns_if_nobody_was_found(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(predictor: Predictor, path: Path, *, force: bool) -> list[SceneComparison]:
+        path.touch()
+        return [SceneComparison(90, 120, 1, 0, 0, 0, 0, 0, 1e-7)]
+
+    monkeypatch.setattr("maskps.model.export.export_network", nobody)
+    result = run("export", "--run", network, "--out", tmp_path / "model.onnx")
+    assert result.exit_code == 0 and "finds nobody" in result.stderr
 
 
 @pytest.mark.parametrize("unit_length", [True, False])

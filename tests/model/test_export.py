@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskps.errors import InputFileError, MaskpsError, OutputExistsError
+from maskps.errors import ConfigError, InputFileError, MaskpsError, OutputExistsError
 from maskps.model import MaskGuidedPersonSearch, OnnxPredictor, Predictor, export_network, resize_image
 from maskps.model.export import SceneComparison, check_equal, compare, generated_scene, steady_scene
 from maskps.model.export_graph import ExportGraph
@@ -35,6 +35,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "detection": {"detection_feature": "detection", "detections_per_image": 3},
     "masks of res5": {"mask_pooling": True, "embedding_features": "res4_res5"},
     "masks of res2": {"mask_pooling": True, "mask_features": "res2"},
+    "masks of 28 cells": {"mask_pooling": True, "mask_size": 28, "embedding_features": "res4_res5"},
     "recomputed": {"activation_checkpointing": True},
     "frozen": {"freeze_batch_norm": "all"},
     "more proposals than anchors": {"rpn_pre_nms_top_n_test": 300, "rpn_post_nms_top_n_test": 40},
@@ -190,6 +191,17 @@ def test_a_file_of_the_users_is_not_replaced(small_model: Model, tmp_path: Path)
     write_onnx(path, onnx_content(b"", INFO))
     with pytest.raises(OutputExistsError, match="--force"):
         export_network(Predictor(small_model()), path)
+
+
+def test_an_export_needs_its_packages_and_the_embedding(
+    small_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="export f_id"):
+        export_network(Predictor(small_model(), feature="pooled"), tmp_path / "model.onnx")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"maskps\[export\]"):
+        export_network(Predictor(small_model()), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_an_onnx_model_with_our_metadata(tmp_path: Path) -> None:
