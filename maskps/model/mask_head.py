@@ -34,12 +34,12 @@ class MaskHead(nn.Module):
         self.fine = nn.Conv2d(fine_channels, channels, 1) if fine_channels else None
         count = _REFINING if fine_channels else 0
         self.refine = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(count))
-        self.finer = nn.ConvTranspose2d(channels, channels, 2, stride=2) if doubled else None
+        self.enlarge = nn.ConvTranspose2d(channels, channels, 2, stride=2) if doubled else None
         self.logits = nn.Conv2d(channels, 1, 1)
         # Every output cell of a deconvolution has one cell as its input: a fan-in of its input channels.
         nn.init.normal_(self.upsample.weight, std=(2 / in_channels) ** 0.5)
-        if self.finer is not None:
-            nn.init.normal_(self.finer.weight, std=(2 / channels) ** 0.5)
+        if self.enlarge is not None:
+            nn.init.normal_(self.enlarge.weight, std=(2 / channels) ** 0.5)
         for layer in (self.fine, *self.refine, self.logits):
             if layer is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -61,6 +61,6 @@ class MaskHead(nn.Module):
         hidden = F.relu(hidden)
         for convolution in self.refine:
             hidden = F.relu(convolution(hidden))
-        if self.finer is not None:
-            hidden = F.relu(self.finer(hidden))
+        if self.enlarge is not None:
+            hidden = F.relu(self.enlarge(hidden))
         return self.logits(hidden)[:, 0]

@@ -120,18 +120,25 @@ def test_the_callers_random_state_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("steps", "head"),
-    [(1, "single"), (3, "single"), (5, "single"), (3, "norm_aware"), (3, "sequential")],
+    ("steps", "settings"),
+    [
+        (1, {}),
+        (3, {}),
+        (5, {}),
+        (3, {"head": "norm_aware", "embedding_norm": True}),
+        (3, {"head": "sequential", "embedding_norm": True}),
+        (3, {"mask_size": 28}),
+    ],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(
     steps: int,
-    head: str,
+    settings: dict[str, Any],
     dataset: PersonSearchDataset,
     subset: Subset,
     make_config: MakeConfig,
     tmp_path: Path,
 ) -> None:
-    config = make_config(head=head, embedding_norm=head != "single")
+    config = make_config(**settings)
     train(config, dataset, subset, tmp_path / "whole")
     with pytest.raises(TrainingError, match=f"interrupted after step {steps}") as caught:
         train(config, dataset, subset, tmp_path / "cut", callback=stop_after(steps))
