@@ -78,3 +78,14 @@ def test_what_takes_more_vertices_than_a_drawing_is_drawn_anew(hand: Any) -> Non
 def test_the_same_seed_mends_the_same_way(hand: Any) -> None:
     first, again = (mend(hand, BODY, shapely.union(BODY, ARM), seed=3) for _ in range(2))
     assert all((one == two).all() for one, two in zip(first.rings, again.rings, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_mended_outline_has_its_holes_inside_and_its_parts_apart(hand: Any, seed: int) -> None:
+    slit = shapely.box(70, 100, 74, 130)
+    made = mend(
+        hand, shapely.difference(BODY, slit), shapely.difference(BODY, shapely.box(70, 90, 76, 150)), seed
+    )
+    whole = Outline(made.rings)
+    assert len(outline(whole.to_shapely()).rings) == len(made.rings)
+    assert whole.to_shapely().is_valid

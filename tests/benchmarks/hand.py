@@ -141,6 +141,10 @@ def own_drawing(true: Outline, sd: float, rng: np.random.Generator, size: tuple[
     ]
 
 
+def _is_drawn(area: float) -> bool:
+    return area >= LEAST_PART or area <= -LEAST_HOLE
+
+
 def _turned(ring: Ring, *, is_hole: bool) -> Ring:
     return ring[::-1] if (ring_area(ring) < 0) != is_hole else ring
 
@@ -171,7 +175,9 @@ class _Work:
         self.rings = rings
         self.marks = marks if marks is not None else [np.zeros(len(ring), dtype=np.int64) for ring in rings]
         self.deleted = deleted
-        self.geometry = _geometry(rings)
+        geometry = _geometry(rings)  # of the same area as the rings: holes are in a part, and parts lie apart
+        is_whole = geometry is not None and np.isclose(geometry.area, sum(map(ring_area, rings)), rtol=1e-9)
+        self.geometry = geometry if is_whole else None
 
     @property
     def moved(self) -> int:
@@ -204,7 +210,8 @@ class _Work:
         """Returns the work with a region added or cut away, whichever it needs; new vertices have noise."""
         is_excess = shapely.intersection(region, self.geometry).area > region.area / 2
         change = shapely.difference if is_excess else shapely.union
-        rings = list(outline_from_shapely(change(self.geometry, region.simplify(SIMPLIFIED))).rings)
+        changed = change(self.geometry, region.simplify(SIMPLIFIED))
+        rings = [ring for ring in outline_from_shapely(changed).rings if _is_drawn(ring_area(ring))]
         known = {
             tuple(point): int(mark)
             for ring, marks in zip(self.rings, self.marks, strict=True)
