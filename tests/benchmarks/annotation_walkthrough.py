@@ -265,6 +265,10 @@ def walk_with_proposals(
     steps.command(out, ("annotate", "collect", "packs3", "--into", "plain"))
     drawn = changed_cells(out / "plain", out / "scenes", truth)
     points = sum(map(len, (ring for one in _outlines(out / "plain", out / "scenes") for ring in one.rings)))
+    proposed = changed_cells(out / "proposed", out / "scenes", truth)
+    say(
+        f"As proposed, {np.mean([proposed[one] for one in proposed.keys() & drawn.keys()]):.1f} cells differ."
+    )
     _print_saving(drawn, mended, proposals, points)
     return drawn, mended, proposals
 
@@ -294,7 +298,7 @@ def _print_saving(
     cells = f"{np.mean(list(mended.values())):.1f}"
     numbers = " | ".join(f"{one:.1f}" for one in changed)
     print(f"| with proposals | {numbers} | {accepted} of {len(proposals)} | {cells} |")
-    print(f"{len(proposals) - len(made)} persons were drawn anew.")
+    print(f"\n{len(proposals) - len(made)} persons were drawn anew.")
 
 
 def _draw_two(packs: PackSet, before: dict[str, tuple[LabelMeShape, ...]], out: Path) -> None:
