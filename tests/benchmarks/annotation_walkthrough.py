@@ -256,7 +256,7 @@ def walk_with_proposals(
     mended = changed_cells(out / "assisted", out / "scenes", truth)
     record = read_collected(out / "assisted" / COLLECTED_NAME)
     proposals = [person.used.proposal for person in record.values()]
-    _draw_two(packs, before, out / "proposals.png")
+    _draw_two(packs, before, out / "proposals.jpg")
 
     say("The same hands without proposals, for comparison.")
     for words in ((*build, "plain"), (*(word.replace("assisted", "plain") for word in pack), "packs3")):
@@ -264,12 +264,12 @@ def walk_with_proposals(
     draw_packs(read_packs(out / "packs3"), truth, seed=seed, rates={}, noise=noise)
     steps.command(out, ("annotate", "collect", "packs3", "--into", "plain"))
     drawn = changed_cells(out / "plain", out / "scenes", truth)
-    points = sum(map(len, (ring for one in _outlines(out / "plain", out / "scenes") for ring in one.rings)))
+    vertices = sum(map(len, (ring for one in _outlines(out / "plain", out / "scenes") for ring in one.rings)))
     proposed = changed_cells(out / "proposed", out / "scenes", truth)
     say(
         f"As proposed, {np.mean([proposed[one] for one in proposed.keys() & drawn.keys()]):.1f} cells differ."
     )
-    _print_saving(drawn, mended, proposals, points)
+    _print_saving(drawn, mended, proposals, vertices)
     return drawn, mended, proposals
 
 
@@ -278,22 +278,22 @@ def _outlines(subset_dir: Path, scenes: Path) -> list[Outline]:
 
 
 def _print_saving(
-    drawn: dict[Person, int], mended: dict[Person, int], proposals: list[Touches | None], points: int
+    drawn: dict[Person, int], mended: dict[Person, int], proposals: list[Touches | None], vertices: int
 ) -> None:
     """Prints what the proposals saved.
 
     Args:
-        points: of all outlines that were drawn without proposals.
+        vertices: of all outlines that were drawn without proposals.
     """
     made = [one for one in proposals if one is not None]
     accepted = sum(one.is_accepted for one in made)
     changed = [
         sum(getattr(one, kind) for one in made) / len(proposals) for kind in ("moved", "added", "deleted")
     ]
-    print("\n| per person | points moved | added | deleted | accepted as proposed | changed cells |")
+    print("\n| per person | vertices moved | added | deleted | accepted as proposed | changed cells |")
     print("|---|---|---|---|---|---|")
     print(
-        f"| without proposals | 0 | {points / len(drawn):.1f} | 0 | | {np.mean(list(drawn.values())):.1f} |"
+        f"| without proposals | 0 | {vertices / len(drawn):.1f} | 0 | | {np.mean(list(drawn.values())):.1f} |"
     )
     cells = f"{np.mean(list(mended.values())):.1f}"
     numbers = " | ".join(f"{one:.1f}" for one in changed)

@@ -79,7 +79,7 @@ def draw_before_and_after(
             x = (2 * number + place) * (TILE[0] + 10)
             canvas.paste(_tile(image, slot.corners(scene.size).ravel(), shapes, name, known), (x, 34))
             write_text(canvas, (x, 6), f"{name}, {word}", size=20)
-    canvas.save(out, optimize=True)
+    canvas.save(out, quality=88)
 
 
 def _tile(
