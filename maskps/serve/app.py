@@ -83,7 +83,8 @@ class _Addresses:
         return Response(content, media_type=kind)
 
     async def info(self, request: Request) -> Response:
-        return JSONResponse(await to_thread.run_sync(self._desk.info))
+        found = await to_thread.run_sync(self._desk.info)
+        return JSONResponse(found, background=BackgroundTask(to_thread.run_sync, self._desk.warm_up))
 
     async def detect(self, request: Request) -> Response:
         content = await read_body(request, MOST_BYTES)

@@ -58,6 +58,12 @@ class Desk:
             "last": shown_time(max(times)) if times else None,
         }
 
+    def warm_up(self) -> None:
+        """Makes the store read what the first search would have to wait for."""
+        query = np.zeros((1, self._store.network.dim), np.float32)
+        query[0, 0] = 1
+        self._store.search(query, 1, Where())
+
     def detect(self, content: bytes) -> dict[str, Any]:
         """Returns the persons in a picture, which is kept under the name that is returned with them.
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,18 @@ def test_one_picture_at_a_time_goes_through_the_network_few_wait_and_hits_are_sh
         for thread in threads:
             thread.join()
     assert sorted(answers) == [200] * 4 + [503] * 2 and predictor.most == 1
+
+
+def test_small_answers_do_not_wait_for_more(unchanged: Served) -> None:
+    connection = HTTPConnection(HOST, unchanged.port, timeout=5)
+    seconds = []
+    for _ in range(10):
+        begin = time.monotonic()
+        connection.request("GET", "/static/icon.svg")
+        connection.getresponse().read()
+        seconds.append(time.monotonic() - begin)
+    connection.close()
+    assert min(seconds) < 0.02  # the delay of TCP is 0.04
 
 
 def test_it_listens_on_this_machine_alone() -> None:
