@@ -75,6 +75,13 @@ def test_masks_are_compared_with_the_targets_of_training(dataset: PersonSearchDa
     assert (found.test_persons, found.train_persons, found.persons) == (1, 1, 2)
 
 
+def test_finer_masks_are_compared_with_finer_targets(dataset: PersonSearchDataset) -> None:
+    fine = TRUE[0].repeat(2, axis=0).repeat(2, axis=1)
+    fine[:, 13] = False  # half a cell of 14
+    found = measure_masks(Fixed(np.where(fine, 0.9, 0.1)), dataset, PersonOutlines(test={0: LEFT}))  # type: ignore[arg-type]
+    assert found.iou == pytest.approx(13 / 14)
+
+
 def test_a_probability_of_a_half_is_the_person(dataset: PersonSearchDataset) -> None:
     network = Fixed(np.where(TRUE[0], 0.5, 0.49))
     assert measure_masks(network, dataset, PersonOutlines(test={0: LEFT})).iou == 1  # type: ignore[arg-type]
