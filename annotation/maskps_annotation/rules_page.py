@@ -90,10 +90,15 @@ _RIGHT, _WRONG = '<b class="good">Right.</b>', '<b class="bad">Wrong.</b>'
 _STYLE = """
 code { white-space: nowrap; }
 li { margin: .3rem 0; }
-.crops { --crop: 10.5rem; margin: .8rem 0 0; }
+.crops { --crop: 10rem; margin: .8rem 0 0; }
 .crops img { width: 100%; border: 1px solid var(--line); }
 .reasons { white-space: pre-line; overflow-wrap: anywhere; }
 @media print { .crops { --crop: 40mm; } }
+@media (min-width: 40.01rem), print {
+  .rule { display: grid; grid-template: auto 1fr / minmax(0, 1fr) 21rem; gap: 0 1.2rem; }
+  .rule > * { grid-column: 1; }
+  .rule > .crops { grid-area: 1 / 2 / span 2; margin: 0; }
+}
 """
 
 
@@ -124,7 +129,7 @@ def _rules() -> str:
             f"<figcaption>{_RIGHT if one.is_right else _WRONG} {escape(one.text)}</figcaption></figure>"
             for one in examples()[name]
         )
-        sections.append(_card(f"{number}. {escape(title)}", _with_pictures(text, figures)))
+        sections.append(_card(f"{number}. {escape(title)}", _with_pictures(text, figures), kind="card rule"))
     last = "\n".join(f"<li>{escape(line)}</li>" for line in _LAST)
     last = _card(f"{len(_RULES) + 1}. At the end, and in general", f"<ul>\n{last}\n</ul>\n")
     return "".join(sections) + last
