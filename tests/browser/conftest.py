@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,29 @@ FIREFOX = os.environ.get("MASKPS_FIREFOX") or shutil.which("firefox-esr") or "/u
 
 Start = Callable[[bool], Any]
 """Returns the browser that shows pages in the dark, or in light."""
+
+_FAINT = """() => {
+  const parts = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = (one) => (one <= 10.31 ? one / 3294.6 : ((one / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = parts(getComputedStyle(one).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.textContent.trim() || !element.checkVisibility() || element.closest(":disabled")) continue;
+    const both = [luminance(parts(getComputedStyle(element).color)), luminance(behind(element))];
+    const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    if (ratio < 4.5) poor.push(`${element.tagName}.${element.className} ${node.textContent} ${ratio}`);
+  }
+  return poor;
+}"""
 
 
 @dataclass
@@ -37,21 +61,24 @@ class Visit:
     dialogs: list[str] = field(default_factory=list)
 
     def faults(self) -> list[str]:
-        """What no page may do: complain, ask, load anything, or scroll sideways."""
-        foreign = [one for one in self.requests if one != self.address]
-        over = self.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        return [*self.complaints, *self.dialogs, *foreign, *[f"{over} pixels too wide"] * (over > 0)]
+        """What no page may do: complain, ask, load what is not its own, scroll sideways, show faint text."""
+        own = self.address if self.address.startswith("file:") else self.address.partition("#")[0]
+        foreign = [one for one in self.requests if not one.removeprefix("blob:").startswith(own)]
+        root = "document.documentElement"
+        over = self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+        wide = [f"{over} pixels too wide"] * (over > 0)
+        return [*self.complaints, *self.dialogs, *foreign, *wide, *self.faint_texts()]
+
+    def faint_texts(self) -> list[str]:
+        """Texts with a contrast below 4.5 to 1 (WCAG 2.2, 1.4.3), computed from their styles."""
+        return list(self.page.evaluate(_FAINT))
 
     @property
     def is_dark(self) -> bool:
         """Whether the ground is darker than the text."""
         colours = "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
-        ground, ink = (
-            sum(map(int, text[4:-1].split(","))) for text in self.page.evaluate(colours)
-        )  # "rgb(1, 2, 3)"
-        return bool(ground < ink)
+        ground, ink = (sum(map(int, re.findall(r"\d+", text))) for text in self.page.evaluate(colours))
+        return ground < ink
 
 
 @pytest.fixture(scope="session")

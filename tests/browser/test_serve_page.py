@@ -127,9 +127,9 @@ def fragment(page: Any) -> str:
 
 
 def test_a_click_on_the_second_person_of_a_dropped_photo_finds_those_alike(
-    visit: Visits, server: Served, query: Path
+    visit_each: Visits, server: Served, query: Path
 ) -> None:
-    made = found(visit, server, query)
+    made = found(visit_each, server, query)
     page = made.page
     assert "3 persons found" in page.locator("#found").text_content()
     assert frames(page).nth(1).get_attribute("aria-pressed") == "true"
@@ -142,8 +142,8 @@ def test_a_click_on_the_second_person_of_a_dropped_photo_finds_those_alike(
     assert made.complaints == [] and made.dialogs == [] and page.locator("#stage-name img").count() == 0
 
 
-def test_arrow_keys_and_enter_do_the_same(visit: Visits, server: Served, query: Path) -> None:
-    page = visit(server.address).page
+def test_arrow_keys_and_enter_do_the_same(visit_each: Visits, server: Served, query: Path) -> None:
+    page = visit_each(server.address).page
     page.set_input_files("#file", query)
     frames(page).first.wait_for()
     assert page.evaluate("document.activeElement.className") == "frame"
@@ -179,9 +179,9 @@ def test_a_dragged_and_a_typed_box_ask_for_what_is_in_them(
 
 
 def test_filters_narrow_the_hits_and_the_address_keeps_them(
-    visit: Visits, server: Served, query: Path
+    visit_each: Visits, server: Served, query: Path
 ) -> None:
-    page = found(visit, server, query).page
+    page = found(visit_each, server, query).page
     page.get_by_role("checkbox", name="door").uncheck()
     number_of_hits(page, 3)
     assert all("yard" in text for text in hits(page))
@@ -218,9 +218,9 @@ def test_the_state_comes_back_from_the_address_but_never_a_picture(
 
 
 def test_a_scene_opens_with_the_person_framed_and_keys_lead_on(
-    visit: Visits, server: Served, query: Path
+    visit_each: Visits, server: Served, query: Path
 ) -> None:
-    page = found(visit, server, query).page
+    page = found(visit_each, server, query).page
     page.locator("#hits .opens").nth(1).click()
     scene = page.locator("#scene")
     scene.locator(".frame").first.wait_for()
@@ -368,12 +368,12 @@ def test_a_server_that_has_ended_is_said_and_can_be_tried_again(
 
 @pytest.mark.parametrize(("width", "dark"), [(1366, False), (390, True)])
 def test_everything_comes_from_this_machine_and_fits_the_window(
-    width: int, dark: bool, visit: Visits, server: Served, query: Path
+    width: int, dark: bool, visit_each: Visits, server: Served, query: Path
 ) -> None:
-    made = found(visit, server, query, width=width, dark=dark)
+    made = found(visit_each, server, query, width=width, dark=dark)
     page = made.page
     page.locator("#hits img.crop").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert made.faults() == [] and made.is_dark == dark
     page.locator("#hits .opens").first.click()
     page.locator("#scene .frame").first.wait_for()
     assert page.evaluate(
@@ -382,46 +382,19 @@ def test_everything_comes_from_this_machine_and_fits_the_window(
     page.keyboard.press("Escape")
     page.locator("#browse").click()
     page.locator("#scenes-list img").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    own = f"http://127.0.0.1:{server.port}/"
-    assert len(made.requests) > 10
-    assert [url for url in made.requests if not url.removeprefix("blob:").startswith(own)] == []
-    assert made.complaints == []
+    assert made.faults() == [] and len(made.requests) > 10
 
 
 def test_text_stands_out_in_both_themes(visit: Visits, server: Served, query: Path) -> None:
-    """WCAG 2.2, 1.4.3: 4.5 to 1, of every text that is on the page, computed from its styles."""
-    script = """() => {
-      const parts = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
-      const light = (one) => (one <= 10.31 ? one / 3294.6 : ((one / 255 + 0.055) / 1.055) ** 2.4);
-      const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
-      const behind = (element) => {
-        for (let one = element; one; one = one.parentElement) {
-          const colour = parts(getComputedStyle(one).backgroundColor);
-          if (colour.length === 3 || colour[3] === 1) return colour;
-        }
-        return [255, 255, 255];
-      };
-      const poor = [];
-      const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-        const element = node.parentElement;
-        if (!node.textContent.trim() || !element.checkVisibility() || element.closest(":disabled")) continue;
-        const both = [luminance(parts(getComputedStyle(element).color)), luminance(behind(element))];
-        const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-        if (ratio < 4.5) poor.push(`${element.tagName}.${element.className} ${node.textContent} ${ratio}`);
-      }
-      return poor;
-    }"""
     for dark in (False, True):
-        page = found(visit, server, query, dark=dark).page
-        page.get_by_role("button", name="Right, hit 1", exact=True).click()
-        page.get_by_role("button", name="Wrong, hit 2", exact=True).click()
-        page.mouse.move(0, 0)
-        assert page.evaluate(script) == []
-        page.locator("#hits .opens").first.click()
-        page.locator("#scene .frame").first.wait_for()
-        assert page.evaluate(script) == []
+        made = found(visit, server, query, dark=dark)
+        made.page.get_by_role("button", name="Right, hit 1", exact=True).click()
+        made.page.get_by_role("button", name="Wrong, hit 2", exact=True).click()
+        made.page.mouse.move(0, 0)
+        assert made.faint_texts() == []
+        made.page.locator("#hits .opens").first.click()
+        made.page.locator("#scene .frame").first.wait_for()
+        assert made.faint_texts() == []
 
 
 def test_tab_leads_through_the_page_in_its_order_and_focus_is_seen(

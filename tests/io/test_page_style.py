@@ -79,4 +79,6 @@ def test_a_page_has_no_colours_of_its_own(path: Path) -> None:
 @pytest.mark.parametrize("path", [None, *SHEETS], ids=lambda path: path and "-".join(path.parts[-3:]))
 def test_every_property_that_is_used_is_defined(path: Path | None) -> None:
     text = base_style() + (path.read_text(encoding="utf-8") if path else "")
-    assert set(re.findall(r"var\(--([\w-]+)", text)) <= set(re.findall(r"--([\w-]+):", text))
+    scripts = [one.read_text(encoding="utf-8") for one in path.parent.glob("*.js")] if path else []
+    by_scripts = re.findall(r'setProperty\("--([\w-]+)"', "".join(scripts))
+    assert set(re.findall(r"var\(--([\w-]+)", text)) <= {*re.findall(r"--([\w-]+):", text), *by_scripts}
