@@ -279,6 +279,12 @@ def test_a_proposal_that_was_drawn_anew_is_the_annotators(packs: PackSet) -> Non
     assert checked.outlines.keys() == {"p1", "p2"} and checked.touches.keys() == {"p2"}
 
 
+def test_a_proposal_that_was_dragged_as_a_whole_is_a_correction(packs: PackSet) -> None:
+    drag = edited("p1", lambda shape: replace(shape, points=shape.points + 1.5))
+    checked = save(packs, "ann", "a.jpg", lambda file: drag(file)[:3])  # the hole is deleted
+    assert checked.touches == {"p1": Touches(BY, 6, 0, 4)}
+
+
 def test_a_hole_that_was_unmarked_and_a_part_that_was_deleted_are_corrections(packs: PackSet) -> None:
     deleted = save(packs, "ann", "a.jpg", lambda file: file.shapes[:-1])
     assert deleted.touches["p2"] == Touches(BY, 0, 0, 4)

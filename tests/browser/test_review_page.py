@@ -14,8 +14,10 @@ from two_person_scenes import BOXES, build, write_scenes
 
 from maskps.masks import Outline, outline_from_polygons
 from maskps.structures import PersonSearchDataset
+from maskps_annotation.collected import COLLECTED_NAME, CollectedPerson, Drawing, write_collected
 from maskps_annotation.decisions import Decisions, outline_key, read_decisions
 from maskps_annotation.review import write_review
+from maskps_annotation.touches import Touches
 
 SCRIPT = "<script>alert(1)</script>.jpg"
 NAMES = ["a.jpg", SCRIPT, "say \"hi\" & 'bye' <b>.jpg", "שלום ‮עולם.jpg"]
@@ -341,3 +343,32 @@ def test_filters_and_search_narrow_the_list(visit: Visits, review: Path) -> None
         "missing": [7],
         "differing": [],
     }
+
+
+def test_proposals_are_named_filtered_and_ordered(
+    visit: Visits, dataset: PersonSearchDataset, tmp_path: Path
+) -> None:
+    subset = build(dataset, tmp_path / "subset", {row: outline(row) for row in range(4)})
+    changes = [Touches("run first"), Touches("run first", 1), None, Touches("run first", 2, 0, 3)]
+    drawn = {row: Drawing("ann", "a.json", "0" * 64, "", "", one) for row, one in enumerate(changes)}
+    record = {row: CollectedPerson(one) for row, one in drawn.items()}
+    write_collected(subset / COLLECTED_NAME, record, dataset.train)
+    write_review(subset, dataset, tmp_path / "review.html")
+    page = visit(tmp_path / "review.html", height=5000).page
+    assert "proposed by run first, accepted by ann" in card(page, 0).text_content()
+    assert (
+        "proposed by run first, corrected by ann: vertices 2 moved, 3 deleted" in card(page, 3).text_content()
+    )
+    assert "by ann" in card(page, 2).text_content() and "proposed" not in card(page, 2).text_content()
+
+    def shown(select: str, option: str) -> list[int]:
+        page.locator(select).select_option(label=option)
+        return [int(one.get_attribute("data-row")) for one in page.locator("article").all()]
+
+    assert shown("#order", "Most corrected proposal first")[:2] == [3, 1]
+    assert shown("#show", "Proposals accepted") == [0]
+    assert shown("#show", "Proposals corrected") == [3, 1]
+
+
+def test_without_proposals_the_page_does_not_offer_them(visit: Visits, review: Path) -> None:
+    assert "Proposals" not in visit(review).page.locator("#show").text_content()

@@ -78,7 +78,7 @@ function who(person) {
   if (!made) return `by ${person.by}`;
   if (!touched(person)) return `proposed by ${made.by}, accepted by ${person.by}`;
   const vertices = ["moved", "added", "deleted"].filter((kind) => made[kind]).map((kind) => `${made[kind]} ${kind}`);
-  return `proposed by ${made.by}, corrected by ${person.by}: points ${vertices.join(", ")}`;
+  return `proposed by ${made.by}, corrected by ${person.by}: vertices ${vertices.join(", ")}`;
 }
 
 function facts(person) {
