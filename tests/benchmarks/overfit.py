@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskps.datasets import open_dataset
 from maskps.evaluation import SearchResult, evaluate_search
 from maskps.evaluation.extraction import extract_detections
-from maskps.io.images import read_image
+from maskps.evaluation.mask_quality import measure_masks
+from maskps.masks.outlined_persons import PersonOutlines
 from maskps.model.predictor import Predictor
 from maskps.structures import PersonSearchDataset
-from maskps.subset import Subset, open_subset, select_subset, targets_of
+from maskps.subset import Subset, open_subset, select_subset
 from maskps.synthetic import SplitScale, SynthScale, write_synthetic
 from maskps.synthetic.protocols import plan_protocols
 from maskps.training import TrainConfig, TrainResult, initial_predictor, load_config, load_run, train
@@ -75,8 +75,8 @@ class Learned:
 
     Attributes:
         search: every identity searched for in the seven scenes that the query is not from.
-        mask_iou: mean over the persons with an outline of the IoU of predicted and true 14x14 mask in
-            their own box.
+        mask_iou: mean over the persons with an outline of the IoU of predicted and true mask in their
+            own box.
     """
 
     search: SearchResult
@@ -104,19 +104,8 @@ def examine(predictor: Predictor, dataset: PersonSearchDataset, subset: Subset) 
     protocols = plan_protocols(SCALE, table, dataset.train_ids, everybody_visible, seed=0)
     protocol = protocols[f"TestG{SCENES - 1}"]
     detections = extract_detections(predictor, dataset, protocol)
-    targets = targets_of(table, subset.masks)
-    ious = []
-    for name in table.names.tolist():
-        of_scene = targets.names == name
-        predicted = predictor.masks(read_image(dataset.image_path(name)), targets.boxes[of_scene])
-        ious.append(mask_ious(predicted >= 0.5, targets.target[of_scene]))
-    return Learned(evaluate_search(protocol, detections), float(np.concatenate(ious).mean()))
-
-
-def mask_ious(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Returns (n,) the intersection over union of (n, M, M) masks; 1 where both are empty."""
-    union = (first | second).sum(axis=(1, 2))
-    return np.where(union > 0, (first & second).sum(axis=(1, 2)) / np.maximum(union, 1), 1.0)
+    masks = measure_masks(predictor, dataset, PersonOutlines(train=subset.masks.outlines))
+    return Learned(evaluate_search(protocol, detections), masks.iou)
 
 
 def row(what: str, learned: Learned, result: TrainResult | None) -> str:
