@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskps.io.images import read_image
-from maskps.masks.proposals import sureness_of
+from maskps.masks.proposed_outlines import sureness_of
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps_annotation.proposers import MaskPredictor

@@ -14,7 +14,7 @@ import numpy as np
 from maskps.errors import AnnotationError, ConfigError, InputFileError, shown_value
 from maskps.io.files import json_field, read_record
 from maskps.masks.outlines import Outline
-from maskps.masks.proposals import ProposedOutline
+from maskps.masks.proposed_outlines import ProposedOutline
 from maskps.structures import PersonSearchDataset
 
 PACKS_NAME = "packs.json"

@@ -30,7 +30,7 @@ from maskps.io.files import check_output, write_json
 from maskps.io.folders import folder_written_atomically
 from maskps.io.images import read_image
 from maskps.masks.labelme_file import read_labelme, write_labelme
-from maskps.masks.proposals import ProposedOutline, Proposer
+from maskps.masks.proposed_outlines import ProposedOutline, Proposer
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_record, read_name_list, select_named
 from maskps_annotation.pack_files import CONFIG_NAME, is_untouched, labelme_config, prefilled

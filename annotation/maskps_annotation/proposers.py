@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import InputFileError
 from maskps.masks.mask_file import read_masks
-from maskps.masks.proposals import ProposedOutline, Proposer, propose_outline, sureness_of
+from maskps.masks.proposed_outlines import ProposedOutline, Proposer, propose_outline, sureness_of
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset.build import MASKS_NAME
 

@@ -244,7 +244,7 @@ class Gallery:
         return self.store.forget(where)
 
     def sources(self) -> list[Source]:
-        """Returns all photos and videos, in the order in which they were added."""
+        """Returns all photos and videos, by number."""
         return self.store.sources()
 
     def _best(

@@ -6,7 +6,7 @@ mask_file       masks.json (COCO)
 labelme_file    LabelMe files
 rle, coco_rle   run lengths, for other readers
 rasterising, tracing    bitmaps of outlines, outlines of bitmaps
-proposals       outlines proposed by a network
+proposed_outlines       outlines proposed by a network, to be corrected by hand
 coco_categories who is a person in a COCO file: one rule for masks and data sets
 imports         masks of other sources; assignment finds their persons
 """

@@ -11,7 +11,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, maskr
 
 from maskps.errors import InputFileError
 from maskps.masks.assignment import FoundMask, assign_masks
-from maskps.masks.proposals import ProposedOutline, propose_outline, sureness_of
+from maskps.masks.proposed_outlines import ProposedOutline, propose_outline, sureness_of
 from maskps.model.processes import open_device
 from maskps.model.tensor_files import read_tensors
 from maskps.structures import Scene, SceneTable
@@ -49,7 +49,7 @@ class MaskRcnnProposer:
         self.by = f"maskrcnn {weights.name}"
 
     def propose(self, scene: Scene, image: NDArray[np.uint8]) -> dict[int, ProposedOutline]:
-        """Returns the proposals, as `maskps.masks.proposals.Proposer`."""
+        """Returns the proposals, as `maskps.masks.proposed_outlines.Proposer`."""
         if not scene.is_labeled.any():
             return {}
         boxes, scores, masks = self._persons(image)

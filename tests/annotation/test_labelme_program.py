@@ -26,7 +26,7 @@ from PIL import Image
 from maskps.datasets import open_dataset
 from maskps.errors import MaskpsError
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
-from maskps.masks.proposals import ProposedOutline, Proposer
+from maskps.masks.proposed_outlines import ProposedOutline, Proposer
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import build_subset, open_subset, select_subset
 from maskps_annotation.checks import check_packs, checked_file

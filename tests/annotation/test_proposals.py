@@ -16,7 +16,7 @@ from two_person_scenes import build, polygon, write_scenes
 from maskps.errors import MaskpsError, OutputExistsError
 from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write_labelme
 from maskps.masks.outlines import outline_from_polygons
-from maskps.masks.proposals import ProposedOutline
+from maskps.masks.proposed_outlines import ProposedOutline
 from maskps.structures import PersonSearchDataset, Scene
 from maskps_annotation.agreement import agreement
 from maskps_annotation.checks import CheckedFile, check_packs, checked_file

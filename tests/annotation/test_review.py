@@ -18,7 +18,7 @@ from two_person_scenes import build, draw, polygon, write_scenes
 
 from maskps.errors import AnnotationError, InputFileError, OutputExistsError
 from maskps.masks import Outline, outline_from_polygons, read_labelme, write_labelme
-from maskps.masks.proposals import ProposedOutline
+from maskps.masks.proposed_outlines import ProposedOutline
 from maskps.structures import PersonSearchDataset, Scene
 from maskps.subset import open_subset, read_targets
 from maskps_annotation.collect_packs import collect_packs

@@ -17,7 +17,7 @@ from maskps.datasets import open_dataset
 from maskps.io.images import read_image
 from maskps.masks import Outline, coverage, read_labelme
 from maskps.masks.labelme_file import LabelMeShape
-from maskps.masks.proposals import propose_outline
+from maskps.masks.proposed_outlines import propose_outline
 from maskps.pictures.drawing import BLUE, GREEN, INK, ORANGE, WHITE, crop_tile, draw_frame, write_text
 from maskps.subset import build_subset, select_subset
 from maskps_annotation.pack_files import is_prefilled

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskps.masks import proposals
+from maskps.masks import proposed_outlines
 from maskps.masks.coverage import coverage, mask_targets
 from maskps.masks.outlines import Outline, outline_from_polygons
-from maskps.masks.proposals import MOST_CHANGED, propose_outline, sureness_of
+from maskps.masks.proposed_outlines import MOST_CHANGED, propose_outline, sureness_of
 
 BOX = np.array([100.3, 50.9, 181.1, 252.4])
 SIZES = pytest.mark.parametrize("size", [14, 28])
@@ -49,7 +49,7 @@ def test_the_outline_of_a_mask_comes_back_with_its_hole(size: int) -> None:
 def test_few_vertices_change_few_cells(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     values = probabilities_of(person_with_a_hole(), size)
     found = propose_outline(values, BOX)
-    monkeypatch.setattr(proposals, "MOST_CHANGED", -1)
+    monkeypatch.setattr(proposed_outlines, "MOST_CHANGED", -1)
     traced = propose_outline(values, BOX)
     assert found is not None
     assert traced is not None
