@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from films import stripes, write_film
 from page_server import Answer, Served, served
 from PIL import Image
 from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
@@ -151,6 +152,26 @@ def test_indexed_scenes_are_listed_page_by_page(
     assert [Path(one["path"]).name for one in second["sources"]] == ["3.png"] and second["next"] is None
     (yard,) = server.ask("GET", "/api/sources?camera=yard").json["sources"]
     assert (Path(yard["path"]).name, yard["camera"]) == ("b.png", "yard")
+
+
+def test_frames_of_a_film_are_shown_and_lead_to_each_other(
+    server: Served, gallery: Gallery, photos: Path
+) -> None:
+    film = write_film(photos / "film.mp4", [stripes(RED), stripes(), stripes(BLUE, GREEN)], (0, 1, 2))
+    gallery.add([film], camera="film", start=1_700_000_000, every=1.0)
+    hits = searched(server, {"person": "4"}, cameras=["film"])  # blue
+    assert [(hit["kind"], hit["frame_time"]) for hit in hits[:1]] == [("video", 2)]
+    assert hits[0]["time"] == shown_time(1_700_000_002)
+    crop = np.asarray(image(server.ask("GET", f"/api/crop/{hits[0]['person']}")))
+    assert crop[180, 90, 2] > 150 > crop[180, 90, 0]
+    scene = server.ask("GET", f"/api/scene/{hits[0]['person']}").json
+    assert len(scene["persons"]) == 2 and scene["after"] is None
+    before = server.ask("GET", f"/api/scene/{scene['before']}").json
+    assert (before["frame_time"], len(before["persons"]), before["before"]) == (0, 1, None)
+    assert before["after"] in [person["person"] for person in scene["persons"]]
+    (listed,) = server.ask("GET", "/api/sources?camera=film").json["sources"]
+    assert (listed["count"], listed["person"]) == (3, scene["before"])
+    assert server.ask("GET", "/api/info").json["last"] == shown_time(1_700_003_600)
 
 
 def test_pictures_lose_their_exif_and_stand_upright(server: Served, gallery: Gallery, photos: Path) -> None:
