@@ -73,9 +73,12 @@ class Pictures:
     def drop_old(self) -> None:
         """Drops what is older than `KEPT_SECONDS`, and the oldest of too many."""
         with self._lock:
-            latest = self._now() - KEPT_SECONDS
-            names = [name for name, (used, _) in self._kept.items() if used > latest]
-            pixels = np.cumsum([self._kept[name][1].pixels[..., 0].size for name in reversed(names)])
-            fitting = max(1, int((pixels <= MOST_PIXELS).sum()))
-            names = names[-min(MOST_PICTURES, fitting) :]
-            self._kept = {name: self._kept[name] for name in names}
+            names: list[str] = []
+            pixels = 0
+            for name, (used, picture) in reversed(self._kept.items()):
+                pixels += picture.pixels[..., 0].size
+                is_too_much = len(names) == MOST_PICTURES or (names and pixels > MOST_PIXELS)
+                if used <= self._now() - KEPT_SECONDS or is_too_much:
+                    break
+                names.append(name)
+            self._kept = {name: self._kept[name] for name in reversed(names)}

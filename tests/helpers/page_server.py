@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +69,15 @@ class Served:
         return answer
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Waits up to ten seconds."""
+    for _ in range(2000):
+        if is_so():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never was so")
+
+
 @contextmanager
 def served(gallery: Gallery) -> Iterator[Served]:
     """Runs the server of a gallery in a thread."""
@@ -77,8 +86,7 @@ def served(gallery: Gallery) -> Iterator[Served]:
         server = make_server(desk, TOKEN)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        while not server.started:
-            time.sleep(0.005)
+        wait_until(lambda: server.started)
         yield Served(listening.getsockname()[1], desk)
         server.should_exit = True
         thread.join(5)

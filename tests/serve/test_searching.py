@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from films import stripes, write_film
-from page_server import Answer, Served, served
+from page_server import Answer, Served, served, wait_until
 from PIL import Image
 from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
@@ -82,8 +82,7 @@ def test_the_network_has_seen_all_persons_before_one_is_clicked(server: Served, 
     found = dropped(server, write_photo(photos / "query.png", [BLUE, RED]))
     picture = server.desk.pictures.get(found["picture"])
     assert picture is not None
-    while len(picture.vectors) < 2:
-        pass
+    wait_until(lambda: len(picture.vectors) == 2)
     picture.pixels[:] = 0  # nobody looks at them again
     assert names(searched(server, {"picture": found["picture"], "box": [16, 0, 32, 32]}))[0] == ("a.png", 0)
 
@@ -315,11 +314,17 @@ def test_pictures_are_dropped_after_a_while_and_if_there_are_many() -> None:
     assert pictures.get(kept[0]) is None and len(pictures) == 0
 
 
-def test_few_large_pictures_are_kept() -> None:
-    pictures = Pictures()
-    large = np.broadcast_to(np.zeros(3, np.uint8), (MOST_PIXELS // 2 + 1, 1, 3))
-    names = [pictures.add(Picture(large, [], [])) for _ in range(3)]
-    assert [pictures.get(name) is not None for name in names] == [False, False, True]
+def test_few_large_pictures_are_kept_the_newest_always() -> None:
+    def kept(*tenths: int) -> list[bool]:
+        pictures = Pictures()
+        names = [
+            pictures.add(Picture(np.broadcast_to(np.uint8(0), (MOST_PIXELS // 10, part, 3)), [], []))
+            for part in tenths
+        ]
+        return [pictures.get(name) is not None for name in names]
+
+    assert kept(5, 5) == [True, True] and kept(6, 5) == [False, True]
+    assert kept(8, 4, 4) == [False, True, True] and kept(1, 11) == [False, True]
 
 
 def test_nothing_that_was_dropped_is_written(server: Served, photos: Path) -> None:
