@@ -91,9 +91,9 @@ def person_number(text: object) -> int:
     Raises:
         RefusedError: 404, not a number.
     """
-    if not (isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 18):
-        raise RefusedError(HTTPStatus.NOT_FOUND, "person", expected="a number", found=shown_value(text))
-    return int(text)
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63:
+        return int(text)
+    raise RefusedError(HTTPStatus.NOT_FOUND, "person", expected="a number", found=shown_value(text))
 
 
 def _example(example: object) -> Example:

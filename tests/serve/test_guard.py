@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -103,7 +104,8 @@ def test_nobody_is_allowed_to_ask_across_origins(unchanged: Served) -> None:
             "/api/crop/-1",
             "/api/crop/1.0",
             "/api/crop/99",
-            f"/api/crop/{'9' * 18}",
+            f"/api/crop/{2**63 - 1}",
+            f"/api/crop/{2**63}",
             "/api/crop/%C2%B2",
         ),
         *(f"/api/scene/{'9' * 400}", "/api/scene/99", "/api/scene/99/picture", "/api/scene/1/x", "/api"),
@@ -221,13 +223,13 @@ def test_one_picture_at_a_time_goes_through_the_network_few_wait_and_hits_are_sh
 def test_small_answers_do_not_wait_for_more(unchanged: Served) -> None:
     connection = HTTPConnection(HOST, unchanged.port, timeout=5)
     seconds = []
-    for _ in range(10):
+    for _ in range(30):
         begin = time.monotonic()
         connection.request("GET", "/static/icon.svg")
         connection.getresponse().read()
         seconds.append(time.monotonic() - begin)
     connection.close()
-    assert min(seconds) < 0.02  # the delay of TCP is 0.04
+    assert statistics.median(seconds[10:]) < 0.03  # the delay of TCP is 0.04, but for the first answers
 
 
 def test_it_listens_on_this_machine_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from page_server import Answer, Served, served, wait_until
 from PIL import Image
 from stripe_photos import HEIGHT, WIDTH, StripePredictor, write_photo
 
+from maskps.errors import InputFileError, MaskpsError, OutputError
 from maskps.gallery import Gallery, Persons, Source, Where
 from maskps.gallery.hits import shown_time
-from maskps.serve import desk
+from maskps.serve import app, desk, pictures
+from maskps.serve.asked import person_number
+from maskps.serve.guard import RefusedError
 from maskps.serve.pictures import KEPT_SECONDS, MOST_PICTURES, MOST_PIXELS, Picture, Pictures
 
 RED, GREEN, BLUE, DARK_RED = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 20, 10)
@@ -51,6 +55,35 @@ def test_info_has_what_the_page_shows_first(unchanged: Served) -> None:
     assert info["gallery"] == "people.gallery" and "not identity" in info["note"]
 
 
+def test_copies_of_a_file_are_counted_and_listed_once(server: Served, gallery: Gallery, photos: Path) -> None:
+    shutil.copy(photos / "door" / "a.png", photos / "copy.png")
+    assert gallery.add([photos / "copy.png"]).duplicates == 1
+    assert (
+        server.ask("GET", "/api/info").json["sources"] == server.ask("GET", "/api/sources").json["all"] == 2
+    )
+
+
+def test_opening_the_page_reads_the_vectors(
+    server: Served, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[int] = []
+    monkeypatch.setattr(gallery.store, "search", lambda vectors, k, where: searches.append(k))
+    assert server.ask("GET", "/api/info").status == 200
+    wait_until(lambda: searches == [1])
+
+
+@pytest.mark.parametrize(("kind", "status"), [(OutputError, 503), (InputFileError, 500)])
+def test_what_is_wrong_with_the_gallery_is_said(
+    kind: type[MaskpsError], status: int, server: Served, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise kind("people.gallery", found="a reason", hint="a hint")
+
+    monkeypatch.setattr(gallery.store, "count", fail)
+    answer = server.ask("GET", "/api/info")
+    assert (answer.status, answer.json["error"]["hint"]) == (status, "a hint")
+
+
 def test_the_second_person_of_a_picture_finds_those_who_look_so(server: Served, photos: Path) -> None:
     found = dropped(server, write_photo(photos / "query.png", [BLUE, RED]))
     assert (found["width"], found["height"]) == (2 * WIDTH, HEIGHT)
@@ -83,8 +116,11 @@ def test_the_network_has_seen_all_persons_before_one_is_clicked(server: Served, 
     picture = server.desk.pictures.get(found["picture"])
     assert picture is not None
     wait_until(lambda: len(picture.vectors) == 2)
+    dragged = {"picture": found["picture"], "box": [17, 1, 30, 30]}
+    first = searched(server, dragged)
     picture.pixels[:] = 0  # nobody looks at them again
     assert names(searched(server, {"picture": found["picture"], "box": [16, 0, 32, 32]}))[0] == ("a.png", 0)
+    assert searched(server, dragged) == first
 
 
 def test_several_examples_are_averaged(server: Served, gallery: Gallery, photos: Path) -> None:
@@ -156,21 +192,23 @@ def test_indexed_scenes_are_listed_page_by_page(
 def test_frames_of_a_film_are_shown_and_lead_to_each_other(
     server: Served, gallery: Gallery, photos: Path
 ) -> None:
-    film = write_film(photos / "film.mp4", [stripes(RED), stripes(), stripes(BLUE, GREEN)], (0, 1, 2))
-    gallery.add([film], camera="film", start=1_700_000_000, every=1.0)
+    film = [stripes(RED), stripes(), stripes(GREEN), stripes(BLUE, RED)]
+    write_film(photos / "film.mp4", film, (0, 1, 2, 3))
+    gallery.add([photos / "film.mp4"], camera="film", start=1_700_003_600, every=1.0)
     hits = searched(server, {"person": "4"}, cameras=["film"])  # blue
-    assert [(hit["kind"], hit["frame_time"]) for hit in hits[:1]] == [("video", 2)]
-    assert hits[0]["time"] == shown_time(1_700_000_002)
+    assert [(hit["kind"], hit["frame_time"]) for hit in hits[:1]] == [("video", 3)]
+    assert hits[0]["time"] == shown_time(1_700_003_603)
     crop = np.asarray(image(server.ask("GET", f"/api/crop/{hits[0]['person']}")))
     assert crop[180, 90, 2] > 150 > crop[180, 90, 0]
     scene = server.ask("GET", f"/api/scene/{hits[0]['person']}").json
     assert len(scene["persons"]) == 2 and scene["after"] is None
-    before = server.ask("GET", f"/api/scene/{scene['before']}").json
-    assert (before["frame_time"], len(before["persons"]), before["before"]) == (0, 1, None)
-    assert before["after"] in [person["person"] for person in scene["persons"]]
+    middle = server.ask("GET", f"/api/scene/{scene['before']}").json
+    assert (middle["frame_time"], len(middle["persons"])) == (2, 1)
+    first = server.ask("GET", f"/api/scene/{middle['before']}").json
+    assert (first["frame_time"], first["before"], first["after"]) == (0, None, middle["person"])
     (listed,) = server.ask("GET", "/api/sources?camera=film").json["sources"]
-    assert (listed["count"], listed["person"]) == (3, scene["before"])
-    assert server.ask("GET", "/api/info").json["last"] == shown_time(1_700_003_600)
+    assert (listed["count"], listed["person"]) == (4, first["person"])
+    assert server.ask("GET", "/api/info").json["last"] == shown_time(1_700_003_603)
 
 
 def test_pictures_lose_their_exif_and_stand_upright(server: Served, gallery: Gallery, photos: Path) -> None:
@@ -231,6 +269,12 @@ def test_numbers_beyond_those_of_javascript_stay_exact(photos: Path) -> None:
             assert server.ask("GET", f"/api/crop/{number - 1}").status == 404
 
 
+def test_numbers_that_no_store_can_hold_are_not_looked_for() -> None:
+    assert person_number(str(2**63 - 1)) == 2**63 - 1
+    with pytest.raises(RefusedError):
+        person_number(str(2**63))
+
+
 @pytest.mark.parametrize(
     ("asked", "where"),
     [
@@ -250,6 +294,7 @@ def test_numbers_beyond_those_of_javascript_stay_exact(photos: Path) -> None:
         ({"examples": [{"person": "1"}], "from": "yesterday"}, "from"),
         ({"examples": [{"person": "1"}], "from": "2024-05-02", "to": "2024-05-01"}, "to"),
         ({"examples": [{"person": "1"}], "min_similarity": "high"}, "min_similarity"),
+        ({"examples": [{"person": "1"}], "min_similarity": True}, "min_similarity"),
         ({"examples": [{"person": "1"}], "where": "1=1"}, "the search"),
     ],
 )
@@ -294,34 +339,54 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_head(unchanged: Served) 
     assert answer.status == 422 and "10000 x 5001" in answer.json["error"]["found"]
 
 
+def test_detections_with_a_low_score_are_not_offered(
+    server: Served, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "_MIN_SCORE", 0.7)
+    found = dropped(server, write_photo(photos / "query.png", [BLUE] * 5))  # scores 0.95, 0.85, ... 0.55
+    np.testing.assert_allclose([one["score"] for one in found["persons"]], [0.95, 0.85, 0.75], atol=1e-6)
+
+
 def test_nobody_in_a_picture_is_an_empty_list(server: Served, photos: Path) -> None:
     assert dropped(server, write_photo(photos / "night.png", [(0, 0, 0)]))["persons"] == []
 
 
 def test_pictures_are_dropped_after_a_while_and_if_there_are_many() -> None:
     clock = [0.0]
-    pictures = Pictures(lambda: clock[0])
-    kept = [pictures.add(Picture(np.zeros((1, 1, 3), np.uint8), [], [])) for _ in range(MOST_PICTURES)]
-    assert len(set(kept)) == len(pictures) == MOST_PICTURES and len(kept[0]) > 20
+    kept_ones = Pictures(lambda: clock[0])
+    kept = [kept_ones.add(Picture(np.zeros((1, 1, 3), np.uint8), [], [])) for _ in range(MOST_PICTURES)]
+    assert len(set(kept)) == len(kept_ones) == MOST_PICTURES and len(kept[0]) > 20
     clock[0] = KEPT_SECONDS / 2
-    assert pictures.get(kept[0]) is not None
-    pictures.add(Picture(np.zeros((1, 1, 3), np.uint8), [], []))
-    assert pictures.get(kept[1]) is None and pictures.get(kept[0]) is not None
+    assert kept_ones.get(kept[0]) is not None
+    kept_ones.add(Picture(np.zeros((1, 1, 3), np.uint8), [], []))
+    assert kept_ones.get(kept[1]) is None and kept_ones.get(kept[0]) is not None
     clock[0] = KEPT_SECONDS
-    pictures.drop_old()
-    assert len(pictures) == 2  # the one that was used again, and the newest
+    kept_ones.drop_old()
+    assert len(kept_ones) == 2  # the one that was used again, and the newest
     clock[0] = 2 * KEPT_SECONDS
-    assert pictures.get(kept[0]) is None and len(pictures) == 0
+    assert kept_ones.get(kept[0]) is None and len(kept_ones) == 0
+
+
+def test_a_picture_is_dropped_in_time_though_nobody_asks(
+    server: Served, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "KEPT_SECONDS", -0.5)
+    found = dropped(server, write_photo(photos / "query.png", [BLUE]))
+    picture = server.desk.pictures.get(found["picture"])
+    assert picture is not None
+    wait_until(lambda: len(picture.vectors) == 1)
+    monkeypatch.setattr(pictures, "KEPT_SECONDS", 0.0)
+    wait_until(lambda: len(server.desk.pictures) == 0)
 
 
 def test_few_large_pictures_are_kept_the_newest_always() -> None:
     def kept(*tenths: int) -> list[bool]:
-        pictures = Pictures()
+        kept_ones = Pictures()
         names = [
-            pictures.add(Picture(np.broadcast_to(np.uint8(0), (MOST_PIXELS // 10, part, 3)), [], []))
+            kept_ones.add(Picture(np.broadcast_to(np.uint8(0), (MOST_PIXELS // 10, part, 3)), [], []))
             for part in tenths
         ]
-        return [pictures.get(name) is not None for name in names]
+        return [kept_ones.get(name) is not None for name in names]
 
     assert kept(5, 5) == [True, True] and kept(6, 5) == [False, True]
     assert kept(8, 4, 4) == [False, True, True] and kept(1, 11) == [False, True]
