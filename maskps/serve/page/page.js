@@ -326,7 +326,7 @@ function deeds(hit) {
     return button;
   };
   return make("div", { className: "deeds screen" },
-    deed("Search with", "Search with this one", () => searchWith(hit.person)),
+    deed("Search", "Search with this one", () => searchWith(hit.person)),
     deed("Add", "Add as example", () => addExamples([hit.person])),
     deed("Right", "Right", () => mark(hit, "right"), "chip good"),
     deed("Wrong", "Wrong", () => mark(hit, "wrong"), "chip bad"));
