@@ -186,7 +186,7 @@ class Desk:
         """
         chosen = [
             one
-            for one in self._store.sources()
+            for one in sorted(self._store.sources(), key=lambda source: source.id or 0)
             if one.state != "duplicate" and (camera is None or one.camera == camera)
         ]
         shown: list[dict[str, Any]] = []

@@ -217,6 +217,37 @@ def test_the_state_comes_back_from_the_address_but_never_a_picture(
     assert not again.get_by_role("checkbox", name="door").is_checked()
 
 
+def test_back_leads_to_the_search_before_with_a_photo_too(visit: Visits, server: Served, query: Path) -> None:
+    page = found(visit, server, query).page
+    frames(page).nth(2).click()
+    until(page, "document.querySelector('#hits > li').dataset.person === '2'")
+    page.get_by_role("button", name="Search with this one, hit 6").click()
+    until(page, "location.hash.includes('person=')")
+    page.go_back()
+    until(page, "document.querySelector('#hits > li').dataset.person === '2'")
+    assert "person=" not in page.url
+    page.go_back()
+    until(page, "document.querySelector('#hits > li').dataset.person === '1'")
+    page.go_forward()
+    until(page, "document.querySelector('#hits > li').dataset.person === '2'")
+
+
+def test_the_focus_stays_where_it_was_when_hits_are_shown_anew(
+    visit: Visits, server: Served, query: Path
+) -> None:
+    page = found(visit, server, query).page
+    add = page.locator("#hits [data-person='2']").get_by_role("button", name="Add as example")
+    add.focus()
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#hits b').textContent !== '1.000'")
+    assert page.evaluate("document.activeElement.ariaLabel").startswith("Add as example")
+    assert page.evaluate("document.activeElement.closest('li').dataset.person") == "2"
+    page.locator("#strip .track button").last.focus()
+    page.keyboard.press("Enter")
+    until(page, "document.querySelectorAll('#hits > li').length < 4")
+    assert page.evaluate("document.activeElement.closest('#strip') !== null")
+
+
 def test_a_scene_opens_with_the_person_framed_and_keys_lead_on(
     visit_each: Visits, server: Served, query: Path
 ) -> None:

@@ -102,6 +102,11 @@ function setStage(stage, focused = -1) {
   if (number === 1 && focused < 0) choosePerson(stage, 0);
 }
 
+function unmarkStage() {
+  state.stage?.framed.mark(-1);
+  state.stage?.drawing.show(null);
+}
+
 function choosePerson(stage, row) {
   const { box, person } = stage.persons[row];
   stage.framed.mark(row);
@@ -150,7 +155,7 @@ function exampleItem(example, number) {
   const remove = make("button", { type: "button", className: "chip", "aria-label": `Remove example ${number + 1}` }, "Remove");
   remove.addEventListener("click", () => {
     setExamples(state.examples.filter((one) => one !== example));
-    byId("examples").querySelector("button")?.focus();
+    (byId("examples").querySelector("button") ?? byId("choose")).focus();
     search({ remembered: true });
   });
   return make("li", {}, exampleThumb(example, `Example ${number + 1}`), remove);
@@ -174,8 +179,7 @@ function exampleThumb(example, alt) {
 
 function searchWith(person) {
   byId("scene").close();
-  state.stage?.framed.mark(-1);
-  state.stage?.drawing.show(null);
+  unmarkStage();
   setExamples([{ person }]);
   search({ remembered: true });
   byId("results").scrollIntoView({ block: "start" });
@@ -293,7 +297,13 @@ function showHits(hits) {
   state.hits = hits;
   byId("results").hidden = !hits.length;
   say("hits-title", `${count(hits.length, "hit")}, the most similar first`);
+  const focused = document.activeElement.closest("#hits > li");
+  const at = focused ? [...focused.querySelectorAll("button")].indexOf(document.activeElement) : -1;
   byId("hits").replaceChildren(...hits.map(hitItem));
+  if (focused) { // the same button of the same person, if the person is still there
+    const items = [...byId("hits").children];
+    (items.find((item) => item.dataset.person === focused.dataset.person) ?? items[0])?.querySelectorAll("button")[at].focus();
+  }
   showTimeline();
   showMarks();
 }
@@ -450,9 +460,12 @@ function remember(isNew) {
   for (const [name, value] of Object.entries({ from, to, least, one: one ? 1 : "", top: top === DEFAULTS.top ? "" : top })) {
     if (value) kept.set(name, value);
   }
-  if (`#${kept}` === location.hash) return;
-  history[isNew ? "pushState" : "replaceState"](null, "", `#${kept}`);
+  const key = `${performance.timeOrigin}-${remembered.size}`;
+  remembered.set(key, state.examples);
+  history[isNew ? "pushState" : "replaceState"](key, "", `#${kept}`);
 }
+
+const remembered = new Map(); // state of the history -> examples; those of photos are in no address
 
 function recall() {
   const kept = fragment();
@@ -463,7 +476,9 @@ function recall() {
     one: kept.has("one"), top: Number(kept.get("top")) || DEFAULTS.top,
   };
   showFilters();
-  setExamples(kept.getAll("person").filter((one) => /^\d+$/.test(one)).map((person) => ({ person })));
+  unmarkStage();
+  setExamples(remembered.get(history.state)
+    ?? kept.getAll("person").filter((one) => /^\d+$/.test(one)).map((person) => ({ person })));
   search();
 }
 

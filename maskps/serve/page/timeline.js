@@ -39,6 +39,7 @@ function binned(hits, width) {
 function drawTimeline(hits, choose) {
   const strip = byId("strip");
   const found = binned(hits, byId("start").parentElement.clientWidth - (innerWidth > 640 ? 200 : 130));
+  const hadFocus = strip.contains(document.activeElement);
   byId("timeline").hidden = !found;
   if (!found) return;
   const { start, end, step, rows, timeless } = found;
@@ -67,6 +68,7 @@ function drawTimeline(hits, choose) {
   const axis = make("div", { className: "axis", "aria-hidden": "true" },
     ...[start, middle, end].map((at) => make("span", {}, shortTime(at))));
   strip.replaceChildren(...drawn, axis);
+  if (hadFocus) buttons[0].focus();
   strip.onkeydown = (event) => moveByArrows(strip, buttons, event);
   byId("timeless").textContent = timeless ? `${count(timeless, "hit")} without a time.` : "";
 }
