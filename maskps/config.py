@@ -29,6 +29,9 @@ _MOST_ENTRIES = 100
 _NOT_TOML = (ValueError, RecursionError)
 """What tomllib raises; also for a number of 5,000 digits, or 1,000 lists within each other."""
 
+_BEFORE = {"activation_checkpointing": False, "mask_size": 14}
+"""Settings that older runs lack, with the value that gives what the run was trained with."""
+
 
 def _setting(
     default: Any,
@@ -260,7 +263,7 @@ def load_config(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Returns the settings that `write_config` saved.
+    """Returns the settings that `write_config` saved, also before this version had some of them.
 
     Raises:
         ConfigError: as `load_config`.
@@ -268,7 +271,7 @@ def read_config(path: Path) -> TrainConfig:
             the run was trained with.
     """
     config = load_config(path)
-    keys = tomllib.loads(read_text(path))
+    keys = _BEFORE | tomllib.loads(read_text(path))
     if missing := [name for name in _types() if name not in keys]:
         raise InputFileError(
             path,
@@ -276,7 +279,7 @@ def read_config(path: Path) -> TrainConfig:
             found=f"{len(missing)} are missing: {', '.join(missing)}",
             hint="the file was edited, or comes from another version of maskps; put it back or use that one",
         )
-    return config
+    return dataclasses.replace(config, **{name: keys[name] for name in _BEFORE})
 
 
 def write_config(path: Path, config: TrainConfig) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from maskps import config
 from maskps.errors import ConfigError, InputFileError
 from maskps.losses import LOSS_NAMES
 from maskps.training import TrainConfig, load_config, recipe_names, write_config
@@ -252,6 +253,19 @@ def test_a_wrong_file_is_named(text: str, found: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.toml") as caught:
         load_config(tmp_path / "mine.toml")
     assert found in caught.value.found
+
+
+def test_a_run_older_than_a_setting_keeps_what_it_was_trained_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    write_config(path, TrainConfig(mask_size=28, activation_checkpointing=True))
+    assert config.read_config(path) == TrainConfig(mask_size=28, activation_checkpointing=True)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(one for one in lines if not one.startswith(("mask_size", "activation_"))))
+    assert config.read_config(path) == TrainConfig(mask_size=14, activation_checkpointing=False)
+    monkeypatch.setitem(config._BEFORE, "mask_size", 28)  # and not today's default
+    assert config.read_config(path).mask_size == 28
 
 
 def test_lists_become_tuples_so_that_settings_can_be_compared() -> None:
