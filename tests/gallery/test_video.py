@@ -98,6 +98,22 @@ def test_samples_are_the_first_frames_of_their_intervals_and_the_right_pictures(
         assert np.array_equal(read_frame(path, time), one), time
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "encoding"),
+    [("a.ts", "mpeg4", {}), ("no groups.mp4", "libx264", {"x264-params": "intra-refresh=1:bframes=0"})],
+)
+def test_a_jump_into_a_film_gives_the_frame_that_all_before_it_give(
+    name: str, codec: str, encoding: dict[str, str], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+    pictures = [np.roll(noise, number, axis=1) for number in range(40)]
+    path = write_film(tmp_path / name, pictures, np.arange(40) / 25, codec=codec, gop=12, encoding=encoding)
+    for time, pixels in list(zip(*samples(path, 0.001)[:2], strict=True))[::3]:
+        with open_video(path) as video:
+            found = video.sought(time)
+        assert found is not None and np.array_equal(found.pixels, pixels), time
+
+
 def test_frames_that_no_sample_needs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_film(
         tmp_path / "a.mp4", [stripes(shade(number)) for number in range(60)]
