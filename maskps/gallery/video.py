@@ -147,7 +147,11 @@ class Video:
         self._container.seek(stamp, stream=self._stream)
 
     def _decoded(self, packets: Iterator[Any]) -> Iterator[tuple[int, Any]]:
-        """Yields time in microseconds and frame, of whole frames alone; the first sets the origin."""
+        """Yields time in microseconds and frame, of whole frames alone; the first sets the origin.
+
+        A frame without a time stamp, as in MPEG program streams, is one frame's duration after the last one.
+        """
+        stamp: int | None = None
         for packet in packets:
             try:
                 frames = packet.decode()
@@ -155,13 +159,17 @@ class Video:
                 self.is_damaged = True
                 continue
             for frame in frames:
-                if frame.pts is None:
+                if frame.pts is not None:
+                    stamp = frame.pts
+                elif stamp is not None:
+                    stamp += frame.duration
+                else:
                     continue
                 if self._origin is None and not frame.is_corrupt:
-                    self._origin = frame.pts
-                if frame.pts in self._keys[1:]:
+                    self._origin = stamp
+                if stamp in self._keys[1:]:
                     self._has_groups = frame.pict_type == self._i_picture
-                time = self._time(frame.pts)
+                time = self._time(stamp)
                 if not frame.is_corrupt:
                     yield time, frame
                 elif time >= self._target:

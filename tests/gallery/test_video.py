@@ -98,6 +98,24 @@ def test_samples_are_the_first_frames_of_their_intervals_and_the_right_pictures(
         assert np.array_equal(read_frame(path, time), one), time
 
 
+def test_frames_without_time_stamps_of_their_own_follow_the_last_one_that_has(tmp_path: Path) -> None:
+    path = tmp_path / "a.mpg"
+    with av.open(path, "w") as film:
+        stream = film.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = *SIZE, "yuv420p", 12
+        for number in range(40):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(stripes(shade(number)), "rgb24")))
+        film.mux(stream.encode())
+    with av.open(path) as film:
+        stamps = [frame.pts for frame in film.decode(video=0)]
+    assert len(stamps) == 40 and stamps.count(None) > 20
+    found, pixels, is_damaged = samples(path, 0.5)
+    assert found == pytest.approx(np.arange(8) / 2) and not is_damaged
+    for number, (time, one) in enumerate(zip(found, pixels, strict=True)):
+        assert np.abs(one[9, 9].astype(int) - shade(5 * number)).max() < 40
+        assert np.array_equal(read_frame(path, time), one)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "encoding"),
     [("a.ts", "mpeg4", {}), ("no groups.mp4", "libx264", {"x264-params": "intra-refresh=1:bframes=0"})],
