@@ -31,7 +31,7 @@ from maskps.io.images import MAX_PIXELS_VARIABLE, max_pixels
 _FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf"
 """Containers that are read. Playlists are not: they name other files, and addresses."""
 
-_SLACK = 1_000_000  # microseconds that may be missing at the end, or go back, in an undamaged file
+_SLACK = 1  # seconds that may be missing at the end, or go back, in an undamaged file
 _MARGINS = (0, 2_000_000, 10_000_000)  # microseconds before a frame at which its key frame is looked for
 
 
@@ -195,7 +195,7 @@ class Video:
     def _packets(self) -> Iterator[Any]:
         """Yields all packets of the stream, and notes damage."""
         ends = {False: Fraction(0), True: Fraction(0)}  # of sound, of pictures
-        last = -math.inf
+        last = -math.inf  # seconds: decoding time of the last picture
         packets = self._container.demux(self._stream, *self._container.streams.audio)
         while True:
             try:
@@ -213,26 +213,24 @@ class Video:
                 end = (stamp + (packet.duration or 0)) * packet.time_base
                 ends[is_ours] = max(ends[is_ours], end)
             if is_ours and packet.dts is not None:
-                self.is_damaged |= self._time(packet.dts) < last - _SLACK  # several recordings in one file
-                last = self._time(packet.dts)
+                now = packet.dts * packet.time_base
+                self.is_damaged |= now < last - _SLACK  # several recordings in one file
+                last = now
         self.is_damaged |= self._is_short(ends[True], max(ends.values()))
 
     def _is_short(self, pictures: Fraction, everything: Fraction) -> bool:
-        """Whether the file ends before the time that its head states. Of a few formats, none states it.
+        """Whether the file ends before the time that its head states. Some formats state none.
+
+        The stated length of a picture stream, as in MP4, begins with its first picture. That of a whole file,
+        as in Matroska, counts from 0.
 
         Args:
             pictures, everything: when the last picture ends, and the last picture or sound; seconds.
         """
-        stream, container = self._stream, self._container
-        if stream.duration is not None:
-            stated, found = (
-                stream.duration * stream.time_base,
-                pictures - (stream.start_time or 0) * stream.time_base,
-            )
-        else:
-            stated = Fraction(container.duration or 0, 1_000_000)
-            found = everything - Fraction(container.start_time or 0, 1_000_000)
-        return found < stated - Fraction(_SLACK, 1_000_000)
+        stream = self._stream
+        if stream.duration is None:
+            return everything < Fraction(self._container.duration or 0, 1_000_000) - _SLACK
+        return pictures < ((stream.start_time or 0) + stream.duration) * stream.time_base - _SLACK
 
     def _time(self, stamp: int) -> int:
         """Returns a time stamp as microseconds since the first frame."""

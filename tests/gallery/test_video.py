@@ -229,6 +229,32 @@ def test_the_start_is_the_given_one_or_the_files_or_not_known(
     assert gallery.sources()[0].started_at == 77.0
 
 
+def test_the_start_may_stand_in_the_pictures_alone(gallery: Gallery, tmp_path: Path) -> None:
+    stated = "2024-05-01T10:00:00.000000Z"
+    path = write_film(tmp_path / "a.mp4", [stripes((9, 9, 9))] * 4, metadata={"creation_time": stated})
+    content = bytearray(path.read_bytes())
+    place = content.index(b"mvhd") + 8  # ISO/IEC 14496-12, 8.2.2: four bytes of version and flags come first
+    content[place : place + 4] = bytes(4)
+    path.write_bytes(content)
+    gallery.add([path])
+    assert gallery.sources()[0].started_at == datetime(2024, 5, 1, 10, tzinfo=UTC).timestamp()
+
+
+def test_a_cover_is_not_the_film(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as film:
+        cover, stream = film.add_stream("png"), film.add_stream("libx264", rate=2)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        film.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
+        for number in range(4):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(stripes(shade(number)), "rgb24")))
+        film.mux(stream.encode())
+    times, pixels, _ = samples(path, 0.5)
+    assert times == [0, 0.5, 1, 1.5] and pixels.shape[1:] == (SIZE[1], SIZE[0], 3)
+
+
 def test_who_stands_still_is_kept_once_in_ten_minutes(gallery: Gallery, tmp_path: Path) -> None:
     still, walker = (200, 60, 20), (20, 60, 200)
     rng = np.random.default_rng(0)
@@ -341,6 +367,61 @@ def test_a_film_that_is_cut_off_gives_what_is_left_of_it(
     assert (added.unchanged, added.duplicates, gallery.predictor.images) == (1, 1, images)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.flv", "a.ts", "a.mpg"])
+def test_a_clock_that_runs_already_when_a_film_begins_is_not_damage(name: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 9, (SIZE[1], SIZE[0], 3), np.uint8)
+    pictures = [np.maximum(stripes(shade(number)), noise) for number in range(40)]
+    times = 100 + np.arange(40) / 2
+    options = {"movflags": "faststart"} if name == "a.mp4" else {}
+    path = write_film(tmp_path / name, pictures, times, gop=4, options=options)
+    found, _, is_damaged = samples(path, 2)
+    assert found[0] == 0 and not is_damaged
+    if name in ("a.mp4", "a.mkv"):  # which state their length
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        assert samples(path, 2)[2]
+
+
+def test_two_recordings_in_one_file_are_read_up_to_the_second_one(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.ts", [stripes(shade(number)) for number in range(20)])
+    path.write_bytes(path.read_bytes() * 2)
+    times, _, is_damaged = samples(path, 1)
+    assert times == list(range(10)) and is_damaged
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_sound_that_lasts_longer_than_the_pictures_is_not_damage(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with av.open(path, "w") as film:
+        pictures, sound = film.add_stream("libx264", rate=2), film.add_stream("aac", rate=8000)
+        pictures.width, pictures.height, pictures.pix_fmt = *SIZE, "yuv420p"
+        for number in range(4):
+            film.mux(pictures.encode(av.VideoFrame.from_ndarray(stripes(shade(number)), "rgb24")))
+        film.mux(pictures.encode())
+        for number in range(40):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 8000, 1024 * number
+            film.mux(sound.encode(frame))
+        film.mux(sound.encode())
+    times, _, is_damaged = samples(path, 0.5)
+    assert times == [0, 0.5, 1, 1.5] and not is_damaged
+
+
+def test_a_disk_that_fails_leaves_what_was_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_film(tmp_path / "a.mkv", [stripes(shade(number)) for number in range(20)])
+    with open_video(path) as video:
+        packets = list(video._container.demux(video._stream))[:11]
+
+        def failing(*_: object) -> Iterator[Any]:
+            yield from packets
+            raise OSError(5, "Input/output error")
+
+        streams = video._container.streams
+        monkeypatch.setattr(video, "_container", SimpleNamespace(demux=failing, streams=streams))
+        assert [one.time for one in video.samples(1)] == [0, 1, 2, 3, 4] and video.is_damaged
+
+
 def test_frames_that_cannot_be_decoded_are_left_out_and_the_film_is_marked(
     gallery: Gallery, tmp_path: Path
 ) -> None:
@@ -442,7 +523,7 @@ def test_without_pyav_photos_are_added_and_videos_named(
     assert skipped == path and "pip install 'maskps[video]'" in reason
 
 
-def test_pixels_that_are_not_square_become_so(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_become_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mkv"
     with av.open(path, "w") as film:
         stream = film.add_stream("libx264", rate=5)
@@ -452,6 +533,9 @@ def test_pixels_that_are_not_square_become_so(tmp_path: Path) -> None:
         film.mux(stream.encode())
     _, (first,), _ = samples(path, 1)
     assert first.shape == (48, 128, 3)
+    monkeypatch.setenv("MASKPS_MAX_PIXELS", "4000")
+    with pytest.raises(InputFileError, match="frames of 128 x 48 pixels"):
+        samples(path, 1)
 
 
 @pytest.mark.parametrize("every", [0.0, -1.0, float("nan"), float("inf")])
