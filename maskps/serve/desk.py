@@ -1,4 +1,4 @@
-"""The answers of the page's server. Every method may run in any thread; none knows HTTP but for statuses."""
+"""The answers of the page's server. Every method may run in any thread."""
 
 from __future__ import annotations
 

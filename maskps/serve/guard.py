@@ -50,9 +50,6 @@ class RefusedError(MaskpsError):
         super().__init__(where, expected=expected, found=found, hint=hint)
         self.status = status
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return str, (str(self),)
-
 
 def error_response(status: int, error: MaskpsError) -> JSONResponse:
     """Returns the four parts of an error as JSON."""
