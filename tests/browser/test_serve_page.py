@@ -416,6 +416,24 @@ def test_everything_comes_from_this_machine_and_fits_the_window(
     assert made.faults() == [] and len(made.requests) > 10
 
 
+def test_frames_stay_below_the_header_and_crops_take_their_room_before_they_load(
+    visit: Visits, server: Served, query: Path
+) -> None:
+    page = found(visit, server, query, width=390).page
+    until(page, "document.querySelector('#hits img.crop')?.clientHeight > 0")
+    loaded, waiting = (
+        page.locator(f"#hits {kind}").last.bounding_box() for kind in ("img.crop", ".crop.waiting")
+    )
+    assert waiting["height"] == pytest.approx(loaded["height"]) and waiting["height"] > 100
+    covers = """() => {
+      const frame = document.querySelector("#stage .frame"), bar = document.querySelector(".bar");
+      scrollBy(0, frame.getBoundingClientRect().top - 5);
+      const { left, top } = frame.getBoundingClientRect();
+      return bar.contains(document.elementFromPoint(left + 5, top + 5));
+    }"""
+    assert page.evaluate(covers)
+
+
 def test_text_stands_out_in_both_themes(visit: Visits, server: Served, query: Path) -> None:
     for dark in (False, True):
         made = found(visit, server, query, dark=dark)
