@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,7 +28,7 @@ from maskps.gallery import Gallery, Persons, Where, indexing
 from maskps.gallery.hits import Search
 from maskps.gallery.hits_files import write_crops, write_hits
 from maskps.gallery.summary import detections_of, summary_of
-from maskps.gallery.video import open_video, read_frame
+from maskps.gallery.video import Video, open_video, read_frame
 
 UNEVEN = [0, 0.04, 0.5, 0.99, 1.0, 1.001, 3.2, 3.3, 7.9, 8.1, 8.2, 9.0, 9.5, 10.4, 11, 11.1, 14.9, 15.2, 15.3]
 """Seconds at which a camera gave a frame."""
@@ -313,6 +315,52 @@ def test_a_stop_loses_a_batch_at_most_and_the_rest_is_added_as_if_there_had_been
         assert [row[1:] for row in rows(gallery)] == [row[1:] for row in expected]
         assert [(one.path, one.state) for one in gallery.sources()] == [(str(moved), "complete")]
         assert gallery.add([moved]).unchanged == 1
+
+
+def test_a_copy_leaves_alone_what_is_being_read(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 2)
+    path = write_film(tmp_path / "a.mp4", [stripes(shade(number)) for number in range(12)])
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(indexing, "open_video", stopping_after(4))
+        gallery.add([path])
+    (begun,) = gallery.sources()
+    copy = Path(shutil.copy(path, tmp_path / "b.mp4"))
+    assert gallery.add([copy]).new == 1
+    assert gallery.sources()[0] == begun  # another process may be reading it
+    expected = [row[1:] for row in rows(gallery) if row[0] == str(copy)]
+    assert len(expected) == 6 and gallery.add([path]).duplicates == 1
+    assert [row[1:] for row in rows(gallery)] == expected
+
+
+def stopping_after(count: int) -> Callable[[Path], Any]:
+    """Returns `open_video` with a stop after so many samples."""
+
+    @contextmanager
+    def opened(path: Path) -> Iterator[Any]:
+        with open_video(path) as video:
+
+            def samples(*arguments: Any) -> Iterator[Any]:
+                yield from itertools.islice(Video.samples(video, *arguments), count)
+                raise Stop
+
+            video.samples = samples  # type: ignore[method-assign]
+            yield video
+
+    return opened
+
+
+def test_a_film_that_has_changed_keeps_its_camera(gallery: Gallery, tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mp4", [stripes(shade(1))] * 4)
+    gallery.add([path], camera="door")
+    shutil.copy(path, tmp_path / "b.mp4")
+    write_film(path, [stripes(shade(2))] * 4)
+    added = gallery.add(
+        [path, tmp_path / "b.mp4"]
+    )  # the content of the second is no longer that of the first
+    assert (added.changed, added.new) == (1, 1)
+    assert [one.camera for one in gallery.sources()] == ["door", None]
 
 
 def test_persons_behind_the_last_batch_are_read_again(gallery: Gallery, tmp_path: Path) -> None:
