@@ -99,16 +99,6 @@ def check_files(
     return _without_copies(packs, checked)
 
 
-def check_file(scene: PackedScene, path: Path) -> tuple[dict[int, Outline], list[Finding]]:
-    """Returns the outlines of one file that pass, by index of the box in the scene, and the findings.
-
-    The image is not checked.
-    """
-    checked = checked_file(scene, path)
-    persons = {slot.name: slot.person for slot in scene.slots}
-    return {persons[name]: one for name, one in checked.outlines.items()}, list(checked.findings)
-
-
 def check_folder(pack: Pack) -> list[Finding]:
     """Returns what is wrong with the files of a pack before any is read."""
     if not pack.folder.is_dir():

@@ -18,7 +18,7 @@ from maskps.masks.outlines import Outline
 from maskps.structures import MaskState, PersonSearchDataset
 from maskps.subset import Subset
 from maskps_annotation.agreement import compare_outlines
-from maskps_annotation.checks import check_file, check_packs
+from maskps_annotation.checks import check_packs, checked_file
 from maskps_annotation.collect_packs import store_of
 from maskps_annotation.collected import (
     COLLECTED_NAME,
@@ -248,7 +248,10 @@ class _Drawings:
                 fingerprint = self._dataset.fingerprint
                 return read_masks(path, self._dataset.train, fingerprint=fingerprint).outlines
             scene = _scene_of_file(path)
-            return {} if scene is None else check_file(scene, path)[0]
+            if scene is None:
+                return {}
+            outlines = checked_file(scene, path).outlines
+            return {one.person: outlines[one.name] for one in scene.slots if one.name in outlines}
         except MaskpsError:
             return {}
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from maskps.findings import Finding
 from maskps.masks import LabelMeShape, Outline, write_labelme
-from maskps_annotation.checks import check_file, check_packs
+from maskps_annotation.checks import check_packs, checked_file
 from maskps_annotation.pack_files import prefilled
 from maskps_annotation.pack_images import pack_image
 from maskps_annotation.pack_record import Pack, PackedScene, PackSet, Slot
@@ -87,7 +87,10 @@ def annotate(packs: PackSet) -> Annotate:
         content = json.loads(path.read_text())
         change(content)
         path.write_text(json.dumps(content))
-        return check_file(packs.packs[0].scenes[0], path)
+        scene = packs.packs[0].scenes[0]
+        checked = checked_file(scene, path)
+        persons = {slot.name: slot.person for slot in scene.slots}
+        return {persons[name]: one for name, one in checked.outlines.items()}, list(checked.findings)
 
     return check
 

@@ -23,7 +23,7 @@ from maskps.masks import LabelMeFile, LabelMeShape, Outline, read_labelme, write
 from maskps.masks.outlines import outline_from_polygons
 from maskps.structures import PersonSearchDataset
 from maskps.subset import open_subset
-from maskps_annotation.checks import check_file, check_packs, checked_file
+from maskps_annotation.checks import check_packs, checked_file
 from maskps_annotation.collect_packs import COLLECTED_NAME, collect_packs, read_collected, store_of
 from maskps_annotation.corrections import write_corrections
 from maskps_annotation.decisions import outline_key
@@ -270,8 +270,8 @@ def test_parts_share_a_group_and_holes_are_marked(dataset: PersonSearchDataset, 
     shapes = read_labelme(path).shapes[1:]
     assert [shape.flags.get("hole", False) for shape in shapes] == [False, True, False]
     assert {shape.group_id for shape in shapes} == {1}
-    outlines, findings = check_file(scene, change(made, "a.jpg", lambda file: file.shapes))
-    assert outlines == {} and [finding.code for finding in findings] == ["still-rejected"]
+    checked = checked_file(scene, change(made, "a.jpg", lambda file: file.shapes))
+    assert checked.outlines == {} and [finding.code for finding in checked.findings] == ["still-rejected"]
 
 
 def test_the_page_of_rules_says_what_to_correct_and_names_stay_text(second: PackSet) -> None:
@@ -347,10 +347,10 @@ def test_an_outline_that_comes_back_unchanged_is_an_error_and_not_done(second: P
 
     path = change(second, "a.jpg", shapes)
     scene, _ = place(second, "a.jpg")
-    outlines, findings = check_file(scene, path)
-    assert outlines == {}
-    assert [(finding.level, finding.code) for finding in findings] == [("error", "still-rejected")]
-    assert "bag <b>missing</b>" in findings[0].found
+    checked = checked_file(scene, path)
+    assert checked.outlines == {}
+    assert [(finding.level, finding.code) for finding in checked.findings] == [("error", "still-rejected")]
+    assert "bag <b>missing</b>" in checked.findings[0].found
     done = {part.annotator: part.persons_done for part in packs_progress(second, checked_file)}
     assert set(done.values()) == {0}
 
@@ -358,24 +358,24 @@ def test_an_outline_that_comes_back_unchanged_is_an_error_and_not_done(second: P
 def test_an_unchanged_outline_beside_a_broken_shape_is_reported_as_the_broken_shape(second: PackSet) -> None:
     bow_tie = np.array([(52.0, 12.0), (78.0, 12.0), (52.0, 68.0), (78.0, 68.0)])
     path = change(second, "a.jpg", lambda file: (*file.shapes, LabelMeShape("p1", bow_tie)))
-    outlines, findings = check_file(place(second, "a.jpg")[0], path)
-    assert outlines == {}
-    assert [(finding.level, finding.code) for finding in findings] == [("error", "self-crossing")]
+    checked = checked_file(place(second, "a.jpg")[0], path)
+    assert checked.outlines == {}
+    assert [(finding.level, finding.code) for finding in checked.findings] == [("error", "self-crossing")]
 
 
 def test_an_improved_outline_passes_and_is_done(second: PackSet) -> None:
     path = change(second, "a.jpg", improved)
     scene, _ = place(second, "a.jpg")
-    outlines, findings = check_file(scene, path)
-    assert list(outlines) == [1] and findings == []
+    checked = checked_file(scene, path)
+    assert list(checked.outlines) == ["p1"] and checked.findings == ()
     assert sum(part.persons_done for part in packs_progress(second, checked_file)) == 1
 
 
 def test_an_annotator_who_disagrees_ticks_problem(second: PackSet) -> None:
     path = change(second, "a.jpg", lambda file: file.shapes, problem=True)
-    outlines, findings = check_file(place(second, "a.jpg")[0], path)
-    assert outlines == {}
-    levels = {finding.code: finding.level for finding in findings}
+    checked = checked_file(place(second, "a.jpg")[0], path)
+    assert checked.outlines == {}
+    levels = {finding.code: finding.level for finding in checked.findings}
     assert levels == {"problem-marked": "warning", "still-rejected": "warning"}
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from PIL import Image
 from maskps.findings import Finding
 from maskps.masks import read_labelme, write_labelme
 from maskps.structures import SceneTable
-from maskps_annotation.checks import check_file
+from maskps_annotation.checks import checked_file
 from maskps_annotation.from_labelme import outlines_from_labelme
 from maskps_annotation.pack_record import PackedScene, Slot
 
@@ -258,11 +258,11 @@ def _codec(path: Path) -> str:
 
 
 def _pack(path: Path) -> str:
-    outlines, findings = check_file(SCENE, path)
-    _explained(findings)
-    for outline in outlines.values():
+    checked = checked_file(SCENE, path)
+    _explained(checked.findings)
+    for outline in checked.outlines.values():
         assert np.isfinite(outline.area) and outline.area > 0
-    return "persons pass" if outlines else "findings only"
+    return "persons pass" if checked.outlines else "findings only"
 
 
 def _subset(path: Path) -> str:
@@ -273,7 +273,7 @@ def _subset(path: Path) -> str:
     return "outlines" if outlines else "findings only"
 
 
-def _explained(findings: list[Finding]) -> None:
+def _explained(findings: Iterable[Finding]) -> None:
     for finding in findings:
         str(finding).encode("utf-8")  # it can be printed
         assert finding.level != "error" or finding.hint or finding.code == "box-deleted", finding
