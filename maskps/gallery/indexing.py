@@ -64,7 +64,12 @@ class AddOptions:
                 "every", expected="0.001 seconds or more", found=f"{self.every:g}", hint="for example 1.0"
             )
         if not 0 <= self.min_score <= 1:
-            raise ConfigError("min_score", expected="a number from 0 to 1", found=f"{self.min_score:g}")
+            raise ConfigError(
+                "min_score",
+                expected="a number from 0 to 1",
+                found=f"{self.min_score:g}",
+                hint="for example 0.5",
+            )
         if not 0 <= self.part < self.parts:
             raise ConfigError(
                 f"part {self.part} of {self.parts}",

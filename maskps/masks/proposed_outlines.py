@@ -79,7 +79,7 @@ def propose_outline(probabilities: NDArray[np.floating], box: ArrayLike) -> Outl
     edges = pad_edges([one.edges() for one in (traced, *simpler)])
     wanted, *cells = mask_targets(edges, np.tile(corners, (len(edges), 1)))
     for outline, found in zip(simpler, cells, strict=True):
-        if (found != wanted).sum() <= MOST_CHANGED and not outline.is_empty:
+        if (found != wanted).sum() <= MOST_CHANGED:
             return outline
     return traced
 

@@ -73,6 +73,16 @@ def test_the_border_is_where_the_interpolated_logit_is_zero(size: int) -> None:
     assert len(found.edges()) == 4
 
 
+def test_a_probability_rounded_to_one_moves_the_border_hardly() -> None:
+    """In float32, a sigmoid of 17 or more is 1."""
+    values = constant(0.02)
+    values[:, :7] = 1 - 1e-12
+    near, rounded = propose_outline(values, BOX), propose_outline(np.round(values, 6), BOX)
+    assert near is not None
+    assert rounded is not None
+    assert rounded.bounds == pytest.approx(near.bounds, abs=0.1)
+
+
 def test_a_mask_that_fills_its_box_is_the_box() -> None:
     found = propose_outline(constant(1.0), BOX)
     assert found is not None
