@@ -203,6 +203,8 @@ def test_hits_are_limited_by_number_similarity_and_source(gallery: Gallery, tmp_
     expected = [row for place, row in enumerate(every.source) if list(every.source[:place]).count(row) < 2]
     assert two_each.source.tolist() == expected[:5]
     assert len(gallery.search(*query, min_similarity=0.99)) == (every.similarity[:20] >= 0.99).sum() < 20
+    third = float(every.similarity[2])
+    assert len(gallery.search(*query, min_similarity=third)) == (every.similarity[:20] >= third).sum() >= 3
 
 
 def test_a_photo_of_many_similar_persons_does_not_hide_the_others(gallery: Gallery, tmp_path: Path) -> None:

@@ -325,6 +325,20 @@ def test_the_first_add_makes_the_file(tmp_path: Path) -> None:
         one.close()
 
 
+@pytest.mark.parametrize("name", [":memory:", "file:a?mode=memory"])
+def test_a_name_that_means_something_to_sqlite_is_a_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = SqliteStore(Path(name), NETWORK)
+    made.add(source("a.jpg"), persons(2))
+    made.add(source("b.jpg"), persons(2))
+    made.close()
+    again = SqliteStore(Path(name))
+    assert (tmp_path / name).is_file() and again.count() == 4
+    again.close()
+
+
 def test_an_empty_file_becomes_a_gallery(tmp_path: Path) -> None:
     path = tmp_path / "gallery.sqlite"
     path.touch()
