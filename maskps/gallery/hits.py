@@ -99,9 +99,14 @@ def hits_as_dicts(hits: Hits) -> list[dict[str, Any]]:
 
 
 def is_as_added(source: Source) -> bool:
-    """Whether the file of a source has the content that was added. A photo may have another time."""
-    if is_there(source) or source.kind == "video":
-        return is_there(source)
+    """Whether the file of a source has the content that was added. A photo may have another time.
+
+    A video with another time counts as changed: it is too large to be read for each hit.
+    """
+    if is_there(source):
+        return True
+    if source.kind == "video":
+        return False
     path = Path(source.path)
     try:
         return path.stat().st_size == source.size and sha256_of(path, what="a photo") == source.sha256

@@ -17,8 +17,7 @@ import shapely
 from numpy.typing import NDArray
 
 from maskps.errors import AnnotationError
-from maskps.masks import Outline, coverage
-from maskps.masks.coverage import THRESHOLD
+from maskps.masks import Outline, mask_targets
 from maskps.masks.outlines import outline_from_parts, outline_from_shapely, ring_area
 
 SIMPLIFIED = 1.0  # pixels
@@ -85,12 +84,7 @@ def drawn_rings(geometry: Any, *, least_part: float, least_hole: float) -> list[
 
 
 def _target(outline: Outline, box: Box) -> NDArray[np.bool_]:
-    return coverage(outline.edges(), np.array([box], dtype=np.float64))[0] >= THRESHOLD
-
-
-def changed_cells(outline: Outline, other: Outline, box: Box) -> int:
-    """Returns the cells of 196 in which the binary 14x14 targets of two outlines differ."""
-    return int((_target(outline, box) != _target(other, box)).sum())
+    return mask_targets(outline.edges(), np.array([box], dtype=np.float64))[0]
 
 
 def mended(
