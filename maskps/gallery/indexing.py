@@ -2,7 +2,7 @@
 
 A file of unchanged size and time is left alone. Else its SHA-256 decides: known content is not computed
 again, whether the file was moved, copied or only touched. A video is written in batches, and a later call
-goes on behind the last one.
+continues behind the last one.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class _Adder:
         self._count(source, old)
 
     def _read_video(self, path: Path, source: Source, old: Source | None) -> None:
-        """Reads a video, or goes on where an earlier call stopped."""
+        """Reads a video, or continues where an earlier call stopped."""
         with open_video(path) as video:
             begun = self._begun.get(source.sha256)
             if begun is not None and (begun == old or not is_there(begun)):

@@ -113,7 +113,7 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
     found path is absolute, without links above its last part.
 
     Args:
-        leave_out: files that are none of the user's photos, such as the gallery's own.
+        leave_out: files that are not the user's photos, such as the gallery's own.
 
     Raises:
         InputFileError: a path does not exist, or nothing there is a photo or a video, or looks like one.

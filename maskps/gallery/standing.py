@@ -25,14 +25,14 @@ class Standing:
     """The persons of one video who were kept in the last ten minutes.
 
     Args:
-        kept: persons of the video, in the order of their time.
+        kept: persons of the video in the last `AGAIN_AFTER` seconds, in the order of their time.
     """
 
     def __init__(self, kept: Persons) -> None:
         self._kept = kept
 
     def newcomers(self, persons: Persons) -> Persons:
-        """Returns those of the next frame's persons who are to be kept, and remembers them."""
+        """Returns who of the next frame's persons is kept, and remembers them."""
         if not len(persons):
             return persons
         recent = self._kept.frame_time > persons.frame_time[0] - AGAIN_AFTER
