@@ -244,19 +244,21 @@ def test_the_start_may_stand_in_the_pictures_alone(gallery: Gallery, tmp_path: P
     assert gallery.sources()[0].started_at == datetime(2024, 5, 1, 10, tzinfo=UTC).timestamp()
 
 
-def test_a_cover_is_not_the_film(tmp_path: Path) -> None:
+def test_music_with_a_cover_is_not_a_film(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(path, "w") as film:
-        cover, stream = film.add_stream("png"), film.add_stream("libx264", rate=2)
+        cover, sound = film.add_stream("png"), film.add_stream("aac", rate=8000)
         cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
         cover.disposition = av.stream.Disposition.attached_pic
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         film.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
-        for number in range(4):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(stripes(shade(number)), "rgb24")))
-        film.mux(stream.encode())
-    times, pixels, _ = samples(path, 0.5)
-    assert times == [0, 0.5, 1, 1.5] and pixels.shape[1:] == (SIZE[1], SIZE[0], 3)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        film.mux(sound.encode(frame))
+        film.mux(sound.encode())
+    with av.open(path) as film:
+        assert len(film.streams.video) == 1
+    with pytest.raises(InputFileError, match="only sound"):
+        samples(path, 1)
 
 
 def test_who_stands_still_is_kept_once_in_ten_minutes(gallery: Gallery, tmp_path: Path) -> None:
