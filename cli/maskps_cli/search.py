@@ -139,6 +139,8 @@ def search(
             chosen = box_inside(chosen, pixels.shape[1], pixels.shape[0])
         hits = opened.search(pixels, chosen, top, where, per_source=per_source, min_similarity=min_similarity)
         found = Search(shown_path(place), image, pixels, chosen, opened.store.network, hits)
+        if not opened.store.count():
+            say(f"{place} is empty: add photos or videos with maskps gallery add", quiet=quiet)
     if as_json:
         print_json(hits_as_dict(found))
     else:

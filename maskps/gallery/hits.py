@@ -25,7 +25,7 @@ NOTE = (
     "other people can look alike, and one person can look different."
 )
 
-NOBODY = "Nobody in the gallery meets what was asked for."
+NOBODY = "Nobody in the gallery passes the filters."
 
 FORMAT, VERSION = "maskps-hits", 1
 

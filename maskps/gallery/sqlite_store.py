@@ -82,11 +82,13 @@ class SqliteStore:
         network: the network in use; None takes the file's.
 
     Raises:
-        As `maskps.gallery.open_store`.
+        As `maskps.gallery.open_store`. Every method also raises an OutputError if the file was removed or
+        replaced since it was opened: what SQLite has open then is not what the path leads to.
     """
 
     def __init__(self, path: Path, network: Network | None = None) -> None:
         self.path = path
+        self._place = path.absolute()
         self._lock = threading.RLock()
         self._rows = _Rows()
         with write_errors_explained(path):
@@ -204,7 +206,8 @@ class SqliteStore:
             _check_file(self.path)
         with _explained(self.path):
             # The absolute path: SQLite gives names such as ":memory:" a meaning of its own.
-            place = ":memory:" if self._is_in_memory else self.path.absolute()
+            place = ":memory:" if self._is_in_memory else self._place
+            self._opened_file = _file_at(self._place)
             self._db = sqlite3.connect(
                 place, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -266,6 +269,7 @@ class SqliteStore:
             if self._is_in_memory and self.path.exists():  # since made, perhaps by another process
                 self._db.close()
                 self._open(self.network)
+            self._check_place()
             self._db.execute(f"BEGIN {kind}")
             try:
                 yield
@@ -273,6 +277,16 @@ class SqliteStore:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def _check_place(self) -> None:
+        found = _file_at(self._place)
+        if found != self._opened_file:
+            raise OutputError(
+                self.path,
+                expected="the gallery that was opened",
+                found="another file in its place" if found else "the file is gone",
+                hint="start again; never move, replace or delete a gallery while a process uses it",
+            )
 
     def _put(self, source: Source) -> Source:
         """Writes a source's record, and returns it with its number."""
@@ -522,6 +536,15 @@ def _not_a_gallery(path: Path, found: str) -> InputFileError:
         found=found,
         hint="check the path; give a new name to make a gallery",
     )
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Returns which file is at a path, by its device and number on it; None if none is there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _person(row: Sequence) -> PersonRow:

@@ -16,7 +16,7 @@ from page_server import Served, served
 from PIL import Image
 from stripe_photos import StripePredictor
 
-from maskps.gallery import Gallery
+from maskps.gallery import Gallery, Where
 
 RED, GREEN, BLUE, DARK_RED, GREY = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 20, 10), (90, 90, 90)
 SCRIPT = "<img src=x onerror=alert(1)>.png"
@@ -197,7 +197,7 @@ def test_filters_narrow_the_hits_and_the_address_keeps_them(
     number_of_hits(page, 4)
     for name in ("door", "yard"):
         page.get_by_role("checkbox", name=name).uncheck()
-    page.get_by_text("Nobody in the gallery meets what was asked for").wait_for()
+    page.get_by_text("Nobody in the gallery passes the filters").wait_for()
     assert page.locator("#results").is_hidden()
 
 
@@ -510,3 +510,18 @@ def test_a_click_is_answered_before_the_slow_search_of_an_earlier_one(
     page.wait_for_timeout(500)
     assert page.locator("#hits > li").first.get_attribute("data-person") == "1"
     assert page.locator("#error").is_hidden()
+
+
+def test_an_empty_gallery_is_named_and_a_removed_one_too(visit: Visits, query: Path, tmp_path: Path) -> None:
+    place = tmp_path / "people.gallery"
+    with Gallery.open(place, WidePredictor()) as gallery:
+        gallery.add([write_scene(tmp_path / "one.png", RED)])
+        gallery.forget(Where())
+        with served(gallery) as running:
+            page = visit(running.address).page
+            drop(page, query)
+            frames(page).first.click()
+            page.get_by_text("The gallery is empty. Add photos").wait_for()
+            place.unlink()
+            frames(page).nth(1).click()
+            page.get_by_text("the file is gone").first.wait_for()

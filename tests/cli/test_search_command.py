@@ -154,3 +154,12 @@ def test_with_an_onnx_file_add_and_search_import_no_torch(tmp_path: Path) -> Non
 def test_a_search_makes_no_gallery(made: Path, network: Path, tmp_path: Path) -> None:
     result = run("search", tmp_path / "none", made / "photos" / "0.jpg", "--run", network)
     assert result.exit_code == 1 and "no such file" in result.stderr and not (tmp_path / "none").exists()
+
+
+def test_an_empty_gallery_is_named(made: Path, network: Path, tmp_path: Path) -> None:
+    place = shutil.copy(made / "people.gallery", tmp_path)
+    assert run("gallery", "forget", place, "--all", "--yes").exit_code == 0
+    options = ("--run", network, "--person", "1")
+    result = run("search", place, made / "photos" / "0.jpg", *options)
+    assert result.exit_code == 0 and "is empty: add photos or videos" in result.stderr
+    assert "is empty" not in asked(made, network, "--person", "1", "--min-similarity", "1").stderr

@@ -407,3 +407,27 @@ def test_a_folder_that_may_not_be_written_is_named() -> None:
             refused(OutputError, "Permission denied", lambda: open_store(path))
         Path(name).chmod(0o755)
     refused(OutputError, "is a file", lambda: open_store(Path(__file__) / "gallery.sqlite", NETWORK))
+
+
+@pytest.mark.parametrize(
+    ("is_replaced", "found"), [(False, "the file is gone"), (True, "another file in its")]
+)
+def test_a_gallery_that_is_removed_or_replaced_meanwhile_is_named(
+    cameras: SqliteStore, tmp_path: Path, is_replaced: bool, found: str
+) -> None:
+    # What was read before, or is added from now on, would be in no file that anybody can open.
+    query = persons(1).vectors
+    cameras.search(query, 1, Where())
+    cameras.path.unlink()
+    if is_replaced:
+        with contextlib.closing(SqliteStore(tmp_path / "other.sqlite", NETWORK)) as other:
+            add_photos(other)
+        (tmp_path / "other.sqlite").rename(cameras.path)
+    for call in (
+        lambda: cameras.search(query, 1, Where()),
+        lambda: cameras.add(source("new.jpg"), persons(1)),
+        cameras.sources,
+        lambda: cameras.forget(Where()),
+    ):
+        with pytest.raises(OutputError, match=found):
+            call()

@@ -217,7 +217,9 @@ async function search({ remembered = false } = {}) {
   showHits(found.hits);
   say("status", found.hits.length
     ? `${count(found.hits.length, "hit")} among ${count(found.persons, "person")}.`
-    : "Nobody in the gallery meets what was asked for. Lower the least similarity, or reset the filters.");
+    : found.persons
+      ? "Nobody in the gallery passes the filters. Lower the least similarity, or reset the filters."
+      : "The gallery is empty. Add photos or videos with maskps gallery add, then search again.");
 }
 
 async function searchOnce(signal) {
@@ -489,7 +491,8 @@ async function begin() {
     return;
   }
   state.info = info;
-  const span = info.first ? `, ${info.first.slice(0, 10)} to ${info.last.slice(0, 10)}` : "";
+  const [first, last] = [info.first, info.last].map((time) => time?.slice(0, 10));
+  const span = !first ? "" : first === last ? `, ${first}` : `, ${first} to ${last}`;
   say("gallery", `${info.gallery}: ${count(info.persons, "person")} in ${count(info.sources, "file")}${span}`);
   say("note", info.note);
   if (info.terms) byId("note").append(` Data terms: ${info.terms}.`);
