@@ -220,11 +220,13 @@ class SqliteStore:
     def _opened(self, network: Network | None) -> Network:
         """Returns the network of the file, which is filled with empty tables if it is new."""
         with _explained(self.path):
+            # First whether it has tables: another process may make them, with the marks, at any moment.
+            is_new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             found, version = (
                 self._db.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("application_id", "user_version")
             )
-            is_new = not found and not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            is_new = is_new and not found
         if is_new and network is None:
             raise _not_a_gallery(self.path, "an empty file")
         if not is_new and found != _APPLICATION_ID:

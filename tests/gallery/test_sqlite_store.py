@@ -228,6 +228,30 @@ def test_two_processes_make_and_fill_one_gallery_at_once(
     store.close()
 
 
+def test_a_gallery_that_another_process_makes_between_two_looks_at_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gallery.sqlite"
+    path.touch()
+    connect = sqlite3.connect
+
+    class Late(sqlite3.Connection):
+        looks = 0
+
+        def execute(self, *statement: object) -> sqlite3.Cursor:
+            Late.looks += 1
+            if Late.looks == 2:
+                monkeypatch.setattr(sqlite3, "connect", connect)
+                SqliteStore(path, NETWORK).close()
+            return super().execute(*statement)
+
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *place, **options: connect(*place, factory=Late, **options)
+    )
+    with contextlib.closing(SqliteStore(path, NETWORK)) as store:
+        assert store.count() == 0
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
