@@ -35,6 +35,7 @@ from maskps.gallery.vectors import (
     check_hits,
     check_network,
     checked_ids,
+    checked_source,
     product_error,
     similarities_of,
 )
@@ -82,14 +83,10 @@ class MilvusStore:
         """As `GalleryStore.add`. Persons of a source whose camera or time changes get new numbers."""
         check_dim(self.address, self.network, "Persons.vectors", persons.vectors)
         with self._explained():
-            before = next(iter(self._sources_where(f"id == {source.id}")), None) if source.id else None
-            if source.id and before is None:
-                raise OutputError(
-                    source.path,
-                    expected="a source that the gallery has",
-                    found="another process has removed it, or reads the same file anew",
-                    hint="add this file again",
-                )
+            before = None
+            if source.id:
+                known = next(iter(self._sources_where(f"id == {source.id}")), None)
+                before = checked_source(known, source, persons)
             same_path = self._sources_where(f'path == "{_key(source.path)}"')
             self._delete_sources([one for one in same_path if one.id != source.id])
             if before is None:

@@ -35,6 +35,7 @@ from maskps.gallery.vectors import (
     check_hits,
     check_network,
     checked_ids,
+    checked_source,
     product_error,
     similarities_of,
 )
@@ -113,7 +114,7 @@ class SqliteStore:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with self._transaction("IMMEDIATE"):
-            added = self._put(source)
+            added = self._put(source, persons)
             self._db.executemany(
                 "INSERT INTO person (source, frame_time, x0, y0, x1, y1, score, vector) "
                 f"VALUES ({added.id}, ?, ?, ?, ?, ?, ?, ?)",
@@ -290,8 +291,8 @@ class SqliteStore:
                 hint="start again; never move, replace or delete a gallery while a process uses it",
             )
 
-    def _put(self, source: Source) -> Source:
-        """Writes a source's record, and returns it with its number."""
+    def _put(self, source: Source, persons: Persons) -> Source:
+        """Writes a source's record before more of its persons, and returns it with its number."""
         values = [getattr(source, name) for name in _SOURCE_FIELDS]
         values[0] = os.fsencode(source.path)  # a name that is not UTF-8 cannot be TEXT
         same_path = self._db.execute(
@@ -306,19 +307,13 @@ class SqliteStore:
                 f"INSERT INTO source ({', '.join(_SOURCE_FIELDS)}) VALUES ({marks})", values
             )
             return dataclasses.replace(source, id=done.lastrowid)
-        before = self._db.execute(
-            "SELECT camera, started_at FROM source WHERE id = ?", (source.id,)
+        known = self._db.execute(
+            f"SELECT {_SOURCE_COLUMNS} FROM source WHERE id = ?", (source.id,)
         ).fetchone()
-        if before is None:
-            raise OutputError(
-                source.path,
-                expected="a source that the gallery has",
-                found="another process has removed it, or reads the same file anew",
-                hint="add this file again",
-            )
+        before = checked_source(None if known is None else _source(known), source, persons)
         assignments = ", ".join(f"{name} = ?" for name in _SOURCE_FIELDS)
         self._db.execute(f"UPDATE source SET {assignments} WHERE id = ?", (*values, source.id))
-        if before != (source.camera, source.started_at):
+        if (before.camera, before.started_at) != (source.camera, source.started_at):
             self._count_change()
         return source
 

@@ -36,14 +36,16 @@ class GalleryStore(Protocol):
 
         Args:
             source: with the state that holds after this call.
-            persons: n >= 0 persons with vectors of D numbers.
+            persons: n >= 0 persons with vectors of D numbers; of a source with a number, from frames behind
+                those that are read.
 
         Returns:
             The source with its number.
 
         Raises:
             ConfigError: vectors of another length than D.
-            OutputError: the source has a number that the store no longer has; disk full.
+            OutputError: the source has a number that the store no longer has, or another process has read as
+                much of it already; disk full.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What all stores do alike: exact similarities in order, and checks of vectors, numbers and networks."""
+"""What stores do alike: exact similarities in order, and checks of vectors, numbers, networks, records."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from maskps.errors import ConfigError
-from maskps.gallery.records import Network
+from maskps.errors import ConfigError, OutputError
+from maskps.gallery.records import Network, Persons, Source
 
 
 def similarities_of(query: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -66,6 +66,34 @@ def check_network(place: str | os.PathLike[str], kept: Network, network: Network
             found=f"{name} {getattr(network, name)}",
             hint="use that network, or make a new gallery: vectors of two networks cannot be compared",
         )
+
+
+def checked_source(before: Source | None, source: Source, persons: Persons) -> Source:
+    """Returns a store's record of a source that changes, after a check that no other process changes it.
+
+    Args:
+        before: the record; None if the store has none with the source's number.
+        source: what replaces the record.
+        persons: more of its persons, from frames behind those that are read.
+
+    Raises:
+        OutputError: there is no record, or as much of the source is read already.
+    """
+    found = ""
+    if before is None:
+        found = "another process has removed it, or reads the same file anew"
+    elif (until := before.read_until) is not None and (
+        source.read_until is None or source.read_until < until or (persons.frame_time <= until).any()
+    ):
+        found = f"another process reads the same video, and is at {until:.1f} s"
+    if before is None or found:
+        raise OutputError(
+            source.path,
+            expected="a source of the gallery that this process alone changes",
+            found=found,
+            hint="add this file again when the other process has ended",
+        )
+    return before
 
 
 def checked_ids(

@@ -131,9 +131,22 @@ def test_a_source_comes_back_as_it_was(store: GalleryStore) -> None:
     first = store.add(video, persons(2))
     assert first == dataclasses.replace(video, id=first.id)
     later = dataclasses.replace(first, state="cut off", read_until=70.0, path="/w/new.mp4")
-    assert store.add(later, persons(3, seed=1)) == later
+    assert store.add(later, persons(3, seed=1, frame_time=66.0)) == later
     assert store.sources() == [later] and store.count() == 5
     assert len(store.ids(Where(cameras=('the "é" gate',)))) == 5
+
+
+def test_two_processes_do_not_add_one_part_of_a_video_twice(store: GalleryStore) -> None:
+    video = source("v.mp4", kind="video", state="reading", read_until=2.0)
+    first = store.add(video, persons(2, frame_time=1.0))
+    other = store.add(dataclasses.replace(first, read_until=5.0), persons(2, frame_time=4.0))
+    for until, count in ((4.0, 0), (4.0, 2), (6.0, 2)):
+        behind, part = dataclasses.replace(first, read_until=until), persons(count, frame_time=5.0)
+        refused(OutputError, "another process", lambda one=behind, part=part: store.add(one, part))
+    assert store.sources() == [other] and store.count() == 4
+    last = store.add(dataclasses.replace(other, read_until=6.0), persons(1, frame_time=5.5))
+    moved = store.add(dataclasses.replace(last, path="/w/new.mp4", state="complete"), persons(0))
+    assert store.sources() == [moved] and store.count() == 5
 
 
 NAMES = ["it's", 'a "b"', "100 %", "a\\", '\\"', "%_", "in [1]", "two\nlines", "\x01\x7f", "é 門 😀", " "]
@@ -268,7 +281,7 @@ def test_after_a_crash_in_milvus_a_source_is_read_from_its_start(
     later = dataclasses.replace(video, state="complete", read_until=4.0, **change)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(MilvusStore, "_insert", interrupted)
-        store.add(later, persons(2))
+        store.add(later, persons(2, frame_time=3.0))
     (left,) = store.sources()
     assert (left.path, left.state, left.read_until) == (video.path, "reading", None)
     again = store.add(dataclasses.replace(later, id=None), persons(4))

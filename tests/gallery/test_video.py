@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import os
@@ -23,8 +22,8 @@ from films import SIZE, shade, stripes, write_film, write_sound
 from PIL import Image
 from stripe_photos import StripePredictor, write_photo
 
-from maskps.errors import ConfigError, InputFileError
-from maskps.gallery import Gallery, Persons, Where, indexing
+from maskps.errors import ConfigError, InputFileError, OutputError
+from maskps.gallery import Gallery, Where, indexing
 from maskps.gallery.hits import Search
 from maskps.gallery.hits_files import write_crops, write_hits
 from maskps.gallery.summary import detections_of, summary_of
@@ -367,13 +366,37 @@ def test_a_film_that_has_changed_keeps_its_camera(gallery: Gallery, tmp_path: Pa
     assert [one.camera for one in gallery.sources()] == ["door", None]
 
 
+@pytest.mark.parametrize("frames", [2, 6])
+def test_two_calls_at_once_keep_the_persons_of_a_film_once(
+    frames: int, gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 4)
+    path = write_film(tmp_path / "a.mp4", [stripes(shade(number)) for number in range(30)])
+    gallery.add([path])
+    expected = rows(gallery)
+    gallery.forget(Where())
+
+    class Meanwhile(StripePredictor):
+        def detect(self, image: np.ndarray) -> object:
+            if self.images == frames:
+                assert gallery.add([path]).new == 1
+            return super().detect(image)
+
+    with Gallery.open(tmp_path / "g.gallery", Meanwhile()) as other:
+        if frames == 6:  # after a batch that the other call continued behind
+            with pytest.raises(OutputError, match="another process reads the same video"):
+                other.add([path])
+        else:
+            other.add([path])
+    assert rows(gallery) == expected
+
+
 def test_persons_behind_the_last_batch_are_read_again(gallery: Gallery, tmp_path: Path) -> None:
     path = write_film(tmp_path / "a.mp4", [stripes(shade(number)) for number in range(12)])
     gallery.add([path])
     expected = rows(gallery)
-    (whole,) = gallery.sources()
     # A store without transactions may have persons, and not the source that belongs to them.
-    gallery.store.add(dataclasses.replace(whole, state="reading", read_until=2.0), Persons.none(3))
+    gallery.store._db.execute("UPDATE source SET state = 'reading', read_until = 2.0")
     gallery.add([path])
     assert rows(gallery) == expected
 
