@@ -189,7 +189,12 @@ def test_rejected_by_one_and_accepted_by_another_is_rejected_with_both_comments(
 ) -> None:
     one = decided(dataset, subset, "a.jpg", 0, "reject", "too\ncoarse")
     two = decided(dataset, subset, "a.jpg", 0, "accept", "fine for me")
-    reviews = [save(tmp_path / "1.json", one), save(tmp_path / "2.json", two, reviewer="otto")]
+    blank = decided(dataset, subset, "a.jpg", 0, "", " ")
+    names = ("rita", "otto", "eve")
+    reviews = [
+        save(tmp_path / f"{name}.json", entry, reviewer=name)
+        for name, entry in zip(names, (one, two, blank), strict=True)
+    ]
     made, _ = write_corrections(subset, dataset, tmp_path / "second", reviews=reviews)
     correction = made.packs[0].scenes[0].slots[0].correction
     assert correction is not None
