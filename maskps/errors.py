@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_NEW_LINE = "\n    "
+
 
 class MaskpsError(Exception):
     """Base of all errors that a user can cause.
@@ -22,7 +24,7 @@ class MaskpsError(Exception):
     Args:
         where: the place to look at first: file, image, shape index, option.
         expected: what should be there.
-        found: what is there.
+        found: what is there; "\\n    " in it begins a new, indented line.
         hint: what to try next.
     """
 
@@ -38,7 +40,8 @@ class MaskpsError(Exception):
         if self.expected:
             parts.append(f"  expected: {printable(self.expected)}")
         if self.found:
-            parts.append(f"  found:    {printable(self.found)}")
+            lines = map(printable, self.found.split(_NEW_LINE))  # other line breaks may come from a file
+            parts.append(f"  found:    {_NEW_LINE.join(lines)}")
         if self.hint:
             parts.append(f"  try:      {printable(self.hint)}")
         return "\n".join(parts)

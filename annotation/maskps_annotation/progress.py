@@ -37,6 +37,7 @@ class Progress:
         untouched: those of them whose proposal nobody has changed or accepted.
         problems: scenes whose flag "problem" is ticked.
         errors: scenes whose flag "done" is ticked and that are not done.
+        unread: scenes whose file is missing or cannot be read.
         rate: persons per hour of work; None if too few images are finished, or file times come from copying.
         hours_to_go: of work at this rate, None without a rate; for all together, the longest of all.
     """
@@ -51,6 +52,7 @@ class Progress:
     untouched: int
     problems: tuple[str, ...]
     errors: tuple[str, ...]
+    unread: tuple[str, ...]
     rate: float | None
     hours_to_go: float | None
 
@@ -62,6 +64,7 @@ class _State:
     is_done: bool = False
     says_done: bool = False
     is_problem: bool = False
+    is_unread: bool = False
 
 
 def packs_progress(
@@ -102,6 +105,7 @@ def total_progress(parts: Sequence[Progress]) -> Progress:
         untouched=sum(part.untouched for part in parts),
         problems=tuple(name for part in parts for name in part.problems),
         errors=tuple(name for part in parts for name in part.errors),
+        unread=tuple(name for part in parts for name in part.unread),
         rate=sum(rates) if rates else None,
         hours_to_go=max(known, default=0.0) if len(known) == len(hours) else None,
     )
@@ -128,7 +132,7 @@ def _state(scene: PackedScene, path: Path, check: Check) -> _State:
     try:
         file = read_labelme(path)
     except MaskpsError:
-        return _State()  # missing, or being written right now; `check` reports it
+        return _State(is_unread=True)  # missing, damaged, or being written right now
     if is_untouched(file, scene):
         return _State(untouched=sum(slot.proposal is not None for slot in scene.slots))
     checked = check(scene, path)
@@ -161,6 +165,7 @@ def _progress(pack: Pack, states: Sequence[_State]) -> Progress:
         untouched=sum(state.untouched for state in states),
         problems=_named(pack, [state.is_problem for state in states]),
         errors=_named(pack, [state.says_done and not state.is_done for state in states]),
+        unread=_named(pack, [state.is_unread for state in states]),
         rate=rate,
         hours_to_go=0.0 if left == 0 else None if rate is None else left / rate,
     )

@@ -100,24 +100,30 @@ def open_proposer(source: str, dataset: PersonSearchDataset, *, device: str = "c
         AnnotationError: a mask file of another data set.
         TrainingError: a run that has not reached its end, or was trained without masks.
     """
+    path = Path(source.removeprefix(MASK_RCNN))
+    if source in ("", MASK_RCNN):
+        raise _not_a_source(f"--propose '{source}'", "no path", "write the path behind it")
     if source.startswith(MASK_RCNN):
         from maskps.model.mask_rcnn import MaskRcnnProposer
 
-        return MaskRcnnProposer(Path(source.removeprefix(MASK_RCNN)), device=device)
-    path = Path(source)
+        return MaskRcnnProposer(path, device=device)
+    if path.is_file() and path.suffix.lower() != ".json":
+        hint = f"for weights of Mask R-CNN write {MASK_RCNN}{source}; for a checkpoint, the folder of its run"
+        raise _not_a_source(source, "a file whose name does not end in .json", hint)
     if path.is_file():
         return MaskFileProposer(path, dataset)
     if (path / MASKS_NAME).is_file():
         return MaskFileProposer(path / MASKS_NAME, dataset)
     if not path.is_dir():
-        raise InputFileError(
-            source,
-            expected=f"a run folder, a mask file or subset folder, or {MASK_RCNN}FILE",
-            found="no such file or folder",
-            hint="give the folder of a run that maskps train has finished",
-        )
+        hint = "give the folder of a run that maskps train has finished"
+        raise _not_a_source(source, "no such file or folder", hint)
     from maskps.training import load_run
 
     predictor = load_run(path, device=device).predictor()
     predictor.check_masks()
     return RunProposer(predictor, path.absolute().name)
+
+
+def _not_a_source(source: str, found: str, hint: str) -> InputFileError:
+    expected = f"a run folder, a mask file (.json) or subset folder, or {MASK_RCNN}FILE"
+    return InputFileError(source, expected=expected, found=found, hint=hint)

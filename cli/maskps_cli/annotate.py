@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from maskps_annotation.progress import Progress
 
 
+_SHOWN = 20  # files that cannot be read
+
+
 @click.group()
 def annotate() -> None:
     """Draw the outlines of a mask subset: packs for annotators, LabelMe, checks, collecting.
@@ -183,6 +186,8 @@ def pack(
             f"{one.folder}: {len(one.scenes):,} images, {one.persons:,} persons to draw{proposed}",
             quiet=quiet,
         )
+    if proposer is not None and not any(one.proposals for one in packs.packs):
+        say(f"{propose} proposes no outline: annotators draw everybody from nothing", quiet=quiet)
     doubled = "" if corrections else f"; {len(packs.doubled):,} images are with two annotators"
     say(f"wrote {out}{doubled}", quiet=quiet)
 
@@ -259,6 +264,12 @@ def progress(packs: Path, as_json: bool, quiet: bool) -> None:
             echo(f"  {part.annotator}: {name} is ticked 'problem'")
         for name in part.errors:
             echo(f"  {part.annotator}: {name} is ticked 'done' but is not done; 'annotate check' shows why")
+        for name in part.unread[:_SHOWN]:
+            echo(
+                f"  {part.annotator}: the file of {name} is missing or unreadable; 'annotate check' shows why"
+            )
+        if len(part.unread) > _SHOWN:
+            echo(f"  {part.annotator}: ... and {len(part.unread) - _SHOWN:,} more files")
 
 
 def _row(part: Progress) -> list[str]:

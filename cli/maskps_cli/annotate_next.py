@@ -58,7 +58,9 @@ def next_command(
       maskps-data annotate next subset --run run --count 200 --out next.txt
       maskps-data annotate pack subset --names next.txt --out packs --annotators ann,bob --propose run
     """
+    from maskps.errors import ConfigError
     from maskps.io.files import check_output_file, written_atomically
+    from maskps.structures import MaskState
     from maskps.subset import open_subset
     from maskps.training import load_run
     from maskps_annotation.next_images import next_images
@@ -67,6 +69,13 @@ def next_command(
         check_output_file(out, mark=_HEAD.encode(), force=force)
     dataset = dataset_of_subset(subset, images)
     opened = open_subset(subset, dataset)
+    if not (opened.masks.states == MaskState.MISSING).any():
+        raise ConfigError(
+            str(subset),
+            expected="a subset with a labeled person who has no outline",
+            found="an outline of everybody",
+            hint="there is nothing left to draw in it; build-subset --names makes one with more images",
+        )
     predictor = load_run(run, device=device).predictor()
     predictor.check_masks()
     with progress_bar("images", quiet=quiet) as update:

@@ -12,7 +12,7 @@ from two_person_scenes import build, polygon, write_scenes
 from untrained_run import write_untrained_run
 
 from maskps.datasets import open_dataset
-from maskps.masks import outline_from_polygons
+from maskps.masks import Outline, outline_from_polygons
 from maskps.structures import PersonSearchDataset
 from maskps.subset import build_subset, open_subset, read_name_list, select_named, select_subset
 from maskps_annotation.next_images import next_images
@@ -99,3 +99,19 @@ def test_a_list_that_is_there_is_not_replaced(run_and_subset: tuple[Path, Path],
         failed = CliRunner().invoke(main, [*words, *option])
         assert failed.exit_code == 1
     assert out.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_a_subset_with_all_outlines_is_named_and_no_list_is_written(few_scenes: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(few_scenes)
+
+    def boxes(rows: np.ndarray) -> dict[int, Outline]:
+        labeled = np.flatnonzero(np.isin(dataset.train.scene_of_person, rows) & dataset.train.is_labeled)
+        corners = dataset.train.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).astype(np.float64)
+        return {row: Outline((corners[row],)) for row in labeled.tolist()}
+
+    subset, out = tmp_path / "subset", tmp_path / "next.txt"
+    build_subset(dataset, subset, select_subset(dataset.train, portion_size=1), outlines=boxes)
+    words = ["annotate", "next", str(subset), "--run", "no-run", "--count", "3", "--out", str(out)]
+    failed = CliRunner().invoke(main, words)
+    assert failed.exit_code == 1 and "an outline of everybody" in failed.stderr
+    assert not out.exists()

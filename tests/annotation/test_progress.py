@@ -83,11 +83,12 @@ def test_problems_are_named(packs: PackSet) -> None:
     assert packs_progress(packs, check)[0].problems == ("s3.jpg",)
 
 
-def test_a_missing_or_cut_off_file_is_not_done_and_no_error(packs: PackSet) -> None:
+def test_a_missing_or_cut_off_file_is_not_done_and_is_named(packs: PackSet) -> None:
     folder = packs.packs[0].folder
     (folder / "s0.json").unlink()
     (folder / "s1.json").write_text("{")
-    assert packs_progress(packs, check)[0].persons_done == 0
+    part = packs_progress(packs, check)[0]
+    assert (part.persons_done, part.errors, part.unread) == (0, (), ("s0.jpg", "s1.jpg"))
 
 
 def test_the_rate_and_the_time_to_go_come_from_file_times(packs: PackSet) -> None:

@@ -89,7 +89,7 @@ def test_a_run_without_a_mask_branch_is_refused(few_scenes: Path, tmp_path: Path
 
 
 def test_nothing_there_names_what_may_be_given(dataset: PersonSearchDataset, tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="a run folder, a mask file or subset folder, or maskrcnn:FILE"):
+    with pytest.raises(InputFileError, match="no such file or folder"):
         open_proposer(str(tmp_path / "nothing"), dataset)
 
 
@@ -98,3 +98,15 @@ def test_weights_of_mask_rcnn_that_are_not_there_say_where_they_are(
 ) -> None:
     with pytest.raises(InputFileError, match=r"maskrcnn_resnet50_fpn_v2_coco-\w+\.pth and give maskrcnn:"):
         open_proposer(f"maskrcnn:{tmp_path / 'none.pth'}", dataset)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [("", "write the path"), ("maskrcnn:", "write the path"), ("FOLDER/best.pth", "write maskrcnn:")],
+)
+def test_what_cannot_be_a_source_has_a_hint(
+    dataset: PersonSearchDataset, tmp_path: Path, source: str, hint: str
+) -> None:
+    (tmp_path / "best.pth").write_bytes(b"\x80\x02")
+    with pytest.raises(InputFileError, match=hint):
+        open_proposer(source.replace("FOLDER", str(tmp_path)), dataset)

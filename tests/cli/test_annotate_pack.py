@@ -116,6 +116,22 @@ def test_progress_of_a_folder_without_packs_is_one_error(tmp_path: Path) -> None
     assert "packs.json" in result.output and "Traceback" not in result.output
 
 
+def test_progress_names_files_that_are_gone(packs: Path) -> None:
+    assert "missing" not in run("progress", packs).stdout
+    for path in (packs / "bob").glob("*.json"):
+        if path.name not in ("pack.json", LIST_NAME):
+            path.unlink()
+    printed = run("progress", packs)
+    assert printed.exit_code == 0
+    assert "bob: the file of " in printed.stdout and "ann: the file of" not in printed.stdout
+
+
+def test_pack_says_when_nobody_gets_a_proposal(subset: Path, tmp_path: Path) -> None:
+    options = ("--annotators", "ann", "--propose", subset)  # which has no outline yet
+    result = run("pack", subset, "--out", tmp_path / "packs", *options)
+    assert result.exit_code == 0 and f"{subset} proposes no outline" in result.stderr
+
+
 def test_pack_proposes_the_outlines_of_a_subset_and_progress_counts_them(
     subset: Path, few_scenes: Path, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_all_unknown_names_are_listed_each_with_the_nearest(street: PersonSearch
     assert lines[3].endswith("'t2': a test image")
     assert len(lines) == 34
     assert caught.value.hint
+    assert str(caught.value).count("\n    line ") == 33
 
 
 @pytest.mark.parametrize("name", ["x" * 100_000, "\ud800", "\x1b[2J", "ß" * 255])
