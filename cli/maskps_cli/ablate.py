@@ -83,8 +83,9 @@ def ablate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train and evaluate with masks in 0, 3, 6, ... % of the images: Table 4, with spread over seeds.
+    """Compare shares of images with masks, over several seeds.
 
+    That is Table 4: trains and evaluates with masks in 0, 3, 6, ... % of the images, each with several seeds.
     Or compare ways to use the masks (--arms). Writes a run folder per cell of the grid (RUN/p03_s0: 3 %, seed
     0; RUN/masks_s0), and RUN/ablation.json, RUN/table.md and RUN/table.csv after each. Repeat the command to
     continue a grid that was interrupted. Other rows or seeds are added to the table. Which images have masks

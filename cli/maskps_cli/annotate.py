@@ -32,7 +32,7 @@ _SHOWN = 20  # files that cannot be read
 
 @click.group()
 def annotate() -> None:
-    """Draw the outlines of a mask subset: packs for annotators, LabelMe, checks, collecting.
+    """Draw the outlines of a mask subset, with LabelMe.
 
     \b
     Example:
@@ -202,7 +202,7 @@ def pack(
 )
 @quiet_option
 def open_pack(pack: Path, labelme: str | None, quiet: bool) -> None:
-    """Open the PACK of one annotator in LabelMe, with the right settings.
+    """Open the PACK of one annotator in LabelMe.
 
     Checks LabelMe's version, the display and packages that conflict with it, then starts LabelMe 6 or 7 as a
     program of its own. LabelMe saves into PACK after every stroke. The command ends when its window is
@@ -232,7 +232,7 @@ def open_pack(pack: Path, labelme: str | None, quiet: bool) -> None:
 @json_option
 @quiet_option
 def progress(packs: Path, as_json: bool, quiet: bool) -> None:
-    """Show how far the annotators are, and how long the rest will take.
+    """Show how far the annotators are, and how fast.
 
     PACKS is the folder with packs.json. A person is done when the image is ticked "done", everybody in it is
     drawn, and it has no error. The rate comes from the times of the files, without pauses of over half an

@@ -47,11 +47,11 @@ def next_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Show which images to draw next: those whose masks RUN is least sure of.
+    """Show which images to draw next.
 
-    Looks at the images of SUBSET in which a labeled person has no outline. The list that --out writes is for
-    `annotate pack --names` and `build-subset --names`. The paper draws its images at random, and so does
-    `build-subset` by default.
+    They are those whose masks RUN is least sure of. Looks at the images of SUBSET in which a labeled person
+    has no outline. The list that --out writes is for `annotate pack --names` and `build-subset --names`. The
+    paper draws its images at random, and so does `build-subset` by default.
 
     \b
     Example:

@@ -25,7 +25,7 @@ packs_argument = click.argument("packs", type=click.Path(path_type=Path))
 @quiet_option
 @click.pass_context
 def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> None:
-    """Check every file of every annotator in PACKS, by every rule.
+    """Check all files of all annotators in PACKS.
 
     PACKS is the folder that `annotate pack` made, with the annotators' folders in it. Prints errors and
     warnings by file, with a hint for each, and how often each code occurs; --json lists remarks as well.
@@ -59,7 +59,7 @@ def check(context: click.Context, packs: Path, as_json: bool, quiet: bool) -> No
 @json_option
 @quiet_option
 def collect(packs: Path, subset: Path, images: Path | None, as_json: bool, quiet: bool) -> None:
-    """Store every annotator's file in PACKS, then turn what passes into masks and targets.
+    """Turn the drawings in PACKS into masks and targets.
 
     First every file goes into SUBSET.store, which keeps every version. Then the outlines of persons without
     an error go into SUBSET/masks.json, with their 14x14 targets; other persons keep what they had. A second
@@ -107,7 +107,7 @@ def restore(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """List the stored versions of annotators' files of SUBSET, or bring one back.
+    """List stored versions of drawings, or bring one back.
 
     FILE is an annotator and a file, e.g. ann/s1234.json; without it, all files are listed. --version and
     --to write one version to a file.
@@ -140,7 +140,7 @@ def restore(
 @packs_argument
 @json_option
 def agreement(packs: Path, as_json: bool) -> None:
-    """Compare the outlines of persons whom two annotators drew in PACKS.
+    """Compare the outlines of persons whom two annotators drew.
 
     Prints per annotator the IoU, the mean distance of the borders, the changed cells of the 14x14 targets,
     and the noise on every vertex that changes as many cells.
@@ -190,7 +190,7 @@ def agreement(packs: Path, as_json: bool) -> None:
 def review(
     subset: Path, out: Path, images: Path | None, packs: Path | None, force: bool, quiet: bool
 ) -> None:
-    """Make a page to accept, reject or comment on every outline of SUBSET.
+    """Make a page to accept or reject each outline of SUBSET.
 
     Reads SUBSET, its store and the images. Writes one HTML file that needs no server and no network. It shows
     each labeled person with outline, cut-out and 14x14 target, other drawings of the person and, with

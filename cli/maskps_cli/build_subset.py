@@ -77,10 +77,10 @@ def build_subset(
     quiet: bool,
     **choice: Any,
 ) -> None:
-    """Choose the mask subset of the data set at ROOT: the images that get outlines.
+    """Choose the images of ROOT that get outlines.
 
-    By default draws one random image of each portion, as in Sec. 3.1. Drops images with only unlabeled
-    persons. Writes OUT/subset.json (the record), OUT/masks.json (outlines, COCO) and
+    They are the mask subset. By default, draws one random image of each portion, as in Sec. 3.1. Drops images
+    with only unlabeled persons. Writes OUT/subset.json (the record), OUT/masks.json (outlines, COCO) and
     OUT/targets_14x14.npz. --record chooses the images of an earlier record again.
 
     \b

@@ -60,11 +60,12 @@ def convert(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write the data set at ROOT in another format: COCO-style JSON, CUHK-SYSU or PRW.
+    """Write the data set at ROOT in another format.
 
-    Reads the annotation and all test protocols at ROOT, writes them to OUT with the record convert.json, and
-    reads them again. The result stays only if nothing differs from ROOT. With --masks, writes the masks of a
-    subset as run lengths instead, for readers that need holes (docs/masks.md).
+    Formats are COCO-style JSON, CUHK-SYSU and PRW. Reads the annotation and all test protocols at ROOT,
+    writes them to OUT with the record convert.json, and reads them again. The result stays only if nothing
+    differs from ROOT. With --masks, writes the masks of a subset as run lengths instead, for readers that
+    need holes (docs/masks.md).
 
     \b
     Example:

@@ -36,11 +36,11 @@ def cut(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write the part of the data set at ROOT whose images are there, or whose names are listed.
+    """Write a part of the data set at ROOT.
 
-    Reads the annotation and all test protocols at ROOT, and writes those of the part to OUT, in the same
-    format, with the record cut.json. Queries stay if something can still be found for them. Prints how much
-    of everything is kept.
+    It has the images that are there, or whose names are listed. Reads the annotation and all test protocols
+    at ROOT, and writes those of the part to OUT, in the same format, with the record cut.json. Queries stay
+    if something can still be found for them. Prints how much of everything is kept.
 
     \b
     Example:

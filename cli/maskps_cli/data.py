@@ -65,7 +65,7 @@ def synth(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Render a synthetic person-search data set in the CUHK-SYSU layout.
+    """Render a synthetic data set in the CUHK-SYSU layout.
 
     Writes OUT/Image/SSM/*.jpg, OUT/annotation/**.mat and the true visible outlines of every person:
     OUT/truth/labelme/*.json for training images, OUT/truth/labelme_test/*.json for test images. The same

@@ -66,11 +66,12 @@ def evaluate(
     background_sensitivity: bool,
     device: str,
 ) -> None:
-    """Measure person search on the test split of ROOT: mAP and top-1, 5, 10.
+    """Measure person search on the test split of ROOT.
 
-    Reads the network of RUN, the protocols, and each test image once. The same command resumes an evaluation
-    that was stopped: it keeps finished images in RUN/evaluation, or beside --save-detections, until all are
-    done. Several processes: torchrun --nproc-per-node 2 --no-python -- maskps eval ...
+    Prints mAP and top-1, 5, 10. Reads the network of RUN, the protocols, and each test image once. The same
+    command resumes an evaluation that was stopped: it keeps finished images in RUN/evaluation, or beside
+    --save-detections, until all are done. Several processes: torchrun --nproc-per-node 2 --no-python --
+    maskps eval ...
 
     \b
     Example:

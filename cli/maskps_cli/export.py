@@ -19,11 +19,12 @@ from maskps_cli.output import print_json, print_table, print_terms, say
 @json_option
 @quiet_option
 def export(run: Path, out: Path, checkpoint: str, force: bool, as_json: bool, quiet: bool) -> None:
-    """Write the network of RUN to an ONNX file, which works without PyTorch.
+    """Write the network of RUN to an ONNX file.
 
-    Takes a minute or more. Then onnxruntime and PyTorch look at three generated scenes. OUT is written only
-    if both find the same persons, and the same embeddings up to 0.0001. Needs pip install 'maskps[export]';
-    using the file needs onnxruntime alone, pip install 'maskps[onnx]'.
+    The file works without PyTorch. Writing it takes a minute or more. Then onnxruntime and PyTorch look at
+    three generated scenes. OUT is written only if both find the same persons, and the same embeddings up to
+    0.0001. Needs pip install 'maskps[export]'; using the file needs onnxruntime alone, pip install
+    'maskps[onnx]'.
 
     \b
     Example:

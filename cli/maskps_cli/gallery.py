@@ -53,7 +53,7 @@ class DurationType(click.ParamType):
 
 @click.group()
 def gallery() -> None:
-    """Keep the persons in your own photos and videos, to search among them.
+    """Keep the persons in your photos and videos, to search.
 
     A gallery is one file. For each person it holds where they are in which photo or frame, and a vector of
     how they look: clothes, build, what they carry. Such vectors are personal data, in many places biometric
@@ -250,7 +250,7 @@ def _say_of_videos(added: Added, *, quiet: bool) -> None:
 @gallery_argument
 @json_option
 def info(place: str, as_json: bool) -> None:
-    """Show what GALLERY holds: files, persons, cameras, times, network.
+    """Show files, persons, cameras and network of GALLERY.
 
     \b
     Example:
@@ -329,11 +329,11 @@ def forget(
     yes: bool,
     quiet: bool,
 ) -> None:
-    """Remove persons from GALLERY for ever; photos and videos stay.
+    """Remove persons from GALLERY for ever.
 
-    The bytes of the vectors are overwritten in the file. Copies and backups of the file keep theirs. With
-    --before and --person, the record of a file stays, so that adding the folder again does not bring the
-    persons back; --source and --all remove it too.
+    Photos and videos stay. The bytes of the vectors are overwritten in the gallery; copies and backups of it
+    keep theirs. With --before and --person, the record of a photo or video stays, so that adding the folder
+    again does not bring the persons back; --source and --all remove it too.
 
     \b
     Example:
@@ -379,7 +379,7 @@ def _sources_at(opened: Gallery, path: Path) -> tuple[int, ...]:
 @force_option
 @quiet_option
 def export(place: str, out: Path, force: bool, quiet: bool) -> None:
-    """Write all persons of GALLERY as detections to an .npz file.
+    """Write all persons of GALLERY to an .npz file.
 
     Any code can read it. It has the arrays of maskps eval --save-detections: names, boxes, scores, vectors.
     Cameras and times are left out.

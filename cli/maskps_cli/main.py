@@ -77,10 +77,10 @@ def train(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Train the network of Sec. 3.2 on the data set at ROOT.
+    """Train the mask-guided network on the data set at ROOT.
 
-    Writes RUN/config.toml (every setting), RUN/metrics.jsonl (one line per step) and RUN/checkpoints/.
-    Several processes: torchrun --nproc-per-node 2 --no-python -- maskps train ...
+    The network is that of Sec. 3.2. Writes RUN/config.toml (every setting), RUN/metrics.jsonl (one line per
+    step) and RUN/checkpoints/. Several processes: torchrun --nproc-per-node 2 --no-python -- maskps train ...
 
     \b
     Example:
@@ -132,10 +132,10 @@ def train(
 @force_option
 @quiet_option
 def demo(out: Path, seed: int, force: bool, quiet: bool) -> None:
-    """Run the whole pipeline on new synthetic scenes: subset, Table 1, training, mAP, pictures.
+    """Run the whole pipeline on new synthetic scenes.
 
-    Writes OUT/scenes, OUT/subset, OUT/run, OUT/demo.json and pictures (OUT/*.png). Takes less than 10 minutes
-    on two CPU cores.
+    Draws a subset, prints Table 1, trains, measures mAP, and searches. Writes OUT/scenes, OUT/subset,
+    OUT/run, OUT/demo.json and pictures (OUT/*.png). Takes less than 10 minutes on two CPU cores.
 
     \b
     Example:

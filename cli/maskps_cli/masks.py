@@ -52,7 +52,7 @@ def import_masks(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Add masks of another source to a mask subset of the data set at ROOT.
+    """Add masks of another tool to a mask subset of ROOT.
 
     Reads COCO annotations or results (polygons, RLE), PNG masks, YOLO segmentation labels or CVAT XML, finds
     each person by identity or by boxes, and writes a new subset of the same images to OUT. Bitmaps are

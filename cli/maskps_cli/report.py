@@ -47,11 +47,11 @@ def report(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write one static page of results: the tables and figures of the paper, for your results.
+    """Write one page of results, with tables and pictures.
 
-    Reads result files of maskps score and maskps eval (--out), folders of runs with their results.json, and
-    folders of maskps ablate. Writes one HTML file that needs no network. Results on different data sets are
-    kept apart.
+    They are the tables and figures of the paper, for your results. Reads result files of maskps score and
+    maskps eval (--out), folders of runs with their results.json, and folders of maskps ablate. Writes one
+    HTML file that needs no network. Results on different data sets are kept apart.
 
     \b
     Example:

@@ -202,9 +202,10 @@ def score(
     normalize: bool,
     feature: str,
 ) -> None:
-    """Measure person search with detections from a file: mAP and top-1, 5, 10.
+    """Measure person search with detections from a file.
 
-    Needs no network and no images; of the data set only the protocol. Writes nothing without --out.
+    Prints mAP and top-1, 5, 10. Needs no network and no images; of the data set only the protocol. Writes
+    nothing without --out.
 
     \b
     Example:

@@ -101,7 +101,7 @@ def search(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Find the persons in GALLERY who look most like the one in the photo IMAGE.
+    """Find who in GALLERY looks most like the person in IMAGE.
 
     Without --box and --person, IMAGE must show one person; if there are more, they are listed with numbers.
     The network must be the one that the gallery was made with.

@@ -29,10 +29,11 @@ from maskps_cli.output import echo, print_terms, say
 def serve(
     place: str, run: Path | None, onnx: Path | None, device: str, port: int, opens: bool, quiet: bool
 ) -> None:
-    """Search GALLERY with a page in the browser: drop a photo, click a person, look at the hits.
+    """Search GALLERY with a page in the browser.
 
-    Prints the address of the page, which only works on this machine, and serves it until Ctrl-C. The address
-    holds a secret: who has it and an account on this machine can search. Needs the extra `serve`.
+    Drop a photo, click a person, look at the hits. Prints the address of the page, which only works on this
+    machine, and serves it until Ctrl-C. The address holds a secret: who has it and an account on this machine
+    can search. Needs the extra `serve`.
 
     A similarity is the cosine of two vectors: it is not a probability, and it is not identity. Nothing leaves
     this machine, unless GALLERY is the address of a Milvus server.

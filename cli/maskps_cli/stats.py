@@ -47,7 +47,7 @@ def stats(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Print Table 1 of a subset, or the totals of the data set at ROOT.
+    """Print Table 1 of a subset, or the totals of ROOT.
 
     Reads the annotation at ROOT and the subset's record; needs no images. Writes only the pictures of
     --plots.

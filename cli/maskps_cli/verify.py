@@ -22,7 +22,7 @@ _SHOWN = 3
 @quiet_option
 @click.pass_context
 def verify(context: click.Context, root: Path, images: bool, as_json: bool, quiet: bool) -> None:
-    """Find everything that is wrong or odd in the data set at ROOT, in one run.
+    """Find all that is wrong or odd in the data set at ROOT.
 
     ROOT is the folder of a data set (CUHK-SYSU, PRW, COCO-style) or one COCO-style JSON file. Prints findings
     by code, errors first, each with what to do; writes nothing. The exit code is 1 if there are errors, and 0
