@@ -76,6 +76,11 @@ def shown_value(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def number_of(count: int, one: str) -> str:
+    """Returns e.g. "1 photo" or "1,200 photos", for a noun whose plural has an s."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
 def _rebuild(cls: type[MaskpsError], where: str, expected: str, found: str, hint: str) -> MaskpsError:
     return cls(where, expected=expected, found=found, hint=hint)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskps.errors import number_of
 from maskps_cli.annotate_next import next_command
 from maskps_cli.annotate_results import agreement, check, collect, restore, review
 from maskps_cli.options import (
@@ -183,7 +184,8 @@ def pack(
     for one in packs.packs:
         proposed = f", {one.proposals:,} with a proposed outline" if proposer is not None else ""
         say(
-            f"{one.folder}: {len(one.scenes):,} images, {one.persons:,} persons to draw{proposed}",
+            f"{one.folder}: {number_of(len(one.scenes), 'image')}, {number_of(one.persons, 'person')} to draw"
+            f"{proposed}",
             quiet=quiet,
         )
     if proposer is not None and not any(one.proposals for one in packs.packs):

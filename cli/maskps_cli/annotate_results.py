@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from maskps.errors import number_of
 from maskps.findings import LEVELS, Finding, count_by_level
 from maskps_cli.options import dataset_of_subset, force_option, images_option, json_option, quiet_option
 from maskps_cli.output import echo, print_json, print_table, progress_bar, say
@@ -209,7 +210,7 @@ def review(
     with progress_bar("files and images", quiet=quiet) as update:
         page = write_review(subset, dataset, out, packs=opened, force=force, progress=update)
     found = f"; {page.errors:,} with an error, {page.warnings:,} with a warning" if packs is not None else ""
-    say(f"{page.persons:,} persons, {page.missing:,} without outline{found}", quiet=quiet)
+    say(f"{number_of(page.persons, 'person')}, {page.missing:,} without outline{found}", quiet=quiet)
     say(f"wrote {out} ({page.bytes / 1e6:,.2f} MB); open it in a browser", quiet=quiet)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from maskps.errors import number_of
 from maskps_cli.networks import network_options, open_predictor
 from maskps_cli.options import NumberRange, force_option, json_option, quiet_option
 from maskps_cli.output import echo, print_json, print_table, print_terms, progress_bar, say
@@ -183,7 +184,7 @@ def add(
     else:
         share = f"process {part[0] + 1} of {part[1]}: " if part[1] > 1 else ""
         echo(share + _added_as_text(added))
-        echo(f"{place}: {persons:,} persons")
+        echo(f"{place}: {number_of(persons, 'person')}")
         print_terms(terms)
     if added.skipped and not skip_broken:
         raise click.exceptions.Exit(1)
@@ -211,8 +212,8 @@ def _added_as_text(added: Added) -> str:
         "not read": len(added.skipped),
     }
     parts = [f"{count:,} {what}" for what, count in counts.items() if count]
-    others = f"; {added.others:,} other files" if added.others else ""
-    return f"files: {', '.join(parts) or 'none'}{others}; {added.persons:,} persons found"
+    others = f"; {number_of(added.others, 'other file')}" if added.others else ""
+    return f"files: {', '.join(parts) or 'none'}{others}; {number_of(added.persons, 'person')} found"
 
 
 def _added_as_json(added: Added, persons: int, terms: str) -> dict[str, Any]:
@@ -239,9 +240,9 @@ def _say_of_videos(added: Added, *, quiet: bool) -> None:
     for path in added.cut_off[:_SHOWN]:
         say(f"cut off or damaged: {path}: what could be read of it is in the gallery", quiet=quiet)
     if added.undated:
-        videos = "1 video does" if added.undated == 1 else f"{added.undated:,} videos do"
+        videos = number_of(added.undated, "video")
         say(
-            f"{videos} not say when it begins, so hits have the time in the video alone; --start gives it",
+            f"{videos} without a start time: hits show the time in the video alone; --start gives it",
             quiet=quiet,
         )
 
@@ -266,7 +267,8 @@ def info(place: str, as_json: bool) -> None:
         print_json(summary.to_dict())
         return
     print_table(
-        f"{place}: {summary.persons:,} persons in {summary.photos:,} photos and {summary.videos:,} videos",
+        f"{place}: {number_of(summary.persons, 'person')} in {number_of(summary.photos, 'photo')} and "
+        f"{number_of(summary.videos, 'video')}",
         ["camera", "photos", "videos", "persons", "first", "last"],
         [
             [
@@ -292,9 +294,9 @@ def _notes(summary: GallerySummary) -> str:
         f"images resized to {network.shorter_side}, at most {network.longest_side}"
     ]
     if summary.duplicates:
-        lines.append(f"{summary.duplicates:,} more files have the content of another, which is kept once")
+        lines.append(f"{number_of(summary.duplicates, 'more file')} with the content of another, kept once")
     if summary.gone:
-        lines.append(f"{summary.gone:,} of the files are gone or have changed since")
+        lines.append(f"gone, or changed since: {number_of(summary.gone, 'file')}")
     for paths, what in (
         (summary.cut_off, "cut off or damaged: what could be read of it is here"),
         (summary.unfinished, "read in part: add it again for the rest"),
@@ -352,9 +354,10 @@ def forget(
             where = [row.id for row in opened.store.rows(list(dict.fromkeys(persons)))]
         count = len(opened.store.ids(where)) if isinstance(where, Where) else len(where)
         if not yes:
-            click.confirm(f"forget {count:,} of {opened.store.count():,} persons?", abort=True, err=True)
+            everybody = number_of(opened.store.count(), "person")
+            click.confirm(f"forget {count:,} of {everybody}?", abort=True, err=True)
         forgotten = opened.forget(where)
-    say(f"forgot {forgotten:,} persons", quiet=quiet)
+    say(f"forgot {number_of(forgotten, 'person')}", quiet=quiet)
 
 
 def _sources_at(opened: Gallery, path: Path) -> tuple[int, ...]:
@@ -397,4 +400,5 @@ def export(place: str, out: Path, force: bool, quiet: bool) -> None:
     with Gallery.open(place) as opened:
         detections = detections_of(opened.store)
     write_detections(out, detections)
-    say(f"wrote {out}: {len(detections):,} persons in {detections.num_images:,} images", quiet=quiet)
+    images = number_of(detections.num_images, "image")
+    say(f"wrote {out}: {number_of(len(detections), 'person')} in {images}", quiet=quiet)

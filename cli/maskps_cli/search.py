@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from maskps.errors import number_of
 from maskps_cli.gallery import TimeType, gallery_argument
 from maskps_cli.networks import network_options, open_predictor
 from maskps_cli.options import NumberRange, force_option, json_option, quiet_option, wrong_value
@@ -149,7 +150,8 @@ def search(
         write_hits(out, found, force=force)
         say(f"wrote {out}", quiet=quiet)
     if crops is not None:
-        say(f"wrote {crops}: {write_crops(crops, found, force=force)} pictures", quiet=quiet)
+        pictures = number_of(write_crops(crops, found, force=force), "picture")
+        say(f"wrote {crops}: {pictures}", quiet=quiet)
 
 
 def _check_cameras(opened: Gallery, cameras: tuple[str, ...]) -> None:
@@ -183,7 +185,7 @@ def _only_person(
             f"  {row}: box {','.join(f'{value:.0f}' for value in corners)}, score {score:.2f}"
             for row, (corners, score) in enumerate(zip(boxes.tolist(), scores.tolist(), strict=True), start=1)
         ]
-        persons = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
+        persons = number_of(len(boxes), "person")
         question = f"{printable(str(image))} shows {persons}; choose with --person N or --box:"
         raise _ChoiceNeededError("\n".join([question, *lines]))
     return boxes[number - 1]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from maskps.errors import InputFileError
+from maskps.errors import InputFileError, number_of
 from maskps.io.files import explained_reading, open_file
 from maskps.io.images import as_rgb, loaded_image
 
@@ -139,7 +139,7 @@ def find_files(paths: Sequence[Path], *, leave_out: Sequence[Path] = ()) -> Foun
         raise InputFileError(
             ", ".join(map(str, paths)),
             expected=f"photos or videos, by the endings {_PHOTO_ENDINGS} {_VIDEO_ENDINGS}",
-            found=f"none, and {others:,} other files",
+            found=f"none, and {number_of(others, 'other file')}",
             hint="check the path; a file that you name is tried whatever its ending",
         )
     return FoundFiles(tuple(photos), tuple(videos), tuple(unread.items()), others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable
@@ -62,7 +63,7 @@ def persons_in(place: Path) -> int:
 
 def test_adding_again_does_nothing_and_says_so(own: Path, made: Path, network: Path) -> None:
     result = run("gallery", "add", own, made / "photos", "--run", network)
-    assert result.exit_code == 0 and "files: 3 unchanged; 1 other files; 0 persons found" in result.stdout
+    assert result.exit_code == 0 and "files: 3 unchanged; 1 other file; 0 persons found" in result.stdout
     assert f"data terms: {TERMS}" in result.stdout
 
 
@@ -88,7 +89,7 @@ def test_a_film_is_added_counted_searched_and_forgotten(
     both = ("gallery", "add", own, film, cut, "--run", network)
     added = run(*both, "--every", "500ms", "--camera", "hall", "--min-score", "0")
     assert added.exit_code == 0 and "files: 2 new;" in added.stdout, added.output
-    assert f"cut off or damaged: {cut}" in added.stderr and "2 videos do not say when" in added.stderr
+    assert f"cut off or damaged: {cut}" in added.stderr and "2 videos without a start time" in added.stderr
     assert run(*both, "--start", "2024-05-01T12:00", "--quiet").exit_code == 0
     found = json.loads(run("gallery", "info", own, "--json").stdout)
     hall = next(camera for camera in found["cameras"] if camera["camera"] == "hall")
@@ -134,7 +135,7 @@ def test_files_that_cannot_be_read_are_named_and_the_others_added(
     [
         (None, "no such file"),
         ({}, "none"),
-        ({"a.txt": b"x"}, "1 other files"),
+        ({"a.txt": b"x"}, "1 other file"),
         ({"a.jpg": b"x"}, "1 not read"),
     ],
 )
@@ -282,3 +283,17 @@ def test_the_network_must_be_the_galleries(own: Path, made: Path, few_scenes: Pa
     write_checkpoint(checkpoint, state)
     result = run("gallery", "add", own, made / "photos", "--run", other)
     assert result.exit_code == 1 and "weights" in result.stderr
+
+
+def test_one_of_each_is_not_called_many(own: Path, made: Path, network: Path, tmp_path: Path) -> None:
+    run("gallery", "forget", own, "--all", "--yes")
+    photo = next((made / "photos").rglob("*.jpg"))
+    added = run("gallery", "add", own, photo, "--run", network)
+    found = json.loads(run("search", own, photo, "--run", network, "--person", 1, "--json").stdout)
+    first, *others = found["hits"]
+    words = [word for one in others for word in ("--person", one["person"])]
+    forgotten = run("gallery", "forget", own, *words, "--yes")
+    last = run("gallery", "forget", own, "--person", first["person"], "--yes")
+    texts = [added.stdout, run("gallery", "info", own).stdout, forgotten.stderr, last.stderr]
+    assert "in 1 photo and 0 videos" in texts[1] and last.stderr == "forgot 1 person\n"
+    assert not [text for text in texts if re.search(r"\b1 (persons|photos|videos|files)", text)]

@@ -147,7 +147,7 @@ def test_a_folder_without_a_photo_is_an_error_that_names_it(tmp_path: Path) -> N
     with pytest.raises(InputFileError) as caught:
         find_files([tmp_path])
     assert caught.value.where == str(tmp_path) and ".jpg" in caught.value.expected
-    assert caught.value.found == "none, and 1 other files"
+    assert caught.value.found == "none, and 1 other file"
     (tmp_path / "phone.heic").touch()
     assert len(find_files([tmp_path]).unread) == 1
 
