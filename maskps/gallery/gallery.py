@@ -76,7 +76,7 @@ class Gallery:
     """The persons in one's own images, and the search among them.
 
     Example:
-        predictor = load_run("run").predictor()
+        predictor = load_run(Path("run")).predictor()
         with Gallery.open("people.gallery", predictor) as gallery:
             gallery.add([Path("photos")], camera="door")
             hits = gallery.search(Path("someone.jpg"), (120, 40, 210, 330))

@@ -38,7 +38,7 @@ class Search:
         gallery: where the gallery is, as text.
         query: file of the query's photo.
         pixels: (H, W, 3) uint8 RGB, the query's photo, upright.
-        box: (4,) float32, xyxy, who was asked for, in pixels of that photo.
+        box: (4,) float32, xyxy, the person of the query, in pixels of that photo.
         network: that of the gallery.
         hits: what was found.
     """

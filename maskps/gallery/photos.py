@@ -181,13 +181,16 @@ def _walk(paths: Sequence[Path]) -> Iterator[tuple[Path, str, bool]]:
 
 
 def _check_first_bytes(path: Path, content: bytes | None) -> None:
-    """Raises InputFileError for an empty file, and for HEIC under another name, as phones send it."""
+    """Raises InputFileError for an empty file, a video, and HEIC under another name, as phones send it."""
     if content is None:
         with explained_reading(path, what="a photo"), open_file(path) as file:
             content = file.read(12)
     first = content[:12]
     if not first:
         raise InputFileError(path, expected="a photo", found="a file of 0 bytes", hint="copy it again")
+    if path.suffix.lower() in VIDEOS:
+        hint = "take a picture of one of its frames"
+        raise InputFileError(path, expected="a photo", found="a video, by its name", hint=hint)
     if first[4:8] == b"ftyp" and first[8:] in _HEIC_BRANDS:
         found = f"HEIC under the name {path.name}"
         raise InputFileError(path, expected="a photo", found=found, hint=_AS_JPEG)

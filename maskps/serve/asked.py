@@ -21,7 +21,7 @@ MOST_EXAMPLES = 50
 
 @dataclass(frozen=True)
 class Example:
-    """One example of the person who is asked for.
+    """One example of the person of the query.
 
     Attributes:
         picture: name of a picture that was dropped on the page; "" for a person of the gallery.

@@ -1,4 +1,4 @@
-"""`maskps search`: who is asked for, who counts, and what is said."""
+"""`maskps search`: the query, who counts, and what is said."""
 
 from __future__ import annotations
 

@@ -99,6 +99,7 @@ def test_what_is_not_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("text.jpg", b"no picture at all", "not a picture"),
         ("phone.HEIC", b"anything", "HEIC"),
         ("renamed.jpg", b"\0\0\0\x18ftypheic" + bytes(40), "HEIC under the name renamed.jpg"),
+        ("film.mp4", b"anything", "a video, by its name"),
         ("camera.NEF", whole.read_bytes(), "raw format"),
     ):
         (tmp_path / name).write_bytes(content)

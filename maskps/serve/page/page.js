@@ -1,4 +1,4 @@
-// The page: who is asked for, the filters, the hits. Its state is in the address, but for pictures.
+// The page: the query, the filters, the hits. Its state is in the address, but for pictures.
 
 const MOST_BYTES = 20e6;
 const DEFAULTS = { cameras: null, from: "", to: "", least: 0, one: false, top: 50 };
