@@ -1,10 +1,12 @@
 """The study of docs/proposals.md: what proposed outlines save, and what drawing the least sure images brings.
 
     python tests/benchmarks/proposals_study.py run WORK
+    python tests/benchmarks/proposals_study.py after WORK
     python tests/benchmarks/proposals_study.py table WORK
 
 `run` makes a synthetic set, and then 15 trainings of some two minutes on one core; again, it continues where
-it was stopped. `table` prints what is there. WORK/cells holds a file of numbers for each training.
+it was stopped. `after` adds two trainings that the plan does not have, with all masks. `table` prints what is
+there. WORK/cells holds a file of numbers for each training.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ from maskps_annotation.proposers import RunProposer
 SEEDS = (0, 1, 2)
 SHARES = (3, 6, 12)  # percent of the training images
 SETTINGS = ["epochs=3", "rois_per_image=16", "mask_weight=3", "background_replacement=0.7"]
+AFTER = {"all": SETTINGS, "longer": ["epochs=6", *SETTINGS[1:], "frozen_stages=0"]}
+"""Settings of the trainings of `after`: those of the study, and twice as long with all layers."""
 HANDS = (1.0, 2.0, 3.0)  # pixels, the noise of three annotators: `simulated_annotators.NOISE`
 LOOKS_AT: tuple[Literal["border", "cells"], ...] = ("border", "cells")
 EVERY = 5
@@ -70,13 +74,16 @@ def all_cells() -> Iterator[Cell]:
                 yield Cell(seed, share, draw)
 
 
+AFTER_CELLS = {Cell(0, 80, draw): settings for draw, settings in AFTER.items()}
+
+
 def drawn_images(cell: Cell, work: Path, dataset: PersonSearchDataset, truth: Truth) -> list[int]:
     """Returns the scene rows that have masks: of a random order, or the earlier ones and `next_images`."""
     count = round(len(dataset.train) * cell.share / 100)
     pool = select_subset(dataset.train, portion_size=1).kept
     pool = pool[pool % EVERY != EVERY - 1]
     order = in_order_of(pool, cell.seed).tolist()
-    if cell.draw == "random":
+    if cell.draw != "next":
         return order[:count]
     smaller = SHARES[SHARES.index(cell.share) - 1]
     before = Cell(cell.seed, smaller, "next" if smaller > SHARES[0] else "random")
@@ -111,12 +118,32 @@ def subset_of(
     )
 
 
-def run_cell(cell: Cell, work: Path, dataset: PersonSearchDataset, truths: tuple[Truth, Truth]) -> None:
+def run_cells(cells: Mapping[Cell, Sequence[str]], work: Path) -> None:
+    """Trains and measures what is not done yet; the values are the settings."""
+    root = work / "data"
+    if not (root / "annotation").exists():
+        write_synthetic(root, scale=SCALES["tiny"], seed=7, force=True)
+    (work / "cells").mkdir(parents=True, exist_ok=True)
+    dataset = open_dataset(root)
+    truths = true_outlines(root), true_outlines(root, "labelme_test")
+    for cell, settings in cells.items():
+        if not (work / "cells" / f"{cell.name}.json").exists():
+            run_cell(cell, settings, work, dataset, truths)
+            print(cell.name, flush=True)
+
+
+def run_cell(
+    cell: Cell,
+    settings: Sequence[str],
+    work: Path,
+    dataset: PersonSearchDataset,
+    truths: tuple[Truth, Truth],
+) -> None:
     drawn = drawn_images(cell, work, dataset, truths[0])
     outlines = outlines_of(drawn, dataset.train, truths[0])
     folder, run = work / "subsets" / cell.name, work / "runs" / cell.name
     subset_of(drawn, outlines, dataset, folder)
-    config = load_config("tiny", [*SETTINGS, f"seed={cell.seed}"])
+    config = load_config("tiny", [*settings, f"seed={cell.seed}"])
     train(config, dataset, open_subset(folder, dataset), run, force=True)
     scoring = ScoringOptions(gallery_sizes=(50,))
     searched = evaluate_run(dataset.root, run, scoring, NetworkOptions())
@@ -198,24 +225,11 @@ def agreement(rings: Sequence[np.ndarray], true: Outline, box: np.ndarray) -> di
     return {"iou": both / (one.area + other.area - both), "cells": int((targets[0] != targets[1]).sum())}
 
 
-def run(work: Path) -> None:
-    root = work / "data"
-    if not (root / "annotation").exists():
-        write_synthetic(root, scale=SCALES["tiny"], seed=7, force=True)
-    (work / "cells").mkdir(parents=True, exist_ok=True)
-    dataset = open_dataset(root)
-    truths = true_outlines(root), true_outlines(root, "labelme_test")
-    for cell in all_cells():
-        if not (work / "cells" / f"{cell.name}.json").exists():
-            run_cell(cell, work, dataset, truths)
-            print(cell.name, flush=True)
-
-
 def table(work: Path) -> None:
     """Prints the numbers of the seeds of which all trainings are done."""
     cells = {
         cell: json.loads(path.read_text())
-        for cell in all_cells()
+        for cell in (*all_cells(), *AFTER_CELLS)
         if (path := work / "cells" / f"{cell.name}.json").exists()
     }
     seeds = [seed for seed in SEEDS if all(cell in cells for cell in all_cells() if cell.seed == seed)]
@@ -224,6 +238,8 @@ def table(work: Path) -> None:
         for cell in all_cells()
         if cell.seed in seeds
     }
+    every = [one for own in rows.values() for cell in own for one in cell["proposed"]]
+    rows |= {(cell.share, cell.draw): [cells[cell]] for cell in AFTER_CELLS if cell in cells}
     print(f"seeds {seeds}\n\n| images | draw | persons masked | mAP | mask IoU | one constant mask |")
     for (share, draw), own in rows.items():
         means = [100 * mean(one[key] for one in own) for key in ("mAP", "mask_iou", "mask_iou_mean_mask")]
@@ -234,7 +250,6 @@ def table(work: Path) -> None:
         for key in ("mAP", "mask_iou"):
             pairs = zip(rows[share, "next"], rows[share, "random"], strict=True)
             print(f"| {share} % | {key} | {interval([one[key] - other[key] for one, other in pairs])} |")
-    every = [one for own in rows.values() for cell in own for one in cell["proposed"]]
     for looks_at in LOOKS_AT:
         print(
             f"\nmended until the {looks_at} is as near to the truth as in a full drawing, beside that drawing"
@@ -256,6 +271,12 @@ def table(work: Path) -> None:
         print(
             f"| {share} % | {draw} | {len(found)} | {size:.1f} vertices | IoU {iou:.1f} | cells {quartiles} |"
         )
+    proposed = [one for one in every if "proposal" in one]
+    for low, high in ((0, 10), (11, 15), (16, 196)):
+        some = [one["border"] for one in proposed if low <= one["proposal"]["cells"] <= high]
+        if some:
+            share = 100 * mean(one["touched"] + one["deleted"] == 0 for one in some)
+            print(f"| {low} to {high} wrong cells | {len(some)} | untouched {share:.1f} % |")
 
 
 def savings(persons: Sequence[Sequence[dict[str, Any]]], looks_at: str) -> list[str]:
@@ -285,11 +306,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("what", choices=["run", "after", "table"])
     parser.add_argument("work", type=Path)
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    (run if arguments.what == "run" else table)(arguments.work)
+    if arguments.what == "table":
+        table(arguments.work)
+    else:
+        planned = dict.fromkeys(all_cells(), SETTINGS)
+        run_cells(planned if arguments.what == "run" else AFTER_CELLS, arguments.work)
 
 
 if __name__ == "__main__":
