@@ -92,3 +92,16 @@ def test_a_mended_outline_has_its_holes_inside_and_its_parts_apart(hand: Any, se
     whole = Outline(made.rings)
     assert len(outline(whole.to_shapely()).rings) == len(made.rings)
     assert whole.to_shapely().is_valid
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hand_that_looks_at_the_border_ends_as_near_to_it_as_its_own_drawing(hand: Any, seed: int) -> None:
+    """Also where the own drawing's parts overlap by the noise, as those of this cut person do."""
+    cut = shapely.difference(BODY, shapely.box(0, 100, 120, 100.4))
+    rng = np.random.default_rng(seed)
+    own = hand.own_drawing(outline(cut), 1.0, np.random.default_rng(seed), (120, 180))
+    made = hand.mended(outline(shapely.box(*BOX)), outline(cut), BOX, 1.0, rng, (120, 180), looks_at="border")
+    goal = hand._Goal(outline(cut), BOX)
+    ours, theirs = (goal.distance(hand._geometry(rings)) for rings in (made.rings, own))
+    assert len(own) == 2 and not made.is_untouched
+    assert ours <= theirs

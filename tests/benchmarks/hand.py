@@ -112,9 +112,9 @@ def mended(
     goal = _Goal(true, box)
     own_cells = goal.cells(_outline(own))
     work, most = _Work([ring.copy() for ring in proposed.rings]), sum(map(len, own))
-    before, own_distance = goal.distance(work), goal.distance(_Work(own))
+    before, own_distance = goal.distance(work.geometry), goal.distance(_geometry(own))
     while (before > own_distance) if looks_at == "border" else (goal.cells(_outline(work.rings)) > own_cells):
-        steps = [(step, goal.distance(step)) for step in _steps(work, goal.geometry, sd, rng, size)]
+        steps = [(step, goal.distance(step.geometry)) for step in _steps(work, goal.geometry, sd, rng, size)]
         gains = [(before - after) / max(step.touched - work.touched, 1) for step, after in steps]
         best, after = steps[int(np.argmax(gains))]
         if after >= before or best.touched >= most:
@@ -243,12 +243,12 @@ class _Goal:
         """Returns the cells of 196 that differ."""
         return int((_target(outline, self.box) != self._target).sum())
 
-    def distance(self, work: _Work) -> float:
+    def distance(self, geometry: Any) -> float:
         """Returns the area that differs, and that of the cells that do, in square pixels."""
-        if work.geometry is None:
+        if geometry is None:
             return float("inf")
-        differs = float(shapely.symmetric_difference(work.geometry, self.geometry).area)
-        return differs + self._cell * self.cells(outline_from_shapely(work.geometry))
+        differs = float(shapely.symmetric_difference(geometry, self.geometry).area)
+        return differs + self._cell * self.cells(outline_from_shapely(geometry))
 
 
 def _steps(

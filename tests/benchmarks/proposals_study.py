@@ -5,8 +5,9 @@
     python tests/benchmarks/proposals_study.py table WORK
 
 `run` makes a synthetic set, and then 15 trainings of some two minutes on one core; again, it continues where
-it was stopped. `after` adds two trainings that the plan does not have, with all masks. `table` prints what is
-there. WORK/cells holds a file of numbers for each training.
+it was stopped. `after` adds what the plan does not have: two trainings with all masks, and proposals without
+a network, the mean mask and the whole box. `table` prints what is there. WORK/cells holds a file of numbers
+for each training.
 """
 
 from __future__ import annotations
@@ -132,6 +133,30 @@ def run_cells(cells: Mapping[Cell, Sequence[str]], work: Path) -> None:
             print(cell.name, flush=True)
 
 
+class Constant:
+    """Proposes the same mask for everybody."""
+
+    weights = "none"
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.mask = mask.astype(np.float32)
+
+    def masks(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        return np.repeat(self.mask[None], len(boxes), axis=0)
+
+
+def without_network(work: Path) -> None:
+    """Measures the mean mask of the images that may be drawn, and the whole box, as proposals."""
+    dataset, truth = open_dataset(work / "data"), true_outlines(work / "data")
+    rows = outlines_of(
+        [row for row in range(len(dataset.train)) if row % EVERY != EVERY - 1], dataset.train, truth
+    )
+    masks = [mask_targets(one.edges(), dataset.train.boxes[[row]])[0] for row, one in rows.items()]
+    for name, mask in (("mean mask", np.mean(masks, axis=0)), ("whole box", np.ones((14, 14)))):
+        proposed = proposals_of(RunProposer(Constant(mask), name), dataset, truth)
+        write_json(work / "controls" / f"{name}.json", proposed)
+
+
 def run_cell(
     cell: Cell,
     settings: Sequence[str],
@@ -240,6 +265,7 @@ def table(work: Path) -> None:
     }
     every = [one for own in rows.values() for cell in own for one in cell["proposed"]]
     rows |= {(cell.share, cell.draw): [cells[cell]] for cell in AFTER_CELLS if cell in cells}
+    controls = sorted((work / "controls").glob("*.json"))
     print(f"seeds {seeds}\n\n| images | draw | persons masked | mAP | mask IoU | one constant mask |")
     for (share, draw), own in rows.items():
         means = [100 * mean(one[key] for one in own) for key in ("mAP", "mask_iou", "mask_iou_mean_mask")]
@@ -263,6 +289,8 @@ def table(work: Path) -> None:
         for noise in HANDS:
             line = savings([[one for one in every if one["hand"] == noise]], looks_at)
             print(f"| all | hand of {noise:g} pixels | {' | '.join(line)} |")
+        for path in controls:
+            print(f"| {path.stem} | | {' | '.join(savings([json.loads(path.read_text())], looks_at))} |")
     print("\nthe proposals themselves")
     for (share, draw), own in rows.items():
         found = [one["proposal"] for cell in own for one in cell["proposed"] if "proposal" in one]
@@ -315,6 +343,9 @@ def main() -> None:
     else:
         planned = dict.fromkeys(all_cells(), SETTINGS)
         run_cells(planned if arguments.what == "run" else AFTER_CELLS, arguments.work)
+    if arguments.what == "after":
+        (arguments.work / "controls").mkdir(exist_ok=True)
+        without_network(arguments.work)
 
 
 if __name__ == "__main__":
