@@ -20,6 +20,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -241,7 +242,7 @@ class SqliteStore:
             )
         with _explained(self.path):
             for setting in _SETTINGS:
-                self._db.execute(f"PRAGMA {setting}")
+                self._set(setting)
         with self._transaction("IMMEDIATE" if is_new else ""):
             if is_new and network is not None:
                 self._create(network)
@@ -250,6 +251,18 @@ class SqliteStore:
             kept = Network(**json.loads(row[0]))
         check_network(self.path, kept, network)
         return kept
+
+    def _set(self, setting: str) -> None:
+        """Waits for other processes: SQLite itself does not when a file changes to a log beside it."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute(f"PRAGMA {setting}")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
     def _create(self, network: Network) -> None:
         """Makes the tables, unless another process was faster."""
@@ -475,11 +488,19 @@ def _content_explained(path: Path) -> Iterator[None]:
         raise _damaged(path, str(error)) from error
 
 
+def _kind(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind of error
+
+
+def _is_locked(error: Exception) -> bool:
+    return _kind(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def _explanation(path: Path, error: Exception) -> MaskpsError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind of error
+    code = _kind(error)
     if code == sqlite3.SQLITE_NOTADB:
         return _not_a_gallery(path, "another kind of file")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if _is_locked(error):
         return OutputError(
             path,
             expected="a gallery that no other process keeps locked",

@@ -218,14 +218,26 @@ def test_two_processes_make_and_fill_one_gallery_at_once(
     benchmark_script: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     script, path = benchmark_script("crash_gallery"), tmp_path / "gallery.sqlite"
-    for child in [script.start_writer(path, name, 30) for name in ("one", "two", "two")]:
+    children = [script.start_writer(path, name, 30) for name in ("one", "two", "two")]
+    for child in children:
         child.communicate()
-        assert child.returncode == 0
+    assert [child.returncode for child in children] == [0, 0, 0]
     store = SqliteStore(path, script.NETWORK)
     expected = sorted(f"/{name}/{image}" for name in ("one", "two") for image in range(30))
     assert sorted(one.path for one in store.sources()) == expected
     assert store.count() == script.PERSONS * 60
     store.close()
+
+
+def test_a_new_file_that_another_process_is_just_writing_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.2, other.rollback)
+    ending.start()
+    SqliteStore(path, NETWORK).close()
+    ending.join()
+    other.close()
 
 
 def test_a_gallery_that_another_process_makes_between_two_looks_at_it_is_opened(
