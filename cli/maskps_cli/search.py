@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from maskps.gallery import Gallery, PersonPredictor
     from maskps.gallery.hits import Search
 
-_MIN_SCORE = 0.5  # of persons to choose from in the query's photo
-
 
 class BoxType(click.ParamType):
     """Corners of a box, as text."""
@@ -168,14 +166,14 @@ def _only_person(
 ) -> NDArray[np.float32]:
     """Returns the box of the person in a photo; of several, the one with this number."""
     from maskps.errors import InputFileError, printable
+    from maskps.gallery.predictors import MIN_SCORE, persons_in
 
-    found = predictor.detect(pixels)
-    boxes, scores = found.boxes[found.scores >= _MIN_SCORE], found.scores[found.scores >= _MIN_SCORE]
+    boxes, scores, _ = persons_in(predictor, pixels)
     if not len(boxes):
         raise InputFileError(
             image,
             expected="a photo of a person",
-            found=f"nobody with a score of {_MIN_SCORE} or more",
+            found=f"nobody with a score of {MIN_SCORE} or more",
             hint="give the person's box with --box X0,Y0,X1,Y1",
         )
     if number is None and len(boxes) == 1:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from maskps.errors import ConfigError
 from maskps.gallery.indexing import Added, AddOptions, CameraOf, Progress, add_files
 from maskps.gallery.photos import find_files, read_photo
-from maskps.gallery.predictors import PersonPredictor, network_of, unit_vectors
+from maskps.gallery.predictors import MIN_SCORE, PersonPredictor, network_of, unit_vectors
 from maskps.gallery.records import PersonRow, Source, Where
 from maskps.gallery.store import GalleryStore, open_store
 
@@ -133,7 +133,7 @@ class Gallery:
         *,
         camera: str | CameraOf | None = None,
         start: float | None = None,
-        min_score: float = 0.5,
+        min_score: float = MIN_SCORE,
         every: float = 1.0,
         part: tuple[int, int] = (0, 1),
         progress: Progress | None = None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from maskps.errors import ConfigError, InputFileError
 from maskps.gallery.photos import FoundFiles, read_photo
-from maskps.gallery.predictors import PersonPredictor, unit_vectors
+from maskps.gallery.predictors import MIN_SCORE, PersonPredictor, persons_in, unit_vectors
 from maskps.gallery.records import Persons, Source, Where
 from maskps.gallery.standing import AGAIN_AFTER, Standing, joined
 from maskps.gallery.store import GalleryStore
@@ -53,7 +53,7 @@ class AddOptions:
 
     camera_of: CameraOf | None = None
     start: float | None = None
-    min_score: float = 0.5
+    min_score: float = MIN_SCORE
     every: float = 1.0
     part: int = 0
     parts: int = 1
@@ -251,13 +251,12 @@ class _Adder:
             self._added.cut_off.append(path)
 
     def _persons_in(self, pixels: NDArray[np.uint8], time: float) -> Persons:
-        found = self._predictor.detect(pixels)
-        is_person = found.scores >= self._options.min_score
+        found = persons_in(self._predictor, pixels, self._options.min_score)
         return Persons(
-            boxes=found.boxes[is_person],
-            scores=found.scores[is_person],
-            vectors=unit_vectors(found.embeddings[is_person]),
-            frame_time=np.full(int(is_person.sum()), time),
+            boxes=found.boxes,
+            scores=found.scores,
+            vectors=unit_vectors(found.embeddings),
+            frame_time=np.full(len(found.scores), time),
         )
 
     def _kept_in(self, begun: Source) -> Persons:

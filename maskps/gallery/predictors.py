@@ -12,6 +12,9 @@ from maskps.gallery.records import Network
 if TYPE_CHECKING:
     from maskps.model.prediction import ImageDetections
 
+MIN_SCORE = 0.5
+"""Lowest score of a detection that counts as a person, if nothing else is asked for."""
+
 
 class PersonPredictor(Protocol):
     """`maskps.model.Predictor`, or its like: the fields of `Network`, and two methods."""
@@ -58,6 +61,19 @@ def network_of(predictor: PersonPredictor) -> Network:
         longest_side=predictor.longest_side,
         recipe=predictor.recipe,
         terms=predictor.terms,
+    )
+
+
+def persons_in(
+    predictor: PersonPredictor, image: NDArray[np.uint8], min_score: float = MIN_SCORE
+) -> ImageDetections:
+    """Returns the persons in an image (H, W, 3) uint8 RGB whose score is `min_score` or more, best first."""
+    found = predictor.detect(image)
+    is_person = found.scores >= min_score
+    return found._replace(
+        boxes=found.boxes[is_person],
+        scores=found.scores[is_person],
+        embeddings=found.embeddings[is_person],
     )
 
 

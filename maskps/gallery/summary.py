@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +89,14 @@ def summary_of(store: GalleryStore) -> GallerySummary:
 
 def _of_camera(camera: str | None, files: list[Source], persons: int) -> CameraSummary:
     own = [source for source in files if source.camera == camera]
-    first = [source.started_at for source in own if source.started_at is not None]
-    last = [source.started_at + (source.read_until or 0) for source in own if source.started_at is not None]
-    photos, videos = _counts(own)
-    return CameraSummary(camera, photos, videos, persons, min(first, default=None), max(last, default=None))
+    return CameraSummary(camera, *_counts(own), persons, *time_span(own))
+
+
+def time_span(sources: Sequence[Source]) -> tuple[float | None, float | None]:
+    """Returns the earliest and the latest known time of these, Unix seconds; None if none is known."""
+    dated = [(source, source.started_at) for source in sources if source.started_at is not None]
+    first = min((start for _, start in dated), default=None)
+    return first, max((start + (source.read_until or 0) for source, start in dated), default=None)
 
 
 def _counts(files: list[Source]) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from maskps.errors import ConfigError, InputFileError
 from maskps.gallery import Gallery, PersonRow, Source, Where
 from maskps.gallery.hits import NOTE, hits_as_dicts, is_as_added, scene_pixels, shown_time
 from maskps.gallery.photos import read_photo, shown_path
+from maskps.gallery.predictors import MIN_SCORE, persons_in
+from maskps.gallery.summary import time_span
 from maskps.pictures.drawing import crop_tile, dim_outside, shrunk
 from maskps.serve.asked import Asked, Example
 from maskps.serve.guard import RefusedError
@@ -23,7 +25,6 @@ from maskps.serve.pictures import MOST_PIXELS, Box, Picture, Pictures
 
 PAGE_OF_SOURCES = 24
 
-_MIN_SCORE = 0.5  # of persons to choose from
 _TILE = (180, 360)
 _SCENE, _THUMB = 1600, 400
 _CONTEXT = 0.15
@@ -44,8 +45,7 @@ class Desk:
     def info(self) -> dict[str, Any]:
         """Returns what the page shows before a search: the gallery, its cameras and times."""
         sources = [one for one in self._store.sources() if one.state != "duplicate"]
-        times = [one.started_at for one in sources if one.started_at is not None]
-        times += [at + (one.read_until or 0) for one in sources if (at := one.started_at) is not None]
+        first, last = time_span(sources)
         return {
             "gallery": shown_path(self._place),
             "network": self._store.network.recipe,
@@ -54,8 +54,8 @@ class Desk:
             "persons": self._store.count(),
             "sources": len(sources),
             "cameras": sorted({one.camera for one in sources if one.camera is not None}),
-            "first": shown_time(min(times)) if times else None,
-            "last": shown_time(max(times)) if times else None,
+            "first": shown_time(first) or None,
+            "last": shown_time(last) or None,
         }
 
     def warm_up(self) -> None:
@@ -74,24 +74,16 @@ class Desk:
         try:
             pixels = read_photo(name, content, most_pixels=MOST_PIXELS).pixels
         except InputFileError as error:
-            raise RefusedError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "the picture",
-                expected=error.expected,
-                found=error.found,
-                hint=error.hint,
-            ) from error
+            raise RefusedError.of(HTTPStatus.UNPROCESSABLE_ENTITY, "the picture", error) from error
         assert self._gallery.predictor is not None
-        found = self._gallery.predictor.detect(pixels)
-        is_person = found.scores >= _MIN_SCORE
-        boxes = [_box(row) for row in found.boxes[is_person].tolist()]
-        picture = Picture(pixels, boxes, found.scores[is_person].tolist())
+        found = persons_in(self._gallery.predictor, pixels, MIN_SCORE)
+        picture = Picture(pixels, [_box(row) for row in found.boxes.tolist()], found.scores.tolist())
         return {
             "picture": self.pictures.add(picture),
             "width": pixels.shape[1],
             "height": pixels.shape[0],
             "persons": [
-                {"box": box, "score": score} for box, score in zip(boxes, picture.scores, strict=True)
+                {"box": box, "score": score} for box, score in zip(picture.boxes, picture.scores, strict=True)
             ],
         }
 
@@ -214,9 +206,7 @@ class Desk:
         try:
             (vector,) = self._gallery.vectors_of(pixels, [example.box])
         except ConfigError as error:
-            raise RefusedError(
-                HTTPStatus.BAD_REQUEST, "box", expected=error.expected, found=error.found, hint=error.hint
-            ) from error
+            raise RefusedError.of(HTTPStatus.BAD_REQUEST, "box", error) from error
         if example.person is None:
             self._picture(example.picture).vectors[example.box] = vector
         return vector

@@ -50,6 +50,11 @@ class RefusedError(MaskpsError):
         super().__init__(where, expected=expected, found=found, hint=hint)
         self.status = status
 
+    @classmethod
+    def of(cls, status: HTTPStatus, where: str, error: MaskpsError) -> RefusedError:
+        """Returns the same error about a part of the request."""
+        return cls(status, where, expected=error.expected, found=error.found, hint=error.hint)
+
 
 def error_response(status: int, error: MaskpsError) -> JSONResponse:
     """Returns the four parts of an error as JSON."""

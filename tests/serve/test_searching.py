@@ -342,7 +342,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_head(unchanged: Served) 
 def test_detections_with_a_low_score_are_not_offered(
     server: Served, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "_MIN_SCORE", 0.7)
+    monkeypatch.setattr(desk, "MIN_SCORE", 0.7)
     found = dropped(server, write_photo(photos / "query.png", [BLUE] * 5))  # scores 0.95, 0.85, ... 0.55
     np.testing.assert_allclose([one["score"] for one in found["persons"]], [0.95, 0.85, 0.75], atol=1e-6)
 
